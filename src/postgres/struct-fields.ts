@@ -1,0 +1,34 @@
+/** How a field of a C struct on a little-endian 64-bit machine is read. */
+const readers = {
+  bool: (view: DataView, offset: number): boolean => view.getUint8(offset) !== 0,
+  int32: (view: DataView, offset: number): number => view.getInt32(offset, true),
+  uint32: (view: DataView, offset: number): number => view.getUint32(offset, true),
+  uint64: (view: DataView, offset: number): bigint => view.getBigUint64(offset, true),
+  double: (view: DataView, offset: number): number => view.getFloat64(offset, true),
+  /** pg_time_t, seconds since 1970-01-01 00:00:00 UTC. */
+  time: (view: DataView, offset: number): number => Number(view.getBigInt64(offset, true)),
+} as const
+
+type FieldKind = keyof typeof readers
+
+/** The fields of a struct by name: offset in bytes, kind. */
+export type StructFields = Readonly<Record<string, readonly [offset: number, kind: FieldKind]>>
+
+/** The values of the fields of a struct. */
+export type StructValues<Fields extends StructFields> = {
+  readonly [Name in keyof Fields]: ReturnType<(typeof readers)[Fields[Name][1]]>
+}
+
+/**
+ * Reads a C struct by a table of its fields.
+ *
+ * @param view - begins where the struct begins, and is long enough for every field.
+ */
+export function readStruct<Fields extends StructFields>(
+  view: DataView,
+  fields: Fields,
+): StructValues<Fields> {
+  const values = Object.entries(fields).map(([name, [offset, kind]]) => [name, readers[kind](view, offset)])
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- fromEntries forgets which name has which kind
+  return Object.fromEntries(values) as StructValues<Fields>
+}

@@ -1,0 +1,108 @@
+/** A stretch of WAL on one timeline, from `startLsn` up to but not including `endLsn`. */
+export interface WalSegmentRange {
+  readonly timeline: number
+  readonly startLsn: bigint
+  readonly endLsn: bigint
+}
+
+/** What a WAL segment file's name says. */
+export interface WalSegment {
+  readonly timeline: number
+  /** Counts segments from the beginning of the WAL: LSN divided by the segment size. */
+  readonly segmentNumber: bigint
+}
+
+const mebibyte = 1024 * 1024
+const segmentFileName = /^[0-9A-F]{24}$/
+
+/**
+ * Tells whether `initdb --wal-segsize` could have made such segments: a power of two, 1 MiB to 1 GiB, in bytes.
+ *
+ * @see src/include/access/xlog_internal.h (`IsValidWalSegSize`)
+ */
+export function isWalSegmentSize(bytes: number): boolean {
+  return (
+    Number.isInteger(bytes) && bytes >= mebibyte && bytes <= 1024 * mebibyte && (bytes & (bytes - 1)) === 0
+  )
+}
+
+/**
+ * Names the WAL segment file: timeline, then the segment number in two parts, `%08X%08X%08X`.
+ *
+ * @param segmentSize - bytes, see {@link isWalSegmentSize}.
+ * @see src/include/access/xlog_internal.h (`XLogFileName`)
+ * @example
+ * ```ts
+ * walSegmentName(1, 14n, 16777216) // '00000001000000000000000E'
+ * ```
+ */
+export function walSegmentName(timeline: number, segmentNumber: bigint, segmentSize: number): string {
+  const perLogId = segmentsPerLogId(segmentSize)
+  return [BigInt(timeline), segmentNumber / perLogId, segmentNumber % perLogId].map(hex8).join('')
+}
+
+/**
+ * Reads a WAL segment file's name; the reverse of {@link walSegmentName}.
+ *
+ * @returns `undefined` when a server with this segment size would not give a file this name (24 upper-case
+ * hexadecimal digits, timeline not 0, last part below the number of segments in 4 GiB).
+ * @see src/include/access/xlog_internal.h (`IsXLogFileName`, `XLogFromFileName`)
+ */
+export function parseWalSegmentName(name: string, segmentSize: number): WalSegment | undefined {
+  if (!segmentFileName.test(name)) return undefined
+  const timeline = Number.parseInt(name.slice(0, 8), 16)
+  const logId = BigInt(`0x${name.slice(8, 16)}`)
+  const inLogId = BigInt(`0x${name.slice(16)}`)
+  const perLogId = segmentsPerLogId(segmentSize)
+  if (timeline === 0 || inLogId >= perLogId) return undefined
+  return { timeline, segmentNumber: logId * perLogId + inLogId }
+}
+
+/**
+ * Gives the number of the segment that holds the byte at `lsn`: where a range or a record starts.
+ *
+ * @see src/include/access/xlog_internal.h (`XLByteToSeg`)
+ */
+export function segmentHoldingStart(lsn: bigint, segmentSize: number): bigint {
+  return lsn / BigInt(segmentSize)
+}
+
+/**
+ * Gives the number of the segment that holds the byte before `lsn`: where a range or a record ends. A position on a
+ * boundary belongs to the previous segment.
+ *
+ * @see src/include/access/xlog_internal.h (`XLByteToPrevSeg`)
+ */
+export function segmentHoldingEnd(lsn: bigint, segmentSize: number): bigint {
+  return lsn === 0n ? 0n : (lsn - 1n) / BigInt(segmentSize)
+}
+
+/**
+ * Lists the WAL segments that hold a range, in order, named for the range's timeline. An empty or reversed range is
+ * held by none.
+ *
+ * @see src/backend/backup/basebackup.c (`perform_base_backup`, which sends the same segments)
+ */
+export function* walSegmentsOfRange(
+  range: WalSegmentRange,
+  segmentSize: number,
+): Generator<{ readonly segmentNumber: bigint; readonly name: string }, void, undefined> {
+  if (range.endLsn <= range.startLsn) return
+  const last = segmentHoldingEnd(range.endLsn, segmentSize)
+  for (
+    let segmentNumber = segmentHoldingStart(range.startLsn, segmentSize);
+    segmentNumber <= last;
+    segmentNumber++
+  ) {
+    yield { segmentNumber, name: walSegmentName(range.timeline, segmentNumber, segmentSize) }
+  }
+}
+
+/** A "log id" is 4 GiB of WAL: the middle part of a segment's name counts them. */
+function segmentsPerLogId(segmentSize: number): bigint {
+  return 0x1_0000_0000n / BigInt(segmentSize)
+}
+
+function hex8(value: bigint): string {
+  return value.toString(16).toUpperCase().padStart(8, '0')
+}
