@@ -1,0 +1,109 @@
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, open, realpath, rename, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { PbManifestError } from '../errors.js'
+import { ioError } from './system-error.js'
+
+/** As PostgreSQL makes the files of a backup: for their owner only. */
+const MODE = 0o600
+
+/**
+ * A file that appears whole and durable, or not at all.
+ *
+ * The bytes go to a temporary file beside it; `commit` syncs, renames, and syncs the directory. Whoever creates one
+ * calls `commit` or `discard`.
+ */
+export class DurableFile {
+  readonly #path: string
+  readonly #temporaryPath: string
+  readonly #handle: FileHandle
+
+  private constructor(path: string, temporaryPath: string, handle: FileHandle) {
+    this.#path = path
+    this.#temporaryPath = temporaryPath
+    this.#handle = handle
+  }
+
+  /**
+   * Opens the temporary file.
+   *
+   * @throws {@link PbManifestError} `IO`, also when `path` is there and is no regular file
+   */
+  static async create(path: string): Promise<DurableFile> {
+    const target = await resolveTarget(path)
+    const temporaryPath = `${target}.${randomBytes(6).toString('hex')}.tmp`
+    try {
+      const handle = await open(
+        temporaryPath,
+        constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
+        MODE,
+      )
+      return new DurableFile(target, temporaryPath, handle)
+    } catch (error) {
+      throw ioError(`could not create file "${temporaryPath}"`, error)
+    }
+  }
+
+  /** Appends. */
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      await writeFully(this.#handle, bytes)
+    } catch (error) {
+      throw ioError(`could not write file "${this.#temporaryPath}"`, error)
+    }
+  }
+
+  /** Makes the file durable under its name. When this fails, `discard` is still due. */
+  async commit(): Promise<void> {
+    try {
+      await this.#handle.sync()
+      await this.#handle.close()
+      await rename(this.#temporaryPath, this.#path)
+      await syncDirectory(dirname(this.#path))
+    } catch (error) {
+      throw ioError(`could not write file "${this.#path}"`, error)
+    }
+  }
+
+  /** Removes the temporary file. Never throws: there is an error on its way already. */
+  async discard(): Promise<void> {
+    await this.#handle.close().catch(ignore)
+    await unlink(this.#temporaryPath).catch(ignore)
+  }
+}
+
+/** Writes all of the bytes: one `write` may take only a part of them, on a disk that is nearly full. */
+export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    const { bytesWritten } = await handle.write(bytes, at)
+    at += bytesWritten
+  }
+}
+
+/** Makes the names in a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Follows a link, so that it is its target that is replaced, and keeps devices and FIFOs from being replaced. */
+async function resolveTarget(path: string): Promise<string> {
+  try {
+    const stats = await lstat(path)
+    if (stats.isSymbolicLink()) return await resolveTarget(await realpath(path))
+    if (stats.isFile()) return path
+    throw new PbManifestError('IO', `could not write file "${path}": it exists and is not a regular file`)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return path
+    throw ioError(`could not write file "${path}"`, error)
+  }
+}
+
+function ignore(): void {
+  // Nothing can be done about it, and the first error is the one to report.
+}

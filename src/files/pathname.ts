@@ -1,0 +1,72 @@
+import { isUtf8 } from 'node:buffer'
+
+/**
+ * A pathname of a manifest as a JavaScript string, without loss.
+ *
+ * PostgreSQL's pathnames are bytes. Where they are valid UTF-8, which is nearly always, the string is the ordinary
+ * text. A byte that is not part of valid UTF-8 becomes the lone surrogate U+DC00 + byte, a code unit that no valid
+ * text holds. So two pathnames are the same bytes exactly when they are the same string.
+ */
+export type Pathname = string
+
+const ESCAPE_BASE = 0xdc00
+
+/** The pathname that these bytes are. */
+export function decodePathname(bytes: Buffer): Pathname {
+  if (isUtf8(bytes)) return bytes.toString('utf8')
+  let text = ''
+  for (let at = 0; at < bytes.length;) {
+    const length = validSequenceLength(bytes, at)
+    text +=
+      length === 0
+        ? String.fromCharCode(ESCAPE_BASE + bytes.readUInt8(at))
+        : bytes.toString('utf8', at, at + length)
+    at += length || 1
+  }
+  return text
+}
+
+/** The bytes of a pathname, as the file system and `"Encoded-Path"` want them. */
+export function encodePathname(pathname: Pathname): Buffer {
+  if (pathname.isWellFormed()) return Buffer.from(pathname, 'utf8')
+  const parts: Buffer[] = []
+  for (const character of pathname) {
+    const code = character.codePointAt(0) ?? 0
+    parts.push(isEscapedByte(code) ? Buffer.of(code - ESCAPE_BASE) : Buffer.from(character, 'utf8'))
+  }
+  return Buffer.concat(parts)
+}
+
+/** Whether PostgreSQL would write this pathname as `"Path"` (true) or as `"Encoded-Path"` (false). */
+export function isUtf8Pathname(pathname: Pathname): boolean {
+  return pathname.isWellFormed()
+}
+
+/** A pathname for a message: on one line, whatever it holds. Bytes that are no text, and controls, become `\xNN`. */
+export function displayPathname(pathname: Pathname): string {
+  return pathname.replace(
+    // oxlint-disable-next-line no-control-regex -- control characters are what this replaces
+    /[\u0000-\u001f\u007f]|[\ud800-\udbff][\udc00-\udfff]|[\udc80-\udcff]/g,
+    (found) => {
+      if (found.length === 2) return found
+      return `\\x${(found.charCodeAt(0) & 0xff).toString(16).padStart(2, '0')}`
+    },
+  )
+}
+
+/** Orders pathnames by their code units: not by any locale's rules, so that every machine agrees. */
+export function comparePathnames(left: Pathname, right: Pathname): number {
+  if (left === right) return 0
+  return left < right ? -1 : 1
+}
+
+function isEscapedByte(code: number): boolean {
+  return code >= ESCAPE_BASE + 0x80 && code <= ESCAPE_BASE + 0xff
+}
+
+function validSequenceLength(bytes: Buffer, at: number): number {
+  for (let length = 1; length <= 4 && at + length <= bytes.length; length++) {
+    if (isUtf8(bytes.subarray(at, at + length))) return length
+  }
+  return 0
+}

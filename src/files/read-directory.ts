@@ -1,0 +1,37 @@
+import { type Dirent, readdirSync } from 'node:fs'
+import { comparePathnames, decodePathname, type Pathname } from './pathname.js'
+
+export type EntryKind = 'file' | 'directory' | 'symlink' | 'other'
+
+export interface DirectoryEntry {
+  readonly name: Pathname
+  /** Of the entry itself: a link is a link, wherever it leads. */
+  readonly kind: EntryKind
+}
+
+/**
+ * What is in a directory, whatever its names are made of, in the order of {@link comparePathnames}.
+ *
+ * @throws the error of `readdir`
+ */
+export function readDirectory(path: string | Buffer): DirectoryEntry[] {
+  return readEntries(path).toSorted((left, right) => comparePathnames(left.name, right.name))
+}
+
+function readEntries(path: string | Buffer): DirectoryEntry[] {
+  const entries = readdirSync(path, { withFileTypes: true })
+  // Names that are not UTF-8 come with a replacement character and could not be opened; then read the bytes.
+  if (!entries.some((entry) => entry.name.includes('\ufffd'))) {
+    return entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) }))
+  }
+  return readdirSync(path, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({
+    name: decodePathname(entry.name),
+    kind: kindOf(entry),
+  }))
+}
+
+function kindOf(entry: Dirent | Dirent<Buffer>): EntryKind {
+  if (entry.isFile()) return 'file'
+  if (entry.isDirectory()) return 'directory'
+  return entry.isSymbolicLink() ? 'symlink' : 'other'
+}

@@ -1,0 +1,35 @@
+import { closeSync, readSync } from 'node:fs'
+import { PbManifestError } from '../errors.js'
+import { NotARegularFileError, openRegularFile } from './open-regular-file.js'
+import { ioError } from './system-error.js'
+
+/**
+ * Reads a file that is small by its nature, such as backup_label, whole.
+ *
+ * @param maxBytes - a longer one is not what it should be, and is refused unread
+ * @returns `undefined` when there is no such file
+ * @throws {@link PbManifestError} `IO`
+ */
+export function readSmallFile(path: string, maxBytes: number): Buffer | undefined {
+  try {
+    const { descriptor, stats } = openRegularFile(path)
+    try {
+      if (stats.size > maxBytes) {
+        throw new PbManifestError(
+          'IO',
+          `could not read file "${path}": it has ${stats.size} bytes, more than ${maxBytes}`,
+        )
+      }
+      const buffer = Buffer.alloc(stats.size)
+      return buffer.subarray(0, readSync(descriptor, buffer, 0, buffer.length, 0))
+    } finally {
+      closeSync(descriptor)
+    }
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (error instanceof NotARegularFileError) {
+      throw new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
+    }
+    throw ioError(`could not open file "${path}"`, error)
+  }
+}

@@ -1,0 +1,30 @@
+import { getSystemErrorMap } from 'node:util'
+import { PbManifestError } from '../errors.js'
+
+/** An error of the operating system as plain data, which also crosses threads unharmed. */
+export interface SystemErrorDescription {
+  /** `ENOENT` and the like. */
+  readonly code: string
+  /** In the words of strerror: `No such file or directory`. */
+  readonly message: string
+}
+
+/** What the operating system said, when this is such an error. */
+export function describeSystemError(error: unknown): SystemErrorDescription | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
+  if (!('errno' in error) || typeof error.errno !== 'number') return undefined
+  const words = getSystemErrorMap().get(error.errno)?.[1] ?? error.message
+  return { code: error.code, message: words.charAt(0).toUpperCase() + words.slice(1) }
+}
+
+/**
+ * Makes `could not open file "x": No such file or directory` of a failed call.
+ *
+ * @param attempt - what could not be done, with its object: `could not open file "x"`
+ * @returns a {@link PbManifestError} `IO`; any error that is not the operating system's as it is
+ */
+export function ioError(attempt: string, error: unknown): unknown {
+  const description = describeSystemError(error)
+  if (description === undefined) return error
+  return new PbManifestError('IO', `${attempt}: ${description.message}`, { cause: error })
+}

@@ -1,0 +1,29 @@
+export { type ErrorCode, isPbManifestError, PbManifestError, type PbManifestErrorOptions } from './errors.js'
+export { decodePathname, encodePathname, type Pathname } from './files/pathname.js'
+export { type ChecksumAlgorithm, checksumAlgorithms } from './manifest/checksum/checksum-algorithm.js'
+export { createBackupId } from './manifest/fragment/backup-id.js'
+export { fragmentFileName } from './manifest/fragment/fragment-file-name.js'
+export type { WriteFragmentOptions, WriteFragmentResult } from './manifest/fragment/options.js'
+export { writeFragment } from './manifest/fragment/write-fragment.js'
+export { findFragments } from './manifest/merge/find-fragments.js'
+export { mergeFragments } from './manifest/merge/merge-fragments.js'
+export type { MergeOptions, MergeResult } from './manifest/merge/options.js'
+export type {
+  BackupManifest,
+  FileChecksum,
+  ManifestFile,
+  ManifestHeader,
+  ManifestVersion,
+  WalRange,
+} from './manifest/model.js'
+export { readManifest } from './manifest/read-manifest.js'
+export type { VerifyOptions, VerifyProgress } from './verify/options.js'
+export type {
+  NotChecked,
+  Problem,
+  ProblemKind,
+  VerifiedManifest,
+  VerifyReport,
+  VerifyStep,
+} from './verify/report.js'
+export { verifyBackup } from './verify/verify-backup.js'

@@ -1,0 +1,66 @@
+import type { FileHasher } from './file-hasher.js'
+
+/** The Castagnoli polynomial, reflected. */
+const POLYNOMIAL = 0x82f63b78
+
+/** A way to compute CRC-32C over many bytes. */
+export interface Crc32cEngine {
+  /** The package it comes from. */
+  readonly name: string
+  /** Rejects where the package cannot run: no binary for this platform, not installed. */
+  readonly createHasher: () => Promise<FileHasher>
+}
+
+/** All engines, the fastest first. */
+export const crc32cEngines: readonly Crc32cEngine[] = [
+  { name: '@node-rs/crc32', createHasher: createNativeHasher },
+  { name: 'hash-wasm', createHasher: createWasmHasher },
+]
+
+/** A hasher of the first engine that works here. */
+export async function loadCrc32cHasher(): Promise<FileHasher> {
+  const failures: unknown[] = []
+  for (const engine of crc32cEngines) {
+    try {
+      return await engine.createHasher()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  throw new AggregateError(failures, 'no CRC-32C engine can be loaded')
+}
+
+async function createNativeHasher(): Promise<FileHasher> {
+  const { crc32c } = await import('@node-rs/crc32')
+  let value = 0
+  return {
+    reset: () => {
+      value = 0
+    },
+    update: (bytes) => {
+      value = crc32c(bytes, value)
+    },
+    digest: () => toManifestHex(value),
+  }
+}
+
+async function createWasmHasher(): Promise<FileHasher> {
+  const { createCRC32 } = await import('hash-wasm')
+  const hasher = await createCRC32(POLYNOMIAL)
+  return {
+    reset: () => {
+      hasher.init()
+    },
+    update: (bytes) => {
+      hasher.update(bytes)
+    },
+    digest: () => Buffer.from(hasher.digest('binary').toReversed()).toString('hex'),
+  }
+}
+
+/** PostgreSQL writes the number as it lies in the memory of a little-endian machine. */
+function toManifestHex(value: number): string {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value)
+  return bytes.toString('hex')
+}

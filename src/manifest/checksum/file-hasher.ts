@@ -1,0 +1,46 @@
+import { createHash, type Hash } from 'node:crypto'
+import type { RealChecksumAlgorithm } from './checksum-algorithm.js'
+import { loadCrc32cHasher } from './crc32c-engines.js'
+
+/** Computes checksums of one algorithm, one file after the other. */
+export interface FileHasher {
+  /** Forgets what came before: a new file begins. */
+  readonly reset: () => void
+  readonly update: (bytes: Uint8Array) => void
+  /** The checksum as the manifest writes it, in lower-case hexadecimal. Call `reset` before any further use. */
+  readonly digest: () => string
+}
+
+const hashNames: Readonly<Record<Exclude<RealChecksumAlgorithm, 'CRC32C'>, string>> = {
+  SHA224: 'sha224',
+  SHA256: 'sha256',
+  SHA384: 'sha384',
+  SHA512: 'sha512',
+}
+
+/** A hasher of this algorithm, by the fastest engine that works here. */
+export async function createFileHasher(algorithm: RealChecksumAlgorithm): Promise<FileHasher> {
+  return algorithm === 'CRC32C' ? loadCrc32cHasher() : new ShaHasher(hashNames[algorithm])
+}
+
+class ShaHasher implements FileHasher {
+  readonly #name: string
+  #hash: Hash
+
+  constructor(name: string) {
+    this.#name = name
+    this.#hash = createHash(name)
+  }
+
+  reset(): void {
+    this.#hash = createHash(this.#name)
+  }
+
+  update(bytes: Uint8Array): void {
+    this.#hash.update(bytes)
+  }
+
+  digest(): string {
+    return this.#hash.digest('hex')
+  }
+}

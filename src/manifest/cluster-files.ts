@@ -1,0 +1,71 @@
+import { readdirSync } from 'node:fs'
+import { readSmallFile } from '../files/read-small-file.js'
+import {
+  type BackupHistoryFile,
+  isBackupHistoryFileName,
+  parseBackupHistoryFile,
+} from '../postgres/backup-history-file.js'
+import { type BackupLabel, parseBackupLabel } from '../postgres/backup-label.js'
+import { type ControlFile, parseControlFile } from '../postgres/control-file.js'
+import {
+  parseTimelineHistory,
+  type TimelineHistoryEntry,
+  timelineHistoryFileName,
+} from '../postgres/timeline-history.js'
+
+/**
+ * The small files of a data directory, or of a copy of one, that say what it is. Each is `undefined` when it is not
+ * there.
+ *
+ * All throw {@link PbManifestError}: `IO`, or `BAD_FILE` when a file does not have its format.
+ */
+
+const CONTROL_FILE_BYTES = 64 * 1024
+/** PostgreSQL's own readers take no longer one. */
+const BACKUP_LABEL_BYTES = 64 * 1024
+const HISTORY_FILE_BYTES = 1024 * 1024
+
+/** The pathname of the control file. */
+export const CONTROL_FILE = 'global/pg_control'
+
+export function readControlFile(directory: string): ControlFile | undefined {
+  const path = `${directory}/${CONTROL_FILE}`
+  const bytes = readSmallFile(path, CONTROL_FILE_BYTES)
+  return bytes && parseControlFile(bytes, path)
+}
+
+/** The pathname of the backup label. */
+export const BACKUP_LABEL = 'backup_label'
+
+export function readBackupLabel(directory: string): BackupLabel | undefined {
+  const path = `${directory}/${BACKUP_LABEL}`
+  const bytes = readSmallFile(path, BACKUP_LABEL_BYTES)
+  return bytes && parseBackupLabel(bytes.toString('utf8'), path)
+}
+
+/** The major version of the cluster; `undefined` also when PG_VERSION does not say one. */
+export function readMajorVersion(directory: string): number | undefined {
+  const text = readSmallFile(`${directory}/PG_VERSION`, 1024)?.toString('latin1')
+  const major = /^([1-9][0-9]{0,3})\s/.exec(text ?? '')?.[1]
+  return major === undefined ? undefined : Number(major)
+}
+
+/** The history of a timeline, from a directory of WAL. */
+export function readTimelineHistory(
+  directory: string,
+  timeline: number,
+): readonly TimelineHistoryEntry[] | undefined {
+  const path = `${directory}/${timelineHistoryFileName(timeline)}`
+  const bytes = readSmallFile(path, HISTORY_FILE_BYTES)
+  return bytes && parseTimelineHistory(bytes.toString('utf8'), timeline, path)
+}
+
+/** All backup history files in a directory of WAL. */
+export function readBackupHistoryFiles(directory: string): BackupHistoryFile[] {
+  const names = readdirSync(directory).filter(isBackupHistoryFileName)
+  return names.flatMap((name) => {
+    const path = `${directory}/${name}`
+    const bytes = readSmallFile(path, BACKUP_LABEL_BYTES)
+    return bytes === undefined ? [] : [parseBackupHistoryFile(bytes.toString('utf8'), path)]
+  })
+}

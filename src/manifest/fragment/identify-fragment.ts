@@ -1,0 +1,47 @@
+import { closeSync, readSync } from 'node:fs'
+import { basename } from 'node:path'
+import { PbManifestError } from '../../errors.js'
+import { NotARegularFileError, openRegularFile } from '../../files/open-regular-file.js'
+import { ioError } from '../../files/system-error.js'
+import { parseFragmentFileName } from './fragment-file-name.js'
+import { parseFragmentSeal } from './parse-fragment-line.js'
+
+/** More than a seal can have. */
+const TAIL_BYTES = 1024
+
+/** Whose fragment a file is. */
+export interface FragmentIdentity {
+  readonly backupId: string
+  readonly worker: number
+}
+
+/**
+ * Says whose fragment this is: by its seal, or by its name when it has none.
+ *
+ * Looks at the end only; whether the seal is true shows when the fragment is read.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+export function identifyFragment(path: string): FragmentIdentity | undefined {
+  try {
+    const lines = readTail(path).toString('latin1').split('\n')
+    const seal = parseFragmentSeal(Buffer.from(lines.at(-2) ?? '', 'latin1'))
+    return seal ?? parseFragmentFileName(basename(path))
+  } catch (error) {
+    if (error instanceof NotARegularFileError) {
+      throw new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
+    }
+    throw ioError(`could not open file "${path}"`, error)
+  }
+}
+
+function readTail(path: string): Buffer {
+  const { descriptor, stats } = openRegularFile(path)
+  try {
+    const buffer = Buffer.alloc(TAIL_BYTES)
+    const length = readSync(descriptor, buffer, 0, TAIL_BYTES, Math.max(0, stats.size - TAIL_BYTES))
+    return buffer.subarray(0, length)
+  } finally {
+    closeSync(descriptor)
+  }
+}

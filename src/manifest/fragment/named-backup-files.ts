@@ -1,0 +1,91 @@
+import { type Stats, statSync } from 'node:fs'
+import { PbManifestError } from '../../errors.js'
+import type { WayGiver } from '../../files/give-way.js'
+import { pathOf } from '../../files/path-of.js'
+import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { readDirectory } from '../../files/read-directory.js'
+import { describeSystemError } from '../../files/system-error.js'
+import { unsafePathnameReason } from '../unsafe-pathname.js'
+import { type ClusterVersion, holdsBackupFiles, selectBackupFiles } from './backup-contents.js'
+import type { PlannedFile } from './plan-shares.js'
+
+/**
+ * The files that the caller named, less those that a server's own backup would leave out.
+ *
+ * @throws {@link PbManifestError} `IO` that names every file that cannot be recorded; `ABORTED`
+ */
+export async function namedBackupFiles(
+  directory: string,
+  pathnames: readonly Pathname[],
+  version: ClusterVersion,
+  way: WayGiver,
+): Promise<PlannedFile[]> {
+  const files: PlannedFile[] = []
+  const failures: string[] = []
+  const rules = new NamedFileRules(directory, version)
+  for (const pathname of new Set(pathnames)) {
+    const found = inspect(directory, pathname, rules)
+    if (typeof found === 'string') failures.push(`"${displayPathname(pathname)}": ${found}`)
+    else if (found !== undefined) files.push(found)
+    if (way.isDue) await way.giveWay()
+  }
+  if (failures.length > 0) {
+    throw new PbManifestError('IO', `could not record ${failures.length} of the named files`, {
+      details: failures,
+    })
+  }
+  return files
+}
+
+/** The file, why it cannot be recorded, or nothing when a backup leaves it out. */
+function inspect(
+  directory: string,
+  pathname: Pathname,
+  rules: NamedFileRules,
+): PlannedFile | string | undefined {
+  const reason = unsafePathnameReason(pathname)
+  if (reason !== undefined) return reason
+  let stats: Stats
+  try {
+    stats = statSync(pathOf(directory, pathname))
+    if (!rules.isInBackup(pathname)) return undefined
+  } catch (error) {
+    const description = describeSystemError(error)
+    if (description === undefined) throw error
+    return description.message
+  }
+  return stats.isFile() ? { pathname, size: stats.size } : 'it is not a regular file'
+}
+
+/** The rules for whole directories, asked for one pathname at a time. */
+class NamedFileRules {
+  readonly #directory: string
+  readonly #version: ClusterVersion
+  readonly #selections = new Map<Pathname, (name: string) => boolean>()
+
+  constructor(directory: string, version: ClusterVersion) {
+    this.#directory = directory
+    this.#version = version
+  }
+
+  isInBackup(pathname: Pathname): boolean {
+    const components = pathname.split('/')
+    for (let depth = 1; depth < components.length; depth++) {
+      if (!holdsBackupFiles(components.slice(0, depth).join('/'), this.#version)) return false
+    }
+    return this.#selection(components.slice(0, -1).join('/'))(components.at(-1) ?? '')
+  }
+
+  #selection(parent: Pathname): (name: string) => boolean {
+    const known = this.#selections.get(parent)
+    if (known !== undefined) return known
+    const names = readDirectory(parent === '' ? this.#directory : pathOf(this.#directory, parent))
+    const selection = selectBackupFiles(
+      parent,
+      names.map((entry) => entry.name),
+      this.#version,
+    )
+    this.#selections.set(parent, selection)
+    return selection
+  }
+}

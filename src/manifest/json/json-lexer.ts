@@ -1,0 +1,146 @@
+import { isAscii } from 'node:buffer'
+import { decodePathname, displayPathname } from '../../files/pathname.js'
+import { decodeEscapedString } from './decode-escaped-string.js'
+import { JsonSyntaxError } from './json-syntax-error.js'
+
+/** A token, and where its first byte stands in the whole input. */
+export interface JsonToken {
+  readonly type: '{' | '}' | '[' | ']' | ',' | ':' | 'string' | 'number' | 'true' | 'false' | 'null' | 'end'
+  /** A string's characters (bytes that are not UTF-8 kept as in a pathname); the spelling of everything else. */
+  readonly text: string
+  readonly offset: number
+}
+
+/** A token longer than this is no part of a manifest; the bound keeps hostile input from filling the memory. */
+const MAX_TOKEN_BYTES = 1024 * 1024
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const MINUS = 0x2d
+
+/**
+ * Cuts JSON into tokens, from chunks that may end anywhere. As strict as PostgreSQL's own lexer, and as lenient:
+ * bytes of a string that are not UTF-8 pass.
+ *
+ * @see src/common/jsonapi.c
+ */
+export class JsonLexer {
+  #buffer: Buffer = Buffer.alloc(0)
+  #position = 0
+  /** Offset of the buffer's first byte in the whole input. */
+  #base = 0
+  #isEnded = false
+
+  /** Adds the next bytes of the input. They must not change until they are consumed. */
+  write(chunk: Buffer): void {
+    const rest = this.#buffer.subarray(this.#position)
+    this.#base += this.#position
+    this.#position = 0
+    this.#buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+  }
+
+  /** Says that no more bytes will come. */
+  end(): void {
+    this.#isEnded = true
+  }
+
+  /** The next token; `undefined` when it is not whole yet. After `end()`, a token `end` for ever. */
+  next(): JsonToken | undefined {
+    const buffer = this.#buffer
+    let position = this.#position
+    while (position < buffer.length && isWhiteSpace(buffer[position])) position++
+    this.#position = position
+    const byte = buffer[position]
+    if (byte === undefined) return this.#isEnded ? this.#token('end', '', position) : undefined
+    switch (byte) {
+      case 0x7b:
+        return this.#token('{', '{', position + 1)
+      case 0x7d:
+        return this.#token('}', '}', position + 1)
+      case 0x5b:
+        return this.#token('[', '[', position + 1)
+      case 0x5d:
+        return this.#token(']', ']', position + 1)
+      case 0x2c:
+        return this.#token(',', ',', position + 1)
+      case 0x3a:
+        return this.#token(':', ':', position + 1)
+      case QUOTE:
+        return this.#string()
+      default:
+        return this.#word()
+    }
+  }
+
+  #string(): JsonToken | undefined {
+    const buffer = this.#buffer
+    const start = this.#position + 1
+    let hasEscape = false
+    for (let at = start; at < buffer.length; at++) {
+      const byte = buffer[at] as number
+      if (byte === QUOTE) {
+        const bytes = buffer.subarray(start, at)
+        const text = hasEscape ? decodeEscapedString(bytes) : decodePlainString(bytes)
+        return this.#token('string', text, at + 1)
+      }
+      if (byte === BACKSLASH) {
+        hasEscape = true
+        at++
+      } else if (byte < 0x20) {
+        throw new JsonSyntaxError(
+          `Character with value 0x${byte.toString(16).padStart(2, '0')} must be escaped.`,
+        )
+      }
+    }
+    return this.#incomplete()
+  }
+
+  #word(): JsonToken | undefined {
+    const buffer = this.#buffer
+    const start = this.#position
+    let at = start
+    while (at < buffer.length && isWordByte(buffer[at] as number)) at++
+    if (at === buffer.length && !this.#isEnded) return this.#incomplete()
+    const text = decodePathname(buffer.subarray(start, Math.max(at, start + 1)))
+    if (text === 'true' || text === 'false' || text === 'null') return this.#token(text, text, at)
+    if (/^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/.test(text))
+      return this.#token('number', text, at)
+    throw new JsonSyntaxError(`Token "${displayPathname(text)}" is invalid.`)
+  }
+
+  #incomplete(): undefined {
+    if (this.#isEnded) throw JsonSyntaxError.endedUnexpectedly()
+    if (this.#buffer.length - this.#position > MAX_TOKEN_BYTES) {
+      throw new JsonSyntaxError(`A token is longer than ${MAX_TOKEN_BYTES} bytes.`)
+    }
+    return undefined
+  }
+
+  #token(type: JsonToken['type'], text: string, end: number): JsonToken {
+    const offset = this.#base + this.#position
+    this.#position = end
+    return { type, text, offset }
+  }
+}
+
+function decodePlainString(bytes: Buffer): string {
+  return isAscii(bytes) ? bytes.toString('latin1') : decodePathname(bytes)
+}
+
+function isWhiteSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
+}
+
+/** The bytes of a number or a bare word; a word runs on over anything alphanumeric, so that `1x` is one bad token. */
+function isWordByte(byte: number): boolean {
+  return (
+    (byte >= 0x30 && byte <= 0x39) ||
+    (byte >= 0x61 && byte <= 0x7a) ||
+    (byte >= 0x41 && byte <= 0x5a) ||
+    byte === MINUS ||
+    byte === 0x2b ||
+    byte === 0x2e ||
+    byte === 0x5f ||
+    byte >= 0x80
+  )
+}

@@ -1,0 +1,55 @@
+import type { BackupLabel } from '../../postgres/backup-label.js'
+import type { ControlFile } from '../../postgres/control-file.js'
+import { readBackupHistoryFiles, readBackupLabel, readControlFile } from '../cluster-files.js'
+
+/** What a data directory knows of the backup that it is. Each part is absent when the directory does not say it. */
+export interface ClusterFacts {
+  readonly systemIdentifier?: bigint
+  readonly controlVersion?: number
+  readonly startLsn?: bigint
+  readonly startTimeline?: number
+  readonly endLsn?: bigint
+  readonly endTimeline?: number
+}
+
+/**
+ * Asks pg_control, backup_label, and the backup history files in pg_wal.
+ *
+ * @throws {@link PbManifestError} `IO` or `BAD_FILE`
+ */
+export function readClusterFacts(directory: string): ClusterFacts {
+  const control = readControlFile(directory)
+  const label = readBackupLabel(directory)
+  return {
+    ...(control && { systemIdentifier: control.systemIdentifier, controlVersion: control.controlVersion }),
+    ...(label && { startLsn: label.startLsn, startTimeline: label.startSegmentTimeline }),
+    ...(label && findEnd(directory, label, control)),
+  }
+}
+
+function findEnd(
+  directory: string,
+  label: BackupLabel,
+  control: ControlFile | undefined,
+): Pick<ClusterFacts, 'endLsn' | 'endTimeline'> | undefined {
+  if (label.backupFrom === 'standby') {
+    // A standby writes no record for the end of a backup: it ends at the minimum recovery point, copied last.
+    return control && { endLsn: control.minRecoveryPoint, endTimeline: control.minRecoveryPointTimeline }
+  }
+  const history = readHistoryFiles(directory).find(
+    (file) => file.startLsn === label.startLsn && file.startSegmentTimeline === label.startSegmentTimeline,
+  )
+  return (
+    history && { endLsn: history.stopLsn, endTimeline: history.stopTimeline ?? history.startSegmentTimeline }
+  )
+}
+
+function readHistoryFiles(directory: string): ReturnType<typeof readBackupHistoryFiles> {
+  try {
+    return readBackupHistoryFiles(`${directory}/pg_wal`)
+  } catch (error) {
+    // A backup may come without any WAL, and without the directory.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw error
+  }
+}

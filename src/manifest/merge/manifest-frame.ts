@@ -1,0 +1,124 @@
+import { formatLsn } from '../../postgres/lsn.js'
+import { timelineWithoutHistory } from '../../postgres/timeline-history.js'
+import { readTimelineHistory } from '../cluster-files.js'
+import type { ManifestHeader, ManifestVersion, WalRange } from '../model.js'
+import { type BackupPositions, findWalRangeFaults, walRangesOfPositions } from '../wal-ranges.js'
+import { type ClusterFacts, readClusterFacts } from './cluster-facts.js'
+import type { MergeOptions } from './options.js'
+
+/** What stands in a manifest around its files. */
+export interface ManifestFrame {
+  readonly header: ManifestHeader
+  readonly walRanges: readonly WalRange[]
+}
+
+/** Collects what is wrong with the parts of a merge, so that all of it is said at once. */
+export type FaultSink = (fault: string) => undefined
+
+/**
+ * Works out the frame of a manifest from what the caller says and from what the data directory knows.
+ *
+ * @returns `undefined` when it cannot; then at least one fault was told
+ * @throws {@link PbManifestError} `IO` or `BAD_FILE`
+ */
+export function planManifestFrame(options: MergeOptions, fault: FaultSink): ManifestFrame | undefined {
+  const facts = options.pgdata === undefined ? {} : readClusterFacts(options.pgdata)
+  const header = planHeader(options, facts, fault)
+  const walRanges = planWalRanges(options, facts, fault)
+  return header && walRanges && { header, walRanges }
+}
+
+function planHeader(
+  options: MergeOptions,
+  facts: ClusterFacts,
+  fault: FaultSink,
+): ManifestHeader | undefined {
+  const systemIdentifier = agree(
+    'system identifier',
+    options.systemIdentifier,
+    facts.systemIdentifier,
+    String,
+    fault,
+  )
+  const version = options.manifestVersion ?? versionOf(facts) ?? (systemIdentifier === undefined ? 1 : 2)
+  if (version === 1) return { version, systemIdentifier: undefined }
+  if (systemIdentifier !== undefined) return { version, systemIdentifier }
+  return fault('a manifest of version 2 needs a system identifier')
+}
+
+/** @see POSTGRES: src/include/catalog/pg_control.h; servers from 17 on write version 2 */
+function versionOf(facts: ClusterFacts): ManifestVersion | undefined {
+  if (facts.controlVersion === undefined) return undefined
+  return facts.controlVersion < 1700 ? 1 : 2
+}
+
+function planWalRanges(
+  options: MergeOptions,
+  facts: ClusterFacts,
+  fault: FaultSink,
+): readonly WalRange[] | undefined {
+  const ranges =
+    options.walRanges === undefined
+      ? rangesOfPositions(options, facts, fault)
+      : newestFirst(options.walRanges)
+  if (ranges === undefined) return undefined
+  if (ranges.length === 0) return fault('there is no WAL range')
+  const faults = findWalRangeFaults(ranges)
+  for (const text of faults) fault(text)
+  return faults.length === 0 ? ranges : undefined
+}
+
+function newestFirst(ranges: readonly WalRange[]): WalRange[] {
+  return ranges.toSorted((left, right) => right.timeline - left.timeline)
+}
+
+function rangesOfPositions(
+  options: MergeOptions,
+  facts: ClusterFacts,
+  fault: FaultSink,
+): WalRange[] | undefined {
+  const positions = planPositions(options, facts, fault)
+  if (positions === undefined) return undefined
+  const { endTimeline, startTimeline } = positions
+  const directory =
+    options.historyDirectory ?? (options.pgdata === undefined ? undefined : `${options.pgdata}/pg_wal`)
+  const history = directory === undefined ? undefined : readTimelineHistory(directory, endTimeline)
+  if (history === undefined && endTimeline !== startTimeline) {
+    const place = directory === undefined ? '' : ` in "${directory}"`
+    return fault(`the history file of timeline ${endTimeline} is needed, and is not there${place}`)
+  }
+  // Without a switch on the way, the ancestors of the timeline do not matter.
+  const ranges = walRangesOfPositions(positions, history ?? timelineWithoutHistory(endTimeline))
+  return typeof ranges === 'string' ? fault(ranges) : ranges
+}
+
+function planPositions(
+  options: MergeOptions,
+  facts: ClusterFacts,
+  fault: FaultSink,
+): BackupPositions | undefined {
+  const startLsn = agree('start LSN', options.startLsn, facts.startLsn, formatLsn, fault)
+  const startTimeline = agree('start timeline', options.startTimeline, facts.startTimeline, String, fault)
+  const endLsn = options.endLsn ?? facts.endLsn
+  if (startLsn === undefined) fault('the start LSN is not known')
+  if (startTimeline === undefined) fault('the start timeline is not known')
+  if (endLsn === undefined) fault('the end LSN is not known')
+  if (startLsn === undefined || startTimeline === undefined || endLsn === undefined) return undefined
+  const endTimeline =
+    options.endTimeline ?? (options.endLsn === undefined ? facts.endTimeline : undefined) ?? startTimeline
+  return { startLsn, startTimeline, endLsn, endTimeline }
+}
+
+/** The one value of two, which must not contradict each other. */
+function agree<Value>(
+  what: string,
+  given: Value | undefined,
+  found: Value | undefined,
+  format: (value: Value) => string,
+  fault: FaultSink,
+): Value | undefined {
+  if (given !== undefined && found !== undefined && given !== found) {
+    fault(`${what} ${format(given)} was given, but the data directory says ${format(found)}`)
+  }
+  return given ?? found
+}

@@ -1,0 +1,49 @@
+import { PbManifestError } from '../../errors.js'
+import type { FragmentItem } from '../fragment/read-fragment.js'
+
+type Failure = Exclude<FragmentItem, { readonly type: 'file' | 'seal' }>
+
+/** Everything that keeps fragments from being merged. */
+export class MergeFaults {
+  readonly #faults: string[] = []
+  #isOnlyDamage = true
+
+  get any(): boolean {
+    return this.#faults.length > 0
+  }
+
+  /** A fault of the merge as a whole. */
+  add(fault: string): undefined {
+    this.#faults.push(fault)
+    this.#isOnlyDamage = false
+  }
+
+  /** A fragment that cannot be used. */
+  addFragment(path: string, failure: Failure): void {
+    this.#faults.push(`fragment "${path}" ${describe(failure)}`)
+    if (failure.type !== 'damaged') this.#isOnlyDamage = false
+  }
+
+  /** One error for all of them: that the fragments are damaged, when that is all, or that they cannot be merged. */
+  toError(): PbManifestError {
+    const [first = '', ...others] = this.#faults
+    const code = this.#isOnlyDamage ? 'BAD_FRAGMENT' : 'CANNOT_MERGE'
+    if (others.length === 0) return new PbManifestError(code, `could not merge fragments: ${first}`)
+    return new PbManifestError(code, `could not merge fragments: ${this.#faults.length} faults`, {
+      details: this.#faults,
+    })
+  }
+}
+
+function describe(failure: Failure): string {
+  switch (failure.type) {
+    case 'unsealed':
+      return 'has no seal: its worker did not finish'
+    case 'truncated':
+      return 'is truncated: it ends in the middle of a line'
+    case 'damaged':
+      return `is damaged: ${failure.reason}`
+    default:
+      return failure satisfies never
+  }
+}

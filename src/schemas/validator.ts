@@ -1,0 +1,50 @@
+import { createRequire } from 'node:module'
+import type { ErrorObject } from 'ajv'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+
+/** The schemas by the names of their files in `schemas/`. */
+export const schemaNames = [
+  'backup-manifest-1',
+  'backup-manifest-2',
+  'error',
+  'fragment-seal',
+  'manifest-file',
+  'verify-report',
+  'wal-range',
+] as const
+
+export type SchemaName = (typeof schemaNames)[number]
+
+// The package's own name finds its schemas from the source tree, from dist/ and when installed.
+const require = createRequire(import.meta.url)
+
+function loadSchema(name: SchemaName): { readonly $id: string } {
+  return require(`pbmanifest/schemas/${name}.schema.json`) as { readonly $id: string }
+}
+
+/**
+ * Says whether a value fits a schema.
+ *
+ * @returns `undefined` when it fits, else why not, in one line
+ */
+export type Validator = (value: unknown) => string | undefined
+
+const ajv = new Ajv2020({ schemas: schemaNames.map(loadSchema), strictTypes: false, strictRequired: false })
+
+/** The validator of one of the schemas in `schemas/`. Compiled at its first use, and kept. */
+export function validatorOf(name: SchemaName): Validator {
+  const { $id: id } = loadSchema(name)
+  return (value) => {
+    const validate = ajv.getSchema(id)
+    if (validate === undefined) throw new Error(`schema ${id} is not loaded`)
+    return validate(value) === true ? undefined : explain(validate.errors?.[0])
+  }
+}
+
+function explain(error: ErrorObject | undefined): string {
+  if (error === undefined) return 'does not fit'
+  const place = error.instancePath === '' ? '' : `"${error.instancePath.slice(1)}" `
+  const params =
+    'additionalProperty' in error.params ? ` "${String(error.params['additionalProperty'])}"` : ''
+  return `${place}${error.message ?? 'does not fit'}${params}`
+}
