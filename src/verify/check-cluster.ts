@@ -1,0 +1,65 @@
+import { isPbManifestError } from '../errors.js'
+import { readSmallFile } from '../files/read-small-file.js'
+import { BACKUP_LABEL, CONTROL_FILE } from '../manifest/cluster-files.js'
+import { parseBackupLabel } from '../postgres/backup-label.js'
+import { type ControlFile, parseControlFile } from '../postgres/control-file.js'
+import { parseTablespaceMap } from '../postgres/tablespace-map.js'
+import { findContradictions } from './cluster-consistency.js'
+import type { IgnoreRules } from './ignore-rules.js'
+import type { ManifestContents } from './manifest-files.js'
+import type { ProblemList } from './problems.js'
+import type { NotChecked, ProblemKind } from './report.js'
+
+const MAX_BYTES = 1024 * 1024
+const TABLESPACE_MAP = 'tablespace_map'
+
+/** Where the statements are found, and with what they are compared. */
+export interface ClusterContext {
+  readonly directory: string
+  readonly manifest: ManifestContents
+  readonly ignore: IgnoreRules
+  readonly problems: ProblemList
+  readonly notChecked: NotChecked[]
+}
+
+/**
+ * Reads pg_control, backup_label and tablespace_map, and compares what they say with each other and the manifest.
+ *
+ * @returns pg_control, when it can be read as one
+ */
+export function checkCluster(context: ClusterContext): ControlFile | undefined {
+  const { manifest, problems, notChecked } = context
+  const control = readStatement(context, CONTROL_FILE, 'control-file', parseControlFile)
+  const label = readStatement(context, BACKUP_LABEL, 'backup-label', (bytes, name) =>
+    parseBackupLabel(bytes.toString('utf8'), name),
+  )
+  readStatement(context, TABLESPACE_MAP, 'tablespace-map', (bytes, name) =>
+    parseTablespaceMap(bytes.toString('utf8'), name),
+  )
+  if (control === undefined)
+    notChecked.push({ what: 'control-file', why: 'there is none that could be read' })
+  if (label === undefined) notChecked.push({ what: 'backup-label', why: 'there is none that could be read' })
+  const { summary, walRanges } = manifest
+  for (const problem of findContradictions({ header: summary, walRanges, control, label }))
+    problems.add(problem)
+  return control
+}
+
+/** The file's meaning; nothing when it is not there, which the scan has reported, or when it has a problem. */
+function readStatement<Statement>(
+  context: ClusterContext,
+  pathname: string,
+  kind: ProblemKind,
+  parse: (bytes: Buffer, name: string) => Statement,
+): Statement | undefined {
+  if (context.ignore.covers(pathname)) return undefined
+  try {
+    const bytes = readSmallFile(`${context.directory}/${pathname}`, MAX_BYTES)
+    return bytes && parse(bytes, pathname)
+  } catch (error) {
+    if (!isPbManifestError(error)) throw error
+    // What cannot be read at all has been reported by the scan or the checksums.
+    if (error.code === 'BAD_FILE') context.problems.add({ kind, path: pathname, message: error.message })
+    return undefined
+  }
+}

@@ -1,0 +1,51 @@
+import { createRequire } from 'node:module'
+import { formatLsn } from '../postgres/lsn.js'
+import type { ChecksumTotals } from './check-checksums.js'
+import type { ManifestContents } from './manifest-files.js'
+import type { ProblemList } from './problems.js'
+import type { NotChecked, VerifiedManifest, VerifyReport } from './report.js'
+
+const packageJson = createRequire(import.meta.url)('pbmanifest/package.json') as { readonly version: string }
+
+/** All that a report is made of. */
+export interface ReportParts {
+  readonly directory: string
+  readonly manifest: ManifestContents
+  readonly problems: ProblemList
+  readonly totals: ChecksumTotals
+  readonly seconds: VerifyReport['seconds']
+  readonly notChecked: readonly NotChecked[]
+}
+
+/** Puts the report together. */
+export function makeReport(parts: ReportParts): VerifyReport {
+  return {
+    reportVersion: 1,
+    pbmanifestVersion: packageJson.version,
+    directory: parts.directory,
+    verdict: parts.problems.all.length === 0 ? 'verified' : 'failed',
+    manifest: describeManifest(parts.manifest),
+    problems: parts.problems.all,
+    problemCounts: parts.problems.count(),
+    filesChecked: parts.totals.filesChecked,
+    bytesChecked: parts.totals.bytesChecked,
+    seconds: parts.seconds,
+    notChecked: parts.notChecked,
+  }
+}
+
+function describeManifest({ path, summary, files, bytes, walRanges }: ManifestContents): VerifiedManifest {
+  return {
+    path,
+    version: summary.version,
+    systemIdentifier: summary.systemIdentifier?.toString() ?? null,
+    files: files.size,
+    bytes,
+    walRanges: walRanges.map(({ timeline, startLsn, endLsn }) => ({
+      timeline,
+      startLsn: formatLsn(startLsn),
+      endLsn: formatLsn(endLsn),
+    })),
+    checksum: summary.checksum,
+  }
+}

@@ -1,0 +1,36 @@
+import type { Problem } from './report.js'
+
+/** How far the reading of files has come. */
+export interface VerifyProgress {
+  /** Of `bytesTotal`, those whose file is done or was found not to need reading. */
+  readonly bytesDone: number
+  /** The sizes of all files that are to be compared with their checksum. */
+  readonly bytesTotal: number
+}
+
+/** What to verify, and how. Every option has the default of `pg_verifybackup`. */
+export interface VerifyOptions {
+  /** Default: `backup_manifest` in the backup directory. */
+  readonly manifestPath?: string
+  /**
+   * Pathnames, relative to the backup directory, or globs. What one of them matches is ignored, with all below it.
+   * Always ignored: `backup_manifest`, `pg_wal`, `postgresql.auto.conf`, `recovery.signal`, `standby.signal`.
+   */
+  readonly ignore?: readonly string[]
+  /** Stop at the first problem. Default false. */
+  readonly exitOnError?: boolean
+  /** Do not read the files. Default false. */
+  readonly skipChecksums?: boolean
+  /** Do not look at the WAL. Default false. */
+  readonly noParseWal?: boolean
+  /** Where the WAL segments are. Default: `pg_wal` in the backup directory. */
+  readonly walDirectory?: string
+  /** How many worker threads read files, at least 1. Default: `os.availableParallelism()`. */
+  readonly jobs?: number
+  /** Stops the verification; the promise then rejects with code `ABORTED`. */
+  readonly signal?: AbortSignal
+  /** Is told each problem as soon as it is known. */
+  readonly onProblem?: (problem: Problem) => void
+  /** Is told often; a caller that prints should do so rarely. */
+  readonly onProgress?: (progress: VerifyProgress) => void
+}

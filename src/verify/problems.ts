@@ -1,0 +1,56 @@
+import { displayPathname, encodePathname, isUtf8Pathname, type Pathname } from '../files/pathname.js'
+import { type Problem, type ProblemKind, problemKinds } from './report.js'
+
+/** Thrown to end the steps when the first problem is enough. */
+export class StopAtFirstProblem extends Error {}
+
+/** The problems found so far, in the order of the report. */
+export class ProblemList {
+  readonly #problems: Problem[] = []
+  readonly #onProblem: ((problem: Problem) => void) | undefined
+  readonly #isFirstEnough: boolean
+
+  constructor(onProblem: ((problem: Problem) => void) | undefined, isFirstEnough: boolean) {
+    this.#onProblem = onProblem
+    this.#isFirstEnough = isFirstEnough
+  }
+
+  get all(): readonly Problem[] {
+    return this.#problems
+  }
+
+  /** @throws {@link StopAtFirstProblem} when that was asked for */
+  add(problem: Problem): void {
+    this.#problems.push(problem)
+    this.#onProblem?.(problem)
+    if (this.#isFirstEnough) throw new StopAtFirstProblem()
+  }
+
+  /** How many there are of each kind. */
+  count(): Record<ProblemKind, number> {
+    const counts = Object.fromEntries(problemKinds.map((kind) => [kind, 0])) as Record<ProblemKind, number>
+    for (const { kind } of this.#problems) counts[kind]++
+    return counts
+  }
+}
+
+/**
+ * A problem with one file.
+ *
+ * @param message - given the file's name as it is shown
+ */
+export function fileProblem(
+  kind: ProblemKind,
+  pathname: Pathname,
+  message: (name: string) => string,
+  detail?: string,
+): Problem {
+  return {
+    kind,
+    ...(isUtf8Pathname(pathname)
+      ? { path: pathname }
+      : { encodedPath: encodePathname(pathname).toString('hex') }),
+    message: message(displayPathname(pathname)),
+    ...(detail !== undefined && { detail }),
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * The kinds of problem that a verification can find. Programs may rely on these words.
+ *
+ * - `missing`, `extra`, `size-mismatch`, `checksum-mismatch`: the directory is not what the manifest says
+ * - `not-a-file`: neither a regular file nor a directory
+ * - `unreadable`: the operating system refused to read it
+ * - `changed-while-read`: fewer or more bytes came than its size promised
+ * - `control-file`: pg_control is damaged, or of another cluster than the manifest or the WAL
+ * - `backup-label`: backup_label is damaged, or does not fit the manifest's WAL ranges or pg_control
+ * - `tablespace-map`: tablespace_map is damaged
+ * - `wal-range`: a WAL range is empty or reversed
+ * - `wal-missing`, `wal-invalid`: a segment that a WAL range needs is not there, or is not that segment
+ */
+export const problemKinds = [
+  'missing',
+  'extra',
+  'not-a-file',
+  'size-mismatch',
+  'unreadable',
+  'changed-while-read',
+  'checksum-mismatch',
+  'control-file',
+  'backup-label',
+  'tablespace-map',
+  'wal-range',
+  'wal-missing',
+  'wal-invalid',
+] as const
+
+export type ProblemKind = (typeof problemKinds)[number]
+
+/** Something that is wrong with the backup. */
+export interface Problem {
+  readonly kind: ProblemKind
+  /** The file it is about, relative to the backup directory; absent when it is about no single file. */
+  readonly path?: string
+  /** The file's name in hexadecimal, in place of `path` when the name is not UTF-8. */
+  readonly encodedPath?: string
+  /** One line, in the words of `pg_verifybackup` where it has words for it. */
+  readonly message: string
+  /** What more is known, one line. */
+  readonly detail?: string
+}
+
+/** Something that was not looked at, although it could be wrong. */
+export interface NotChecked {
+  readonly what:
+    | 'file-checksums'
+    | 'files-without-checksum'
+    | 'ignored-paths'
+    | 'control-file'
+    | 'backup-label'
+    | 'wal'
+    | 'wal-records'
+    | 'page-checksums'
+    | 'after-first-problem'
+  /** A sentence. */
+  readonly why: string
+}
+
+/** The steps of a verification, in their order. */
+export const verifySteps = ['manifest', 'scan', 'checksums', 'cluster', 'wal'] as const
+
+export type VerifyStep = (typeof verifySteps)[number]
+
+/** The manifest that a backup was verified against. */
+export interface VerifiedManifest {
+  readonly path: string
+  readonly version: 1 | 2
+  /** Decimal, as a string because it exceeds 2^53; `null` in version 1. */
+  readonly systemIdentifier: string | null
+  /** How many files it lists. */
+  readonly files: number
+  /** The sum of their sizes. */
+  readonly bytes: number
+  readonly walRanges: readonly {
+    readonly timeline: number
+    readonly startLsn: string
+    readonly endLsn: string
+  }[]
+  /** The manifest's own SHA-256. */
+  readonly checksum: string
+}
+
+/**
+ * The result of a verification, as data. Every rendering is made from it; it is the same for any number of jobs,
+ * but for `seconds`.
+ *
+ * @see schemas/verify-report.schema.json
+ */
+export interface VerifyReport {
+  readonly reportVersion: 1
+  readonly pbmanifestVersion: string
+  /** The backup directory, as it was given. */
+  readonly directory: string
+  readonly verdict: 'verified' | 'failed'
+  readonly manifest: VerifiedManifest
+  /** In a fixed order: presence, kind and size by pathname; then checksums by pathname; then the cluster; then WAL. */
+  readonly problems: readonly Problem[]
+  readonly problemCounts: Readonly<Record<ProblemKind, number>>
+  /** Files whose checksum was compared. */
+  readonly filesChecked: number
+  /** Bytes that were read for it. */
+  readonly bytesChecked: number
+  /** Wall time of each step, and of all. Steps may overlap. */
+  readonly seconds: Readonly<Record<VerifyStep | 'total', number>>
+  readonly notChecked: readonly NotChecked[]
+}

@@ -1,0 +1,183 @@
+import { type Stats, statSync } from 'node:fs'
+import type { WayGiver } from '../files/give-way.js'
+import { pathOf } from '../files/path-of.js'
+import type { Pathname } from '../files/pathname.js'
+import { type DirectoryEntry, readDirectory } from '../files/read-directory.js'
+import { describeSystemError, ioError } from '../files/system-error.js'
+import type { ManifestFile } from '../manifest/model.js'
+import type { IgnoreRules } from './ignore-rules.js'
+import { fileProblem, type ProblemList } from './problems.js'
+
+/** What a scan compares a directory with, and where it tells what it finds. */
+export interface ScanContext {
+  readonly directory: string
+  readonly files: ReadonlyMap<Pathname, ManifestFile>
+  readonly ignore: IgnoreRules
+  readonly problems: ProblemList
+  readonly way: WayGiver
+}
+
+/**
+ * Compares presence, kind and size of everything in the directory with the manifest; links are followed.
+ *
+ * @returns the manifest's files that are there with the right size, so that it is worth reading them
+ * @throws {@link PbManifestError} `IO` when the directory itself cannot be read; `ABORTED`
+ * @see src/bin/pg_verifybackup/pg_verifybackup.c, verify_backup_directory, report_extra_backup_files
+ */
+export async function scanDirectory(context: ScanContext): Promise<ManifestFile[]> {
+  const scan = new DirectoryScan(context)
+  await scan.walk()
+  await scan.reportMissing()
+  return scan.matching
+}
+
+/** A directory on the way down, by its identity and by its name. */
+interface Parent {
+  readonly pathname: Pathname
+  /** `device:inode` of it and of all directories above it, to notice a link that leads back up. */
+  readonly identities: ReadonlySet<string>
+}
+
+class DirectoryScan {
+  readonly matching: ManifestFile[] = []
+  readonly #context: ScanContext
+  readonly #met = new Set<Pathname>()
+  /** Directories that could not be looked into: what should be in them is not called missing. */
+  readonly #unreadable = new Set<Pathname>()
+
+  constructor(context: ScanContext) {
+    this.#context = context
+  }
+
+  async walk(): Promise<void> {
+    const { directory, way } = this.#context
+    const pending: Parent[] = [{ pathname: '', identities: new Set([identityOf(openTop(directory))]) }]
+    for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
+      const children: Parent[] = []
+      for (const entry of this.#list(parent.pathname)) {
+        const child = this.#visit(parent, entry)
+        if (child !== undefined) children.push(child)
+        if (way.isDue) await way.giveWay()
+      }
+      // The last one pushed is taken first: keep the order of the names.
+      pending.push(...children.toReversed())
+    }
+  }
+
+  /** Reports what the manifest has and the walk did not meet, in the manifest's order. */
+  async reportMissing(): Promise<void> {
+    const { files, ignore, problems, way } = this.#context
+    for (const pathname of files.keys()) {
+      if (!this.#met.has(pathname) && !this.#isBelowUnreadable(pathname) && !ignore.covers(pathname)) {
+        problems.add(
+          fileProblem('missing', pathname, (name) => `"${name}" is present in the manifest but not on disk`),
+        )
+      }
+      if (way.isDue) await way.giveWay()
+    }
+  }
+
+  /** Looks at one entry; returns it when it is a directory to walk. */
+  #visit(parent: Parent, entry: DirectoryEntry): Parent | undefined {
+    const { directory, ignore } = this.#context
+    const pathname = parent.pathname === '' ? entry.name : `${parent.pathname}/${entry.name}`
+    if (ignore.matches(pathname)) return undefined
+    let stats: Stats
+    try {
+      stats = statSync(pathOf(directory, pathname))
+    } catch (error) {
+      return this.#unreadableEntry(pathname, 'could not stat file or directory', error)
+    }
+    if (stats.isDirectory()) return this.#enter(parent, pathname, stats)
+    if (stats.isFile()) this.#compare(pathname, stats.size)
+    else this.#specialFile(pathname)
+    return undefined
+  }
+
+  #enter(parent: Parent, pathname: Pathname, stats: Stats): Parent | undefined {
+    const identity = identityOf(stats)
+    if (parent.identities.has(identity)) {
+      this.#unreadable.add(pathname)
+      this.#context.problems.add(
+        fileProblem(
+          'unreadable',
+          pathname,
+          (name) => `could not stat file or directory "${name}": Too many levels of symbolic links`,
+          'it is a link to a directory above it',
+        ),
+      )
+      return undefined
+    }
+    return { pathname, identities: new Set([...parent.identities, identity]) }
+  }
+
+  #compare(pathname: Pathname, size: number): void {
+    const { files, problems } = this.#context
+    const file = files.get(pathname)
+    this.#met.add(pathname)
+    if (file === undefined) {
+      problems.add(
+        fileProblem('extra', pathname, (name) => `"${name}" is present on disk but not in the manifest`),
+      )
+    } else if (file.size === size) {
+      this.matching.push(file)
+    } else {
+      problems.add(
+        fileProblem(
+          'size-mismatch',
+          pathname,
+          (name) => `"${name}" has size ${size} on disk but size ${file.size} in the manifest`,
+        ),
+      )
+    }
+  }
+
+  #specialFile(pathname: Pathname): void {
+    // The peer calls it missing as well, when the manifest has it: two messages for one cause.
+    this.#met.add(pathname)
+    this.#context.problems.add(
+      fileProblem('not-a-file', pathname, (name) => `"${name}" is not a regular file or directory`),
+    )
+  }
+
+  #list(pathname: Pathname): DirectoryEntry[] {
+    const { directory } = this.#context
+    try {
+      return readDirectory(pathname === '' ? directory : pathOf(directory, pathname))
+    } catch (error) {
+      if (pathname === '') throw ioError(`could not open directory "${directory}"`, error)
+      this.#unreadableEntry(pathname, 'could not open directory', error)
+      return []
+    }
+  }
+
+  #unreadableEntry(pathname: Pathname, attempt: string, error: unknown): undefined {
+    const description = describeSystemError(error)
+    if (description === undefined) throw error
+    this.#unreadable.add(pathname)
+    this.#context.problems.add(
+      fileProblem('unreadable', pathname, (name) => `${attempt} "${name}": ${description.message}`),
+    )
+    return undefined
+  }
+
+  #isBelowUnreadable(pathname: Pathname): boolean {
+    if (this.#unreadable.size === 0) return false
+    for (let slash = pathname.indexOf('/'); slash !== -1; slash = pathname.indexOf('/', slash + 1)) {
+      if (this.#unreadable.has(pathname.slice(0, slash))) return true
+    }
+    return this.#unreadable.has(pathname)
+  }
+}
+
+function openTop(directory: string): Stats {
+  try {
+    return statSync(directory)
+  } catch (error) {
+    throw ioError(`could not open directory "${directory}"`, error)
+  }
+}
+
+function identityOf(stats: Stats): string {
+  return `${stats.dev}:${stats.ino}`
+}
