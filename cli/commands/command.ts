@@ -1,0 +1,47 @@
+import type { Readable } from 'node:stream'
+import type { InferredOptionTypes } from 'yargs'
+import type { ExitStatus } from '../exit-status.js'
+import type { OptionTable } from '../expand-arguments.js'
+import type { Messages } from '../messages.js'
+
+/** What a command has to do with the world outside of the library. */
+interface CommandContext {
+  /** Writes one line, or one document, to standard output. */
+  readonly print: (text: string) => void
+  /** Standard error. */
+  readonly messages: Messages
+  readonly stdin: Readable
+  /** Fires on SIGINT and SIGTERM. */
+  readonly signal: AbortSignal
+}
+
+interface CommandDescription<Table extends OptionTable> {
+  readonly name: string
+  /** One line for the list of commands. */
+  readonly summary: string
+  /** What follows `pbmanifest NAME` in the help. */
+  readonly synopsis: string
+  readonly options: Table
+  /** Arguments, and what they do. */
+  readonly examples: readonly (readonly [args: string, what: string])[]
+}
+
+interface CommandDefinition<Table extends OptionTable> extends CommandDescription<Table> {
+  run(
+    context: CommandContext,
+    options: InferredOptionTypes<Table>,
+    operands: readonly string[],
+  ): Promise<ExitStatus>
+}
+
+/** A command of any options. It must be given those of its own table. */
+export interface Command extends CommandDescription<OptionTable> {
+  run(context: CommandContext, options: object, operands: readonly string[]): Promise<ExitStatus>
+}
+
+/** Makes a {@link Command}; inside, the types of its options follow from its table. */
+export function defineCommand<const Table extends OptionTable>(
+  definition: CommandDefinition<Table>,
+): Command {
+  return definition
+}

@@ -1,0 +1,133 @@
+import type { InferredOptionTypes } from 'yargs'
+import { displayPathname } from '../../src/files/pathname.js'
+import type { MergeOptions } from '../../src/manifest/merge/options.js'
+import { exitStatus } from '../exit-status.js'
+import { formatBytes, formatCount } from '../format.js'
+import {
+  readCount,
+  readLsn,
+  readOptional,
+  readSystemIdentifier,
+  readTimeline,
+  readWalRange,
+} from '../option-values.js'
+import { usageError } from '../usage-error.js'
+import { withoutUndefined } from '../without-undefined.js'
+import { type Command, defineCommand } from './command.js'
+
+const fragmentsGroup = 'Fragments:'
+const headerGroup = 'Header of the manifest:'
+const walGroup = 'WAL ranges of the manifest:'
+const outputGroup = 'Output:'
+
+const options = {
+  workers: {
+    type: 'string',
+    group: fragmentsGroup,
+    describe: 'how many workers there were; all must be here',
+  },
+  'allow-unsealed': {
+    type: 'boolean',
+    group: fragmentsGroup,
+    describe: 'take what is whole of fragments whose worker did not finish',
+  },
+  pgdata: {
+    alias: 'D',
+    type: 'string',
+    group: headerGroup,
+    describe: 'data directory, or copy of one, to learn what is not given from',
+  },
+  'manifest-version': {
+    choices: ['1', '2'],
+    type: 'string',
+    group: headerGroup,
+    describe: '1 for PostgreSQL 13 to 16, 2 from 17 on',
+  },
+  'system-identifier': {
+    type: 'string',
+    group: headerGroup,
+    describe: 'of the cluster; stands in version 2 only',
+  },
+  'wal-range': {
+    type: 'string',
+    array: true,
+    group: walGroup,
+    describe: 'TIMELINE,START,END, the newest timeline first',
+  },
+  'start-lsn': { type: 'string', group: walGroup, describe: 'where the backup began' },
+  'start-timeline': { type: 'string', group: walGroup, describe: 'timeline on which it began' },
+  'end-lsn': { type: 'string', group: walGroup, describe: 'where the backup ended' },
+  'end-timeline': { type: 'string', group: walGroup, describe: 'timeline on which it ended' },
+  'history-dir': { type: 'string', group: walGroup, describe: 'directory of timeline history files' },
+  output: { alias: 'o', type: 'string', group: outputGroup, describe: 'manifest to write (required)' },
+  quiet: {
+    alias: 'q',
+    type: 'boolean',
+    group: outputGroup,
+    describe: 'print nothing but errors and warnings',
+  },
+} as const
+
+type Values = InferredOptionTypes<typeof options>
+
+// A range that is given outright leaves nothing to work out.
+function checkWalOptions(values: Values): void {
+  if (values['wal-range'] === undefined) return
+  const names = ['start-lsn', 'start-timeline', 'end-lsn', 'end-timeline', 'history-dir'] as const
+  const other = names.find((name) => values[name] !== undefined)
+  if (other !== undefined) throw usageError(`cannot specify both --wal-range and --${other}`)
+}
+
+/** What the command line says, but for the fragments, which are found later. */
+function readOptions(values: Values): Omit<MergeOptions, 'fragments'> {
+  if (values.output === undefined) throw usageError('no output file specified')
+  checkWalOptions(values)
+  const manifestVersion = values['manifest-version']
+  return {
+    output: values.output,
+    ...withoutUndefined({
+      workers: readOptional(readCount, '--workers', values.workers),
+      manifestVersion: manifestVersion === undefined ? undefined : manifestVersion === '1' ? 1 : 2,
+      systemIdentifier: readOptional(
+        readSystemIdentifier,
+        '--system-identifier',
+        values['system-identifier'],
+      ),
+      pgdata: values.pgdata,
+      walRanges: values['wal-range']?.map((text) => readWalRange('--wal-range', text)),
+      startLsn: readOptional(readLsn, '--start-lsn', values['start-lsn']),
+      startTimeline: readOptional(readTimeline, '--start-timeline', values['start-timeline']),
+      endLsn: readOptional(readLsn, '--end-lsn', values['end-lsn']),
+      endTimeline: readOptional(readTimeline, '--end-timeline', values['end-timeline']),
+      historyDirectory: values['history-dir'],
+      allowUnsealed: values['allow-unsealed'],
+    } satisfies { [Name in keyof MergeOptions]?: MergeOptions[Name] | undefined }),
+  }
+}
+
+export const mergeCommand: Command = defineCommand({
+  name: 'merge',
+  summary: 'make one backup_manifest of the fragments of all workers',
+  synopsis: '[OPTION]... FRAGMENT...',
+  options,
+  examples: [
+    ['-o BACKUP/backup_manifest -D BACKUP FRAGMENTS/', 'fragments of a folder; the rest as BACKUP says'],
+    ['-o backup_manifest --wal-range 1,0/2000028,0/2000100 parts/*', 'version 1, WAL range given outright'],
+  ],
+  run: async ({ print, messages, signal }, values, operands) => {
+    if (operands.length === 0) throw usageError('no fragments specified')
+    const options = readOptions(values)
+    const { findFragments } = await import('../../src/manifest/merge/find-fragments.js')
+    const { mergeFragments } = await import('../../src/manifest/merge/merge-fragments.js')
+    const fragments = await findFragments(operands)
+    const result = await mergeFragments({ ...options, fragments, signal })
+    for (const warning of result.warnings) messages.warning(warning)
+    if (values.quiet !== true) {
+      const what = `${formatCount(result.files, 'file')}, ${formatBytes(result.bytes)}`
+      print(
+        `merged ${formatCount(fragments.length, 'fragment')}: ${what}, into "${displayPathname(options.output)}"`,
+      )
+    }
+    return exitStatus.done
+  },
+})

@@ -1,0 +1,65 @@
+import { type ErrorCode, isPbManifestError } from '../src/errors.js'
+import type { VerifyReport } from '../src/verify/report.js'
+
+/** What the process tells its caller. Programs may rely on these numbers; `docs/errors.md` explains them. */
+export const exitStatus = {
+  /** Done; for verify: the backup verifies. */
+  done: 0,
+  /** Verify found problems. */
+  problems: 1,
+  badUsage: 2,
+  /** A manifest or fragment cannot be read as one. */
+  badInput: 3,
+  cannotMerge: 4,
+  inputOutput: 5,
+  /** A bug of ours. */
+  bug: 70,
+  /** 128 + SIGINT, as a shell would say. */
+  interrupted: 130,
+  /** 128 + SIGTERM. */
+  terminated: 143,
+} as const
+
+export type ExitStatus = (typeof exitStatus)[keyof typeof exitStatus]
+
+/** The signals on which we stop, clean up, and say so. */
+export type StopSignal = 'SIGINT' | 'SIGTERM'
+
+const statusOfErrorCode: Readonly<Record<ErrorCode, ExitStatus>> = {
+  USAGE: exitStatus.badUsage,
+  BAD_MANIFEST: exitStatus.badInput,
+  BAD_FRAGMENT: exitStatus.badInput,
+  BAD_FILE: exitStatus.inputOutput,
+  CANNOT_MERGE: exitStatus.cannotMerge,
+  IO: exitStatus.inputOutput,
+  ABORTED: exitStatus.interrupted,
+}
+
+// pg_control, backup_label and timeline history files say what must stand in a merged manifest. One that does not have
+// its format makes that merge impossible, whatever the fragments are; for another command it is an input that failed.
+// verify reports such a file as a problem of the backup.
+const statusOfMergeErrorCode = { ...statusOfErrorCode, BAD_FILE: exitStatus.cannotMerge }
+
+const statusOfVerdict: Readonly<Record<VerifyReport['verdict'], ExitStatus>> = {
+  verified: exitStatus.done,
+  failed: exitStatus.problems,
+}
+
+const statusOfSignal: Readonly<Record<StopSignal, ExitStatus>> = {
+  SIGINT: exitStatus.interrupted,
+  SIGTERM: exitStatus.terminated,
+}
+
+/** The status for anything that a command has thrown. What is not thrown on purpose is a bug. */
+export function exitStatusOfError(error: unknown, command: string | undefined): ExitStatus {
+  if (!isPbManifestError(error)) return exitStatus.bug
+  return (command === 'merge' ? statusOfMergeErrorCode : statusOfErrorCode)[error.code]
+}
+
+export function exitStatusOfVerdict(verdict: VerifyReport['verdict']): ExitStatus {
+  return statusOfVerdict[verdict]
+}
+
+export function exitStatusOfSignal(signal: StopSignal): ExitStatus {
+  return statusOfSignal[signal]
+}

@@ -1,0 +1,96 @@
+import type { Options } from 'yargs'
+import { usageError } from './usage-error.js'
+
+/** Options by their long name, as yargs describes them. */
+export type OptionTable = Readonly<Record<string, Options>>
+
+/**
+ * Rewrites arguments into a form that yargs cannot misread: `--name=value` for every option, then `--`, then the
+ * operands.
+ *
+ * PostgreSQL's programs read their command line with getopt_long, and ours must read the same one. yargs differs: it
+ * takes `-iPATH` for five options, `-m -x` for two, and makes a list of an option that is given twice. The messages
+ * are those of getopt_long.
+ *
+ * @throws {@link PbManifestError} `USAGE`
+ */
+export function expandArguments(args: readonly string[], options: OptionTable): string[] {
+  const given = new Map<string, string[]>()
+  const operands: string[] = []
+  const rest = [...args]
+
+  const take = (name: string, value?: string): void => {
+    const isRepeatable = options[name]?.array === true
+    const argument = value === undefined ? `--${name}` : `--${name}=${value}`
+    given.set(name, isRepeatable ? [...(given.get(name) ?? []), argument] : [argument])
+  }
+
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === '--') {
+      operands.push(...rest.splice(0))
+    } else if (arg.startsWith('--')) {
+      readLongOption(arg, rest, options, take)
+    } else if (arg.startsWith('-') && arg !== '-') {
+      readShortOptions(arg, rest, options, take)
+    } else {
+      operands.push(arg)
+    }
+  }
+  if (operands.includes('')) throw usageError('empty command-line argument')
+  return [...[...given.values()].flat(), '--', ...operands]
+}
+
+type Take = (name: string, value?: string) => void
+
+function readLongOption(arg: string, rest: string[], options: OptionTable, take: Take): void {
+  const equals = arg.indexOf('=')
+  const spelled = equals === -1 ? arg : arg.slice(0, equals)
+  const name = findOption(spelled.slice(2), options)
+  if (name === undefined || spelled.length === 3) throw usageError(`unrecognized option '${spelled}'`)
+  const inline = equals === -1 ? undefined : arg.slice(equals + 1)
+  if (isFlag(name, options)) {
+    if (inline !== undefined) throw usageError(`option '${spelled}' doesn't allow an argument`)
+    return take(name)
+  }
+  const value = inline ?? rest.shift()
+  if (value === undefined) throw usageError(`option '${spelled}' requires an argument`)
+  take(name, checkValue(spelled, value, options[name]))
+}
+
+// A cluster of letters, of which the last may have a value: `-esq`, `-em FILE`, `-emFILE`, `-em=FILE`.
+function readShortOptions(arg: string, rest: string[], options: OptionTable, take: Take): void {
+  for (let at = 1; at < arg.length; at++) {
+    const letter = arg.charAt(at)
+    const name = findOption(letter, options)
+    if (name === undefined) throw usageError(`invalid option -- '${letter}'`)
+    if (isFlag(name, options)) {
+      take(name)
+      continue
+    }
+    const inline = arg.slice(at + 1).replace(/^=/, '')
+    const value = at + 1 < arg.length ? inline : rest.shift()
+    if (value === undefined) throw usageError(`option requires an argument -- '${letter}'`)
+    return take(name, checkValue(`-${letter}`, value, options[name]))
+  }
+}
+
+function findOption(spelling: string, options: OptionTable): string | undefined {
+  return Object.keys(options).find(
+    (name) => name === spelling || [options[name]?.alias].flat().includes(spelling),
+  )
+}
+
+function isFlag(name: string, options: OptionTable): boolean {
+  return options[name]?.type === 'boolean'
+}
+
+// An empty value is nearly always a shell variable that is not set, and as a path it would mean the current directory.
+function checkValue(spelled: string, value: string, option: Options | undefined): string {
+  const choices = option?.choices
+  if (value === '' || (choices !== undefined && !choices.includes(value))) {
+    const expected =
+      choices === undefined ? 'It must not be empty.' : `It must be one of: ${choices.join(', ')}.`
+    throw usageError(`invalid value "${value}" for option ${spelled}`, expected)
+  }
+  return value
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+import { describeBug } from './describe-bug.js'
+import { exitStatus } from './exit-status.js'
+import { version } from './package-info.js'
+import { watchOutput } from './watch-output.js'
+
+const { argv, env, stdin, stdout, stderr } = process
+const args = argv.slice(2)
+
+// Node's own status for an exception is 1, which would say that a backup has problems.
+process.on('uncaughtException', (error) => {
+  stderr.write(`${describeBug(error, args.includes('--debug') || Boolean(env['PBMANIFEST_DEBUG']))}\n`)
+  process.exit(exitStatus.bug)
+})
+watchOutput(process)
+
+if (args[0] === '--version' || args[0] === '-V') {
+  stdout.write(`pbmanifest ${version}\n`)
+} else {
+  const [{ run }, { watchSignals }] = await Promise.all([import('./run.js'), import('./signals.js')])
+  const status = await run({ args, env, stdin, stdout, stderr, signal: watchSignals(process) })
+  // Not process.exit(): what was written may still be on its way. A failed write may have set a status already.
+  process.exitCode = status === exitStatus.done ? (process.exitCode ?? status) : status
+}

@@ -1,0 +1,79 @@
+import { displayPathname } from '../src/files/pathname.js'
+
+/** Where messages go: standard error, or a stand-in. */
+export interface MessageOutput {
+  readonly isTTY?: boolean | undefined
+  write(text: string): unknown
+}
+
+// The colours of PostgreSQL's own programs. @see src/common/logging.c
+const colors = { error: '01;31', warning: '01;35', detail: '01;36', hint: '01;36' } as const
+
+type Severity = keyof typeof colors
+
+/**
+ * The lines that a person reads on standard error, in the form of PostgreSQL's programs: `pbmanifest: error: ...`.
+ *
+ * Each message is one line whatever it holds. At most one line is unfinished, a progress line on a terminal; it is
+ * wiped before anything else is written.
+ */
+export class Messages {
+  hasColor: boolean
+  readonly #output: MessageOutput
+  #unfinished = 0
+
+  constructor(output: MessageOutput, hasColor: boolean) {
+    this.#output = output
+    this.hasColor = hasColor
+  }
+
+  error(text: string): void {
+    this.#say('error', text)
+  }
+
+  warning(text: string): void {
+    this.#say('warning', text)
+  }
+
+  detail(text: string): void {
+    this.#say('detail', text)
+  }
+
+  hint(text: string): void {
+    this.#say('hint', text)
+  }
+
+  /** A line that is neither an error nor about one. */
+  note(text: string): void {
+    this.#writeLine(`pbmanifest: ${displayPathname(text)}`)
+  }
+
+  /** Text as it is, for example a stack. */
+  raw(text: string): void {
+    this.#writeLine(text)
+  }
+
+  /** A line that the next one replaces, where that is possible. */
+  progress(text: string, isLast: boolean): void {
+    if (this.#output.isTTY !== true || isLast) return this.#writeLine(text)
+    this.#wipe()
+    this.#unfinished = text.length
+    this.#output.write(`${text}\r`)
+  }
+
+  #say(severity: Severity, text: string): void {
+    const word = this.hasColor ? `\u001b[${colors[severity]}m${severity}:\u001b[0m` : `${severity}:`
+    this.#writeLine(`pbmanifest: ${word} ${displayPathname(text)}`)
+  }
+
+  #writeLine(line: string): void {
+    this.#wipe()
+    this.#output.write(`${line}\n`)
+  }
+
+  // Blanks, not an escape sequence, which a dumb terminal would print.
+  #wipe(): void {
+    if (this.#unfinished > 0) this.#output.write(`${' '.repeat(this.#unfinished)}\r`)
+    this.#unfinished = 0
+  }
+}

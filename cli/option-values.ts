@@ -1,0 +1,73 @@
+import type { WalRange } from '../src/manifest/model.js'
+import { parseWholeNumber } from '../src/manifest/parse-whole-number.js'
+import { parseLsn } from '../src/postgres/lsn.js'
+import { usageError } from './usage-error.js'
+
+const MAX_TIMELINE = 0xffff_ffffn
+const MAX_SYSTEM_IDENTIFIER = 0xffff_ffff_ffff_ffffn
+
+/** Reads the text of one option; `name` is how the option is spelled in a complaint. */
+export type OptionReader<Value> = (name: string, text: string) => Value
+
+/** Reads an option that need not be given. */
+export function readOptional<Value>(
+  read: OptionReader<Value>,
+  name: string,
+  text: string | undefined,
+): Value | undefined {
+  return text === undefined ? undefined : read(name, text)
+}
+
+/** A count of things there must be at least one of: jobs, workers. */
+export function readCount(name: string, text: string): number {
+  return Number(readInRange(name, text, 1n, BigInt(Number.MAX_SAFE_INTEGER), 'a whole number, at least 1'))
+}
+
+/** The number of a worker, from 0. */
+export function readWorkerNumber(name: string, text: string): number {
+  return Number(readInRange(name, text, 0n, BigInt(Number.MAX_SAFE_INTEGER), 'a whole number, at least 0'))
+}
+
+export function readTimeline(name: string, text: string): number {
+  return Number(readInRange(name, text, 1n, MAX_TIMELINE, `a whole number from 1 to ${MAX_TIMELINE}`))
+}
+
+export function readSystemIdentifier(name: string, text: string): bigint {
+  return readInRange(
+    name,
+    text,
+    1n,
+    MAX_SYSTEM_IDENTIFIER,
+    `a whole number from 1 to ${MAX_SYSTEM_IDENTIFIER}`,
+  )
+}
+
+export function readLsn(name: string, text: string): bigint {
+  const lsn = parseLsn(text)
+  if (lsn === undefined) throw invalidValue(name, text, 'an LSN, such as 0/2000028')
+  return lsn
+}
+
+/** A range as `TLI,START,END`. */
+export function readWalRange(name: string, text: string): WalRange {
+  const [timelineText, startText, endText, ...more] = text.split(',')
+  const timeline = parseWholeNumber(timelineText ?? '') ?? 0n
+  const startLsn = parseLsn(startText ?? '')
+  const endLsn = parseLsn(endText ?? '')
+  const isTimeline = timeline >= 1n && timeline <= MAX_TIMELINE
+  if (!isTimeline || startLsn === undefined || endLsn === undefined || more.length > 0) {
+    throw invalidValue(name, text, 'a timeline, a start LSN and an end LSN, such as 1,0/2000028,0/2000100')
+  }
+  return { timeline: Number(timeline), startLsn, endLsn }
+}
+
+function readInRange(name: string, text: string, min: bigint, max: bigint, expected: string): bigint {
+  const value = parseWholeNumber(text)
+  if (value === undefined || value < min || value > max) throw invalidValue(name, text, expected)
+  return value
+}
+
+/** The usage error for one option's value. */
+export function invalidValue(name: string, text: string, expected: string): Error {
+  return usageError(`invalid value "${text}" for option ${name}`, `It must be ${expected}.`)
+}

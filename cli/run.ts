@@ -1,0 +1,89 @@
+import type { Readable } from 'node:stream'
+import { inspect } from 'node:util'
+import { isPbManifestError, PbManifestError } from '../src/errors.js'
+import { wantsColor } from './color.js'
+import { describeBug } from './describe-bug.js'
+import { type ExitStatus, exitStatus, exitStatusOfError, exitStatusOfSignal } from './exit-status.js'
+import { asksForJson, describeErrorAsJson } from './json-error.js'
+import { type MessageOutput, Messages } from './messages.js'
+import { commandNameOf, parseCommandLine } from './parse-command-line.js'
+import { stopSignalOf } from './signals.js'
+
+/** All that the command line knows of its process. */
+export interface Host {
+  /** Without the names of the interpreter and the script. */
+  readonly args: readonly string[]
+  readonly env: Readonly<NodeJS.ProcessEnv>
+  readonly stdin: Readable
+  readonly stdout: { write(text: string): unknown }
+  readonly stderr: MessageOutput
+  /** Fires when the process is told to stop. */
+  readonly signal: AbortSignal
+}
+
+/** Understands the command line, does what it says, and reports what went wrong. Never throws. */
+export async function run(host: Host): Promise<ExitStatus> {
+  const { args, env, signal, stderr } = host
+  const isTerminal = stderr.isTTY === true
+  const messages = new Messages(stderr, wantsColor(undefined, env, isTerminal))
+  const print = (text: string): void => void host.stdout.write(`${text}\n`)
+  let wantsStack = Boolean(env['PBMANIFEST_DEBUG'])
+  signal.addEventListener('abort', () => messages.note(describeStop(signal)), { once: true })
+
+  let status: ExitStatus
+  try {
+    const request = await parseCommandLine(args)
+    if (request.kind === 'print') {
+      if (request.text !== '') print(request.text)
+      return exitStatus.done
+    }
+    messages.hasColor = wantsColor(request.color, env, isTerminal)
+    wantsStack ||= request.debug
+    const context = { print, messages, stdin: host.stdin, signal }
+    status = await request.command.run(context, request.options, request.operands)
+  } catch (thrown) {
+    const error = isAbort(thrown, signal) ? abortError(signal, thrown) : thrown
+    const hint = hintFor(error, args)
+    if (asksForJson(args)) print(JSON.stringify(describeErrorAsJson(error, hint), null, 2))
+    // That we were told to stop was said when the signal came.
+    if (error === thrown) reportError(error, hint, messages, wantsStack)
+    status = exitStatusOfError(error, commandNameOf(args))
+  }
+  const stopSignal = stopSignalOf(signal)
+  return stopSignal === undefined ? status : exitStatusOfSignal(stopSignal)
+}
+
+function describeStop(signal: AbortSignal): string {
+  return stopSignalOf(signal) === 'SIGTERM' ? 'terminated' : 'interrupted'
+}
+
+function abortError(signal: AbortSignal, cause: unknown): PbManifestError {
+  return new PbManifestError('ABORTED', describeStop(signal), { cause })
+}
+
+// Node's own functions throw the reason of the abort, or an AbortError.
+function isAbort(error: unknown, signal: AbortSignal): boolean {
+  if (!signal.aborted) return false
+  if (isPbManifestError(error)) return error.code === 'ABORTED'
+  return error === signal.reason || (error instanceof Error && error.name === 'AbortError')
+}
+
+function hintFor(error: unknown, args: readonly string[]): string | undefined {
+  if (!isPbManifestError(error)) return undefined
+  if (error.hint !== undefined || error.code !== 'USAGE') return error.hint
+  const command = commandNameOf(args)
+  return `Try "pbmanifest ${command === undefined ? '' : `${command} `}--help" for more information.`
+}
+
+function reportError(
+  error: unknown,
+  hint: string | undefined,
+  messages: Messages,
+  wantsStack: boolean,
+): void {
+  if (!isPbManifestError(error)) return messages.raw(describeBug(error, wantsStack))
+  messages.error(error.message)
+  for (const detail of error.details) messages.detail(detail)
+  if (hint !== undefined) messages.hint(hint)
+  if (wantsStack) messages.raw(inspect(error))
+}

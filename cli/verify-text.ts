@@ -1,0 +1,35 @@
+import { type NotChecked, problemKinds, type VerifyReport } from '../src/verify/report.js'
+import { formatBytes, formatCount, formatSeconds } from './format.js'
+
+const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
+  'file-checksums': 'file checksums',
+  'files-without-checksum': 'files without a checksum',
+  'ignored-paths': 'ignored paths',
+  'control-file': 'pg_control',
+  'backup-label': 'backup_label',
+  wal: 'WAL',
+  'wal-records': 'WAL records',
+  'page-checksums': 'page checksums',
+  'after-first-problem': 'anything after the first problem',
+}
+
+/**
+ * What was done, in one line: `969 of 970 files, 24.1 MB checked in 0.21 s; not checked: WAL records`. A file counts
+ * when its checksum was compared.
+ */
+export function formatSummary(report: VerifyReport): string {
+  const { filesChecked, manifest } = report
+  const all = formatCount(manifest.files, 'file')
+  const files = filesChecked === manifest.files ? all : `${filesChecked} of ${all}`
+  const done = `${files}, ${formatBytes(report.bytesChecked)} checked in ${formatSeconds(report.seconds.total)}`
+  const notChecked = new Set(report.notChecked.map(({ what }) => notCheckedNames[what]))
+  return notChecked.size === 0 ? done : `${done}; not checked: ${[...notChecked].join(', ')}`
+}
+
+/** The problems counted by kind, most frequent first: `3 problems (2 missing, 1 extra)`. */
+export function formatProblemCounts(counts: VerifyReport['problemCounts']): string {
+  const found = problemKinds.filter((kind) => counts[kind] > 0)
+  const total = found.reduce((sum, kind) => sum + counts[kind], 0)
+  const byFrequency = found.toSorted((a, b) => counts[b] - counts[a])
+  return `${formatCount(total, 'problem')} (${byFrequency.map((kind) => `${counts[kind]} ${kind}`).join(', ')})`
+}

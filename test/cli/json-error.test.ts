@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest'
+import { asksForJson, describeErrorAsJson } from '../../cli/json-error.js'
+import { PbManifestError } from '../../src/errors.js'
+
+test.each([
+  [['verify', '--output=json', 'a'], true],
+  [['verify', 'a', '--output', 'json'], true],
+  [['verify', '--output=json', '--output=text', 'a'], false],
+  [['verify', '--output=text', '--output', 'json', 'a'], true],
+  [['verify', '--', '--output=json'], false],
+  [['verify', 'a'], false],
+  [['merge', '--output', 'json'], false],
+  [[], false],
+])('asksForJson(%j) is %j', (args, expected) => {
+  expect(asksForJson(args)).toBe(expected)
+})
+
+test('an error says all that it knows', () => {
+  const error = new PbManifestError('BAD_MANIFEST', 'no', { details: ['a', 'b'] })
+  expect(describeErrorAsJson(error, 'Do it.')).toEqual({
+    error: { code: 'BAD_MANIFEST', message: 'no', details: ['a', 'b'], hint: 'Do it.' },
+  })
+})
+
+test('a bug is INTERNAL', () => {
+  expect(describeErrorAsJson(new TypeError('oops'), undefined)).toEqual({
+    error: { code: 'INTERNAL', message: 'oops', details: [], hint: null },
+  })
+})

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest'
+import { Messages } from '../../cli/messages.js'
+import { decodePathname } from '../../src/files/pathname.js'
+
+function capture(isTTY: boolean, hasColor = false): { messages: Messages; written: string[] } {
+  const written: string[] = []
+  return { messages: new Messages({ isTTY, write: (text) => written.push(text) }, hasColor), written }
+}
+
+test('each message is one line that begins with the name of the program', () => {
+  const { messages, written } = capture(false)
+  messages.error('e')
+  messages.warning('w')
+  messages.detail('d')
+  messages.hint('h')
+  messages.note('n')
+  expect(written.join('')).toBe(
+    'pbmanifest: error: e\npbmanifest: warning: w\npbmanifest: detail: d\npbmanifest: hint: h\npbmanifest: n\n',
+  )
+})
+
+test('what could upset a terminal or a log is written out', () => {
+  const { messages, written } = capture(true)
+  messages.error(`a\nb\u001b[2J ${decodePathname(Buffer.from([0xff]))}`)
+  expect(written).toEqual(['pbmanifest: error: a\\x0ab\\x1b[2J \\xff\n'])
+})
+
+test('colours are those of the programs of PostgreSQL', () => {
+  const { messages, written } = capture(true, true)
+  messages.error('e')
+  messages.warning('w')
+  messages.hint('h')
+  expect(written).toEqual([
+    'pbmanifest: \u001b[01;31merror:\u001b[0m e\n',
+    'pbmanifest: \u001b[01;35mwarning:\u001b[0m w\n',
+    'pbmanifest: \u001b[01;36mhint:\u001b[0m h\n',
+  ])
+})
+
+test('on a terminal progress stays on its line and makes room for messages', () => {
+  const { messages, written } = capture(true)
+  messages.progress('12/20', false)
+  messages.progress('15/20', false)
+  messages.error('e')
+  messages.progress('20/20', true)
+  expect(written.join('')).toBe('12/20\r     \r15/20\r     \rpbmanifest: error: e\n20/20\n')
+})
+
+test('elsewhere progress is lines', () => {
+  const { messages, written } = capture(false)
+  messages.progress('12/20', false)
+  messages.progress('20/20', true)
+  expect(written.join('')).toBe('12/20\n20/20\n')
+})

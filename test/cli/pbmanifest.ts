@@ -1,0 +1,23 @@
+import { fileURLToPath } from 'node:url'
+import { type ProgramResult, runProgram } from '../helpers/run-program.js'
+
+/** The built program; `npm test` builds it first. */
+export const mainFile: string = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+
+/** A test runner may ask for colours; the programs that it starts must not. */
+const environment = { FORCE_COLOR: '0', PBMANIFEST_DEBUG: '' }
+
+/** Runs `pbmanifest` as a user would. */
+export async function pbmanifest(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<ProgramResult> {
+  return await runProgram(process.execPath, [mainFile, ...args], { env: { ...environment, ...env } })
+}
+
+/** Runs a line of shell in which `pbmanifest` is a command and `$1`, `$2` ... are the arguments. */
+export async function shell(line: string, ...args: readonly string[]): Promise<ProgramResult> {
+  const script = `pbmanifest() { "$NODE" "$MAIN" "$@"; }; ${line}`
+  const env = { ...environment, NODE: process.execPath, MAIN: mainFile }
+  return await runProgram('bash', ['-c', script, 'bash', ...args], { env })
+}

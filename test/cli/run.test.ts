@@ -1,0 +1,125 @@
+import { Readable } from 'node:stream'
+import { describe, expect, test } from 'vitest'
+import { run } from '../../cli/run.js'
+
+interface Outcome {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+async function runHere(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  let stdout = ''
+  let stderr = ''
+  const status = await run({
+    args,
+    env,
+    stdin: Readable.from([]),
+    stdout: { write: (text) => (stdout += text) },
+    stderr: { write: (text) => (stderr += text) },
+    signal: new AbortController().signal,
+  })
+  return { status, stdout, stderr }
+}
+
+const value = (option: string, text: string): string => `invalid value "${text}" for option ${option}`
+const fragment = ['fragment', 'DIR', '-o', 'OUT', '--backup-id', '0'.repeat(32), '--worker']
+
+describe('a command line that makes no sense', () => {
+  test.each([
+    [[], 'no command specified'],
+    [['--debug', 'verify'], 'no command specified'],
+    [['frobnicate'], 'unrecognized command "frobnicate"'],
+    [['-x'], "invalid option -- 'x'"],
+    [['verify'], 'no backup directory specified'],
+    [['verify', ''], 'empty command-line argument'],
+    [['verify', 'a', 'b', 'c'], 'too many command-line arguments (first is "b")'],
+    [['verify', '-P', '-q', 'a'], 'cannot specify both -P/--progress and -q/--quiet'],
+    [['verify', '-qP', 'a'], 'cannot specify both -P/--progress and -q/--quiet'],
+    [['verify', '-F', 't', 'a'], 'tar backups are not supported yet'],
+    [['verify', '--format=tar', 'a'], 'tar backups are not supported yet'],
+    [['verify', '-F', 'zip', 'a'], 'invalid backup format "zip", must be "plain" or "tar"'],
+    [['verify', '-j', '0', 'a'], value('-j/--jobs', '0')],
+    [['verify', '-j', '-1', 'a'], value('-j/--jobs', '-1')],
+    [['verify', '-j', '1.5', 'a'], value('-j/--jobs', '1.5')],
+    [['verify', '-j', '1e3', 'a'], value('-j/--jobs', '1e3')],
+    [['verify', '-j', '99999999999999999999', 'a'], value('-j/--jobs', '99999999999999999999')],
+    [['verify', '--output=xml', 'a'], value('--output', 'xml')],
+    [['verify', '-m'], "option requires an argument -- 'm'"],
+    [['merge'], 'no fragments specified'],
+    [['merge', 'a'], 'no output file specified'],
+    [['merge', '-o', 'x', '--workers', '0', 'a'], value('--workers', '0')],
+    [['merge', '-o', 'x', '--manifest-version', '3', 'a'], value('--manifest-version', '3')],
+    [['merge', '-o', 'x', '--system-identifier', '7e18', 'a'], value('--system-identifier', '7e18')],
+    [['merge', '-o', 'x', '--system-identifier', '-1', 'a'], value('--system-identifier', '-1')],
+    [['merge', '-o', 'x', '--wal-range', '1,0/1', 'a'], value('--wal-range', '1,0/1')],
+    [
+      ['merge', '-o', 'x', '--wal-range=1,0/1,0/2', '--end-lsn=0/2', 'a'],
+      'cannot specify both --wal-range and --end-lsn',
+    ],
+    [['merge', '-o', 'x', '--start-lsn', '12', 'a'], value('--start-lsn', '12')],
+    [['merge', '-o', 'x', '--end-lsn', '0/xyz', 'a'], value('--end-lsn', '0/xyz')],
+    [['merge', '-o', 'x', '--start-timeline', '0', 'a'], value('--start-timeline', '0')],
+    [['merge', '-o', 'x', '--end-timeline', '4294967296', 'a'], value('--end-timeline', '4294967296')],
+    [['fragment'], 'no data directory specified'],
+    [['fragment', 'a', 'b'], 'too many command-line arguments (first is "b")'],
+    [['fragment', 'a'], 'no worker number specified'],
+    [['fragment', 'a', '--worker=0'], 'no backup id specified'],
+    [['fragment', 'a', '--worker=0', '--backup-id=ID'], 'no output file specified'],
+    [['fragment', 'a', '--worker=0', '--backup-id=ID', '-o', 'x'], value('--backup-id', 'ID')],
+    [[...fragment, 'x'], value('--worker', 'x')],
+    [[...fragment, '1'], 'must specify one of --workers and --files-from'],
+    [[...fragment, '2', '--workers', '2'], value('--worker', '2')],
+    [[...fragment, '0', '--workers', '0'], value('--workers', '0')],
+    [[...fragment, '0', '--workers=1', '--files-from=-'], 'cannot specify both --workers and --files-from'],
+    [[...fragment, '0', '--checksum-algorithm=md5'], value('--checksum-algorithm', 'md5')],
+    [['backup-id', 'x'], 'too many command-line arguments (first is "x")'],
+  ])('%j: %s', async (args, message) => {
+    const { status, stdout, stderr } = await runHere(args)
+    const command = /^[a-z]/.test(args[0] ?? '') && args[0] !== 'frobnicate' ? `${args[0]} ` : ''
+    expect(status).toBe(2)
+    expect(stdout).toBe('')
+    expect(stderr.split('\n')[0]).toBe(`pbmanifest: error: ${message}`)
+    expect(stderr).toContain(`pbmanifest: hint: Try "pbmanifest ${command}--help" for more information.\n`)
+  })
+
+  test('with --output=json is also told as JSON', async () => {
+    const { status, stdout, stderr } = await runHere(['verify', '--output=json', '--foo', 'a'])
+    expect(status).toBe(2)
+    expect(JSON.parse(stdout)).toEqual({
+      error: {
+        code: 'USAGE',
+        message: "unrecognized option '--foo'",
+        details: [],
+        hint: 'Try "pbmanifest verify --help" for more information.',
+      },
+    })
+    expect(stderr).toContain("pbmanifest: error: unrecognized option '--foo'\n")
+  })
+})
+
+test('the stack of an error is shown only when it is asked for', async () => {
+  const args = [
+    'fragment',
+    'DIR',
+    '-o',
+    'OUT',
+    `--backup-id=${'0'.repeat(32)}`,
+    '--worker=0',
+    '--files-from=/does/not/exist',
+  ]
+  const plain = await runHere(args)
+  expect(plain).toMatchObject({ status: 5, stdout: '' })
+  expect(plain.stderr).toBe(
+    'pbmanifest: error: could not read file "/does/not/exist": No such file or directory\n',
+  )
+  const withFlag = await runHere([...args, '--debug'])
+  expect(withFlag.stderr).toMatch(/\n +at /)
+  const withVariable = await runHere(args, { PBMANIFEST_DEBUG: '1' })
+  expect(withVariable.stderr).toMatch(/\n +at /)
+})
+
+test('colour is only in the word', async () => {
+  const { stderr } = await runHere(['verify', '--color=always', '-F', 'tar', 'x'])
+  expect(stderr).toContain('pbmanifest: \u001b[01;31merror:\u001b[0m tar backups are not supported yet\n')
+})

@@ -1,0 +1,207 @@
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Ajv2020, type Schema } from 'ajv/dist/2020.js'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
+import { mainFile, pbmanifest, shell } from './pbmanifest.js'
+import { emptyFile, formatManifest, versionFile, writeSmallBackup, writeTree } from './small-backup.js'
+
+function validates(schema: string, document: unknown): boolean {
+  const file = new URL(`../../schemas/${schema}`, import.meta.url)
+  const parsed: Schema = JSON.parse(readFileSync(file, 'utf8'))
+  return new Ajv2020().compile(parsed)(document)
+}
+
+let scratch: ScratchDirectory
+let backup: string
+
+beforeEach(async () => {
+  scratch = createScratchDirectory()
+  backup = await writeSmallBackup(scratch.path)
+})
+
+afterEach(() => scratch.remove())
+
+describe('a backup that verifies', () => {
+  const summary = /^2 files, 3 bytes checked in \d+\.\d\d s(?:; not checked: .+)?$/
+
+  test('is said so on standard output', async () => {
+    const { status, stdout, stderr } = await pbmanifest(['verify', '-n', backup])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const [verdict, done, ...rest] = stdout.split('\n')
+    expect(verdict).toBe('backup successfully verified')
+    expect(done).toMatch(summary)
+    expect(done).toContain('WAL')
+    expect(rest).toEqual([''])
+  })
+
+  test('is passed over in silence with -q', async () => {
+    expect(await pbmanifest(['verify', '-nq', backup])).toEqual({ status: 0, stdout: '', stderr: '' })
+  })
+
+  test('is one JSON document with --output=json', async () => {
+    const { status, stdout, stderr } = await pbmanifest(['verify', '-n', '--output=json', backup])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const report: unknown = JSON.parse(stdout)
+    expect(validates('verify-report.schema.json', report)).toBe(true)
+    expect(report).toMatchObject({ verdict: 'verified', directory: backup, filesChecked: 2, bytesChecked: 3 })
+    expect(stdout).toMatch(/^{\n {2}"reportVersion": 1,\n/)
+  })
+
+  test('shows progress on standard error with -P', async () => {
+    const { status, stderr } = await pbmanifest(['verify', '-nP', backup])
+    expect(status).toBe(0)
+    expect(stderr.split('\n')).toEqual(['0/0 kB (0%) verified', '0/0 kB (100%) verified', ''])
+  })
+
+  test.each([
+    '-j 1 -F p',
+    '--jobs=2 --format=plain',
+    '-esq',
+    '-i 1260 --ignore=-x',
+    '-w /nowhere --wal-path=/nowhere',
+  ])('with %s', async (options) => {
+    const { status, stderr } = await pbmanifest(['verify', '-n', ...options.split(' '), backup])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  })
+
+  test('does not end in a stack trace when nobody reads', async () => {
+    const line = '{ sleep 0.2; pbmanifest verify -n "$1"; echo "status $?" >&2; } | :'
+    expect(await shell(line, backup)).toMatchObject({ stderr: 'status 0\n' })
+  })
+
+  test('has status 5 when the verdict cannot be written', async () => {
+    expect(await shell('pbmanifest verify -n "$1" > /dev/full', backup)).toMatchObject({ status: 5 })
+  })
+})
+
+describe('a damaged backup', () => {
+  beforeEach(async () => {
+    await writeFile(join(backup, 'PG_VERSION'), '16\n')
+    await rm(join(backup, 'base/1/16384'))
+    await writeFile(join(backup, 'base/1/1259'), 'x')
+  })
+
+  const problems = [
+    'pbmanifest: error: "base/1/1259" is present on disk but not in the manifest',
+    'pbmanifest: error: "base/1/16384" is present in the manifest but not on disk',
+    'pbmanifest: error: checksum mismatch for file "PG_VERSION"',
+  ]
+  const counts =
+    'pbmanifest: backup verification failed: 3 problems (1 missing, 1 extra, 1 checksum-mismatch)'
+
+  test('has every problem and their counts on standard error, and status 1', async () => {
+    const { status, stdout, stderr } = await pbmanifest(['verify', '-n', backup])
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    const lines = stderr.trimEnd().split('\n')
+    expect(lines.filter((line) => line.startsWith('pbmanifest: error: ')).toSorted()).toEqual(problems)
+    expect(lines.at(-2)).toMatch(/^pbmanifest: 1 of 2 files, 3 bytes checked in .*not checked: /)
+    expect(lines.at(-1)).toBe(counts)
+  })
+
+  test('says only the problems and their counts with -q', async () => {
+    const { status, stdout, stderr } = await pbmanifest(['verify', '-nq', backup])
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    const lines = stderr.split('\n').filter((line) => !line.startsWith('pbmanifest: detail: '))
+    expect(lines.toSorted()).toEqual(['', counts, ...problems].toSorted())
+  })
+
+  test('is told as JSON, once, with status 1', async () => {
+    const { status, stdout, stderr } = await pbmanifest(['verify', '-n', '--output=json', backup])
+    expect({ status, stderr }).toEqual({ status: 1, stderr: '' })
+    const report: unknown = JSON.parse(stdout)
+    expect(validates('verify-report.schema.json', report)).toBe(true)
+    expect(report).toMatchObject({
+      verdict: 'failed',
+      problemCounts: { missing: 1, extra: 1, 'checksum-mismatch': 1, 'size-mismatch': 0 },
+    })
+  })
+
+  test('stops at the first problem with -e', async () => {
+    const { status, stderr } = await pbmanifest(['verify', '-ne', backup])
+    expect(status).toBe(1)
+    expect(stderr.match(/^pbmanifest: error: /gm)).toHaveLength(1)
+    expect(stderr).toContain('anything after the first problem')
+  })
+
+  test('verifies when all that is wrong is ignored', async () => {
+    const options = ['-n', '-ibase', '-i=PG_VERSION']
+    expect(await pbmanifest(['verify', ...options, backup])).toMatchObject({ status: 0, stderr: '' })
+  })
+
+  test('has the same status when nobody reads', async () => {
+    const line = '{ sleep 0.2; pbmanifest verify -n --output=json "$1"; echo "status $?" >&2; } | :'
+    expect(await shell(line, backup)).toMatchObject({ stderr: 'status 1\n' })
+  })
+})
+
+describe('a verification that cannot go on', () => {
+  test.each([
+    {
+      name: 'no manifest',
+      spoil: async () => await rm(join(backup, 'backup_manifest')),
+      status: 5,
+      code: 'IO',
+      message: 'could not open file "DIR/backup_manifest": No such file or directory',
+    },
+    {
+      name: 'a manifest that is none',
+      spoil: async () =>
+        await writeFile(join(backup, 'backup_manifest'), '{ "PostgreSQL-Backup-Manifest-Version": 1'),
+      status: 3,
+      code: 'BAD_MANIFEST',
+      message: 'could not parse backup manifest: ',
+    },
+  ])('$name', async ({ spoil, status, code, message }) => {
+    await spoil()
+    const words = message.replace('DIR', backup)
+    const text = await pbmanifest(['verify', backup])
+    expect(text).toMatchObject({ status, stdout: '' })
+    expect(text.stderr).toMatch(/^pbmanifest: error: /)
+    expect(text.stderr).toContain(words)
+
+    const json = await pbmanifest(['verify', '--output=json', backup])
+    expect(json).toMatchObject({ status, stderr: text.stderr })
+    const document: unknown = JSON.parse(json.stdout)
+    expect(validates('error.schema.json', document)).toBe(true)
+    expect(document).toMatchObject({ error: { code, message: expect.stringContaining(words) } })
+  })
+})
+
+describe('a signal', () => {
+  test.each([
+    ['SIGINT', 130, 'pbmanifest: interrupted\n'],
+    ['SIGTERM', 143, 'pbmanifest: terminated\n'],
+  ] as const)('%s stops a verification quickly with status %d', async (signal, status, message) => {
+    const size = 20 * 1024 ** 3
+    const large = { path: 'base/1/16385', size, checksum: '00000000' }
+    await writeTree(backup, {
+      backup_manifest: formatManifest([versionFile, emptyFile, large]),
+      'base/1/16385': '',
+    })
+    await truncate(join(backup, 'base/1/16385'), size)
+    await mkdir(join(backup, 'pg_wal'))
+
+    const child = spawn(process.execPath, [mainFile, 'verify', '-nP', backup], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let stderr = ''
+    const hasBegun = new Promise<void>((resolve) => {
+      child.stderr.on('data', (chunk: Buffer) => {
+        stderr += chunk.toString()
+        resolve()
+      })
+    })
+    const hasEnded = new Promise<number | null>((resolve) => child.on('close', resolve))
+    await hasBegun
+    await sleep(100)
+    const sentAt = performance.now()
+    child.kill(signal)
+    expect(await hasEnded).toBe(status)
+    expect(performance.now() - sentAt).toBeLessThan(2000)
+    expect(stderr.split('\n').filter((line) => !line.endsWith(' verified'))).toEqual([message.trim(), ''])
+  })
+})

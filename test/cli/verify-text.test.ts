@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest'
+import { formatProblemCounts, formatSummary } from '../../cli/verify-text.js'
+import type { ProblemKind, VerifyReport } from '../../src/verify/report.js'
+
+const none: Record<ProblemKind, number> = {
+  missing: 0,
+  extra: 0,
+  'not-a-file': 0,
+  'size-mismatch': 0,
+  unreadable: 0,
+  'changed-while-read': 0,
+  'checksum-mismatch': 0,
+  'control-file': 0,
+  'backup-label': 0,
+  'tablespace-map': 0,
+  'wal-range': 0,
+  'wal-missing': 0,
+  'wal-invalid': 0,
+}
+
+const report: VerifyReport = {
+  reportVersion: 1,
+  pbmanifestVersion: '0.0.0',
+  directory: 'backup',
+  verdict: 'verified',
+  manifest: {
+    path: 'backup/backup_manifest',
+    version: 1,
+    systemIdentifier: null,
+    files: 970,
+    bytes: 25_270_000,
+    walRanges: [],
+    checksum: '',
+  },
+  problems: [],
+  problemCounts: none,
+  filesChecked: 970,
+  bytesChecked: 25_270_000,
+  seconds: { manifest: 0.1, scan: 0.1, checksums: 0.1, cluster: 0, wal: 0, total: 0.2134 },
+  notChecked: [],
+}
+
+test('the summary says how much was checked', () => {
+  expect(formatSummary(report)).toBe('970 files, 24.1 MB checked in 0.21 s')
+})
+
+test('the summary says when that is not all', () => {
+  expect(formatSummary({ ...report, filesChecked: 0, bytesChecked: 0 })).toBe(
+    '0 of 970 files, 0 bytes checked in 0.21 s',
+  )
+})
+
+test('the summary says what was not checked, each thing once', () => {
+  const notChecked = [
+    { what: 'wal-records', why: 'x' },
+    { what: 'ignored-paths', why: 'a' },
+    { what: 'ignored-paths', why: 'b' },
+  ] as const
+  expect(formatSummary({ ...report, notChecked })).toBe(
+    '970 files, 24.1 MB checked in 0.21 s; not checked: WAL records, ignored paths',
+  )
+})
+
+test('problems are counted by kind, the most frequent first', () => {
+  expect(formatProblemCounts({ ...none, extra: 1 })).toBe('1 problem (1 extra)')
+  expect(formatProblemCounts({ ...none, extra: 1, missing: 1, 'wal-missing': 4 })).toBe(
+    '6 problems (4 wal-missing, 1 missing, 1 extra)',
+  )
+})
