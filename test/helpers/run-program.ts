@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process'
+import type { UnprivilegedUser } from './unprivileged-user.js'
+
+export interface ProgramResult {
+  /** The exit status, or `null` when a signal ended the program. */
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  /** Who runs it. Default: ourselves. */
+  readonly user?: UnprivilegedUser | undefined
+  /** Added to {@link plainEnvironment}. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Default `/`, which everybody can enter. */
+  readonly cwd?: string
+}
+
+/** Runs a program to its end, whatever its exit status, with nothing on its stdin. */
+export async function runProgram(
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<ProgramResult> {
+  const { user, env = {}, cwd = '/' } = options
+  const identity = user === undefined ? {} : { uid: user.uid, gid: user.gid }
+  const child = spawn(file, args, {
+    cwd,
+    env: { ...plainEnvironment(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...identity,
+  })
+  const stdout: Buffer[] = []
+  const stderr: Buffer[] = []
+  child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
+  child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (status) => {
+      resolve({ status, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() })
+    })
+  })
+}
+
+/** {@link runProgram} for what must succeed: any other status than 0 throws, with what the program said. */
+export async function mustRun(
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<ProgramResult> {
+  const result = await runProgram(file, args, options)
+  if (result.status !== 0) {
+    const said = `${result.stdout}${result.stderr}`.trim()
+    throw new Error(`${file} ${args.join(' ')}\nexited with status ${String(result.status)}\n${said}`)
+  }
+  return result
+}
+
+/** Our environment without what would steer PostgreSQL's programs elsewhere, in plain English and UTC. */
+export function plainEnvironment(): Record<string, string> {
+  const env: Record<string, string> = {}
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined && !/^(PG|LC_|LANG)/.test(name)) env[name] = value
+  }
+  return { ...env, LC_ALL: 'C', TZ: 'UTC' }
+}
