@@ -52,7 +52,7 @@ const options = {
     type: 'string',
     array: true,
     group: walGroup,
-    describe: 'TIMELINE,START,END, the newest timeline first',
+    describe: 'a range as TIMELINE,START,END; no other WAL option then',
   },
   'start-lsn': { type: 'string', group: walGroup, describe: 'where the backup began' },
   'start-timeline': { type: 'string', group: walGroup, describe: 'timeline on which it began' },

@@ -117,7 +117,8 @@ export const verifyCommand: Command = defineCommand({
     progress?.finish()
 
     if (isJson) {
-      print(JSON.stringify(report, null, 2))
+      const { formatReportAsJson } = await import('../../src/verify/format-report.js')
+      print(formatReportAsJson(report))
     } else if (report.verdict === 'verified') {
       if (values.quiet !== true) print(`backup successfully verified\n${formatSummary(report)}`)
     } else {

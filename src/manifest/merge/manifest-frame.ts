@@ -1,5 +1,6 @@
 import { formatLsn } from '../../postgres/lsn.js'
 import { timelineWithoutHistory } from '../../postgres/timeline-history.js'
+import { validatorOf } from '../../schemas/validator.js'
 import { readTimelineHistory } from '../cluster-files.js'
 import type { ManifestHeader, ManifestVersion, WalRange } from '../model.js'
 import { type BackupPositions, findWalRangeFaults, walRangesOfPositions } from '../wal-ranges.js'
@@ -42,11 +43,14 @@ function planHeader(
   )
   const version = options.manifestVersion ?? versionOf(facts) ?? (systemIdentifier === undefined ? 1 : 2)
   if (version === 1) return { version, systemIdentifier: undefined }
+  if (systemIdentifier !== undefined && BigInt.asUintN(64, systemIdentifier) !== systemIdentifier) {
+    return fault(`system identifier ${systemIdentifier} is out of range`)
+  }
   if (systemIdentifier !== undefined) return { version, systemIdentifier }
   return fault('a manifest of version 2 needs a system identifier')
 }
 
-/** @see POSTGRES: src/include/catalog/pg_control.h; servers from 17 on write version 2 */
+/** Servers from 17 on write version 2. @see src/backend/backup/backup_manifest.c, InitializeBackupManifest */
 function versionOf(facts: ClusterFacts): ManifestVersion | undefined {
   if (facts.controlVersion === undefined) return undefined
   return facts.controlVersion < 1700 ? 1 : 2
@@ -63,9 +67,19 @@ function planWalRanges(
       : newestFirst(options.walRanges)
   if (ranges === undefined) return undefined
   if (ranges.length === 0) return fault('there is no WAL range')
-  const faults = findWalRangeFaults(ranges)
+  const faults = [...findUnwritableRanges(ranges), ...findWalRangeFaults(ranges)]
   for (const text of faults) fault(text)
   return faults.length === 0 ? ranges : undefined
+}
+
+/** Ranges that no manifest can hold: a timeline or an LSN that is out of range. */
+function findUnwritableRanges(ranges: readonly WalRange[]): string[] {
+  const mismatchOf = validatorOf('wal-range')
+  return ranges.flatMap(({ timeline, startLsn, endLsn }) => {
+    const json = { Timeline: timeline, 'Start-LSN': formatLsn(startLsn), 'End-LSN': formatLsn(endLsn) }
+    const mismatch = mismatchOf(json)
+    return mismatch === undefined ? [] : [`WAL range ${JSON.stringify(json)}: ${mismatch}`]
+  })
 }
 
 function newestFirst(ranges: readonly WalRange[]): WalRange[] {
