@@ -23,12 +23,21 @@ export function* readLines(path: string, maxBytes: number): Generator<Line, void
     let at = 0
     for (let end = chunk.indexOf(LF); end !== -1; end = chunk.indexOf(LF, at)) {
       const tail = chunk.subarray(at, end)
-      yield { bytes: rest.length === 0 ? tail : Buffer.concat([rest, tail]), isWhole: true }
+      const bytes = rest.length === 0 ? tail : Buffer.concat([rest, tail])
+      if (bytes.length > maxBytes) {
+        yield cut(bytes, maxBytes)
+        return
+      }
+      yield { bytes, isWhole: true }
       rest = Buffer.alloc(0)
       at = end + 1
     }
     rest = Buffer.concat([rest, chunk.subarray(at)])
     if (rest.length > maxBytes) break
   }
-  if (rest.length > 0) yield { bytes: rest, isWhole: false }
+  if (rest.length > 0) yield cut(rest, maxBytes)
+}
+
+function cut(bytes: Buffer, maxBytes: number): Line {
+  return { bytes: bytes.subarray(0, maxBytes), isWhole: false }
 }

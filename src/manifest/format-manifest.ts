@@ -45,7 +45,9 @@ export function formatManifestChecksum(checksum: string): string {
 
 /** A time as manifests have it: whole seconds, always GMT. */
 export function formatLastModified(time: Date): string {
-  return `${time.toISOString().slice(0, 19).replace('T', ' ')} GMT`
+  // Counted from the end, where a year of more than four digits, which ISO writes in another way, makes no difference.
+  const rest = time.toISOString().slice(-20, -5).replace('T', ' ')
+  return `${String(time.getUTCFullYear()).padStart(4, '0')}${rest} GMT`
 }
 
 function formatPath(file: ManifestFile): string {

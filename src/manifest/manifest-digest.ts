@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
+import { displayPathname } from '../files/pathname.js'
 import { badManifestError, manifestParseError } from './manifest-error.js'
 
 const LF = 0x0a
@@ -38,21 +39,22 @@ export class ManifestDigest {
    * @param expected - the value of `"Manifest-Checksum"`
    * @param valueBefore - where the last value before `"Manifest-Checksum"` stands. When that is on the last line,
    * the checksum does not cover it, which PostgreSQL's own tools do not notice.
-   * @returns the checksum, in lower case
+   * @returns the checksum
    */
   verify(expected: string, valueBefore: number): string {
     if (this.#penultimate === undefined || this.#last === undefined) {
       throw manifestParseError('expected at least 2 lines')
     }
     if (this.#last.end !== this.#length) throw manifestParseError('last line not newline-terminated')
-    if (!/^[0-9A-Fa-f]{64}$/.test(expected)) {
-      throw badManifestError(`invalid manifest checksum: "${expected.slice(0, 200)}"`)
+    // PostgreSQL takes upper case too, but never writes it: one flipped bit makes "A" of "a".
+    if (!/^[0-9a-f]{64}$/.test(expected)) {
+      throw badManifestError(`invalid manifest checksum: "${displayPathname(expected.slice(0, 200))}"`)
     }
     if (valueBefore >= this.#penultimate.end) {
       throw manifestParseError('manifest checksum does not stand on a line of its own')
     }
     const checksum = this.#penultimate.hash.digest('hex')
-    if (checksum !== expected.toLowerCase()) throw badManifestError('manifest checksum mismatch')
+    if (checksum !== expected) throw badManifestError('manifest checksum mismatch')
     return checksum
   }
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { pgBaseBackup } from '../helpers/base-backup.js'
 import { type Cluster, createCluster } from '../helpers/cluster.js'
-import { debianPostgres, embeddedPostgres, type PostgresPrograms } from '../helpers/postgres-programs.js'
+import type { PostgresPrograms } from '../helpers/postgres-programs.js'
 import { realBackup } from '../helpers/real-backups.js'
 import { takeBaseBackup } from '../helpers/replication-connection.js'
 import { twoTimelinesBackup } from '../helpers/two-timelines.js'
@@ -17,16 +17,9 @@ export interface ManifestGolden {
 const algorithms = ['CRC32C', 'SHA224', 'SHA256', 'SHA384', 'SHA512', 'NONE'] as const
 
 /**
- * Manifests of real servers, one after the other: version 1 of PostgreSQL 15, when it is installed, and version 2 of
- * PostgreSQL 18. Every checksum algorithm, none, all names encoded, odd names, two WAL ranges, an incremental backup.
+ * Manifests of PostgreSQL 15, one after the other: version 1 with every checksum algorithm, none, all names encoded, odd
+ * names, two WAL ranges.
  */
-export async function* manifestGoldens(): AsyncGenerator<ManifestGolden, void> {
-  const debian = debianPostgres()
-  if (debian !== undefined) yield* goldensOf15(debian)
-  yield* goldensOf18(await embeddedPostgres())
-}
-
-/** The part of {@link manifestGoldens} that needs Debian's PostgreSQL 15. */
 export async function* goldensOf15(programs: PostgresPrograms): AsyncGenerator<ManifestGolden, void> {
   yield await readGolden('tablespaces and odd names', (await realBackup(programs)).manifestPath)
   yield await readGolden('two timelines', (await twoTimelinesBackup(programs)).manifestPath)
@@ -47,7 +40,7 @@ export async function* goldensOf15(programs: PostgresPrograms): AsyncGenerator<M
   }
 }
 
-/** The part of {@link manifestGoldens} that needs PostgreSQL 18 only. */
+/** Manifests of PostgreSQL 18: version 2 with the same, and of an incremental backup. */
 export async function* goldensOf18(programs: PostgresPrograms): AsyncGenerator<ManifestGolden, void> {
   const cluster = await createCluster(programs, { settings: { summarize_wal: true } })
   try {

@@ -7,11 +7,13 @@ import {
 } from '../../postgres/base-backup-contents.js'
 import { parseFragmentFileName } from './fragment-file-name.js'
 
-/** What of a cluster's version decides what its backups hold. */
-export interface ClusterVersion {
+/** What decides, for one cluster, what its backups hold. */
+export interface ClusterLayout {
   readonly major: number
   /** `PG_<major>_<catalog version>`: the only part of a tablespace that is this cluster's. */
   readonly tablespaceDirectory: string | undefined
+  /** Directories of the data directory that are tablespaces: their files are listed below pg_tblspc, and only there. */
+  readonly innerTablespaces: ReadonlySet<Pathname>
 }
 
 // A server writes these two into a backup as it is taken, and lists them. A copy that has them is such a backup.
@@ -23,15 +25,16 @@ const writtenByBackup: ReadonlySet<string> = new Set(['backup_label', 'tablespac
  * @param pathname - of the directory; the data directory itself is not asked about
  * @see src/backend/backup/basebackup.c, sendDir
  */
-export function holdsBackupFiles(pathname: Pathname, version: ClusterVersion): boolean {
+export function holdsBackupFiles(pathname: Pathname, layout: ClusterLayout): boolean {
   const components = pathname.split('/')
   const name = components.at(-1) ?? ''
-  if (pathname === 'pg_wal' || isLeftOutOfBaseBackup(name) || isSentEmpty(name)) return false
+  if (pathname === 'pg_wal' || layout.innerTablespaces.has(pathname)) return false
+  if (isLeftOutOfBaseBackup(name) || isSentEmpty(name)) return false
   const isInTablespace = components[0] === 'pg_tblspc' && components.length === 3
   if (!isInTablespace) return true
-  return version.tablespaceDirectory === undefined
+  return layout.tablespaceDirectory === undefined
     ? name.startsWith('PG_')
-    : name === version.tablespaceDirectory
+    : name === layout.tablespaceDirectory
 }
 
 /**
@@ -43,13 +46,15 @@ export function holdsBackupFiles(pathname: Pathname, version: ClusterVersion): b
 export function selectBackupFiles(
   directory: Pathname,
   names: readonly string[],
-  version: ClusterVersion,
+  layout: ClusterLayout,
 ): (name: string) => boolean {
   const unlogged = unloggedRelations(names)
   const isTop = directory === ''
+  // Of a tablespace, a backup takes the directory of this cluster's version and nothing beside it.
+  if (/^pg_tblspc\/[^/]+$/.test(directory)) return () => false
   return (name) => {
     if (isTop && writtenByBackup.has(name)) return true
     if (isTop && parseFragmentFileName(name) !== undefined) return false
-    return !isLeftOutOfBaseBackup(name) && !isLeftOutRelationFile(directory, name, unlogged, version.major)
+    return !isLeftOutOfBaseBackup(name) && !isLeftOutRelationFile(directory, name, unlogged, layout.major)
   }
 }

@@ -4,7 +4,8 @@ import { pathOf } from '../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { type DirectoryEntry, readDirectory } from '../../files/read-directory.js'
 import { ioError } from '../../files/system-error.js'
-import { type ClusterVersion, holdsBackupFiles, selectBackupFiles } from './backup-contents.js'
+import { isSentEmpty } from '../../postgres/base-backup-contents.js'
+import { type ClusterLayout, holdsBackupFiles, selectBackupFiles } from './backup-contents.js'
 import type { PlannedFile } from './plan-shares.js'
 
 /** The files of a data directory that a server's own backup would list. */
@@ -21,7 +22,7 @@ export interface BackupFiles {
  */
 export async function listBackupFiles(
   directory: string,
-  version: ClusterVersion,
+  layout: ClusterLayout,
   way: WayGiver,
 ): Promise<BackupFiles> {
   const files: PlannedFile[] = []
@@ -32,12 +33,12 @@ export async function listBackupFiles(
     const isBackupFile = selectBackupFiles(
       parent,
       entries.map((entry) => entry.name),
-      version,
+      layout,
     )
     for (const { name, kind } of entries) {
       const pathname = parent === '' ? name : `${parent}/${name}`
-      if (kind === 'directory' || (kind === 'symlink' && isDirectoryInDisguise(parent, pathname))) {
-        if (holdsBackupFiles(pathname, version)) pending.push(pathname)
+      if (kind === 'directory' || (kind === 'symlink' && isDirectoryInDisguise(parent, name))) {
+        if (holdsBackupFiles(pathname, layout)) pending.push(pathname)
       } else if (isBackupFile(name)) {
         if (kind === 'file') files.push({ pathname, size: sizeOf(directory, pathname) })
         else specialFiles.push(pathname)
@@ -48,9 +49,9 @@ export async function listBackupFiles(
   return { files, specialFiles }
 }
 
-/** A tablespace is a link in pg_tblspc; pg_wal is often a link, too. */
-function isDirectoryInDisguise(parent: Pathname, pathname: Pathname): boolean {
-  return parent === 'pg_tblspc' || pathname === 'pg_wal'
+/** A tablespace is a link in pg_tblspc; pg_wal and pg_stat_tmp are often links, too. */
+function isDirectoryInDisguise(parent: Pathname, name: string): boolean {
+  return parent === 'pg_tblspc' || (parent === '' && name === 'pg_wal') || isSentEmpty(name)
 }
 
 function readDirectoryOf(directory: string, pathname: Pathname): DirectoryEntry[] {

@@ -1,4 +1,4 @@
-import { type Stats, statSync } from 'node:fs'
+import { lstatSync, type Stats } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
 import type { WayGiver } from '../../files/give-way.js'
 import { pathOf } from '../../files/path-of.js'
@@ -6,7 +6,7 @@ import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { readDirectory } from '../../files/read-directory.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { unsafePathnameReason } from '../unsafe-pathname.js'
-import { type ClusterVersion, holdsBackupFiles, selectBackupFiles } from './backup-contents.js'
+import { type ClusterLayout, holdsBackupFiles, selectBackupFiles } from './backup-contents.js'
 import type { PlannedFile } from './plan-shares.js'
 
 /**
@@ -17,12 +17,12 @@ import type { PlannedFile } from './plan-shares.js'
 export async function namedBackupFiles(
   directory: string,
   pathnames: readonly Pathname[],
-  version: ClusterVersion,
+  layout: ClusterLayout,
   way: WayGiver,
 ): Promise<PlannedFile[]> {
   const files: PlannedFile[] = []
   const failures: string[] = []
-  const rules = new NamedFileRules(directory, version)
+  const rules = new NamedFileRules(directory, layout)
   for (const pathname of new Set(pathnames)) {
     const found = inspect(directory, pathname, rules)
     if (typeof found === 'string') failures.push(`"${displayPathname(pathname)}": ${found}`)
@@ -47,7 +47,7 @@ function inspect(
   if (reason !== undefined) return reason
   let stats: Stats
   try {
-    stats = statSync(pathOf(directory, pathname))
+    stats = lstatSync(pathOf(directory, pathname))
     if (!rules.isInBackup(pathname)) return undefined
   } catch (error) {
     const description = describeSystemError(error)
@@ -60,18 +60,18 @@ function inspect(
 /** The rules for whole directories, asked for one pathname at a time. */
 class NamedFileRules {
   readonly #directory: string
-  readonly #version: ClusterVersion
+  readonly #layout: ClusterLayout
   readonly #selections = new Map<Pathname, (name: string) => boolean>()
 
-  constructor(directory: string, version: ClusterVersion) {
+  constructor(directory: string, layout: ClusterLayout) {
     this.#directory = directory
-    this.#version = version
+    this.#layout = layout
   }
 
   isInBackup(pathname: Pathname): boolean {
     const components = pathname.split('/')
     for (let depth = 1; depth < components.length; depth++) {
-      if (!holdsBackupFiles(components.slice(0, depth).join('/'), this.#version)) return false
+      if (!holdsBackupFiles(components.slice(0, depth).join('/'), this.#layout)) return false
     }
     return this.#selection(components.slice(0, -1).join('/'))(components.at(-1) ?? '')
   }
@@ -83,7 +83,7 @@ class NamedFileRules {
     const selection = selectBackupFiles(
       parent,
       names.map((entry) => entry.name),
-      this.#version,
+      this.#layout,
     )
     this.#selections.set(parent, selection)
     return selection

@@ -48,7 +48,8 @@ function* readItems(path: string): Generator<FragmentItem, void, undefined> {
       return
     }
     if (!line.isWhole) {
-      yield line.bytes.length > MAX_LINE_BYTES
+      // A line that long was cut by the reader, not by an accident.
+      yield line.bytes.length >= MAX_LINE_BYTES
         ? damaged(`line ${files + 1} is longer than ${MAX_LINE_BYTES} bytes`)
         : { type: 'truncated' }
       return

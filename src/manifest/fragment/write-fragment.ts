@@ -5,7 +5,7 @@ import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { ioError } from '../../files/system-error.js'
 import { createFileHasher } from '../checksum/file-hasher.js'
 import { isBackupId } from './backup-id.js'
-import { readClusterVersion } from './cluster-version.js'
+import { readClusterLayout } from './cluster-layout.js'
 import { FragmentWriter } from './fragment-writer.js'
 import { listBackupFiles } from './list-backup-files.js'
 import { namedBackupFiles } from './named-backup-files.js'
@@ -71,11 +71,11 @@ interface Plan {
 async function planFiles(options: WriteFragmentOptions, way: WayGiver): Promise<Plan> {
   const { directory, worker, workers = 1 } = options
   requireDirectory(directory)
-  const version = readClusterVersion(directory)
+  const layout = readClusterLayout(directory)
   if (options.files !== undefined) {
-    return { files: await namedBackupFiles(directory, options.files, version, way), specialFiles: [] }
+    return { files: await namedBackupFiles(directory, options.files, layout, way), specialFiles: [] }
   }
-  const { files, specialFiles } = await listBackupFiles(directory, version, way)
+  const { files, specialFiles } = await listBackupFiles(directory, layout, way)
   return { files: planShares(files, workers)[worker] ?? [], specialFiles }
 }
 

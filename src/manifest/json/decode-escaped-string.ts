@@ -1,4 +1,4 @@
-import { decodePathname } from '../../files/pathname.js'
+import { decodePathname, displayPathname } from '../../files/pathname.js'
 import { JsonSyntaxError } from './json-syntax-error.js'
 
 const BACKSLASH = 0x5c
@@ -44,7 +44,9 @@ function decodeEscape(bytes: Buffer, at: number): Escape {
   const letter = String.fromCharCode(bytes[at + 1] ?? 0)
   if (letter === 'u') return decodeUnicodeEscape(bytes, at)
   const simple = simpleEscapes[letter]
-  if (simple === undefined) throw new JsonSyntaxError(`Escape sequence "\\${letter}" is invalid.`)
+  if (simple === undefined) {
+    throw new JsonSyntaxError(`Escape sequence "\\${displayPathname(letter)}" is invalid.`)
+  }
   return { decoded: Buffer.of(simple), length: 2 }
 }
 

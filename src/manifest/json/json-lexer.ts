@@ -79,6 +79,7 @@ export class JsonLexer {
     for (let at = start; at < buffer.length; at++) {
       const byte = buffer[at] as number
       if (byte === QUOTE) {
+        requireSensibleLength(at + 1 - this.#position)
         const bytes = buffer.subarray(start, at)
         const text = hasEscape ? decodeEscapedString(bytes) : decodePlainString(bytes)
         return this.#token('string', text, at + 1)
@@ -101,6 +102,7 @@ export class JsonLexer {
     let at = start
     while (at < buffer.length && isWordByte(buffer[at] as number)) at++
     if (at === buffer.length && !this.#isEnded) return this.#incomplete()
+    requireSensibleLength(at - start)
     const text = decodePathname(buffer.subarray(start, Math.max(at, start + 1)))
     if (text === 'true' || text === 'false' || text === 'null') return this.#token(text, text, at)
     if (/^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/.test(text))
@@ -110,9 +112,7 @@ export class JsonLexer {
 
   #incomplete(): undefined {
     if (this.#isEnded) throw JsonSyntaxError.endedUnexpectedly()
-    if (this.#buffer.length - this.#position > MAX_TOKEN_BYTES) {
-      throw new JsonSyntaxError(`A token is longer than ${MAX_TOKEN_BYTES} bytes.`)
-    }
+    requireSensibleLength(this.#buffer.length - this.#position)
     return undefined
   }
 
@@ -121,6 +121,10 @@ export class JsonLexer {
     this.#position = end
     return { type, text, offset }
   }
+}
+
+function requireSensibleLength(bytes: number): void {
+  if (bytes > MAX_TOKEN_BYTES) throw new JsonSyntaxError(`A token is longer than ${MAX_TOKEN_BYTES} bytes.`)
 }
 
 function decodePlainString(bytes: Buffer): string {

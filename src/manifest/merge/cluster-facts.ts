@@ -1,3 +1,4 @@
+import { ioError } from '../../files/system-error.js'
 import type { BackupLabel } from '../../postgres/backup-label.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import { readBackupHistoryFiles, readBackupLabel, readControlFile } from '../cluster-files.js'
@@ -50,6 +51,6 @@ function readHistoryFiles(directory: string): ReturnType<typeof readBackupHistor
   } catch (error) {
     // A backup may come without any WAL, and without the directory.
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw error
+    throw ioError(`could not open directory "${directory}/pg_wal"`, error)
   }
 }

@@ -1,3 +1,5 @@
+import { basename } from 'node:path'
+import { parseFragmentFileName } from '../fragment/fragment-file-name.js'
 import type { FragmentIdentity } from '../fragment/identify-fragment.js'
 
 /** How many missing workers are named. */
@@ -30,7 +32,12 @@ export function findSetFaults(
   workers: number | undefined,
 ): string[] {
   const owned = orderFragments(fragments)
-  return [...findForeign(owned), ...findDoubled(owned), ...findMissing(owned, workers)]
+  return [
+    ...findForeign(owned),
+    ...findMisnamed(owned),
+    ...findDoubled(owned),
+    ...findMissing(owned, workers),
+  ]
 }
 
 function isOwned(fragment: IdentifiedFragment): fragment is OwnedFragment {
@@ -42,6 +49,19 @@ function findForeign(fragments: readonly OwnedFragment[]): string[] {
   const byBackup = groupBy(fragments, ({ identity }) => identity.backupId)
   if (byBackup.size <= 1) return []
   return [...byBackup].map(([id, members]) => `backup ${id} is that of ${listPaths(members)}`)
+}
+
+/** A seal does not cover itself. Where the file has the name that it should have, it shows whether the two agree. */
+function findMisnamed(fragments: readonly OwnedFragment[]): string[] {
+  return fragments
+    .filter(({ path, identity }) => {
+      const named = parseFragmentFileName(basename(path))
+      return named && (named.backupId !== identity.backupId || named.worker !== identity.worker)
+    })
+    .map(
+      ({ path, identity: { backupId, worker } }) =>
+        `"${path}" does not have the name of what its seal says: worker ${worker} of backup ${backupId}`,
+    )
 }
 
 function findDoubled(fragments: readonly OwnedFragment[]): string[] {

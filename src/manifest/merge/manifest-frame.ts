@@ -64,7 +64,7 @@ function planWalRanges(
   const ranges =
     options.walRanges === undefined
       ? rangesOfPositions(options, facts, fault)
-      : newestFirst(options.walRanges)
+      : rangesOutright(options.walRanges, facts, fault)
   if (ranges === undefined) return undefined
   if (ranges.length === 0) return fault('there is no WAL range')
   const faults = [...findUnwritableRanges(ranges), ...findWalRangeFaults(ranges)]
@@ -82,8 +82,16 @@ function findUnwritableRanges(ranges: readonly WalRange[]): string[] {
   })
 }
 
-function newestFirst(ranges: readonly WalRange[]): WalRange[] {
-  return ranges.toSorted((left, right) => right.timeline - left.timeline)
+function rangesOutright(
+  walRanges: readonly WalRange[],
+  facts: ClusterFacts,
+  fault: FaultSink,
+): readonly WalRange[] {
+  const newestFirst = walRanges.toSorted((left, right) => right.timeline - left.timeline)
+  const oldest = newestFirst.at(-1)
+  agree('start LSN', oldest?.startLsn, facts.startLsn, formatLsn, fault)
+  agree('start timeline', oldest?.timeline, facts.startTimeline, String, fault)
+  return newestFirst
 }
 
 function rangesOfPositions(

@@ -1,8 +1,8 @@
-import { PbManifestError } from '../../errors.js'
 import { WayGiver } from '../../files/give-way.js'
 import { identifyFragment } from '../fragment/identify-fragment.js'
 import { readFragment } from '../fragment/read-fragment.js'
 import { ManifestOutput } from '../manifest-output.js'
+import { checkMergeOptions } from './check-options.js'
 import { DuplicatePathnames } from './duplicate-pathnames.js'
 import { findSetFaults, type IdentifiedFragment, orderFragments } from './fragment-set.js'
 import { type ManifestFrame, planManifestFrame } from './manifest-frame.js'
@@ -19,10 +19,11 @@ import type { MergeOptions, MergeResult } from './options.js'
  * `BAD_FILE` (of `pgdata`); `IO`; `ABORTED`
  * @example
  * ```ts
- * import { mergeFragments } from 'pbmanifest'
+ * import { findFragments, mergeFragments } from 'pbmanifest'
  *
  * const merged = await mergeFragments({
- *   fragments: ['/backups/fragments/0', '/backups/fragments/1'],
+ *   fragments: await findFragments(['/backups/fragments']),
+ *   workers: 4,
  *   output: '/backups/monday/backup_manifest',
  *   pgdata: '/backups/monday',
  *   endLsn: 0x3000100n,
@@ -31,7 +32,7 @@ import type { MergeOptions, MergeResult } from './options.js'
  * ```
  */
 export async function mergeFragments(options: MergeOptions): Promise<MergeResult> {
-  if (options.fragments.length === 0) throw new PbManifestError('USAGE', 'there is no fragment to merge')
+  checkMergeOptions(options)
   const faults = new MergeFaults()
   const fragments = options.fragments.map((path) => ({ path, identity: identifyFragment(path) }))
   const frame = planManifestFrame(options, (fault) => faults.add(fault))

@@ -1,0 +1,43 @@
+import { readlinkSync } from 'node:fs'
+import { relative, resolve } from 'node:path'
+import { pathOf } from '../../files/path-of.js'
+import type { Pathname } from '../../files/pathname.js'
+import { readDirectory } from '../../files/read-directory.js'
+import { ioError } from '../../files/system-error.js'
+import { tablespaceVersionDirectory } from '../../postgres/tablespace-version-directory.js'
+import { readControlFile, readMajorVersion } from '../cluster-files.js'
+import type { ClusterLayout } from './backup-contents.js'
+
+/**
+ * What decides what a backup of the cluster in this directory holds.
+ *
+ * A directory without PG_VERSION is treated as one of the newest version; without pg_control, any `PG_*` directory of
+ * its tablespaces counts.
+ *
+ * @throws {@link PbManifestError} `IO` or `BAD_FILE`
+ */
+export function readClusterLayout(directory: string): ClusterLayout {
+  const major = readMajorVersion(directory)
+  const control = major === undefined ? undefined : readControlFile(directory)
+  return {
+    major: major ?? Number.MAX_SAFE_INTEGER,
+    tablespaceDirectory:
+      major === undefined || control === undefined
+        ? undefined
+        : tablespaceVersionDirectory(major, control.catalogVersion),
+    innerTablespaces: new Set(findInnerTablespaces(directory)),
+  }
+}
+
+/** The server warns of a tablespace inside the data directory, but makes it. */
+function findInnerTablespaces(directory: string): Pathname[] {
+  const links = `${directory}/pg_tblspc`
+  try {
+    return readDirectory(links)
+      .filter((entry) => entry.kind === 'symlink')
+      .map((entry) => relative(resolve(directory), resolve(links, readlinkSync(pathOf(links, entry.name)))))
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw ioError(`could not open directory "${links}"`, error)
+  }
+}

@@ -1,0 +1,127 @@
+import { rmSync, symlinkSync, truncateSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { WayGiver } from '../../../src/files/give-way.js'
+import type { ClusterLayout } from '../../../src/manifest/fragment/backup-contents.js'
+import { readClusterLayout } from '../../../src/manifest/fragment/cluster-layout.js'
+import { listBackupFiles } from '../../../src/manifest/fragment/list-backup-files.js'
+import { namedBackupFiles } from '../../../src/manifest/fragment/named-backup-files.js'
+import { useScratch } from '../use-scratch.js'
+import { leftOutFiles, listedFiles, listedUpTo16, makeDataDirectory, specialFiles } from './data-directory.js'
+
+const scratch = useScratch()
+const way = new WayGiver(undefined)
+
+function layoutOf(directory: string, major: number): ClusterLayout {
+  return { ...readClusterLayout(directory), major, tablespaceDirectory: 'PG_15_202209061' }
+}
+
+describe('listBackupFiles', () => {
+  test.each([13, 15, 16, 17, 18])('lists what a server of version %d lists', async (major) => {
+    const directory = await makeDataDirectory(scratch.path)
+    const { files } = await listBackupFiles(directory, layoutOf(directory, major), way)
+    const expected = major < 17 ? [...listedFiles, ...listedUpTo16] : listedFiles
+    expect(files.map((file) => file.pathname).toSorted()).toEqual(expected.toSorted())
+  })
+
+  test('tells what is neither file nor directory', async () => {
+    const directory = await makeDataDirectory(scratch.path)
+    const found = await listBackupFiles(directory, layoutOf(directory, 15), way)
+    expect(found.specialFiles.toSorted()).toEqual(specialFiles)
+  })
+
+  test('takes links for the directories that a server takes them for', async () => {
+    const directory = await makeDataDirectory(scratch.path)
+    for (const name of ['pg_wal', 'pg_stat_tmp']) {
+      rmSync(join(directory, name), { recursive: true })
+      symlinkSync('/tmp', join(directory, name))
+    }
+    const found = await listBackupFiles(directory, layoutOf(directory, 15), way)
+    expect(found.specialFiles.toSorted()).toEqual(specialFiles)
+    expect(found.files).toHaveLength(listedFiles.length + listedUpTo16.length)
+  })
+
+  test('tells the sizes', async () => {
+    const directory = await makeDataDirectory(scratch.path)
+    truncateSync(join(directory, 'base/1/1259'), 3_000_000_000)
+    const { files } = await listBackupFiles(directory, layoutOf(directory, 15), way)
+    expect(files).toContainEqual({ pathname: 'base/1/1259', size: 3_000_000_000 })
+  })
+
+  test('takes every PG directory of a tablespace when the version is not known', async () => {
+    const directory = await makeDataDirectory(scratch.path)
+    const layout = { ...readClusterLayout(directory), tablespaceDirectory: undefined }
+    const { files } = await listBackupFiles(directory, layout, way)
+    const inSpace = files.map((file) => file.pathname).filter((name) => name.startsWith('pg_tblspc/16384/'))
+    expect(inSpace.toSorted()).toEqual([
+      'pg_tblspc/16384/PG_14_202107181/5/16390',
+      'pg_tblspc/16384/PG_15_202209061/5/16390',
+      'pg_tblspc/16384/PG_15_202209061/5/16391_init',
+    ])
+  })
+
+  test('fails when a tablespace is gone', async () => {
+    const directory = await makeDataDirectory(scratch.path)
+    rmSync(join(scratch.path, 'tablespace'), { recursive: true })
+    await expect(listBackupFiles(directory, layoutOf(directory, 15), way)).rejects.toMatchObject({
+      code: 'IO',
+      message: `could not open directory "${directory}/pg_tblspc/16384": No such file or directory`,
+    })
+  })
+})
+
+describe('namedBackupFiles', () => {
+  test('takes what a server lists and leaves out what it leaves out', async () => {
+    const directory = await makeDataDirectory(scratch.path)
+    const names = [...leftOutFiles, ...listedUpTo16, ...listedFiles]
+    const files = await namedBackupFiles(directory, names, layoutOf(directory, 18), way)
+    expect(files.map((file) => file.pathname)).toEqual(listedFiles)
+    expect(files[0]).toEqual({ pathname: 'PG_VERSION', size: 12 })
+  })
+
+  test('takes a file that is named twice once', async () => {
+    const directory = await makeDataDirectory(scratch.path)
+    const names = ['PG_VERSION', 'base/1/1259', 'PG_VERSION']
+    const files = await namedBackupFiles(directory, names, layoutOf(directory, 15), way)
+    expect(files.map((file) => file.pathname)).toEqual(['PG_VERSION', 'base/1/1259'])
+  })
+
+  test('names every file that cannot be recorded', async () => {
+    const directory = await makeDataDirectory(scratch.path)
+    const names = [
+      'PG_VERSION',
+      'base/1/9999',
+      'base/1',
+      'base/1/fifo',
+      'linked file',
+      'broken link',
+      '../x',
+      'base/../../x',
+      '/etc/passwd',
+      'base//1/1259',
+      './PG_VERSION',
+      '',
+      'PG_VERSION/x',
+      'not there \udcff',
+    ]
+    await expect(namedBackupFiles(directory, names, layoutOf(directory, 15), way)).rejects.toMatchObject({
+      code: 'IO',
+      message: 'could not record 13 of the named files',
+      details: [
+        '"base/1/9999": No such file or directory',
+        '"base/1": it is not a regular file',
+        '"base/1/fifo": it is not a regular file',
+        '"linked file": it is not a regular file',
+        '"broken link": it is not a regular file',
+        '"../x": path name leaves the data directory',
+        '"base/../../x": path name leaves the data directory',
+        '"/etc/passwd": absolute path name',
+        '"base//1/1259": path name is not in its shortest form',
+        '"./PG_VERSION": path name is not in its shortest form',
+        '"": empty path name',
+        '"PG_VERSION/x": Not a directory',
+        String.raw`"not there \xff": No such file or directory`,
+      ],
+    })
+  })
+})

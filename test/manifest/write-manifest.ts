@@ -1,0 +1,17 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { formatManifestFile } from '../../src/manifest/format-manifest.js'
+import { ManifestOutput } from '../../src/manifest/manifest-output.js'
+import type { BackupManifest } from '../../src/manifest/model.js'
+
+/** Writes a manifest and returns its bytes. Its checksum is worked out anew. */
+export async function writeManifest(
+  directory: string,
+  manifest: Omit<BackupManifest, 'checksum'>,
+): Promise<Buffer> {
+  const path = join(directory, 'written_manifest')
+  const output = await ManifestOutput.create(path, manifest)
+  for (const file of manifest.files) await output.addFileLine(Buffer.from(formatManifestFile(file)))
+  await output.commit(manifest.walRanges)
+  return readFileSync(path)
+}
