@@ -42,15 +42,15 @@ export function isUtf8Pathname(pathname: Pathname): boolean {
   return pathname.isWellFormed()
 }
 
-/** A pathname for a message: on one line, whatever it holds. Bytes that are no text, and controls, become `\xNN`. */
+/**
+ * A pathname for a message: on one line, whatever it holds. Bytes that are no text, controls (also those of Latin-1,
+ * which terminals obey) and separators of lines become `\xNN` for each byte.
+ */
 export function displayPathname(pathname: Pathname): string {
   return pathname.replace(
     // oxlint-disable-next-line no-control-regex -- control characters are what this replaces
-    /[\u0000-\u001f\u007f]|[\ud800-\udbff][\udc00-\udfff]|[\udc80-\udcff]/g,
-    (found) => {
-      if (found.length === 2) return found
-      return `\\x${(found.charCodeAt(0) & 0xff).toString(16).padStart(2, '0')}`
-    },
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|[\ud800-\udbff][\udc00-\udfff]|[\udc80-\udcff]/g,
+    (found) => (found.length === 2 ? found : encodePathname(found).toString('hex').replace(/../g, '\\x$&')),
   )
 }
 

@@ -1,7 +1,7 @@
 import { type Dirent, readdirSync } from 'node:fs'
 import { comparePathnames, decodePathname, type Pathname } from './pathname.js'
 
-export type EntryKind = 'file' | 'directory' | 'symlink' | 'other'
+type EntryKind = 'file' | 'directory' | 'symlink' | 'other'
 
 export interface DirectoryEntry {
   readonly name: Pathname

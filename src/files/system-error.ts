@@ -9,11 +9,21 @@ export interface SystemErrorDescription {
   readonly message: string
 }
 
+/** Where Node has other words than strerror, and so than PostgreSQL's tools. */
+const strerrorWords: ReadonlyMap<string, string> = new Map([
+  ['EBUSY', 'Device or resource busy'],
+  ['EIO', 'Input/output error'],
+  ['EISDIR', 'Is a directory'],
+  ['ELOOP', 'Too many levels of symbolic links'],
+  ['ENAMETOOLONG', 'File name too long'],
+  ['ENFILE', 'Too many open files in system'],
+])
+
 /** What the operating system said, when this is such an error. */
 export function describeSystemError(error: unknown): SystemErrorDescription | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
   if (!('errno' in error) || typeof error.errno !== 'number') return undefined
-  const words = getSystemErrorMap().get(error.errno)?.[1] ?? error.message
+  const words = strerrorWords.get(error.code) ?? getSystemErrorMap().get(error.errno)?.[1] ?? error.message
   return { code: error.code, message: words.charAt(0).toUpperCase() + words.slice(1) }
 }
 

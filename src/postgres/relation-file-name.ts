@@ -4,7 +4,7 @@ import { parsePositiveUnsignedInt32 } from './unsigned-int.js'
  * Which of a relation's files it is: its data, its free space map, its visibility map, or the empty file from which an
  * unlogged relation begins anew after a crash.
  */
-export type RelationFork = 'main' | 'fsm' | 'vm' | 'init'
+type RelationFork = 'main' | 'fsm' | 'vm' | 'init'
 
 /** What the name of a relation's file says. */
 export interface RelationFileName {

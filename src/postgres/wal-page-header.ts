@@ -3,12 +3,12 @@ import { PbManifestError } from '../errors.js'
 /** Bytes of a WAL page in stock builds (`XLOG_BLCKSZ`). */
 export const WAL_BLOCK_SIZE = 8192
 /** Bytes of the header of a page that is not the first of its segment. */
-export const WAL_PAGE_SHORT_HEADER_SIZE = 24
+const WAL_PAGE_SHORT_HEADER_SIZE = 24
 /** Bytes of the header of a segment's first page. */
 export const WAL_PAGE_LONG_HEADER_SIZE = 40
 
 /** The part of the header that only the first page of a segment has. */
-export interface WalPageLongHeader {
+interface WalPageLongHeader {
   readonly systemIdentifier: bigint
   /** Bytes of a segment. */
   readonly segmentSize: number

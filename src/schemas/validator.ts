@@ -3,7 +3,7 @@ import type { ErrorObject } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 
 /** The schemas by the names of their files in `schemas/`. */
-export const schemaNames = [
+const schemaNames = [
   'backup-manifest-1',
   'backup-manifest-2',
   'error',

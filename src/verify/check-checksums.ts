@@ -38,10 +38,11 @@ type SummedFile = ManifestFile & { readonly checksum: NonNullable<ManifestFile['
 export async function checkChecksums(context: ChecksumContext, totals: ChecksumTotals): Promise<void> {
   const files = orderForReading(context.files.filter(hasChecksum))
   if (files.length === 0) return
-  const pool = new ChecksumPool(Math.min(context.jobs, files.length))
+  const batches = [...planBatches(files)]
+  const pool = new ChecksumPool(Math.min(context.jobs, batches.length))
   const progress = startProgress(context, files, pool)
   try {
-    await checkInPool(pool, files, context, totals)
+    await checkInPool(pool, batches, context, totals)
     progress.finish()
   } finally {
     progress.stop()
@@ -51,18 +52,21 @@ export async function checkChecksums(context: ChecksumContext, totals: ChecksumT
 
 async function checkInPool(
   pool: ChecksumPool,
-  files: readonly SummedFile[],
+  batches: readonly (readonly SummedFile[])[],
   context: ChecksumContext,
   totals: ChecksumTotals,
 ): Promise<void> {
+  const files = batches.flat()
   let position = 0
   let stopped: StopAtFirstProblem | undefined
   const take = (outcomes: readonly FileOutcome[]): boolean => {
     try {
       for (const outcome of outcomes) {
         const file = files[position++] as SummedFile
-        totals.filesChecked++
-        totals.bytesChecked += file.size
+        if (outcome.type === 'match' || outcome.type === 'mismatch') {
+          totals.filesChecked++
+          totals.bytesChecked += file.size
+        }
         const problem = problemOf(file, outcome)
         if (problem !== undefined) context.problems.add(problem)
       }
@@ -73,7 +77,7 @@ async function checkInPool(
       return false
     }
   }
-  await pool.check(batchesOf(files, context.directory), take, context.signal)
+  await pool.check(messagesOf(batches, context.directory), take, context.signal)
   if (stopped !== undefined) throw stopped
 }
 
@@ -81,11 +85,11 @@ function hasChecksum(file: ManifestFile): file is SummedFile {
   return file.checksum !== undefined
 }
 
-function* batchesOf(
-  files: readonly SummedFile[],
+function* messagesOf(
+  batches: readonly (readonly SummedFile[])[],
   directory: string,
 ): Generator<FileToCheck[], void, undefined> {
-  for (const batch of planBatches(files)) {
+  for (const batch of batches) {
     yield batch.map((file) => ({
       path: pathOf(directory, file.pathname),
       size: file.size,

@@ -1,9 +1,10 @@
 import { isPbManifestError } from '../errors.js'
 import { readSmallFile } from '../files/read-small-file.js'
-import { BACKUP_LABEL, CONTROL_FILE } from '../manifest/cluster-files.js'
+import { BACKUP_LABEL, CONTROL_FILE, readMajorVersion } from '../manifest/cluster-files.js'
 import { parseBackupLabel } from '../postgres/backup-label.js'
 import { type ControlFile, parseControlFile } from '../postgres/control-file.js'
 import { parseTablespaceMap } from '../postgres/tablespace-map.js'
+import { walPageMagics } from '../postgres/wal-page-magics.js'
 import { findContradictions } from './cluster-consistency.js'
 import type { IgnoreRules } from './ignore-rules.js'
 import type { ManifestContents } from './manifest-files.js'
@@ -29,20 +30,34 @@ export interface ClusterContext {
  */
 export function checkCluster(context: ClusterContext): ControlFile | undefined {
   const { manifest, problems, notChecked } = context
-  const control = readStatement(context, CONTROL_FILE, 'control-file', parseControlFile)
+  const isNewer = isOfNewerVersion(context)
+  const control = isNewer ? undefined : readStatement(context, CONTROL_FILE, 'control-file', parseControlFile)
   const label = readStatement(context, BACKUP_LABEL, 'backup-label', (bytes, name) =>
     parseBackupLabel(bytes.toString('utf8'), name),
   )
   readStatement(context, TABLESPACE_MAP, 'tablespace-map', (bytes, name) =>
     parseTablespaceMap(bytes.toString('utf8'), name),
   )
-  if (control === undefined)
-    notChecked.push({ what: 'control-file', why: 'there is none that could be read' })
+  if (control === undefined) {
+    const why = isNewer ? 'this version does not know its layout' : 'there is none that could be read'
+    notChecked.push({ what: 'control-file', why })
+  }
   if (label === undefined) notChecked.push({ what: 'backup-label', why: 'there is none that could be read' })
   const { summary, walRanges } = manifest
   for (const problem of findContradictions({ header: summary, walRanges, control, label }))
     problems.add(problem)
   return control
+}
+
+/** Whether the cluster is of a version that came after this program, so that its pg_control cannot be judged. */
+function isOfNewerVersion({ directory, ignore }: ClusterContext): boolean {
+  if (ignore.covers('PG_VERSION')) return false
+  try {
+    return (readMajorVersion(directory) ?? 0) > Math.max(...walPageMagics.keys())
+  } catch (error) {
+    if (!isPbManifestError(error)) throw error
+    return false
+  }
 }
 
 /** The file's meaning; nothing when it is not there, which the scan has reported, or when it has a problem. */
@@ -58,8 +73,11 @@ function readStatement<Statement>(
     return bytes && parse(bytes, pathname)
   } catch (error) {
     if (!isPbManifestError(error)) throw error
-    // What cannot be read at all has been reported by the scan or the checksums.
     if (error.code === 'BAD_FILE') context.problems.add({ kind, path: pathname, message: error.message })
+    // The scan or the checksums may have met it; without checksums, nobody has tried to read it.
+    else if (!context.problems.concern(pathname)) {
+      context.problems.add({ kind: 'unreadable', path: pathname, message: error.message })
+    }
     return undefined
   }
 }

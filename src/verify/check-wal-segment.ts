@@ -47,10 +47,13 @@ class PageSequence {
   #address: bigint
   #timeline = 0
   #isBehindEnd = false
+  /** The WAL that is needed ends in the middle of this segment, so there was no switch before. */
+  readonly #endsWithin: boolean
 
   constructor(segment: ExpectedSegment) {
     this.#segment = segment
     this.#address = segment.startLsn
+    this.#endsWithin = segment.endLsn < segment.startLsn + BigInt(segment.size)
   }
 
   check(bytes: Buffer, at: number): string | undefined {
@@ -60,7 +63,7 @@ class PageSequence {
     const header = parseWalPageHeader(bytes, at)
     const isFirst = address === this.#segment.startLsn
     // After a switch of segments, the pages that are left are zero, headers and all.
-    if (!isFirst && header.magic === 0 && header.pageAddress === 0n) {
+    if (!isFirst && !this.#endsWithin && header.magic === 0 && header.pageAddress === 0n) {
       this.#isBehindEnd = true
       return undefined
     }

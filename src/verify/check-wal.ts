@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { isPbManifestError } from '../errors.js'
 import type { WayGiver } from '../files/give-way.js'
 import { NotARegularFileError } from '../files/open-regular-file.js'
 import { describeSystemError } from '../files/system-error.js'
@@ -7,11 +7,18 @@ import type { WalRange } from '../manifest/model.js'
 import type { ControlFile } from '../postgres/control-file.js'
 import { formatLsn } from '../postgres/lsn.js'
 import { walPageMagics } from '../postgres/wal-page-magics.js'
-import { walSegmentsOfRange } from '../postgres/wal-segment.js'
+import {
+  parseWalSegmentName,
+  segmentHoldingEnd,
+  segmentHoldingStart,
+  walSegmentName,
+} from '../postgres/wal-segment.js'
 import { checkWalSegment } from './check-wal-segment.js'
+import type { IgnoreRules } from './ignore-rules.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { ProblemList } from './problems.js'
 import type { Problem } from './report.js'
+import { listWalFiles, type WalFiles } from './wal-files.js'
 import { findWalSegmentSize } from './wal-segment-size.js'
 
 /** Where the WAL is, and what cluster it should be of. */
@@ -21,6 +28,7 @@ export interface WalContext {
   readonly walDirectory: string | undefined
   readonly manifest: ManifestContents
   readonly control: ControlFile | undefined
+  readonly ignore: IgnoreRules
   readonly problems: ProblemList
   readonly way: WayGiver
 }
@@ -31,49 +39,67 @@ export interface WalContext {
  * The records in it are not read.
  */
 export async function checkWal(context: WalContext): Promise<void> {
-  const directories = walDirectories(context)
-  const segmentSize = context.control?.walSegmentSize ?? findWalSegmentSize(directories)
-  for (const range of context.manifest.walRanges) {
+  const { control, manifest, problems } = context
+  const files = listWalFiles(walDirectories(context))
+  const segmentSize = control?.walSegmentSize ?? findWalSegmentSize(files.paths.values())
+  const magic = expectedMagic(context)
+  for (const range of manifest.walRanges) {
     if (range.endLsn <= range.startLsn) {
-      context.problems.add(
+      problems.add(
         rangeProblem(
           range,
           `the range ends at ${formatLsn(range.endLsn)}, not after its start at ${formatLsn(range.startLsn)}`,
         ),
       )
     } else if (segmentSize === undefined) {
-      const detail = `no WAL segment can be read in "${directories[0]}"`
-      context.problems.add(walProblem('wal-missing', range, detail))
+      problems.add(missingProblem(range, 'no WAL segment can be read', files))
     } else {
-      await checkRange(context, range, segmentSize, directories)
+      await checkRange(context, range, { files, segmentSize, magic })
     }
   }
 }
 
 /** As pg_waldump looks: in the directory, then in pg_wal below it. */
-function walDirectories({ directory, walDirectory }: WalContext): readonly string[] {
+function walDirectories({ directory, walDirectory }: WalContext): readonly [string, ...string[]] {
   return walDirectory === undefined ? [`${directory}/pg_wal`] : [walDirectory, `${walDirectory}/pg_wal`]
 }
 
-async function checkRange(
-  context: WalContext,
-  range: WalRange,
-  segmentSize: number,
-  directories: readonly string[],
-): Promise<void> {
+/** By the cluster's version, where that can be read. */
+function expectedMagic({ directory, ignore }: WalContext): number | undefined {
+  if (ignore.covers('PG_VERSION')) return undefined
+  try {
+    const major = readMajorVersion(directory)
+    return major === undefined ? undefined : walPageMagics.get(major)
+  } catch (error) {
+    // What is wrong with the file has been reported by the scan or the checksums.
+    if (!isPbManifestError(error)) throw error
+    return undefined
+  }
+}
+
+/** What is known of all segments. */
+interface Segments {
+  readonly files: WalFiles
+  readonly segmentSize: number
+  /** The page magic of the cluster's version. */
+  readonly magic: number | undefined
+}
+
+async function checkRange(context: WalContext, range: WalRange, segments: Segments): Promise<void> {
   const { control, manifest, problems, way } = context
-  const major = readMajorVersion(context.directory)
-  const missing = new MissingSegments(range, directories[0] ?? '', problems)
-  for (const { name, segmentNumber } of walSegmentsOfRange(range, segmentSize)) {
-    if (way.isDue) await way.giveWay()
-    const path = directories
-      .map((directory) => `${directory}/${name}`)
-      .find((candidate) => existsSync(candidate))
-    if (path === undefined) {
-      missing.add(name)
-      continue
-    }
-    missing.report()
+  const { files, segmentSize, magic } = segments
+  let next = segmentHoldingStart(range.startLsn, segmentSize)
+  const reportMissingBefore = (end: bigint): void => {
+    if (next >= end) return
+    const first = walSegmentName(range.timeline, next, segmentSize)
+    const last = walSegmentName(range.timeline, end - 1n, segmentSize)
+    const count = end - next
+    const what = count === 1n ? `segment "${first}" is` : `${count} segments, "${first}" to "${last}", are`
+    problems.add(missingProblem(range, `${what} missing`, files, first))
+  }
+  for (const { name, path, segmentNumber } of presentSegments(range, segments)) {
+    reportMissingBefore(segmentNumber)
+    next = segmentNumber + 1n
     const fault = await explainFailure(
       checkWalSegment(
         {
@@ -83,15 +109,32 @@ async function checkRange(
           size: segmentSize,
           timeline: range.timeline,
           systemIdentifier: manifest.summary.systemIdentifier ?? control?.systemIdentifier,
-          magic: major === undefined ? undefined : walPageMagics.get(major),
+          magic,
         },
         way,
       ),
     )
     if (fault !== undefined)
       problems.add(walProblem('wal-invalid', range, `segment "${name}": ${fault}`, name))
+    if (way.isDue) await way.giveWay()
   }
-  missing.report()
+  reportMissingBefore(segmentHoldingEnd(range.endLsn, segmentSize) + 1n)
+}
+
+/** The segments of the range that are there, in their order. */
+function presentSegments(
+  range: WalRange,
+  { files, segmentSize }: Segments,
+): { readonly name: string; readonly path: string; readonly segmentNumber: bigint }[] {
+  const first = segmentHoldingStart(range.startLsn, segmentSize)
+  const last = segmentHoldingEnd(range.endLsn, segmentSize)
+  const present = [...files.paths].flatMap(([name, path]) => {
+    const segment = parseWalSegmentName(name, segmentSize)
+    if (segment === undefined || segment.timeline !== range.timeline) return []
+    const { segmentNumber } = segment
+    return segmentNumber < first || segmentNumber > last ? [] : [{ name, path, segmentNumber }]
+  })
+  return present.toSorted((left, right) => Number(left.segmentNumber - right.segmentNumber))
 }
 
 async function explainFailure(check: Promise<string | undefined>): Promise<string | undefined> {
@@ -105,40 +148,13 @@ async function explainFailure(check: Promise<string | undefined>): Promise<strin
   }
 }
 
-/** Gathers segments that are missing one after the other, to say it once. */
-class MissingSegments {
-  readonly #range: WalRange
-  readonly #directory: string
-  readonly #problems: ProblemList
-  #names: string[] = []
-
-  constructor(range: WalRange, directory: string, problems: ProblemList) {
-    this.#range = range
-    this.#directory = directory
-    this.#problems = problems
-  }
-
-  add(name: string): void {
-    this.#names.push(name)
-  }
-
-  report(): void {
-    const [first] = this.#names
-    if (first === undefined) return
-    const last = this.#names.at(-1)
-    const what =
-      this.#names.length === 1
-        ? `segment "${first}" is`
-        : `${this.#names.length} segments, "${first}" to "${last}", are`
-    this.#names = []
-    this.#problems.add(
-      walProblem('wal-missing', this.#range, `${what} missing from "${this.#directory}"`, first),
-    )
-  }
-}
-
 function rangeProblem(range: WalRange, detail: string): Problem {
   return { kind: 'wal-range', message: firstLine(range), detail }
+}
+
+function missingProblem(range: WalRange, what: string, files: WalFiles, segment?: string): Problem {
+  const why = files.failure === undefined ? '' : `: ${files.failure}`
+  return walProblem('wal-missing', range, `${what} from "${files.directory}"${why}`, segment)
 }
 
 function walProblem(

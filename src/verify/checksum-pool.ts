@@ -4,21 +4,35 @@ import { throwIfAborted } from '../files/give-way.js'
 import type { FileOutcome, FileToCheck } from './check-file.js'
 import type { BatchOutcome, CheckBatch, ChecksumWorkerData } from './checksum-messages.js'
 
+const workerFile = new URL('checksum-worker.js', import.meta.url)
+
 /** A worker reads one batch while the next waits for it. */
 const BATCHES_PER_WORKER = 2
 
 /** Threads that read files and compare checksums. */
 export class ChecksumPool {
-  readonly #workers: readonly Worker[]
+  readonly #workers: Worker[] = []
   readonly #bytesRead = new SharedArrayBuffer(8)
 
-  /** Starts the threads; `close` ends them. */
+  /**
+   * Starts the threads; `close` ends them.
+   *
+   * @throws {@link PbManifestError} `IO` when the system grants no more of them
+   */
   constructor(jobs: number) {
     const workerData: ChecksumWorkerData = { bytesRead: this.#bytesRead }
-    this.#workers = Array.from(
-      { length: jobs },
-      () => new Worker(new URL('checksum-worker.js', import.meta.url), { workerData }),
-    )
+    // The options of the process are for its own program: `--input-type` would keep a thread from starting.
+    const options = { workerData, execArgv: [] }
+    try {
+      while (this.#workers.length < jobs) {
+        this.#workers.push(new Worker(workerFile, options))
+      }
+    } catch (cause) {
+      // Nobody gets hold of this pool, so nobody else can end the threads that have started.
+      for (const worker of this.#workers) void worker.terminate()
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new PbManifestError('IO', `could not start a worker thread: ${reason}`, { cause })
+    }
   }
 
   /** How many bytes all threads have read so far. */

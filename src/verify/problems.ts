@@ -26,6 +26,11 @@ export class ProblemList {
     if (this.#isFirstEnough) throw new StopAtFirstProblem()
   }
 
+  /** Whether there is one with this file, or with a directory above it. */
+  concern(pathname: Pathname): boolean {
+    return this.#problems.some(({ path }) => path === pathname || pathname.startsWith(`${path}/`))
+  }
+
   /** How many there are of each kind. */
   count(): Record<ProblemKind, number> {
     const counts = Object.fromEntries(problemKinds.map((kind) => [kind, 0])) as Record<ProblemKind, number>

@@ -1,4 +1,4 @@
-import { type Stats, statSync } from 'node:fs'
+import { type BigIntStats, type Stats, statSync } from 'node:fs'
 import type { WayGiver } from '../files/give-way.js'
 import { pathOf } from '../files/path-of.js'
 import type { Pathname } from '../files/pathname.js'
@@ -51,7 +51,7 @@ class DirectoryScan {
 
   async walk(): Promise<void> {
     const { directory, way } = this.#context
-    const pending: Parent[] = [{ pathname: '', identities: new Set([identityOf(openTop(directory))]) }]
+    const pending: Parent[] = [{ pathname: '', identities: new Set([identityOfTop(directory)]) }]
     for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
       const children: Parent[] = []
       for (const entry of this.#list(parent.pathname)) {
@@ -88,14 +88,19 @@ class DirectoryScan {
     } catch (error) {
       return this.#unreadableEntry(pathname, 'could not stat file or directory', error)
     }
-    if (stats.isDirectory()) return this.#enter(parent, pathname, stats)
+    if (stats.isDirectory()) return this.#enter(parent, pathname)
     if (stats.isFile()) this.#compare(pathname, stats.size)
     else this.#specialFile(pathname)
     return undefined
   }
 
-  #enter(parent: Parent, pathname: Pathname, stats: Stats): Parent | undefined {
-    const identity = identityOf(stats)
+  #enter(parent: Parent, pathname: Pathname): Parent | undefined {
+    let identity: string
+    try {
+      identity = identityOf(pathOf(this.#context.directory, pathname))
+    } catch (error) {
+      return this.#unreadableEntry(pathname, 'could not stat file or directory', error)
+    }
     if (parent.identities.has(identity)) {
       this.#unreadable.add(pathname)
       this.#context.problems.add(
@@ -170,14 +175,16 @@ class DirectoryScan {
   }
 }
 
-function openTop(directory: string): Stats {
+function identityOfTop(directory: string): string {
   try {
-    return statSync(directory)
+    return identityOf(directory)
   } catch (error) {
     throw ioError(`could not open directory "${directory}"`, error)
   }
 }
 
-function identityOf(stats: Stats): string {
+/** Exact: two inode numbers above 2^53 may be the same as a JavaScript number. */
+function identityOf(path: string | Buffer): string {
+  const stats: BigIntStats = statSync(path, { bigint: true })
   return `${stats.dev}:${stats.ino}`
 }

@@ -83,7 +83,9 @@ async function runSteps(verification: Verification): Promise<void> {
   )
   if (options.noParseWal === true) return
   const { walDirectory } = options
-  await timer.time('wal', () => checkWal({ directory, walDirectory, manifest, control, problems, way }))
+  await timer.time('wal', () =>
+    checkWal({ directory, walDirectory, manifest, control, ignore, problems, way }),
+  )
 }
 
 async function readFiles(verification: Verification, files: readonly ManifestFile[]): Promise<void> {

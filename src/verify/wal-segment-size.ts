@@ -1,28 +1,15 @@
-import { closeSync, readdirSync, readSync } from 'node:fs'
+import { closeSync, readSync } from 'node:fs'
 import { openRegularFile } from '../files/open-regular-file.js'
 import { parseWalPageHeader, WAL_PAGE_LONG_HEADER_SIZE } from '../postgres/wal-page-header.js'
 import { isWalSegmentSize } from '../postgres/wal-segment.js'
 
 /** The size of WAL segments by what the first readable segment says of itself, where pg_control cannot be asked. */
-export function findWalSegmentSize(directories: readonly string[]): number | undefined {
-  for (const directory of directories) {
-    for (const name of listSegments(directory)) {
-      const size = readSegmentSize(`${directory}/${name}`)
-      if (size !== undefined) return size
-    }
+export function findWalSegmentSize(paths: Iterable<string>): number | undefined {
+  for (const path of [...paths].toSorted()) {
+    const size = readSegmentSize(path)
+    if (size !== undefined) return size
   }
   return undefined
-}
-
-function listSegments(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-      .filter((name) => /^[0-9A-F]{24}$/.test(name))
-      .toSorted()
-  } catch {
-    // That the WAL is not there is reported where it is needed.
-    return []
-  }
 }
 
 function readSegmentSize(path: string): number | undefined {

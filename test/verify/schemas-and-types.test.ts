@@ -1,0 +1,174 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import type { FragmentSealJson } from '../../src/manifest/fragment/fragment-seal.js'
+import type { ManifestFileJson } from '../../src/manifest/fragment/parse-fragment-line.js'
+import type { SchemaName } from '../../src/schemas/validator.js'
+import {
+  type NotChecked,
+  type Problem,
+  type ProblemKind,
+  problemKinds,
+  type VerifiedManifest,
+  type VerifyReport,
+  type VerifyStep,
+  verifySteps,
+} from '../../src/verify/report.js'
+
+/** What is looked at of a schema, at any depth. */
+interface SchemaNode {
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+  readonly required?: readonly string[]
+  readonly items?: SchemaNode
+  readonly enum?: readonly unknown[]
+  readonly additionalProperties?: unknown
+  readonly $defs?: Readonly<Record<string, SchemaNode>>
+}
+
+function schema(name: SchemaName): SchemaNode {
+  const file = new URL(`../../schemas/${name}.schema.json`, import.meta.url)
+  return JSON.parse(readFileSync(file, 'utf8')) as SchemaNode
+}
+
+type Presence = 'required' | 'optional'
+
+/** What the compiler says of each key; a type with a key more or less, or of other presence, does not compile. */
+type PresenceOf<Type> = { [Key in keyof Type]-?: object extends Pick<Type, Key> ? 'optional' : 'required' }
+
+function presenceIn({ properties = {}, required = [] }: SchemaNode): Record<string, Presence> {
+  return Object.fromEntries(
+    Object.keys(properties).map((key) => [key, required.includes(key) ? 'required' : 'optional']),
+  )
+}
+
+const report = schema('verify-report')
+const manifest = report.properties?.['manifest']
+const problem = report.properties?.['problems']?.items
+const notChecked = report.properties?.['notChecked']?.items
+
+const reportKeys = {
+  reportVersion: 'required',
+  pbmanifestVersion: 'required',
+  directory: 'required',
+  verdict: 'required',
+  manifest: 'required',
+  problems: 'required',
+  problemCounts: 'required',
+  filesChecked: 'required',
+  bytesChecked: 'required',
+  seconds: 'required',
+  notChecked: 'required',
+} as const satisfies PresenceOf<VerifyReport>
+
+const manifestKeys = {
+  path: 'required',
+  version: 'required',
+  systemIdentifier: 'required',
+  files: 'required',
+  bytes: 'required',
+  walRanges: 'required',
+  checksum: 'required',
+} as const satisfies PresenceOf<VerifiedManifest>
+
+const walRangeKeys = {
+  timeline: 'required',
+  startLsn: 'required',
+  endLsn: 'required',
+} as const satisfies PresenceOf<VerifiedManifest['walRanges'][number]>
+
+const problemKeys = {
+  kind: 'required',
+  path: 'optional',
+  encodedPath: 'optional',
+  message: 'required',
+  detail: 'optional',
+} as const satisfies PresenceOf<Problem>
+
+const secondsKeys = {
+  manifest: 'required',
+  scan: 'required',
+  checksums: 'required',
+  cluster: 'required',
+  wal: 'required',
+  total: 'required',
+} as const satisfies PresenceOf<Record<VerifyStep | 'total', number>>
+
+const notCheckedKeys = { what: 'required', why: 'required' } as const satisfies PresenceOf<NotChecked>
+
+const sealKeys = {
+  'Fragment-Version': 'required',
+  'Backup-Id': 'required',
+  Worker: 'required',
+  Files: 'required',
+  Bytes: 'required',
+  'Fragment-Checksum': 'required',
+} as const satisfies PresenceOf<FragmentSealJson>
+
+const fileKeys = {
+  Path: 'optional',
+  'Encoded-Path': 'optional',
+  Size: 'required',
+  'Last-Modified': 'required',
+  'Checksum-Algorithm': 'optional',
+  Checksum: 'optional',
+} as const satisfies PresenceOf<ManifestFileJson>
+
+test.each([
+  { what: 'a report', node: report, keys: reportKeys },
+  { what: "a report's manifest", node: manifest, keys: manifestKeys },
+  { what: "a report's WAL range", node: manifest?.properties?.['walRanges']?.items, keys: walRangeKeys },
+  { what: 'a problem', node: problem, keys: problemKeys },
+  { what: "a report's seconds", node: report.properties?.['seconds'], keys: secondsKeys },
+  { what: 'what was not checked', node: notChecked, keys: notCheckedKeys },
+  { what: 'a seal of a fragment', node: schema('fragment-seal'), keys: sealKeys },
+  { what: 'a line of a fragment', node: schema('manifest-file'), keys: fileKeys },
+])('$what has the same keys in its schema and in its type', ({ node = {}, keys }) => {
+  expect(presenceIn(node)).toEqual(keys)
+  expect(node.additionalProperties).toBe(false)
+})
+
+const notCheckedWords = {
+  'file-checksums': true,
+  'files-without-checksum': true,
+  'ignored-paths': true,
+  'control-file': true,
+  'backup-label': true,
+  wal: true,
+  'wal-records': true,
+  'page-checksums': true,
+  'after-first-problem': true,
+} as const satisfies Record<NotChecked['what'], true>
+
+const verdicts = { verified: true, failed: true } as const satisfies Record<VerifyReport['verdict'], true>
+
+const algorithms = {
+  CRC32C: true,
+  SHA224: true,
+  SHA256: true,
+  SHA384: true,
+  SHA512: true,
+} as const satisfies Record<NonNullable<ManifestFileJson['Checksum-Algorithm']>, true>
+
+test.each([
+  { what: 'kinds of problem', node: report.$defs?.['problemKind'], words: [...problemKinds] },
+  {
+    what: 'what was not checked',
+    node: notChecked?.properties?.['what'],
+    words: Object.keys(notCheckedWords),
+  },
+  { what: 'verdicts', node: report.properties?.['verdict'], words: Object.keys(verdicts) },
+  {
+    what: 'checksum algorithms',
+    node: schema('manifest-file').properties?.['Checksum-Algorithm'],
+    words: Object.keys(algorithms),
+  },
+])('the words for $what are the same in schema and type', ({ node, words }) => {
+  expect(node?.enum?.toSorted()).toEqual(words.toSorted())
+})
+
+test('the lists of words are those of the types', () => {
+  const kinds = Object.fromEntries(problemKinds.map((kind) => [kind, 0])) satisfies Partial<
+    Record<ProblemKind, number>
+  >
+  expect(Object.keys(kinds)).toHaveLength(problemKinds.length)
+  expect([...verifySteps, 'total'].toSorted()).toEqual(Object.keys(secondsKeys).toSorted())
+})
