@@ -16,6 +16,10 @@ watchOutput(process)
 
 if (args[0] === '--version' || args[0] === '-V') {
   stdout.write(`pbmanifest ${version}\n`)
+  if (args.includes('--verbose')) {
+    const { describeEngines } = await import('./describe-engines.js')
+    stdout.write(await describeEngines())
+  }
 } else {
   const [{ run }, { watchSignals }] = await Promise.all([import('./run.js'), import('./signals.js')])
   const status = await run({ args, env, stdin, stdout, stderr, signal: watchSignals(process) })

@@ -27,6 +27,10 @@ export class Messages {
     this.hasColor = hasColor
   }
 
+  get isTerminal(): boolean {
+    return this.#output.isTTY === true
+  }
+
   error(text: string): void {
     this.#say('error', text)
   }
@@ -55,7 +59,7 @@ export class Messages {
 
   /** A line that the next one replaces, where that is possible. */
   progress(text: string, isLast: boolean): void {
-    if (this.#output.isTTY !== true || isLast) return this.#writeLine(text)
+    if (!this.isTerminal || isLast) return this.#writeLine(text)
     this.#wipe()
     this.#unfinished = text.length
     this.#output.write(`${text}\r`)

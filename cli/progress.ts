@@ -1,4 +1,5 @@
 import type { VerifyProgress } from '../src/verify/options.js'
+import { formatBytes } from './format.js'
 import type { Messages } from './messages.js'
 
 const INTERVAL_MS = 1000
@@ -15,12 +16,29 @@ export function formatProgress({ bytesDone, bytesTotal }: VerifyProgress): strin
   return `${done}/${total} kB (${percent}%) verified`
 }
 
+/**
+ * How fast it goes and how long it will take, for a terminal: `, 512.0 MB/s, 1:05 left`. Nothing as long as nobody can
+ * know.
+ */
+export function formatPace({ bytesDone, bytesTotal }: VerifyProgress, seconds: number): string {
+  if (bytesDone === 0 || seconds <= 0) return ''
+  const rate = bytesDone / seconds
+  const left = Math.ceil((bytesTotal - bytesDone) / rate)
+  const parts = [Math.floor(left / 3600), Math.floor(left / 60) % 60, left % 60]
+  const shown = parts[0] === 0 ? parts.slice(1) : parts
+  const time = shown
+    .map((part, index) => (index === 0 ? String(part) : String(part).padStart(2, '0')))
+    .join(':')
+  return `, ${formatBytes(rate)}/s, ${time} left`
+}
+
 /** Shows progress: a first line, then at most one a second, and a last line. */
 export class ProgressReporter {
   readonly #messages: Messages
   readonly #now: () => number
   #latest: VerifyProgress | undefined
   #shownAt = -Infinity
+  #startedAt: number | undefined
 
   /** @param now - a clock in milliseconds */
   constructor(messages: Messages, now: () => number = () => performance.now()) {
@@ -33,7 +51,9 @@ export class ProgressReporter {
     const now = this.#now()
     if (now - this.#shownAt < INTERVAL_MS) return
     this.#shownAt = now
-    this.#messages.progress(formatProgress(progress), false)
+    this.#startedAt ??= now
+    const pace = this.#messages.isTerminal ? formatPace(progress, (now - this.#startedAt) / 1000) : ''
+    this.#messages.progress(formatProgress(progress) + pace, false)
   }
 
   /** Shows the last state, if there was any: with checksums skipped, nothing is read. */

@@ -37,7 +37,8 @@ export function openRegularFile(path: string | Buffer): OpenedFile {
 
 let mayKeepAccessTime = O_NOATIME !== undefined
 
-function openQuietly(path: string | Buffer): number {
+/** The same without asking what kind of file it is: a caller that does so later, if something is wrong. */
+export function openQuietly(path: string | Buffer): number {
   const flags = O_RDONLY | O_NONBLOCK
   if (mayKeepAccessTime) {
     try {

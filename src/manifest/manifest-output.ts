@@ -10,6 +10,9 @@ import type { ManifestHeader, WalRange } from './model.js'
 
 const BUFFER_BYTES = 256 * 1024
 
+const firstSeparator = Buffer.from(formatListSeparator(true))
+const nextSeparator = Buffer.from(formatListSeparator(false))
+
 /**
  * Writes a manifest's file, entry by entry, with its own checksum; it appears whole or not at all.
  *
@@ -33,11 +36,20 @@ export class ManifestOutput {
     return output
   }
 
-  /** Adds a file's entry as it stands on its line. */
-  async addFileLine(line: Buffer): Promise<void> {
-    await this.#write(Buffer.from(formatListSeparator(this.#isFirst)))
-    await this.#write(line)
+  /**
+   * Adds a file's entry as it stands on its line.
+   *
+   * @returns a promise only when there is something to wait for
+   */
+  addFileLine(line: Buffer): Promise<void> | undefined {
+    const separator = this.#isFirst ? firstSeparator : nextSeparator
     this.#isFirst = false
+    if (this.#used + separator.length + line.length <= BUFFER_BYTES) {
+      this.#used += separator.copy(this.#buffer, this.#used)
+      this.#used += line.copy(this.#buffer, this.#used)
+      return undefined
+    }
+    return this.#write(Buffer.concat([separator, line]))
   }
 
   /**

@@ -5,10 +5,13 @@ import { fileFields, parseManifestFile } from './parse-manifest-file.js'
 import { parseWalRange, walRangeFields } from './parse-wal-range.js'
 import { parseWholeNumber } from './parse-whole-number.js'
 import { displayPathname } from '../files/pathname.js'
+import { type PlainEntry, ServerLayoutReader, toManifestFile } from './server-layout.js'
 
 /** What to do with each part of a manifest, in the order in which they are read. */
 export interface ManifestHandler {
   readonly file: (file: ManifestFile) => void
+  /** Takes entries as they stand, which costs no memory. Without it, `file` is told of them, too. */
+  readonly plainFile?: (entry: PlainEntry) => void
   readonly walRange: (range: WalRange) => void
 }
 
@@ -33,6 +36,7 @@ type State =
 /** The order and the kinds of what a manifest may hold, as a state machine over JSON events. */
 export class ManifestStructure implements JsonEvents {
   readonly #handler: ManifestHandler
+  readonly #plainEntries: ServerLayoutReader
   #state: State = 'document'
   #version: ManifestVersion = 1
   #systemIdentifier: bigint | undefined
@@ -45,6 +49,8 @@ export class ManifestStructure implements JsonEvents {
 
   constructor(handler: ManifestHandler) {
     this.#handler = handler
+    const tell = handler.plainFile ?? ((entry: PlainEntry): void => handler.file(toManifestFile(entry)))
+    this.#plainEntries = new ServerLayoutReader(tell)
   }
 
   objectStart(): void {
@@ -134,6 +140,13 @@ export class ManifestStructure implements JsonEvents {
       default:
         throw manifestParseError('unexpected scalar')
     }
+  }
+
+  readElements(pending: Buffer, isFirst: boolean, offset: number): number {
+    if (this.#state !== 'in files') return 0
+    const length = this.#plainEntries.read(pending, isFirst)
+    if (length > 0) this.#lastValueOffset = offset + length - 1
+    return length
   }
 
   /** What the text said, when it ended where a manifest may end. */

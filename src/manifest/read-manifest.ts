@@ -1,8 +1,8 @@
 import { isPbManifestError, PbManifestError } from '../errors.js'
 import { WayGiver } from '../files/give-way.js'
-import { NotARegularFileError } from '../files/open-regular-file.js'
+import { NotARegularFileError, type OpenedFile, openRegularFile } from '../files/open-regular-file.js'
 import { displayPathname } from '../files/pathname.js'
-import { readChunks } from '../files/read-chunks.js'
+import { readOpenedFile } from '../files/read-chunks.js'
 import { ioError } from '../files/system-error.js'
 import { badManifestError } from './manifest-error.js'
 import { type ManifestHandler, ManifestParser, type ManifestSummary } from './manifest-parser.js'
@@ -10,8 +10,33 @@ import type { BackupManifest, ManifestFile, WalRange } from './model.js'
 
 const CHUNK_BYTES = 256 * 1024
 
+/** A manifest's file, open for reading. */
+export interface ManifestSource {
+  readonly path: string
+  readonly file: OpenedFile
+}
+
 /**
- * Reads a manifest's file, and tells its parts as they are read.
+ * Opens a manifest's file. {@link scanManifest} reads and closes it.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+export function openManifest(path: string): ManifestSource {
+  try {
+    return { path, file: openRegularFile(path) }
+  } catch (error) {
+    throw explain(path, error)
+  }
+}
+
+export interface ScanManifestOptions {
+  readonly signal?: AbortSignal
+  /** Is called after each piece of the file, when the handler has heard of all entries that are whole. */
+  readonly onChunk?: () => void
+}
+
+/**
+ * Reads a manifest's file to its end, and tells its parts as they are read.
  *
  * Memory does not grow with the file. What the handler hears is to be trusted only when this has resolved, because
  * the manifest's own checksum comes last.
@@ -19,21 +44,22 @@ const CHUNK_BYTES = 256 * 1024
  * @throws {@link PbManifestError} `BAD_MANIFEST`, `IO` or `ABORTED`
  */
 export async function scanManifest(
-  path: string,
+  source: ManifestSource,
   handler: ManifestHandler,
-  signal?: AbortSignal,
+  options: ScanManifestOptions = {},
 ): Promise<ManifestSummary> {
-  const way = new WayGiver(signal)
   const parser = new ManifestParser(handler)
   try {
-    // The parser may keep a piece of a chunk, so each gets memory of its own.
-    for (const chunk of readChunks(path, Buffer.allocUnsafe(CHUNK_BYTES))) {
+    const way = new WayGiver(options.signal)
+    for (const chunk of readOpenedFile(source.file, Buffer.allocUnsafe(CHUNK_BYTES))) {
+      // The parser may keep a piece of a chunk, so each has memory of its own.
       parser.write(Buffer.from(chunk))
+      options.onChunk?.()
       if (way.isDue) await way.giveWay()
     }
     return parser.end()
   } catch (error) {
-    throw explain(path, error)
+    throw explain(source.path, error)
   }
 }
 
@@ -65,7 +91,7 @@ export async function readManifest(
     },
     walRange: (range) => walRanges.push(range),
   }
-  const summary = await scanManifest(path, handler, options.signal)
+  const summary = await scanManifest(openManifest(path), handler, options)
   return { ...summary, files, walRanges }
 }
 

@@ -1,18 +1,7 @@
-import { NotARegularFileError, type OpenedFile, openRegularFile } from '../files/open-regular-file.js'
-import { readOpenedFile } from '../files/read-chunks.js'
+import { closeSync, readSync } from 'node:fs'
+import { openQuietly, openRegularFile, NotARegularFileError } from '../files/open-regular-file.js'
 import { describeSystemError } from '../files/system-error.js'
-import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import type { FileHasher } from '../manifest/checksum/file-hasher.js'
-
-/** A file to read and compare. Plain data: it crosses threads. */
-export interface FileToCheck {
-  /** Where it is; bytes when the name is not UTF-8. */
-  readonly path: string | Uint8Array
-  readonly size: number
-  readonly algorithm: RealChecksumAlgorithm
-  /** What its checksum should be, hexadecimal. */
-  readonly checksum: string
-}
 
 /** What came of reading a file. Plain data: it crosses threads. */
 export type FileOutcome =
@@ -23,53 +12,96 @@ export type FileOutcome =
   | { readonly type: 'not a file' }
   | { readonly type: 'failed'; readonly call: 'open' | 'read'; readonly message: string }
 
+const match: FileOutcome = { type: 'match' }
+const mismatch: FileOutcome = { type: 'mismatch' }
+
+/** What a file should be. */
+export interface ExpectedFile {
+  readonly path: string | Buffer
+  readonly size: number
+  /** Lower-case hexadecimal. */
+  readonly checksum: string
+}
+
 /**
- * Reads a file whole and compares its checksum.
+ * Reads a file whole and compares its size and checksum.
+ *
+ * A file that is smaller than the buffer takes three calls of the system: open, read, close. What kind of file it is is
+ * asked only when something is wrong with it; a FIFO or a device is opened without waiting, and gives no bytes.
  *
  * @param onBytes - is told of each piece that was read
  */
 export function checkFile(
-  file: FileToCheck,
+  { path, size, checksum }: ExpectedFile,
   hasher: FileHasher,
   buffer: Buffer,
   onBytes: (bytes: number) => void,
 ): FileOutcome {
-  let opened: OpenedFile
+  let descriptor: number
   try {
-    opened = openRegularFile(typeof file.path === 'string' ? file.path : Buffer.from(file.path))
+    descriptor = openQuietly(path)
   } catch (error) {
-    if (error instanceof NotARegularFileError) return { type: 'not a file' }
-    return failure('open', error)
+    return explain(path, 'open', error)
   }
   try {
-    return compare(file, opened, hasher, buffer, onBytes)
+    hasher.reset()
+    const bytes = readAll(descriptor, size, hasher, buffer, onBytes)
+    if (bytes !== size) return explainSize(path, bytes)
+    return hasher.digest() === checksum ? match : mismatch
   } catch (error) {
-    return failure('read', error)
+    return explain(path, 'read', error)
+  } finally {
+    closeSync(descriptor)
   }
 }
 
-function compare(
-  file: FileToCheck,
-  opened: OpenedFile,
+/** Reads up to one byte more than there should be, to notice a file that is longer. Returns how many came. */
+function readAll(
+  descriptor: number,
+  size: number,
   hasher: FileHasher,
   buffer: Buffer,
   onBytes: (bytes: number) => void,
-): FileOutcome {
+): number {
   let bytes = 0
-  hasher.reset()
-  for (const chunk of readOpenedFile(opened, buffer)) {
-    hasher.update(chunk)
-    bytes += chunk.length
-    onBytes(chunk.length)
-    // A file that grows without end must not be read without end.
-    if (bytes > file.size) break
+  while (bytes <= size) {
+    const wanted = Math.min(buffer.length, size + 1 - bytes)
+    const length = readSync(descriptor, buffer, 0, wanted, null)
+    if (length === 0) break
+    hasher.update(length === buffer.length ? buffer : buffer.subarray(0, length))
+    bytes += length
+    onBytes(length)
+    // Less than wanted, and all that there should be: the end of a regular file.
+    if (bytes === size && length < wanted) break
   }
-  if (bytes !== file.size) return { type: 'wrong size', bytes: Math.max(bytes, opened.stats.size) }
-  return { type: hasher.digest() === file.checksum ? 'match' : 'mismatch' }
+  return bytes
 }
 
-function failure(call: 'open' | 'read', error: unknown): FileOutcome {
+function explainSize(path: string | Buffer, bytes: number): FileOutcome {
+  try {
+    const { descriptor, stats } = openRegularFile(path)
+    closeSync(descriptor)
+    return { type: 'wrong size', bytes: Math.max(bytes, stats.size) }
+  } catch (error) {
+    return explain(path, 'open', error)
+  }
+}
+
+function explain(path: string | Buffer, call: 'open' | 'read', error: unknown): FileOutcome {
+  if (error instanceof NotARegularFileError) return { type: 'not a file' }
   const description = describeSystemError(error)
   if (description === undefined) throw error
-  return { type: 'failed', call, message: description.message }
+  // Reading a FIFO fails in its own way; that it is one is what matters.
+  return call === 'read' && isNoRegularFile(path)
+    ? { type: 'not a file' }
+    : { type: 'failed', call, message: description.message }
+}
+
+function isNoRegularFile(path: string | Buffer): boolean {
+  try {
+    closeSync(openRegularFile(path).descriptor)
+    return false
+  } catch (error) {
+    return error instanceof NotARegularFileError
+  }
 }

@@ -1,17 +1,17 @@
-import type { FileOutcome, FileToCheck } from './check-file.js'
-
-/** Files for a worker to check. Their outcomes come back in the same order. */
-export interface CheckBatch {
-  readonly files: readonly FileToCheck[]
-}
-
-/** What came of a batch. */
-export interface BatchOutcome {
-  readonly outcomes: readonly FileOutcome[]
-}
+import type { FileTableBuffers } from './file-table/file-table-layout.js'
+import type { FileOutcome } from './check-file.js'
+import type { WorkQueueBuffers } from './work-queue.js'
 
 /** What a worker is started with. */
-export interface ChecksumWorkerData {
-  /** One 64-bit counter, shared by all: bytes read so far. */
-  readonly bytesRead: SharedArrayBuffer
+export interface StartChecking {
+  readonly directory: string
+  readonly table: FileTableBuffers
+  readonly queue: WorkQueueBuffers
 }
+
+/** What a worker sends. Of files that are as they should be, nothing is sent. */
+export type WorkerMessage =
+  /** What is wrong with the file at a place of the queue. */
+  | { readonly type: 'finding'; readonly place: number; readonly outcome: FileOutcome }
+  /** The queue is empty and closed. */
+  | { readonly type: 'done' }

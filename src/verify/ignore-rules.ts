@@ -1,6 +1,10 @@
+import { createRequire } from 'node:module'
 import { posix } from 'node:path'
-import micromatch from 'micromatch'
+import type micromatch from 'micromatch'
 import type { Pathname } from '../files/pathname.js'
+
+/** What a rule without is certainly no glob. */
+const GLOB_CHARACTERS = /[*?[\]{}()!+@]/
 
 /** What `pg_verifybackup` never looks at: what is written after the manifest, or checked in another way. */
 const alwaysIgnored = [
@@ -21,12 +25,15 @@ const alwaysIgnored = [
  */
 export class IgnoreRules {
   readonly #literals: ReadonlySet<Pathname>
+  /** What each literal rule begins with: most pathnames are decided by one look at it. */
+  readonly #firstComponents: ReadonlySet<string>
   readonly #globs: readonly RegExp[]
 
   constructor(rules: readonly string[]) {
     const canonical = rules.map(canonicalize)
     this.#literals = new Set<string>([...alwaysIgnored, ...canonical])
-    this.#globs = canonical.filter(isGlob).map(patternOf)
+    this.#firstComponents = new Set([...this.#literals].map(firstComponent))
+    this.#globs = compileGlobs(canonical.filter((rule) => GLOB_CHARACTERS.test(rule)))
   }
 
   /** Whether a rule names or matches precisely this pathname. Enough for a walk that never enters what is ignored. */
@@ -36,6 +43,7 @@ export class IgnoreRules {
 
   /** Whether a rule covers this pathname, or a directory above it. */
   covers(pathname: Pathname): boolean {
+    if (this.#globs.length === 0 && !this.#firstComponents.has(firstComponent(pathname))) return false
     for (let slash = pathname.indexOf('/'); slash !== -1; slash = pathname.indexOf('/', slash + 1)) {
       if (this.matches(pathname.slice(0, slash))) return true
     }
@@ -49,12 +57,17 @@ function canonicalize(rule: string): string {
   return canonical.endsWith('/') ? canonical.slice(0, -1) : canonical
 }
 
-function isGlob(rule: string): boolean {
-  return micromatch.scan(rule).isGlob
+function firstComponent(pathname: Pathname): string {
+  const slash = pathname.indexOf('/')
+  return slash === -1 ? pathname : pathname.slice(0, slash)
 }
 
 /** A glob's wildcards take every name, also one that begins with a dot or holds a line feed. */
-function patternOf(glob: string): RegExp {
-  const { source } = micromatch.makeRe(glob, { dot: true, nonegate: true })
-  return new RegExp(source, 's')
+function compileGlobs(rules: readonly string[]): RegExp[] {
+  if (rules.length === 0) return []
+  // Loaded here because most calls have no use for it, and its loading is not free.
+  const globs = createRequire(import.meta.url)('micromatch') as typeof micromatch
+  return rules
+    .filter((rule) => globs.scan(rule).isGlob)
+    .map((rule) => new RegExp(globs.makeRe(rule, { dot: true, nonegate: true }).source, 's'))
 }

@@ -1,18 +1,16 @@
-import { createRequire } from 'node:module'
+import { version } from '../version.js'
 import { formatLsn } from '../postgres/lsn.js'
-import type { ChecksumTotals } from './check-checksums.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { ProblemList } from './problems.js'
 import type { NotChecked, VerifiedManifest, VerifyReport } from './report.js'
-
-const packageJson = createRequire(import.meta.url)('pbmanifest/package.json') as { readonly version: string }
 
 /** All that a report is made of. */
 export interface ReportParts {
   readonly directory: string
   readonly manifest: ManifestContents
   readonly problems: ProblemList
-  readonly totals: ChecksumTotals
+  readonly totals: { readonly filesChecked: number; readonly bytesChecked: number }
+  readonly engines: VerifyReport['engines']
   readonly seconds: VerifyReport['seconds']
   readonly notChecked: readonly NotChecked[]
 }
@@ -21,7 +19,7 @@ export interface ReportParts {
 export function makeReport(parts: ReportParts): VerifyReport {
   return {
     reportVersion: 1,
-    pbmanifestVersion: packageJson.version,
+    pbmanifestVersion: version,
     directory: parts.directory,
     verdict: parts.problems.all.length === 0 ? 'verified' : 'failed',
     manifest: describeManifest(parts.manifest),
@@ -29,17 +27,18 @@ export function makeReport(parts: ReportParts): VerifyReport {
     problemCounts: parts.problems.count(),
     filesChecked: parts.totals.filesChecked,
     bytesChecked: parts.totals.bytesChecked,
+    engines: parts.engines,
     seconds: parts.seconds,
     notChecked: parts.notChecked,
   }
 }
 
-function describeManifest({ path, summary, files, bytes, walRanges }: ManifestContents): VerifiedManifest {
+function describeManifest({ path, summary, table, bytes, walRanges }: ManifestContents): VerifiedManifest {
   return {
     path,
     version: summary.version,
     systemIdentifier: summary.systemIdentifier?.toString() ?? null,
-    files: files.size,
+    files: table.rows,
     bytes,
     walRanges: walRanges.map(({ timeline, startLsn, endLsn }) => ({
       timeline,

@@ -1,3 +1,5 @@
+import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
+
 /**
  * The kinds of problem that a verification can find. Programs may rely on these words.
  *
@@ -102,6 +104,8 @@ export interface VerifyReport {
   readonly filesChecked: number
   /** Bytes that were read for it. */
   readonly bytesChecked: number
+  /** What computed the checksums, by algorithm: the name of a package, or `node:crypto`. */
+  readonly engines: Readonly<Partial<Record<RealChecksumAlgorithm, string>>>
   /** Wall time of each step, and of all. Steps may overlap. */
   readonly seconds: Readonly<Record<VerifyStep | 'total', number>>
   readonly notChecked: readonly NotChecked[]

@@ -4,14 +4,15 @@ import { pathOf } from '../files/path-of.js'
 import type { Pathname } from '../files/pathname.js'
 import { type DirectoryEntry, readDirectory } from '../files/read-directory.js'
 import { describeSystemError, ioError } from '../files/system-error.js'
-import type { ManifestFile } from '../manifest/model.js'
+import type { FileTable } from './file-table/file-table.js'
+import { type FileStates, fileStates } from './file-states.js'
 import type { IgnoreRules } from './ignore-rules.js'
 import { fileProblem, type ProblemList } from './problems.js'
 
 /** What a scan compares a directory with, and where it tells what it finds. */
 export interface ScanContext {
   readonly directory: string
-  readonly files: ReadonlyMap<Pathname, ManifestFile>
+  readonly table: FileTable
   readonly ignore: IgnoreRules
   readonly problems: ProblemList
   readonly way: WayGiver
@@ -20,15 +21,15 @@ export interface ScanContext {
 /**
  * Compares presence, kind and size of everything in the directory with the manifest; links are followed.
  *
- * @returns the manifest's files that are there with the right size, so that it is worth reading them
+ * @returns the state of each row of the table
  * @throws {@link PbManifestError} `IO` when the directory itself cannot be read; `ABORTED`
  * @see src/bin/pg_verifybackup/pg_verifybackup.c, verify_backup_directory, report_extra_backup_files
  */
-export async function scanDirectory(context: ScanContext): Promise<ManifestFile[]> {
+export async function scanDirectory(context: ScanContext): Promise<FileStates> {
   const scan = new DirectoryScan(context)
   await scan.walk()
   await scan.reportMissing()
-  return scan.matching
+  return scan.states
 }
 
 /** A directory on the way down, by its identity and by its name. */
@@ -39,14 +40,14 @@ interface Parent {
 }
 
 class DirectoryScan {
-  readonly matching: ManifestFile[] = []
+  readonly states: FileStates
   readonly #context: ScanContext
-  readonly #met = new Set<Pathname>()
   /** Directories that could not be looked into: what should be in them is not called missing. */
   readonly #unreadable = new Set<Pathname>()
 
   constructor(context: ScanContext) {
     this.#context = context
+    this.states = new Uint8Array(context.table.rows)
   }
 
   async walk(): Promise<void> {
@@ -66,12 +67,19 @@ class DirectoryScan {
 
   /** Reports what the manifest has and the walk did not meet, in the manifest's order. */
   async reportMissing(): Promise<void> {
-    const { files, ignore, problems, way } = this.#context
-    for (const pathname of files.keys()) {
-      if (!this.#met.has(pathname) && !this.#isBelowUnreadable(pathname) && !ignore.covers(pathname)) {
-        problems.add(
-          fileProblem('missing', pathname, (name) => `"${name}" is present in the manifest but not on disk`),
-        )
+    const { table, ignore, problems, way } = this.#context
+    for (let row = 0; row < table.rows; row++) {
+      if (this.states[row] === 0) {
+        const pathname = table.pathname(row)
+        if (!this.#isBelowUnreadable(pathname) && !ignore.covers(pathname)) {
+          problems.add(
+            fileProblem(
+              'missing',
+              pathname,
+              (name) => `"${name}" is present in the manifest but not on disk`,
+            ),
+          )
+        }
       }
       if (way.isDue) await way.giveWay()
     }
@@ -117,29 +125,30 @@ class DirectoryScan {
   }
 
   #compare(pathname: Pathname, size: number): void {
-    const { files, problems } = this.#context
-    const file = files.get(pathname)
-    this.#met.add(pathname)
-    if (file === undefined) {
+    const { table, problems } = this.#context
+    const row = table.find(pathname)
+    if (row === -1) {
       problems.add(
         fileProblem('extra', pathname, (name) => `"${name}" is present on disk but not in the manifest`),
       )
-    } else if (file.size === size) {
-      this.matching.push(file)
-    } else {
-      problems.add(
-        fileProblem(
-          'size-mismatch',
-          pathname,
-          (name) => `"${name}" has size ${size} on disk but size ${file.size} in the manifest`,
-        ),
-      )
+      return
     }
+    const expected = table.size(row)
+    this.states[row] = expected === size ? fileStates.intact : fileStates.faulty
+    if (expected === size) return
+    problems.add(
+      fileProblem(
+        'size-mismatch',
+        pathname,
+        (name) => `"${name}" has size ${size} on disk but size ${expected} in the manifest`,
+      ),
+    )
   }
 
   #specialFile(pathname: Pathname): void {
     // The peer calls it missing as well, when the manifest has it: two messages for one cause.
-    this.#met.add(pathname)
+    const row = this.#context.table.find(pathname)
+    if (row !== -1) this.states[row] = fileStates.faulty
     this.#context.problems.add(
       fileProblem('not-a-file', pathname, (name) => `"${name}" is not a regular file or directory`),
     )

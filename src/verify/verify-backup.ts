@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
 import { WayGiver } from '../files/give-way.js'
-import type { ManifestFile } from '../manifest/model.js'
+import { type ManifestSource, openManifest } from '../manifest/read-manifest.js'
 import { makeReport } from './make-report.js'
-import { checkChecksums, type ChecksumTotals } from './check-checksums.js'
+import { ChecksumCheck } from './checksum-check.js'
+import { FileTable } from './file-table/file-table.js'
 import { checkCluster } from './check-cluster.js'
 import { checkWal } from './check-wal.js'
 import { IgnoreRules } from './ignore-rules.js'
@@ -35,49 +36,71 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
   const jobs = options.jobs ?? availableParallelism()
   if (!Number.isSafeInteger(jobs) || jobs < 1)
     throw new PbManifestError('USAGE', 'jobs must be a whole number from 1')
-  const timer = new StepTimer()
-  const path = options.manifestPath ?? `${directory}/backup_manifest`
-  const manifest = await timer.time('manifest', () => loadManifest(path, options.signal))
-  const findings: Findings = {
-    problems: new ProblemList(options.onProblem, options.exitOnError === true),
-    totals: { filesChecked: 0, bytesChecked: 0 },
-    notChecked: [],
-  }
+  const source = openManifest(options.manifestPath ?? `${directory}/backup_manifest`)
+  const { size } = source.file.stats
+  const table = new FileTable(size)
+  const { signal, onProgress } = options
+  const checksums =
+    options.skipChecksums === true
+      ? undefined
+      : new ChecksumCheck({ directory, jobs, signal, onProgress }, table, size)
   try {
-    await runSteps({ directory, options, jobs, timer, manifest, ...findings })
+    return await verify({ directory, options, source, table, checksums })
+  } finally {
+    await checksums?.close()
+  }
+}
+
+interface Verification {
+  readonly directory: string
+  readonly options: VerifyOptions
+  readonly source: ManifestSource
+  readonly table: FileTable
+  /** `undefined` when files are not to be read. */
+  readonly checksums: ChecksumCheck | undefined
+}
+
+async function verify(verification: Verification): Promise<VerifyReport> {
+  const { directory, options, source, table, checksums } = verification
+  const timer = new StepTimer()
+  const ignore = new IgnoreRules(options.ignore ?? [])
+  const manifest = await timer.time('manifest', () =>
+    loadManifest(
+      source,
+      table,
+      (first, end) => checksums?.publish(first, end, (pathname) => !ignore.covers(pathname)),
+      options.signal,
+    ),
+  )
+  const problems = new ProblemList(options.onProblem, options.exitOnError === true)
+  const notChecked = listWhatIsLeftOut(options, manifest)
+  try {
+    await runSteps(verification, { manifest, ignore, problems, notChecked, timer })
   } catch (error) {
     if (!(error instanceof StopAtFirstProblem)) throw error
-    findings.notChecked.push({
-      what: 'after-first-problem',
-      why: 'the verification ends at the first problem',
-    })
+    notChecked.push({ what: 'after-first-problem', why: 'the verification ends at the first problem' })
   }
-  return makeReport({ directory, manifest, ...findings, seconds: timer.seconds() })
+  const totals = checksums?.totals ?? { filesChecked: 0, bytesChecked: 0 }
+  const engines = (await checksums?.engines()) ?? {}
+  return makeReport({ directory, manifest, problems, totals, engines, notChecked, seconds: timer.seconds() })
 }
 
 interface Findings {
-  readonly problems: ProblemList
-  readonly totals: ChecksumTotals
-  readonly notChecked: NotChecked[]
-}
-
-interface Verification extends Findings {
-  readonly directory: string
-  readonly options: VerifyOptions
-  readonly jobs: number
-  readonly timer: StepTimer
   readonly manifest: ManifestContents
+  readonly ignore: IgnoreRules
+  readonly problems: ProblemList
+  readonly notChecked: NotChecked[]
+  readonly timer: StepTimer
 }
 
-async function runSteps(verification: Verification): Promise<void> {
-  const { directory, options, manifest, problems, timer, notChecked } = verification
-  const ignore = new IgnoreRules(options.ignore ?? [])
+async function runSteps(
+  { directory, options, table, checksums }: Verification,
+  findings: Findings,
+): Promise<void> {
+  const { manifest, ignore, problems, notChecked, timer } = findings
   const way = new WayGiver(options.signal)
-  noteWhatIsLeftOut(verification)
-  const matching = await timer.time('scan', () =>
-    scanDirectory({ directory, files: manifest.files, ignore, problems, way }),
-  )
-  if (options.skipChecksums !== true) await readFiles(verification, matching)
+  const states = await timer.time('scan', () => scanDirectory({ directory, table, ignore, problems, way }))
+  await timer.time('checksums', async () => checksums?.finish(states, problems))
   const control = await timer.time('cluster', async () =>
     checkCluster({ directory, manifest, ignore, problems, notChecked }),
   )
@@ -88,31 +111,23 @@ async function runSteps(verification: Verification): Promise<void> {
   )
 }
 
-async function readFiles(verification: Verification, files: readonly ManifestFile[]): Promise<void> {
-  const { directory, options, jobs, problems, timer, totals } = verification
-  const { signal, onProgress } = options
-  await timer.time('checksums', () =>
-    checkChecksums({ directory, files, jobs, problems, signal, onProgress }, totals),
-  )
-}
-
-function noteWhatIsLeftOut({ options, manifest, notChecked }: Verification): void {
-  const withoutChecksum = [...manifest.files.values()].filter((file) => file.checksum === undefined).length
+function listWhatIsLeftOut(options: VerifyOptions, manifest: ManifestContents): NotChecked[] {
+  const left: NotChecked[] = []
+  const withoutChecksum = manifest.filesWithoutChecksum
   if (options.ignore !== undefined && options.ignore.length > 0) {
-    notChecked.push({ what: 'ignored-paths', why: `ignored on request: ${options.ignore.join(', ')}` })
+    left.push({ what: 'ignored-paths', why: `ignored on request: ${options.ignore.join(', ')}` })
   }
   if (options.skipChecksums === true) {
-    notChecked.push({ what: 'file-checksums', why: 'skipped on request' })
+    left.push({ what: 'file-checksums', why: 'skipped on request' })
   } else if (withoutChecksum > 0) {
-    notChecked.push({
+    left.push({
       what: 'files-without-checksum',
       why: `the manifest has no checksum for ${withoutChecksum} files`,
     })
   }
-  if (options.noParseWal === true) notChecked.push({ what: 'wal', why: 'skipped on request' })
-  else if (manifest.walRanges.length === 0)
-    notChecked.push({ what: 'wal', why: 'the manifest has no WAL range' })
-  else
-    notChecked.push({ what: 'wal-records', why: 'this version looks at WAL segments and page headers only' })
-  notChecked.push({ what: 'page-checksums', why: 'this version does not look at data pages' })
+  if (options.noParseWal === true) left.push({ what: 'wal', why: 'skipped on request' })
+  else if (manifest.walRanges.length === 0) left.push({ what: 'wal', why: 'the manifest has no WAL range' })
+  else left.push({ what: 'wal-records', why: 'this version looks at WAL segments and page headers only' })
+  left.push({ what: 'page-checksums', why: 'this version does not look at data pages' })
+  return left
 }

@@ -55,6 +55,7 @@ const reportKeys = {
   problemCounts: 'required',
   filesChecked: 'required',
   bytesChecked: 'required',
+  engines: 'required',
   seconds: 'required',
   notChecked: 'required',
 } as const satisfies PresenceOf<VerifyReport>

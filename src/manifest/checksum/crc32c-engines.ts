@@ -1,3 +1,4 @@
+import { loadAwsCrc32c } from './aws-crt-crc32c.js'
 import type { FileHasher } from './file-hasher.js'
 
 /** The Castagnoli polynomial, reflected. */
@@ -11,18 +12,22 @@ export interface Crc32cEngine {
   readonly createHasher: () => Promise<FileHasher>
 }
 
-/** All engines, the fastest first. */
+/** All engines, the fastest first: about 20, 5 and 1 GB/s. */
 export const crc32cEngines: readonly Crc32cEngine[] = [
-  { name: '@node-rs/crc32', createHasher: createNativeHasher },
+  { name: 'aws-crt', createHasher: async () => createNativeHasher('aws-crt', loadAwsCrc32c()) },
+  {
+    name: '@node-rs/crc32',
+    createHasher: async () => createNativeHasher('@node-rs/crc32', (await import('@node-rs/crc32')).crc32c),
+  },
   { name: 'hash-wasm', createHasher: createWasmHasher },
 ]
 
 /** A hasher of the first engine that works here. */
 export async function loadCrc32cHasher(): Promise<FileHasher> {
   const failures: unknown[] = []
-  for (const engine of crc32cEngines) {
+  for (const { createHasher } of crc32cEngines) {
     try {
-      return await engine.createHasher()
+      return await createHasher()
     } catch (error) {
       failures.push(error)
     }
@@ -30,10 +35,13 @@ export async function loadCrc32cHasher(): Promise<FileHasher> {
   throw new AggregateError(failures, 'no CRC-32C engine can be loaded')
 }
 
-async function createNativeHasher(): Promise<FileHasher> {
-  const { crc32c } = await import('@node-rs/crc32')
+function createNativeHasher(
+  engine: string,
+  crc32c: (bytes: Uint8Array, previous: number) => number,
+): FileHasher {
   let value = 0
   return {
+    engine,
     reset: () => {
       value = 0
     },
@@ -48,6 +56,7 @@ async function createWasmHasher(): Promise<FileHasher> {
   const { createCRC32 } = await import('hash-wasm')
   const hasher = await createCRC32(POLYNOMIAL)
   return {
+    engine: 'hash-wasm',
     reset: () => {
       hasher.init()
     },

@@ -4,6 +4,8 @@ import { loadCrc32cHasher } from './crc32c-engines.js'
 
 /** Computes checksums of one algorithm, one file after the other. */
 export interface FileHasher {
+  /** What computes it: the name of a package, or `node:crypto`. */
+  readonly engine: string
   /** Forgets what came before: a new file begins. */
   readonly reset: () => void
   readonly update: (bytes: Uint8Array) => void
@@ -24,6 +26,7 @@ export async function createFileHasher(algorithm: RealChecksumAlgorithm): Promis
 }
 
 class ShaHasher implements FileHasher {
+  readonly engine = 'node:crypto'
   readonly #name: string
   #hash: Hash
 

@@ -10,6 +10,8 @@ import { parseFragmentLine, parseFragmentSeal } from './parse-fragment-line.js'
 /** Longer than the longest pathname, each of its bytes escaped, and the rest of the entry. */
 const MAX_LINE_BYTES = 64 * 1024
 
+const LF = 0x0a
+
 /** What is found in a fragment, in this order: its files, then how it ends. */
 export type FragmentItem =
   | { readonly type: 'file'; readonly file: ManifestFile; readonly line: Buffer }
@@ -38,7 +40,7 @@ export function* readFragment(path: string): Generator<FragmentItem, void, undef
 }
 
 function* readItems(path: string): Generator<FragmentItem, void, undefined> {
-  const hash = createHash('sha256')
+  const hash = new LineHash()
   let files = 0
   let bytes = 0
   let seal: FragmentSeal | undefined
@@ -69,10 +71,33 @@ function* readItems(path: string): Generator<FragmentItem, void, undefined> {
     }
     files++
     bytes += file.size
-    hash.update(line.bytes).update('\n')
+    hash.update(line.bytes)
     yield { type: 'file', file, line: line.bytes }
   }
-  yield seal === undefined ? { type: 'unsealed' } : checkSeal(seal, files, bytes, hash.digest('hex'))
+  yield seal === undefined ? { type: 'unsealed' } : checkSeal(seal, files, bytes, hash.digest())
+}
+
+/** SHA-256 over lines with their ends, gathered because each call of the hash has its price. */
+class LineHash {
+  readonly #hash = createHash('sha256')
+  readonly #buffer = Buffer.allocUnsafe(4 * MAX_LINE_BYTES)
+  #used = 0
+
+  update(line: Buffer): void {
+    if (this.#used + line.length + 1 > this.#buffer.length) this.#flush()
+    this.#used += line.copy(this.#buffer, this.#used)
+    this.#buffer[this.#used++] = LF
+  }
+
+  digest(): string {
+    this.#flush()
+    return this.#hash.digest('hex')
+  }
+
+  #flush(): void {
+    this.#hash.update(this.#buffer.subarray(0, this.#used))
+    this.#used = 0
+  }
 }
 
 function isSealLine(line: Buffer): boolean {

@@ -11,6 +11,12 @@ export interface JsonEvents {
   field(name: string): void
   /** `text` is the string's characters, or the spelling of a number, `true`, `false` or `null`. */
   scalar(text: string, offset: number): void
+  /**
+   * Is asked before an element of an array is read, and may read elements itself, with the separators before them.
+   *
+   * @returns how many bytes of `pending` it has read; 0 leaves the element to the reader
+   */
+  readElements(pending: Buffer, isFirst: boolean, offset: number): number
 }
 
 type Expectation = 'value' | 'first element' | 'first key' | 'key' | 'colon' | 'next' | 'end'
@@ -36,7 +42,11 @@ export class JsonEventReader {
   /** Reads as many whole tokens as there are in the bytes so far. */
   write(chunk: Buffer): void {
     this.#lexer.write(chunk)
-    for (let token = this.#lexer.next(); token !== undefined; token = this.#lexer.next()) this.#accept(token)
+    this.#offerElements()
+    for (let token = this.#lexer.next(); token !== undefined; token = this.#lexer.next()) {
+      this.#accept(token)
+      this.#offerElements()
+    }
   }
 
   /** Reads the rest, and insists that the text is complete. */
@@ -47,6 +57,15 @@ export class JsonEventReader {
       this.#accept(token)
     }
     if (this.#expectation !== 'end') throw JsonSyntaxError.endedUnexpectedly()
+  }
+
+  #offerElements(): void {
+    const isFirst = this.#expectation === 'first element'
+    if (!isFirst && !(this.#expectation === 'next' && this.#open.at(-1) === '[')) return
+    const length = this.#events.readElements(this.#lexer.pending, isFirst, this.#lexer.offset)
+    if (length === 0) return
+    this.#lexer.skip(length)
+    this.#expectation = 'next'
   }
 
   #accept(token: JsonToken): void {

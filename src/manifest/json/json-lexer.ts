@@ -44,6 +44,21 @@ export class JsonLexer {
     this.#isEnded = true
   }
 
+  /** The bytes that are there and not consumed yet. */
+  get pending(): Buffer {
+    return this.#buffer.subarray(this.#position)
+  }
+
+  /** Where they begin in the whole input. */
+  get offset(): number {
+    return this.#base + this.#position
+  }
+
+  /** Consumes bytes that somebody else has read. */
+  skip(bytes: number): void {
+    this.#position += bytes
+  }
+
   /** The next token; `undefined` when it is not whole yet. After `end()`, a token `end` for ever. */
   next(): JsonToken | undefined {
     const buffer = this.#buffer

@@ -48,7 +48,7 @@ async function explainFailure(
   options: MergeOptions,
   faults: MergeFaults,
 ): Promise<never> {
-  await readAll(fragments, options, faults, async () => {})
+  await readAll(fragments, options, faults, () => undefined)
   throw faults.toError()
 }
 
@@ -80,7 +80,7 @@ async function readAll(
   fragments: readonly IdentifiedFragment[],
   options: MergeOptions,
   faults: MergeFaults,
-  take: (line: Buffer) => Promise<void>,
+  take: (line: Buffer) => Promise<void> | undefined,
 ): Promise<Totals> {
   const way = new WayGiver(options.signal)
   const duplicates = new DuplicatePathnames()
@@ -95,7 +95,9 @@ async function readAll(
         duplicates.add(item.file.pathname)
         filesOfFragment++
         bytes += item.file.size
-        await take(item.line)
+        // Waiting for each of a million lines would cost more than writing them.
+        const written = take(item.line)
+        if (written !== undefined) await written
       } else if (item.type !== 'seal') {
         const isSalvaged = options.allowUnsealed === true && item.type !== 'damaged' && identity !== undefined
         if (isSalvaged) warnings.push(salvageWarning(path, item.type, filesOfFragment))

@@ -1,0 +1,29 @@
+import { createRequire } from 'node:module'
+import { arch, platform } from 'node:os'
+
+/** The one function that is wanted of the package's 44 MB. */
+interface NativeChecksums {
+  readonly checksums_crc32c: (bytes: Uint8Array, previous: number) => number
+}
+
+/**
+ * CRC-32C of the optional package `aws-crt`, which uses the processor's carry-less multiplication.
+ *
+ * Its binary is loaded directly: the package's index loads all of the package, and starts a program to find out which C
+ * library there is.
+ *
+ * @throws when it is not installed, or has no binary for this platform
+ */
+export function loadAwsCrc32c(): NativeChecksums['checksums_crc32c'] {
+  const require = createRequire(import.meta.url)
+  const failures: unknown[] = []
+  for (const runtime of platform() === 'linux' ? ['glibc', 'musl'] : ['cruntime']) {
+    try {
+      const path = `aws-crt/dist/bin/${platform()}-${arch()}-${runtime}/aws-crt-nodejs.node`
+      return (require(path) as NativeChecksums).checksums_crc32c
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  throw new AggregateError(failures, 'aws-crt cannot be loaded')
+}

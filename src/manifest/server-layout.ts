@@ -1,0 +1,227 @@
+import type { RealChecksumAlgorithm } from './checksum/checksum-algorithm.js'
+import type { ManifestFile } from './model.js'
+
+/**
+ * An entry of `"Files"` that was read where it stands. One object serves for all entries: whoever is told of it takes
+ * what it needs at once.
+ */
+export interface PlainEntry {
+  /** The pathname is the bytes from `pathnameStart` to before `pathnameEnd`: safe, printable ASCII without escapes. */
+  bytes: Buffer
+  pathnameStart: number
+  pathnameEnd: number
+  size: number
+  /** Where the 23 bytes of the time begin. */
+  lastModifiedStart: number
+  algorithm: RealChecksumAlgorithm | undefined
+  /** The checksum is the lower-case hexadecimal digits from `hexStart` to before `hexEnd`; none without an algorithm. */
+  hexStart: number
+  hexEnd: number
+}
+
+const LF = 0x0a
+const SPACE = 0x20
+const QUOTE = 0x22
+const COMMA = 0x2c
+const DOT = 0x2e
+const SLASH = 0x2f
+const ZERO = 0x30
+const BACKSLASH = 0x5c
+const TILDE = 0x7e
+const LAST_MODIFIED_LENGTH = '2026-11-22 21:36:05 GMT'.length
+const MAX_SIZE_DIGITS = 15
+
+const START = bytesOf('{ "Path": "')
+const SIZE = bytesOf('", "Size": ')
+const LAST_MODIFIED = bytesOf(', "Last-Modified": "')
+const ALGORITHM = bytesOf('", "Checksum-Algorithm": "')
+const END = bytesOf('" }')
+
+interface AlgorithmWords {
+  readonly algorithm: RealChecksumAlgorithm
+  readonly words: Uint8Array
+  readonly hexLength: number
+}
+
+const algorithms: readonly AlgorithmWords[] = (
+  [
+    ['CRC32C', 8],
+    ['SHA256', 64],
+    ['SHA512', 128],
+    ['SHA224', 56],
+    ['SHA384', 96],
+  ] as const
+).map(([algorithm, hexLength]) => ({ algorithm, words: bytesOf(`${algorithm}", "Checksum": "`), hexLength }))
+
+/**
+ * Reads entries of `"Files"` that stand precisely as a server writes them and hold nothing unusual: nearly all of nearly
+ * every manifest, many times faster than as JSON.
+ *
+ * Takes an entry only when the full parser would read the same of it, and leaves the others, right or wrong, to that:
+ * names with escapes, that are not ASCII or have a component that begins with a dot; sizes of more than 15 digits; any
+ * other spelling.
+ */
+export class ServerLayoutReader {
+  readonly #entry = createPlainEntry()
+  readonly #tell: (entry: PlainEntry) => void
+
+  constructor(tell: (entry: PlainEntry) => void) {
+    this.#tell = tell
+  }
+
+  /**
+   * Reads as many entries as follow each other at the start of the bytes.
+   *
+   * @param isFirst - whether it would be the first entry of the list, which has no comma before it
+   * @returns how many bytes were read; 0 when there is no such entry
+   */
+  read(bytes: Buffer, isFirst: boolean): number {
+    const entry = this.#entry
+    entry.bytes = bytes
+    let at = 0
+    for (;;) {
+      const start = afterSeparator(bytes, at, isFirst && at === 0)
+      const end = start === -1 ? -1 : readEntry(entry, start)
+      if (end === -1) return at
+      at = end
+      this.#tell(entry)
+    }
+  }
+}
+
+/** The entry as an object of its own. */
+export function toManifestFile(entry: PlainEntry): ManifestFile {
+  const text = (start: number, end: number): string =>
+    Buffer.from(entry.bytes.subarray(start, end)).toString('latin1')
+  const { lastModifiedStart, algorithm } = entry
+  return {
+    pathname: text(entry.pathnameStart, entry.pathnameEnd),
+    size: entry.size,
+    lastModified: text(lastModifiedStart, lastModifiedStart + LAST_MODIFIED_LENGTH),
+    checksum: algorithm && { algorithm, hex: text(entry.hexStart, entry.hexEnd) },
+    isPathEncoded: false,
+  }
+}
+
+/**
+ * Reads a line that is precisely one such entry.
+ *
+ * @param entry - is filled in
+ * @returns false when it is not, or not for us
+ */
+export function readPlainLine(line: Buffer, entry: PlainEntry): boolean {
+  entry.bytes = line
+  return readEntry(entry, 0) === line.length
+}
+
+/** An entry to be filled in. */
+export function createPlainEntry(): PlainEntry {
+  return {
+    bytes: Buffer.alloc(0),
+    pathnameStart: 0,
+    pathnameEnd: 0,
+    size: 0,
+    lastModifiedStart: 0,
+    algorithm: undefined,
+    hexStart: 0,
+    hexEnd: 0,
+  }
+}
+
+function afterSeparator(bytes: Uint8Array, at: number, isFirst: boolean): number {
+  const lineFeed = isFirst ? at : at + 1
+  if (!isFirst && bytes[at] !== COMMA) return -1
+  return bytes[lineFeed] === LF ? lineFeed + 1 : -1
+}
+
+/** Reads the entry that begins here; returns the position behind it, or -1 when it is not for us. */
+function readEntry(entry: PlainEntry, start: number): number {
+  const { bytes } = entry
+  const pathnameStart = after(bytes, start, START)
+  const pathnameEnd = pathnameStart === -1 ? -1 : findPathnameEnd(bytes, pathnameStart)
+  const sizeStart = pathnameEnd === -1 ? -1 : after(bytes, pathnameEnd, SIZE)
+  const sizeEnd = sizeStart === -1 ? -1 : readSize(entry, sizeStart)
+  const modifiedStart = sizeEnd === -1 ? -1 : after(bytes, sizeEnd, LAST_MODIFIED)
+  if (modifiedStart === -1 || !isPlain(bytes, modifiedStart, LAST_MODIFIED_LENGTH)) return -1
+  entry.pathnameStart = pathnameStart
+  entry.pathnameEnd = pathnameEnd
+  entry.lastModifiedStart = modifiedStart
+  return readChecksum(entry, modifiedStart + LAST_MODIFIED_LENGTH)
+}
+
+function readChecksum(entry: PlainEntry, at: number): number {
+  const { bytes } = entry
+  const wordsStart = after(bytes, at, ALGORITHM)
+  if (wordsStart === -1) {
+    entry.algorithm = undefined
+    return after(bytes, at, END)
+  }
+  for (const { algorithm, words, hexLength } of algorithms) {
+    const hexStart = after(bytes, wordsStart, words)
+    if (hexStart === -1) continue
+    const hexEnd = hexStart + hexLength
+    if (!isLowerHex(bytes, hexStart, hexEnd)) return -1
+    entry.algorithm = algorithm
+    entry.hexStart = hexStart
+    entry.hexEnd = hexEnd
+    return after(bytes, hexEnd, END)
+  }
+  return -1
+}
+
+/** Reads a whole number of at most 15 digits; returns the position behind it, or -1. */
+function readSize(entry: PlainEntry, start: number): number {
+  const { bytes } = entry
+  let size = 0
+  let at = start
+  for (; isDigit(bytes[at]); at++) size = size * 10 + ((bytes[at] as number) - ZERO)
+  const digits = at - start
+  if (digits === 0 || digits > MAX_SIZE_DIGITS || (digits > 1 && bytes[start] === ZERO)) return -1
+  entry.size = size
+  return at
+}
+
+/** The closing quote of a pathname that is plain and certainly safe, or -1. */
+function findPathnameEnd(bytes: Uint8Array, start: number): number {
+  let previous = SLASH
+  for (let at = start; at < bytes.length; at++) {
+    const byte = bytes[at] as number
+    if (byte === QUOTE) return previous === SLASH ? -1 : at
+    if (byte < SPACE || byte > TILDE || byte === BACKSLASH) return -1
+    if (previous === SLASH && (byte === SLASH || byte === DOT)) return -1
+    previous = byte
+  }
+  return -1
+}
+
+/** The position behind these words, when they stand here; else -1. */
+function after(bytes: Uint8Array, at: number, words: Uint8Array): number {
+  for (let index = 0; index < words.length; index++) if (bytes[at + index] !== words[index]) return -1
+  return at + words.length
+}
+
+function isPlain(bytes: Uint8Array, start: number, length: number): boolean {
+  if (start + length > bytes.length) return false
+  for (let at = start; at < start + length; at++) {
+    const byte = bytes[at] as number
+    if (byte < SPACE || byte > TILDE || byte === QUOTE || byte === BACKSLASH) return false
+  }
+  return true
+}
+
+function isLowerHex(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end > bytes.length) return false
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] as number
+    if (!(byte >= ZERO && byte <= 0x39) && !(byte >= 0x61 && byte <= 0x66)) return false
+  }
+  return true
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= 0x39
+}
+
+function bytesOf(text: string): Uint8Array {
+  return Buffer.from(text, 'latin1')
+}

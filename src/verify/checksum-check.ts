@@ -1,0 +1,165 @@
+import type { Pathname } from '../files/pathname.js'
+import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
+import { createFileHasher } from '../manifest/checksum/file-hasher.js'
+import type { FileOutcome } from './check-file.js'
+import { ChecksumPool } from './checksum-pool.js'
+import type { FileTable } from './file-table/file-table.js'
+import { maxRowsOf } from './file-table/file-table-layout.js'
+import { isIntact, type FileStates } from './file-states.js'
+import type { VerifyProgress } from './options.js'
+import { fileProblem, type ProblemList } from './problems.js'
+import type { Problem, VerifyReport } from './report.js'
+import { outcomeCodes, WorkQueue } from './work-queue.js'
+
+/** How often what the threads found is passed on, in milliseconds. */
+const INTERVAL_MS = 50
+
+/** What to read, and how. */
+export interface ChecksumOptions {
+  readonly directory: string
+  readonly jobs: number
+  readonly signal: AbortSignal | undefined
+  readonly onProgress: ((progress: VerifyProgress) => void) | undefined
+}
+
+/**
+ * The reading of files, beside everything else: threads begin with the first files that the manifest names.
+ *
+ * What they find is told in the order of the queue, which does not depend on who was faster.
+ */
+export class ChecksumCheck {
+  /** Files whose checksum was compared, and their bytes; as far as the findings were told. */
+  readonly totals = { filesChecked: 0, bytesChecked: 0 }
+  readonly #options: ChecksumOptions
+  readonly #table: FileTable
+  readonly #queue: WorkQueue
+  readonly #pool: ChecksumPool
+  readonly #algorithms = new Set<RealChecksumAlgorithm>()
+  #bytesTotal = 0
+  #told = 0
+
+  /** Starts the threads; `close` ends them. */
+  constructor(options: ChecksumOptions, table: FileTable, manifestBytes: number) {
+    this.#options = options
+    this.#table = table
+    this.#queue = WorkQueue.allocate(maxRowsOf(manifestBytes))
+    const start = { directory: options.directory, table: table.buffers, queue: this.#queue.buffers }
+    this.#pool = new ChecksumPool(start, options.jobs, manifestBytes)
+  }
+
+  /** What computes the checksums that the manifest has, in every thread. */
+  async engines(): Promise<VerifyReport['engines']> {
+    const named = [...this.#algorithms].map(
+      async (algorithm) => [algorithm, (await createFileHasher(algorithm)).engine] as const,
+    )
+    return Object.fromEntries(await Promise.all(named))
+  }
+
+  /** Gives files to the threads, the largest first. Those without a checksum, or not wanted, are left out. */
+  publish(first: number, end: number, isWanted: (pathname: Pathname) => boolean): void {
+    const table = this.#table
+    const rows: number[] = []
+    for (let row = first; row < end; row++) {
+      const algorithm = table.algorithm(row)
+      if (algorithm === undefined || !isWanted(table.pathname(row))) continue
+      this.#algorithms.add(algorithm)
+      rows.push(row)
+      this.#bytesTotal += table.size(row)
+    }
+    // The sort is stable: files of the same size stay in the manifest's order.
+    this.#queue.publish(rows.toSorted((left, right) => table.size(right) - table.size(left)))
+  }
+
+  /**
+   * Waits for the threads, and tells what they find of the files that were good until now.
+   *
+   * @throws {@link PbManifestError} `ABORTED`, or `IO` when a thread dies; what `problems` throws
+   */
+  async finish(states: FileStates, problems: ProblemList): Promise<void> {
+    this.#queue.close()
+    this.#tellProgress(0)
+    const failed = new AbortController()
+    const timer = setInterval(() => {
+      try {
+        this.#tell(states, problems)
+      } catch (error) {
+        failed.abort(error)
+      }
+    }, INTERVAL_MS)
+    try {
+      await this.#finishPool(failed.signal)
+      this.#tell(states, problems)
+      this.#tellProgress(this.#bytesTotal)
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  /** Ends the threads. */
+  async close(): Promise<void> {
+    await this.#pool.close()
+  }
+
+  async #finishPool(failed: AbortSignal): Promise<void> {
+    const { signal } = this.#options
+    try {
+      await this.#pool.finish(signal === undefined ? failed : AbortSignal.any([signal, failed]))
+    } catch (error) {
+      throw failed.aborted ? failed.reason : error
+    }
+  }
+
+  /** Passes on all that is known without a gap. */
+  #tell(states: FileStates, problems: ProblemList): void {
+    const queue = this.#queue
+    for (; this.#told < queue.length; this.#told++) {
+      const code = queue.outcome(this.#told)
+      const finding = code === outcomeCodes.bad ? this.#pool.finding(this.#told) : undefined
+      if (code === 0 || (code === outcomeCodes.bad && finding === undefined)) break
+      this.#count(queue.row(this.#told), finding, states, problems)
+    }
+    this.#tellProgress(queue.bytesDone)
+  }
+
+  #count(row: number, finding: FileOutcome | undefined, states: FileStates, problems: ProblemList): void {
+    // What the scan has reported already is not reported again.
+    if (!isIntact(states, row)) return
+    if (finding === undefined || finding.type === 'mismatch') {
+      this.totals.filesChecked++
+      this.totals.bytesChecked += this.#table.size(row)
+    }
+    if (finding === undefined) return
+    const problem = problemOf(this.#table.pathname(row), this.#table.size(row), finding)
+    if (problem !== undefined) problems.add(problem)
+  }
+
+  #tellProgress(bytes: number): void {
+    const bytesTotal = this.#bytesTotal
+    this.#options.onProgress?.({ bytesDone: Math.min(bytes, bytesTotal), bytesTotal })
+  }
+}
+
+function problemOf(pathname: string, size: number, outcome: FileOutcome): Problem | undefined {
+  switch (outcome.type) {
+    case 'match':
+      return undefined
+    case 'mismatch':
+      return fileProblem('checksum-mismatch', pathname, (name) => `checksum mismatch for file "${name}"`)
+    case 'wrong size':
+      return fileProblem(
+        'changed-while-read',
+        pathname,
+        (name) => `file "${name}" should contain ${size} bytes, but read ${outcome.bytes}`,
+      )
+    case 'not a file':
+      return fileProblem('not-a-file', pathname, (name) => `"${name}" is not a regular file or directory`)
+    case 'failed':
+      return fileProblem(
+        'unreadable',
+        pathname,
+        (name) => `could not ${outcome.call} file "${name}": ${outcome.message}`,
+      )
+    default:
+      return outcome satisfies never
+  }
+}

@@ -1,0 +1,53 @@
+import { checksumLength, type RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
+import { type FileTableBuffers, tableAlgorithms } from './file-table-layout.js'
+
+const checksumLengths = tableAlgorithms.map((algorithm) => checksumLength(algorithm ?? 'NONE'))
+
+/** Reads the rows of a file table, in any thread. */
+export class FileRows {
+  readonly #records: Buffer
+  readonly #offsets: Float64Array
+  readonly #sizes: Float64Array
+  readonly #algorithms: Uint8Array
+
+  constructor(buffers: FileTableBuffers) {
+    this.#records = Buffer.from(buffers.records)
+    this.#offsets = new Float64Array(buffers.offsets)
+    this.#sizes = new Float64Array(buffers.sizes)
+    this.#algorithms = new Uint8Array(buffers.algorithms)
+  }
+
+  size(row: number): number {
+    return this.#sizes[row] ?? 0
+  }
+
+  /** `undefined` when the manifest has no checksum for the file. */
+  algorithm(row: number): RealChecksumAlgorithm | undefined {
+    return tableAlgorithms[this.#algorithms[row] ?? 0]
+  }
+
+  /** Lower-case hexadecimal. */
+  checksum(row: number): string {
+    const start = this.#offsets[row] ?? 0
+    return this.#records.toString('hex', start, start + this.#checksumLength(row))
+  }
+
+  /** The bytes of the pathname, in the table's own memory. */
+  pathnameBytes(row: number): Buffer {
+    return this.#records.subarray(this.pathnameStart(row), this.#offsets[row + 1])
+  }
+
+  /** Copies the bytes of the pathname; returns the position behind them. */
+  copyPathname(row: number, target: Buffer, at: number): number {
+    return at + this.#records.copy(target, at, this.pathnameStart(row), this.#offsets[row + 1])
+  }
+
+  /** Where in the records the pathname begins. */
+  protected pathnameStart(row: number): number {
+    return (this.#offsets[row] ?? 0) + this.#checksumLength(row)
+  }
+
+  #checksumLength(row: number): number {
+    return checksumLengths[this.#algorithms[row] ?? 0] ?? 0
+  }
+}

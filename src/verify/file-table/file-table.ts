@@ -1,0 +1,129 @@
+import { PbManifestError } from '../../errors.js'
+import { decodePathname, encodePathname, isUtf8Pathname, type Pathname } from '../../files/pathname.js'
+import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
+import type { ManifestFile } from '../../manifest/model.js'
+import type { PlainEntry } from '../../manifest/server-layout.js'
+import { allocateFileTable, type FileTableBuffers, maxRowsOf, tableAlgorithms } from './file-table-layout.js'
+import { FileRows } from './file-rows.js'
+import { hashPathname, PathnameIndex } from './pathname-index.js'
+import { copyHex, writeHex, writeText } from './write-text.js'
+
+/** Of a server's manifest with CRC-32C. */
+const TYPICAL_ENTRY_BYTES = 140
+
+/** No file system takes a longer pathname; a longer one is looked up in memory of its own. */
+const SCRATCH_BYTES = 16 * 1024
+
+/**
+ * The files of a manifest in memory that threads share: about 70 bytes a file and its pathname, where objects would
+ * take 300.
+ */
+export class FileTable extends FileRows {
+  /** For other threads, which read it as {@link FileRows}. */
+  readonly buffers: FileTableBuffers
+  readonly #records: Buffer
+  readonly #offsets: Float64Array
+  readonly #sizes: Float64Array
+  readonly #algorithms: Uint8Array
+  readonly #maxRows: number
+  readonly #index: PathnameIndex
+  readonly #scratch = Buffer.alloc(SCRATCH_BYTES)
+  #rows = 0
+  /** The end of the last record. */
+  #end = 0
+
+  /** @param manifestBytes - the size of the manifest's file, which bounds the table's */
+  constructor(manifestBytes: number) {
+    const buffers = allocateFileTable(manifestBytes)
+    super(buffers)
+    this.buffers = buffers
+    this.#records = Buffer.from(buffers.records)
+    this.#offsets = new Float64Array(buffers.offsets)
+    this.#sizes = new Float64Array(buffers.sizes)
+    this.#algorithms = new Uint8Array(buffers.algorithms)
+    this.#maxRows = maxRowsOf(manifestBytes)
+    this.#index = new PathnameIndex(
+      {
+        bytes: this.#records,
+        start: (row) => this.pathnameStart(row),
+        end: (row) => this.#offsets[row + 1] ?? 0,
+      },
+      this.#maxRows,
+      Math.floor(manifestBytes / TYPICAL_ENTRY_BYTES),
+    )
+  }
+
+  get rows(): number {
+    return this.#rows
+  }
+
+  /**
+   * Adds a row.
+   *
+   * @returns false when the pathname is there already
+   */
+  add(file: ManifestFile): boolean {
+    const { pathname, checksum } = file
+    this.#requireRoom(Buffer.byteLength(pathname) + (checksum === undefined ? 0 : checksum.hex.length / 2))
+    let at = this.#end
+    if (checksum !== undefined) at += writeHex(this.#records, at, checksum.hex)
+    const start = at
+    at += this.#writePathname(pathname, at)
+    return this.#addRow(file.size, checksum?.algorithm, start, at)
+  }
+
+  /**
+   * The same for an entry that was read where it stands.
+   *
+   * @returns false when the pathname is there already
+   */
+  addPlain(entry: PlainEntry): boolean {
+    const { bytes, pathnameStart, pathnameEnd, algorithm } = entry
+    this.#requireRoom(pathnameEnd - pathnameStart + (entry.hexEnd - entry.hexStart) / 2)
+    const records = this.#records
+    let at = this.#end
+    if (algorithm !== undefined) at = copyHex(records, at, bytes, entry.hexStart, entry.hexEnd)
+    const start = at
+    for (let from = pathnameStart; from < pathnameEnd; from++) records[at++] = bytes[from] as number
+    return this.#addRow(entry.size, algorithm, start, at)
+  }
+
+  /** The row of this pathname, or -1. */
+  find(pathname: Pathname): number {
+    if (isUtf8Pathname(pathname) && pathname.length < SCRATCH_BYTES / 4) {
+      return this.#index.find(this.#scratch, 0, writeText(this.#scratch, 0, pathname))
+    }
+    const bytes = encodePathname(pathname)
+    return this.#index.find(bytes, 0, bytes.length)
+  }
+
+  pathname(row: number): Pathname {
+    return decodePathname(this.pathnameBytes(row))
+  }
+
+  #requireRoom(bytes: number): void {
+    if (this.#rows >= this.#maxRows || this.#end + bytes > this.#records.length) {
+      throw new PbManifestError('IO', 'the manifest grew while it was read')
+    }
+  }
+
+  #addRow(
+    size: number,
+    algorithm: RealChecksumAlgorithm | undefined,
+    pathnameStart: number,
+    end: number,
+  ): boolean {
+    const row = this.#rows++
+    this.#sizes[row] = size
+    this.#algorithms[row] = algorithm === undefined ? 0 : tableAlgorithms.indexOf(algorithm)
+    this.#offsets[row + 1] = end
+    this.#end = end
+    return this.#index.add(row, hashPathname(this.#records, pathnameStart, end))
+  }
+
+  #writePathname(pathname: Pathname, at: number): number {
+    return isUtf8Pathname(pathname)
+      ? writeText(this.#records, at, pathname)
+      : encodePathname(pathname).copy(this.#records, at)
+  }
+}

@@ -1,0 +1,91 @@
+const EMPTY = -1
+
+/** Where the pathnames of the rows are. */
+export interface PathnameColumn {
+  readonly bytes: Uint8Array
+  readonly start: (row: number) => number
+  readonly end: (row: number) => number
+}
+
+/** Finds rows by the bytes of their pathnames: a hash table with open addressing, of row numbers only. */
+export class PathnameIndex {
+  readonly #column: PathnameColumn
+  #slots: Int32Array
+  /** Of each row, so that most comparisons and the growing need no look at the pathname. */
+  readonly #hashes: Uint32Array
+  #rows = 0
+
+  /**
+   * @param maxRows - how many rows there can be
+   * @param expectedRows - how many there will probably be
+   */
+  constructor(column: PathnameColumn, maxRows: number, expectedRows: number) {
+    this.#column = column
+    this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * expectedRows + 16))).fill(EMPTY)
+    this.#hashes = new Uint32Array(maxRows)
+  }
+
+  /** The row whose pathname is `bytes[start..end)`, or -1. */
+  find(bytes: Uint8Array, start: number, end: number): number {
+    return this.#slots[this.#slotOf(hashPathname(bytes, start, end), bytes, start, end)] ?? EMPTY
+  }
+
+  /**
+   * Adds a row under its pathname.
+   *
+   * @param hash - {@link hashPathname} of it
+   * @returns false when there is one with this pathname already
+   */
+  add(row: number, hash: number): boolean {
+    if (2 * (this.#rows + 1) > this.#slots.length) this.#grow()
+    const { bytes, start, end } = this.#column
+    const slot = this.#slotOf(hash, bytes, start(row), end(row))
+    if (this.#slots[slot] !== EMPTY) return false
+    this.#slots[slot] = row
+    this.#hashes[row] = hash
+    this.#rows++
+    return true
+  }
+
+  /** The slot that holds the row with this pathname, or the empty one where it belongs. */
+  #slotOf(hash: number, bytes: Uint8Array, start: number, end: number): number {
+    const slots = this.#slots
+    const mask = slots.length - 1
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const row = slots[slot] as number
+      if (row === EMPTY) return slot
+      if (this.#hashes[row] === hash && this.#isAt(row, bytes, start, end)) return slot
+    }
+  }
+
+  #isAt(row: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const column = this.#column
+    const columnStart = column.start(row)
+    if (column.end(row) - columnStart !== end - start) return false
+    for (let at = start; at < end; at++) {
+      if (column.bytes[columnStart + at - start] !== bytes[at]) return false
+    }
+    return true
+  }
+
+  #grow(): void {
+    const rows = this.#slots
+    this.#slots = new Int32Array(4 * rows.length).fill(EMPTY)
+    const mask = this.#slots.length - 1
+    for (const row of rows) {
+      if (row === EMPTY) continue
+      // All are different: the first empty slot is right.
+      let slot = (this.#hashes[row] as number) & mask
+      while (this.#slots[slot] !== EMPTY) slot = (slot + 1) & mask
+      this.#slots[slot] = row
+    }
+  }
+}
+
+/** FNV-1a, with its bits mixed once more because the low ones choose the slot. */
+export function hashPathname(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0x811c9dc5
+  for (let at = start; at < end; at++) value = Math.imul(value ^ (bytes[at] as number), 0x01000193)
+  value ^= value >>> 15
+  return Math.imul(value, 0x2c1b3c6d) >>> 0
+}

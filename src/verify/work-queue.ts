@@ -1,0 +1,102 @@
+/** What can come of a row; 0 is none yet. */
+export const outcomeCodes = { good: 1, bad: 2 } as const
+
+/** The memory of a work queue, shared by all threads. */
+export interface WorkQueueBuffers {
+  /** Uint32: the rows to check, in their order. */
+  readonly rows: SharedArrayBuffer
+  /** Uint8: what came of each, as a number of `outcomeCodes`; 0 until it is known. */
+  readonly outcomes: SharedArrayBuffer
+  /** Int32: {@link PUBLISHED}, {@link CLAIMED}, {@link IS_CLOSED}. */
+  readonly control: SharedArrayBuffer
+  /** BigInt64: bytes read, or found not to need reading, by all threads. */
+  readonly bytesDone: SharedArrayBuffer
+}
+
+const PUBLISHED = 0
+const CLAIMED = 1
+const IS_CLOSED = 2
+
+/**
+ * Rows for threads to check: one thread publishes, the others claim. No message is sent for a file, and no thread waits
+ * while there is one.
+ */
+export class WorkQueue {
+  readonly buffers: WorkQueueBuffers
+  readonly #rows: Uint32Array
+  readonly #outcomes: Uint8Array
+  readonly #control: Int32Array
+  readonly #bytesDone: BigInt64Array
+
+  constructor(buffers: WorkQueueBuffers) {
+    this.buffers = buffers
+    this.#rows = new Uint32Array(buffers.rows)
+    this.#outcomes = new Uint8Array(buffers.outcomes)
+    this.#control = new Int32Array(buffers.control)
+    this.#bytesDone = new BigInt64Array(buffers.bytesDone)
+  }
+
+  /** A queue for at most so many rows. */
+  static allocate(maxRows: number): WorkQueue {
+    return new WorkQueue({
+      rows: new SharedArrayBuffer(maxRows * Uint32Array.BYTES_PER_ELEMENT),
+      outcomes: new SharedArrayBuffer(maxRows),
+      control: new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT),
+      bytesDone: new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT),
+    })
+  }
+
+  /** How many rows were published so far. */
+  get length(): number {
+    return Atomics.load(this.#control, PUBLISHED)
+  }
+
+  get bytesDone(): number {
+    return Number(Atomics.load(this.#bytesDone, 0))
+  }
+
+  /** Adds rows at the end, and wakes the threads that wait. */
+  publish(rows: readonly number[]): void {
+    const length = this.length
+    this.#rows.set(rows, length)
+    Atomics.store(this.#control, PUBLISHED, length + rows.length)
+    Atomics.notify(this.#control, PUBLISHED)
+  }
+
+  /** Says that no more rows will come. */
+  close(): void {
+    Atomics.store(this.#control, IS_CLOSED, 1)
+    Atomics.notify(this.#control, PUBLISHED)
+  }
+
+  /** Takes the next place of the queue for this thread; waits for one to be published. -1 at the end. */
+  claim(): number {
+    const place = Atomics.add(this.#control, CLAIMED, 1)
+    for (;;) {
+      // In this order: rows may be published between the two looks, but not after the closing.
+      const isClosed = Atomics.load(this.#control, IS_CLOSED) === 1
+      const length = this.length
+      if (place < length) return place
+      if (isClosed) return -1
+      // Closing does not change the length, so look again now and then.
+      Atomics.wait(this.#control, PUBLISHED, length, 50)
+    }
+  }
+
+  row(place: number): number {
+    return this.#rows[place] ?? 0
+  }
+
+  /** What came of the row at this place; 0 when that is not known yet. */
+  outcome(place: number): number {
+    return Atomics.load(this.#outcomes, place)
+  }
+
+  setOutcome(place: number, outcome: number): void {
+    Atomics.store(this.#outcomes, place, outcome)
+  }
+
+  addBytesDone(bytes: number): void {
+    Atomics.add(this.#bytesDone, 0, BigInt(bytes))
+  }
+}

@@ -1,0 +1,96 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { ChecksumCheck as ChecksumCheckClass } from '../../src/verify/checksum-check.js'
+import { fileStates } from '../../src/verify/file-states.js'
+import { FileTable } from '../../src/verify/file-table/file-table.js'
+import { ProblemList } from '../../src/verify/problems.js'
+import type { Problem } from '../../src/verify/report.js'
+import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
+
+// Threads load only from what was built.
+const built: string = new URL('../../dist/src/verify/checksum-check.js', import.meta.url).href
+const { ChecksumCheck } = (await import(built)) as { readonly ChecksumCheck: typeof ChecksumCheckClass }
+
+let scratch: ScratchDirectory
+
+beforeEach(() => {
+  scratch = createScratchDirectory()
+})
+
+afterEach(() => scratch.remove())
+
+interface Outcome {
+  readonly problems: readonly Problem[]
+  readonly totals: { readonly filesChecked: number; readonly bytesChecked: number }
+}
+
+/** Checks a file that the scan has found good, whatever is there when it is read. */
+async function checkAfterScan(state: number = fileStates.intact): Promise<Outcome> {
+  const table = new FileTable(1000)
+  table.add({
+    pathname: 'PG_VERSION',
+    size: 3,
+    lastModified: undefined,
+    checksum: { algorithm: 'CRC32C', hex: '8a744722' },
+    isPathEncoded: false,
+  })
+  const problems = new ProblemList(undefined, false)
+  const options = { directory: scratch.path, jobs: 2, signal: undefined, onProgress: undefined }
+  const check = new ChecksumCheck(options, table, 1000)
+  try {
+    check.publish(0, 1, () => true)
+    await check.finish(Uint8Array.of(state), problems)
+    return { problems: problems.all, totals: check.totals }
+  } finally {
+    await check.close()
+  }
+}
+
+const path = 'PG_VERSION'
+
+test('a file that is as it should be is counted', async () => {
+  writeFileSync(join(scratch.path, path), '15\n')
+  expect(await checkAfterScan()).toEqual({ problems: [], totals: { filesChecked: 1, bytesChecked: 3 } })
+})
+
+test.each([
+  {
+    name: 'vanishes',
+    content: undefined,
+    problem: {
+      kind: 'unreadable',
+      message: 'could not open file "PG_VERSION": No such file or directory',
+    },
+  },
+  {
+    name: 'shrinks',
+    content: '1',
+    problem: {
+      kind: 'changed-while-read',
+      message: 'file "PG_VERSION" should contain 3 bytes, but read 1',
+    },
+  },
+  {
+    name: 'grows',
+    content: 'x'.repeat(1_000_000),
+    problem: {
+      kind: 'changed-while-read',
+      message: 'file "PG_VERSION" should contain 3 bytes, but read 1000000',
+    },
+  },
+])('a file that $name after the scan is a problem, and not counted', async ({ content, problem }) => {
+  if (content !== undefined) writeFileSync(join(scratch.path, path), content)
+  expect(await checkAfterScan()).toEqual({
+    problems: [{ path, ...problem }],
+    totals: { filesChecked: 0, bytesChecked: 0 },
+  })
+})
+
+test('what the scan has reported is not reported again', async () => {
+  writeFileSync(join(scratch.path, path), '16\n')
+  expect(await checkAfterScan(fileStates.faulty)).toEqual({
+    problems: [],
+    totals: { filesChecked: 0, bytesChecked: 0 },
+  })
+})
