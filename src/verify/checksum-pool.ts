@@ -9,6 +9,9 @@ const workerFile = new URL('checksum-worker.js', import.meta.url)
 /** A thread for fewer bytes of manifest (about 25 files) costs more than it helps. */
 const MANIFEST_BYTES_PER_WORKER = 4096
 
+/** More threads would take memory, 15 MB each, and gain nothing: what they wait for is a disk or a network. */
+const MAX_WORKERS = 64
+
 /** Threads that check the files of one queue, from the moment at which the pool is made. */
 export class ChecksumPool {
   readonly #workers: Worker[] = []
@@ -21,7 +24,7 @@ export class ChecksumPool {
    * @throws {@link PbManifestError} `IO` when the system grants no more of them
    */
   constructor(start: StartChecking, jobs: number, manifestBytes: number) {
-    const count = Math.min(jobs, Math.ceil(manifestBytes / MANIFEST_BYTES_PER_WORKER) || 1)
+    const count = Math.min(jobs, MAX_WORKERS, Math.ceil(manifestBytes / MANIFEST_BYTES_PER_WORKER) || 1)
     // The options of the process are for its own program: `--input-type` would keep a thread from starting.
     const options: WorkerOptions = { workerData: start, env: SHARE_ENV, execArgv: [] }
     try {

@@ -25,7 +25,7 @@ export interface VerifyOptions {
   readonly noParseWal?: boolean
   /** Where the WAL segments are. Default: `pg_wal` in the backup directory. */
   readonly walDirectory?: string
-  /** How many worker threads read files, at least 1. Default: `os.availableParallelism()`. */
+  /** How many worker threads read files, at least 1; more than 64 are taken as 64. Default: `os.availableParallelism()`. */
   readonly jobs?: number
   /** Stops the verification; the promise then rejects with code `ABORTED`. */
   readonly signal?: AbortSignal
