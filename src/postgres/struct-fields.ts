@@ -29,6 +29,5 @@ export function readStruct<Fields extends StructFields>(
   fields: Fields,
 ): StructValues<Fields> {
   const values = Object.entries(fields).map(([name, [offset, kind]]) => [name, readers[kind](view, offset)])
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- fromEntries forgets which name has which kind
   return Object.fromEntries(values) as StructValues<Fields>
 }
