@@ -8,22 +8,39 @@ import { outcomeCodes, WorkQueue } from './work-queue.js'
 /** Large enough that calls cost little, small enough to stay in the processor's cache. */
 const BUFFER_BYTES = 256 * 1024
 
+/** Thrown out of the middle of a file whose result nobody waits for any more. */
+class Abandoned extends Error {}
+
 /**
- * Checks files from the queue until it is empty and closed.
+ * Checks files from the queue until it is empty and closed, or abandoned.
  *
  * @param post - is told of each file that is not as it should be, and of the end
  */
 export async function checkQueue(
-  { directory, table, queue: queueBuffers }: StartChecking,
+  start: StartChecking,
+  post: (message: WorkerMessage) => void,
+): Promise<void> {
+  const queue = new WorkQueue(start.queue)
+  try {
+    await checkClaimed(start, queue, post)
+  } catch (error) {
+    if (!(error instanceof Abandoned)) throw error
+  }
+  post({ type: 'done' })
+}
+
+async function checkClaimed(
+  { directory, table }: StartChecking,
+  queue: WorkQueue,
   post: (message: WorkerMessage) => void,
 ): Promise<void> {
   const rows = new FileRows(table)
-  const queue = new WorkQueue(queueBuffers)
   const hashers = new Map<RealChecksumAlgorithm, FileHasher>()
   const path = new PathBuffer(directory)
   const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   let bytesOfFile = 0
   const onBytes = (bytes: number): void => {
+    if (queue.isAbandoned) throw new Abandoned()
     bytesOfFile += bytes
     queue.addBytesDone(bytes)
   }
@@ -48,7 +65,6 @@ export async function checkQueue(
       queue.setOutcome(place, outcomeCodes.bad)
     }
   }
-  post({ type: 'done' })
 }
 
 /** Puts the directory before a pathname, in memory that is used again. */

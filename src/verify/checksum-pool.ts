@@ -3,6 +3,7 @@ import { PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/give-way.js'
 import type { FileOutcome } from './check-file.js'
 import type { StartChecking, WorkerMessage } from './checksum-messages.js'
+import { WorkQueue } from './work-queue.js'
 
 const workerFile = new URL('checksum-worker.js', import.meta.url)
 
@@ -12,9 +13,14 @@ const MANIFEST_BYTES_PER_WORKER = 4096
 /** More threads would take memory, 15 MB each, and gain nothing: what they wait for is a disk or a network. */
 const MAX_WORKERS = 64
 
+/** For so long, in milliseconds, a thread may go on with what it is doing when it is no longer wanted. */
+const GRACE_MS = 10_000
+
 /** Threads that check the files of one queue, from the moment at which the pool is made. */
 export class ChecksumPool {
+  readonly #queue: WorkQueue
   readonly #workers: Worker[] = []
+  readonly #exits: Promise<unknown>[] = []
   readonly #findings = new Map<number, FileOutcome>()
   readonly #end: Promise<unknown>
 
@@ -24,14 +30,15 @@ export class ChecksumPool {
    * @throws {@link PbManifestError} `IO` when the system grants no more of them
    */
   constructor(start: StartChecking, jobs: number, manifestBytes: number) {
+    this.#queue = new WorkQueue(start.queue)
     const count = Math.min(jobs, MAX_WORKERS, Math.ceil(manifestBytes / MANIFEST_BYTES_PER_WORKER) || 1)
     // The options of the process are for its own program: `--input-type` would keep a thread from starting.
     const options: WorkerOptions = { workerData: start, env: SHARE_ENV, execArgv: [] }
     try {
-      while (this.#workers.length < count) this.#workers.push(new Worker(workerFile, options))
+      while (this.#workers.length < count) this.#start(options)
     } catch (cause) {
       // Nobody gets hold of this pool, so nobody else can end the threads that have started.
-      for (const worker of this.#workers) void worker.terminate()
+      void this.close()
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new PbManifestError('IO', `could not start a worker thread: ${reason}`, { cause })
     }
@@ -59,9 +66,29 @@ export class ChecksumPool {
     })
   }
 
-  /** Ends the threads, whatever they are doing, and waits for it. */
+  /**
+   * Asks the threads to end, and waits for it.
+   *
+   * They are not terminated: Node would do that in the middle of whatever they are at, and aws-crt ends the whole
+   * process when that is its own loading. Only a thread that hangs, in a call of the system for example, is.
+   */
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.terminate()))
+    this.#queue.abandon()
+    const timer = setTimeout(() => {
+      for (const worker of this.#workers) void worker.terminate()
+    }, GRACE_MS)
+    await Promise.all(this.#exits)
+    clearTimeout(timer)
+  }
+
+  #start(options: WorkerOptions): void {
+    const worker = new Worker(workerFile, options)
+    this.#workers.push(worker)
+    this.#exits.push(
+      new Promise((resolve) => {
+        worker.once('exit', resolve)
+      }),
+    )
   }
 
   #follow(worker: Worker): Promise<void> {

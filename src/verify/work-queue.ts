@@ -7,7 +7,7 @@ export interface WorkQueueBuffers {
   readonly rows: SharedArrayBuffer
   /** Uint8: what came of each, as a number of `outcomeCodes`; 0 until it is known. */
   readonly outcomes: SharedArrayBuffer
-  /** Int32: {@link PUBLISHED}, {@link CLAIMED}, {@link IS_CLOSED}. */
+  /** Int32: {@link PUBLISHED}, {@link CLAIMED}, {@link STATE}. */
   readonly control: SharedArrayBuffer
   /** BigInt64: bytes read, or found not to need reading, by all threads. */
   readonly bytesDone: SharedArrayBuffer
@@ -15,7 +15,12 @@ export interface WorkQueueBuffers {
 
 const PUBLISHED = 0
 const CLAIMED = 1
-const IS_CLOSED = 2
+const STATE = 2
+
+/** States of a queue. */
+const OPEN = 0
+const CLOSED = 1
+const ABANDONED = 2
 
 /**
  * Rows for threads to check: one thread publishes, the others claim. No message is sent for a file, and no thread waits
@@ -65,19 +70,33 @@ export class WorkQueue {
 
   /** Says that no more rows will come. */
   close(): void {
-    Atomics.store(this.#control, IS_CLOSED, 1)
+    Atomics.compareExchange(this.#control, STATE, OPEN, CLOSED)
     Atomics.notify(this.#control, PUBLISHED)
   }
 
-  /** Takes the next place of the queue for this thread; waits for one to be published. -1 at the end. */
+  /** Says that nobody wants to know any more: what is not claimed yet will not be. */
+  abandon(): void {
+    Atomics.store(this.#control, STATE, ABANDONED)
+    Atomics.notify(this.#control, PUBLISHED)
+  }
+
+  get isAbandoned(): boolean {
+    return Atomics.load(this.#control, STATE) === ABANDONED
+  }
+
+  /**
+   * Takes the next place of the queue for this thread; waits for one to be published. -1 at the end, and when the queue
+   * was abandoned.
+   */
   claim(): number {
     const place = Atomics.add(this.#control, CLAIMED, 1)
     for (;;) {
       // In this order: rows may be published between the two looks, but not after the closing.
-      const isClosed = Atomics.load(this.#control, IS_CLOSED) === 1
+      const state = Atomics.load(this.#control, STATE)
+      if (state === ABANDONED) return -1
       const length = this.length
       if (place < length) return place
-      if (isClosed) return -1
+      if (state === CLOSED) return -1
       // Closing does not change the length, so look again now and then.
       Atomics.wait(this.#control, PUBLISHED, length, 50)
     }

@@ -18,3 +18,14 @@ test('shares outcomes and the bytes that are done', () => {
   other.addBytesDone(2 ** 40)
   expect([queue.outcome(0), queue.outcome(1), queue.bytesDone]).toEqual([0, 2, 2 ** 40])
 })
+
+test('gives no place away once it is abandoned, whatever is left in it', () => {
+  const queue = WorkQueue.allocate(3)
+  const other = new WorkQueue(queue.buffers)
+  queue.publish([1, 2, 3])
+  expect(other.claim()).toBe(0)
+  queue.abandon()
+  // A later closing does not open it again.
+  queue.close()
+  expect([other.isAbandoned, other.claim()]).toEqual([true, -1])
+})
