@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { InferredOptionTypes } from 'yargs'
 import type { ExitStatus } from '../exit-status.js'
-import type { OptionTable } from '../expand-arguments.js'
+import type { OptionTable } from '../read-arguments.js'
 import type { Messages } from '../messages.js'
 
 /** What a command has to do with the world outside of the library. */

@@ -4,40 +4,54 @@ import { usageError } from './usage-error.js'
 /** Options by their long name, as yargs describes them. */
 export type OptionTable = Readonly<Record<string, Options>>
 
+/** A command line, read. */
+export interface ReadArguments {
+  /** By long name: `true` for a flag, a list for what may be repeated. */
+  readonly options: Readonly<Record<string, true | string | readonly string[]>>
+  readonly operands: readonly string[]
+}
+
 /**
- * Rewrites arguments into a form that yargs cannot misread: `--name=value` for every option, then `--`, then the
- * operands.
+ * Reads arguments as PostgreSQL's programs do theirs, which is getopt_long's way, with its messages.
  *
- * PostgreSQL's programs read their command line with getopt_long, and ours must read the same one. yargs differs: it
- * takes `-iPATH` for five options, `-m -x` for two, and makes a list of an option that is given twice. The messages
- * are those of getopt_long.
+ * yargs, which writes help and completion, reads otherwise: it takes `-iPATH` for five options, `-m -x` for two, and
+ * makes a list of an option that is given twice. Loading it takes longer than everything else before the work begins.
  *
  * @throws {@link PbManifestError} `USAGE`
  */
-export function expandArguments(args: readonly string[], options: OptionTable): string[] {
-  const given = new Map<string, string[]>()
+export function readArguments(args: readonly string[], table: OptionTable): ReadArguments {
+  const options: Record<string, true | string | string[]> = {}
   const operands: string[] = []
   const rest = [...args]
 
-  const take = (name: string, value?: string): void => {
-    const isRepeatable = options[name]?.array === true
-    const argument = value === undefined ? `--${name}` : `--${name}=${value}`
-    given.set(name, isRepeatable ? [...(given.get(name) ?? []), argument] : [argument])
+  const take: Take = (name, value) => {
+    const earlier = options[name]
+    if (value === undefined) options[name] = true
+    else if (table[name]?.array !== true) options[name] = value
+    else options[name] = Array.isArray(earlier) ? [...earlier, value] : [value]
   }
 
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === '--') {
       operands.push(...rest.splice(0))
     } else if (arg.startsWith('--')) {
-      readLongOption(arg, rest, options, take)
+      readLongOption(arg, rest, table, take)
     } else if (arg.startsWith('-') && arg !== '-') {
-      readShortOptions(arg, rest, options, take)
+      readShortOptions(arg, rest, table, take)
     } else {
       operands.push(arg)
     }
   }
   if (operands.includes('')) throw usageError('empty command-line argument')
-  return [...[...given.values()].flat(), '--', ...operands]
+  return { options: { ...defaultsOf(table), ...options }, operands }
+}
+
+function defaultsOf(table: OptionTable): Record<string, string> {
+  const defaults: Record<string, string> = {}
+  for (const [name, option] of Object.entries(table)) {
+    if (typeof option.default === 'string') defaults[name] = option.default
+  }
+  return defaults
 }
 
 type Take = (name: string, value?: string) => void

@@ -1,0 +1,24 @@
+import { colorChoices } from './color.js'
+import { backupIdCommand } from './commands/backup-id.js'
+import type { Command } from './commands/command.js'
+import { fragmentCommand } from './commands/fragment.js'
+import { mergeCommand } from './commands/merge.js'
+import { verifyCommand } from './commands/verify.js'
+import type { OptionTable } from './read-arguments.js'
+
+/** All commands, in the order of the help. */
+export const commands: readonly Command[] = [verifyCommand, mergeCommand, fragmentCommand, backupIdCommand]
+
+/** The group of the options that every command has. */
+export const generalGroup: string = 'General:'
+
+export const generalOptions: OptionTable = {
+  color: { choices: colorChoices, type: 'string', group: generalGroup, describe: 'colour in messages' },
+  debug: { type: 'boolean', group: generalGroup, describe: 'show the stack of an error' },
+}
+
+/** Those that are answered with a text. */
+export const answeredOptions: OptionTable = {
+  version: { alias: 'V', type: 'boolean' },
+  help: { alias: '?', type: 'boolean' },
+}
