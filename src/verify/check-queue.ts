@@ -1,8 +1,7 @@
-import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
-import { createFileHasher, type FileHasher } from '../manifest/checksum/file-hasher.js'
 import { checkFile } from './check-file.js'
 import type { StartChecking, WorkerMessage } from './checksum-messages.js'
 import { FileRows } from './file-table/file-rows.js'
+import { ThreadHashers } from './thread-hashers.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 
 /** Large enough that calls cost little, small enough to stay in the processor's cache. */
@@ -21,21 +20,22 @@ export async function checkQueue(
   post: (message: WorkerMessage) => void,
 ): Promise<void> {
   const queue = new WorkQueue(start.queue)
+  const hashers = new ThreadHashers(queue)
   try {
-    await checkClaimed(start, queue, post)
+    await checkClaimed(start, queue, hashers, post)
   } catch (error) {
     if (!(error instanceof Abandoned)) throw error
   }
-  post({ type: 'done' })
+  post({ type: 'done', engines: hashers.engines })
 }
 
 async function checkClaimed(
   { directory, table }: StartChecking,
   queue: WorkQueue,
+  hashers: ThreadHashers,
   post: (message: WorkerMessage) => void,
 ): Promise<void> {
   const rows = new FileRows(table)
-  const hashers = new Map<RealChecksumAlgorithm, FileHasher>()
   const path = new PathBuffer(directory)
   const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   let bytesOfFile = 0
@@ -46,12 +46,8 @@ async function checkClaimed(
   }
   for (let place = queue.claim(); place !== -1; place = queue.claim()) {
     const row = queue.row(place)
-    const algorithm = rows.algorithm(row) ?? 'CRC32C'
-    let hasher = hashers.get(algorithm)
-    if (hasher === undefined) {
-      hasher = await createFileHasher(algorithm)
-      hashers.set(algorithm, hasher)
-    }
+    const ready = hashers.of(rows.algorithm(row) ?? 'CRC32C')
+    const hasher = ready instanceof Promise ? await ready : ready
     const size = rows.size(row)
     bytesOfFile = 0
     const expected = { path: path.of(rows, row), size, checksum: rows.checksum(row) }

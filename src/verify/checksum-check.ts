@@ -1,6 +1,5 @@
 import type { Pathname } from '../files/pathname.js'
 import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
-import { createFileHasher } from '../manifest/checksum/file-hasher.js'
 import type { FileOutcome } from './check-file.js'
 import { ChecksumPool } from './checksum-pool.js'
 import type { FileTable } from './file-table/file-table.js'
@@ -34,40 +33,45 @@ export class ChecksumCheck {
   readonly #table: FileTable
   readonly #queue: WorkQueue
   readonly #pool: ChecksumPool
-  readonly #algorithms = new Set<RealChecksumAlgorithm>()
   #bytesTotal = 0
   #told = 0
 
-  /** Starts the threads; `close` ends them. */
+  /** Starts the first thread; `close` ends all. */
   constructor(options: ChecksumOptions, table: FileTable, manifestBytes: number) {
     this.#options = options
     this.#table = table
     this.#queue = WorkQueue.allocate(maxRowsOf(manifestBytes))
     const start = { directory: options.directory, table: table.buffers, queue: this.#queue.buffers }
-    this.#pool = new ChecksumPool(start, options.jobs, manifestBytes)
+    this.#pool = new ChecksumPool(start, options.jobs)
   }
 
-  /** What computes the checksums that the manifest has, in every thread. */
-  async engines(): Promise<VerifyReport['engines']> {
-    const named = [...this.#algorithms].map(
-      async (algorithm) => [algorithm, (await createFileHasher(algorithm)).engine] as const,
+  /** What computed the checksums that the manifest has; after `finish`. */
+  get engines(): VerifyReport['engines'] {
+    const names = new Map<RealChecksumAlgorithm, Set<string>>()
+    for (const { algorithm, engine } of this.#pool.engines) {
+      names.set(algorithm, (names.get(algorithm) ?? new Set()).add(engine))
+    }
+    return Object.fromEntries(
+      [...names].map(([algorithm, set]) => [algorithm, [...set].toSorted().join(', ')]),
     )
-    return Object.fromEntries(await Promise.all(named))
   }
 
   /** Gives files to the threads, the largest first. Those without a checksum, or not wanted, are left out. */
   publish(first: number, end: number, isWanted: (pathname: Pathname) => boolean): void {
     const table = this.#table
     const rows: number[] = []
+    let bytes = 0
     for (let row = first; row < end; row++) {
       const algorithm = table.algorithm(row)
       if (algorithm === undefined || !isWanted(table.pathname(row))) continue
-      this.#algorithms.add(algorithm)
       rows.push(row)
-      this.#bytesTotal += table.size(row)
+      bytes += table.size(row)
     }
     // The sort is stable: files of the same size stay in the manifest's order.
-    this.#queue.publish(rows.toSorted((left, right) => table.size(right) - table.size(left)))
+    const largestFirst = rows.toSorted((left, right) => table.size(right) - table.size(left))
+    this.#queue.publish(largestFirst, bytes)
+    this.#bytesTotal += bytes
+    this.#pool.growFor(this.#queue.length, this.#bytesTotal)
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { FileTableBuffers } from './file-table/file-table-layout.js'
 import type { FileOutcome } from './check-file.js'
+import type { EngineUse } from './thread-hashers.js'
 import type { WorkQueueBuffers } from './work-queue.js'
 
 /** What a worker is started with. */
@@ -14,4 +15,4 @@ export type WorkerMessage =
   /** What is wrong with the file at a place of the queue. */
   | { readonly type: 'finding'; readonly place: number; readonly outcome: FileOutcome }
   /** The queue is empty and closed. */
-  | { readonly type: 'done' }
+  | { readonly type: 'done'; readonly engines: readonly EngineUse[] }

@@ -1,14 +1,16 @@
-import { SHARE_ENV, Worker, type WorkerOptions } from 'node:worker_threads'
+import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/give-way.js'
 import type { FileOutcome } from './check-file.js'
 import type { StartChecking, WorkerMessage } from './checksum-messages.js'
+import type { EngineUse } from './thread-hashers.js'
 import { WorkQueue } from './work-queue.js'
 
 const workerFile = new URL('checksum-worker.js', import.meta.url)
 
-/** A thread for fewer bytes of manifest (about 25 files) costs more than it helps. */
-const MANIFEST_BYTES_PER_WORKER = 4096
+/** One more thread for less work costs more than it helps. */
+const BYTES_PER_WORKER = 64 * 1024 * 1024
+const FILES_PER_WORKER = 2000
 
 /** More threads would take memory, 15 MB each, and gain nothing: what they wait for is a disk or a network. */
 const MAX_WORKERS = 64
@@ -18,33 +20,38 @@ const GRACE_MS = 10_000
 
 /** Threads that check the files of one queue, from the moment at which the pool is made. */
 export class ChecksumPool {
-  readonly #queue: WorkQueue
+  readonly #start: StartChecking
+  readonly #maxWorkers: number
   readonly #workers: Worker[] = []
+  readonly #ends: Promise<void>[] = []
   readonly #exits: Promise<unknown>[] = []
   readonly #findings = new Map<number, FileOutcome>()
-  readonly #end: Promise<unknown>
+  readonly #engines: EngineUse[] = []
 
   /**
-   * Starts the threads; `close` ends them.
+   * Starts the first thread; `close` ends it.
+   *
+   * @throws {@link PbManifestError} `IO` when the system does not grant it
+   */
+  constructor(start: StartChecking, jobs: number) {
+    this.#start = start
+    this.#maxWorkers = Math.min(jobs, MAX_WORKERS)
+    this.#startWorker()
+  }
+
+  /** What has computed checksums, as far as the threads are done. */
+  get engines(): readonly EngineUse[] {
+    return this.#engines
+  }
+
+  /**
+   * Starts as many threads as are worth it for all the work that is known now.
    *
    * @throws {@link PbManifestError} `IO` when the system grants no more of them
    */
-  constructor(start: StartChecking, jobs: number, manifestBytes: number) {
-    this.#queue = new WorkQueue(start.queue)
-    const count = Math.min(jobs, MAX_WORKERS, Math.ceil(manifestBytes / MANIFEST_BYTES_PER_WORKER) || 1)
-    // The options of the process are for its own program: `--input-type` would keep a thread from starting.
-    const options: WorkerOptions = { workerData: start, env: SHARE_ENV, execArgv: [] }
-    try {
-      while (this.#workers.length < count) this.#start(options)
-    } catch (cause) {
-      // Nobody gets hold of this pool, so nobody else can end the threads that have started.
-      void this.close()
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new PbManifestError('IO', `could not start a worker thread: ${reason}`, { cause })
-    }
-    this.#end = Promise.all(this.#workers.map((worker) => this.#follow(worker)))
-    // Whoever waits for the end is told; until then a failure must not count as unhandled.
-    this.#end.catch(() => {})
+  growFor(files: number, bytes: number): void {
+    const wanted = Math.ceil(Math.max(files / FILES_PER_WORKER, bytes / BYTES_PER_WORKER))
+    while (this.#workers.length < Math.min(wanted, this.#maxWorkers)) this.#startWorker()
   }
 
   /** What a thread found at this place of the queue; `undefined` when it has not arrived. */
@@ -62,7 +69,9 @@ export class ChecksumPool {
     await new Promise<void>((resolve, reject) => {
       const onAbort = (): void => reject(new PbManifestError('ABORTED', 'aborted'))
       signal?.addEventListener('abort', onAbort)
-      this.#end.then(() => resolve(), reject).finally(() => signal?.removeEventListener('abort', onAbort))
+      Promise.all(this.#ends)
+        .then(() => resolve(), reject)
+        .finally(() => signal?.removeEventListener('abort', onAbort))
     })
   }
 
@@ -73,7 +82,7 @@ export class ChecksumPool {
    * process when that is its own loading. Only a thread that hangs, in a call of the system for example, is.
    */
   async close(): Promise<void> {
-    this.#queue.abandon()
+    new WorkQueue(this.#start.queue).abandon()
     const timer = setTimeout(() => {
       for (const worker of this.#workers) void worker.terminate()
     }, GRACE_MS)
@@ -81,9 +90,13 @@ export class ChecksumPool {
     clearTimeout(timer)
   }
 
-  #start(options: WorkerOptions): void {
-    const worker = new Worker(workerFile, options)
+  #startWorker(): void {
+    const worker = createWorker(this.#start)
     this.#workers.push(worker)
+    const end = this.#follow(worker)
+    // Whoever waits for the end is told; until then a failure must not count as unhandled.
+    end.catch(() => {})
+    this.#ends.push(end)
     this.#exits.push(
       new Promise((resolve) => {
         worker.once('exit', resolve)
@@ -94,8 +107,12 @@ export class ChecksumPool {
   #follow(worker: Worker): Promise<void> {
     return new Promise((resolve, reject) => {
       worker.on('message', (message: WorkerMessage) => {
-        if (message.type === 'done') resolve()
-        else this.#findings.set(message.place, message.outcome)
+        if (message.type === 'finding') {
+          this.#findings.set(message.place, message.outcome)
+        } else {
+          this.#engines.push(...message.engines)
+          resolve()
+        }
       })
       worker.on('error', (cause: unknown) => {
         const reason = cause instanceof Error ? cause.message : String(cause)
@@ -105,5 +122,15 @@ export class ChecksumPool {
         reject(new PbManifestError('IO', `a worker thread ended unexpectedly with status ${status}`))
       })
     })
+  }
+}
+
+function createWorker(start: StartChecking): Worker {
+  try {
+    // The options of the process are for its own program: `--input-type` would keep a thread from starting.
+    return new Worker(workerFile, { workerData: start, env: SHARE_ENV, execArgv: [] })
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new PbManifestError('IO', `could not start a worker thread: ${reason}`, { cause })
   }
 }

@@ -86,7 +86,7 @@ export interface VerifiedManifest {
 
 /**
  * The result of a verification, as data. Every rendering is made from it; it is the same for any number of jobs,
- * but for `seconds`.
+ * but for `seconds` and `engines`.
  *
  * @see schemas/verify-report.schema.json
  */
@@ -104,7 +104,7 @@ export interface VerifyReport {
   readonly filesChecked: number
   /** Bytes that were read for it. */
   readonly bytesChecked: number
-  /** What computed the checksums, by algorithm: the name of a package, or `node:crypto`. */
+  /** What computed the checksums, by algorithm: the name of a package, or of several, or `node:crypto`. */
   readonly engines: Readonly<Partial<Record<RealChecksumAlgorithm, string>>>
   /** Wall time of each step, and of all. Steps may overlap. */
   readonly seconds: Readonly<Record<VerifyStep | 'total', number>>

@@ -7,20 +7,29 @@ export interface WorkQueueBuffers {
   readonly rows: SharedArrayBuffer
   /** Uint8: what came of each, as a number of `outcomeCodes`; 0 until it is known. */
   readonly outcomes: SharedArrayBuffer
-  /** Int32: {@link PUBLISHED}, {@link CLAIMED}, {@link STATE}. */
+  /** Int32: {@link PUBLISHED}, {@link CLAIMED}, {@link STATE}, {@link ENGINE}. */
   readonly control: SharedArrayBuffer
-  /** BigInt64: bytes read, or found not to need reading, by all threads. */
-  readonly bytesDone: SharedArrayBuffer
+  /** BigInt64: bytes read, or found not to need reading, by all threads; and bytes of all rows published. */
+  readonly bytes: SharedArrayBuffer
 }
 
 const PUBLISHED = 0
 const CLAIMED = 1
 const STATE = 2
+const ENGINE = 3
+
+const BYTES_DONE = 0
+const BYTES_PUBLISHED = 1
 
 /** States of a queue. */
 const OPEN = 0
 const CLOSED = 1
 const ABANDONED = 2
+
+/** Whether a thread has loaded the fastest engine. */
+const NOT_LOADED = 0
+const LOADING = 1
+const LOADED = 2
 
 /**
  * Rows for threads to check: one thread publishes, the others claim. No message is sent for a file, and no thread waits
@@ -31,14 +40,14 @@ export class WorkQueue {
   readonly #rows: Uint32Array
   readonly #outcomes: Uint8Array
   readonly #control: Int32Array
-  readonly #bytesDone: BigInt64Array
+  readonly #bytes: BigInt64Array
 
   constructor(buffers: WorkQueueBuffers) {
     this.buffers = buffers
     this.#rows = new Uint32Array(buffers.rows)
     this.#outcomes = new Uint8Array(buffers.outcomes)
     this.#control = new Int32Array(buffers.control)
-    this.#bytesDone = new BigInt64Array(buffers.bytesDone)
+    this.#bytes = new BigInt64Array(buffers.bytes)
   }
 
   /** A queue for at most so many rows. */
@@ -46,8 +55,8 @@ export class WorkQueue {
     return new WorkQueue({
       rows: new SharedArrayBuffer(maxRows * Uint32Array.BYTES_PER_ELEMENT),
       outcomes: new SharedArrayBuffer(maxRows),
-      control: new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT),
-      bytesDone: new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT),
+      control: new SharedArrayBuffer(4 * Int32Array.BYTES_PER_ELEMENT),
+      bytes: new SharedArrayBuffer(2 * BigInt64Array.BYTES_PER_ELEMENT),
     })
   }
 
@@ -57,12 +66,18 @@ export class WorkQueue {
   }
 
   get bytesDone(): number {
-    return Number(Atomics.load(this.#bytesDone, 0))
+    return Number(Atomics.load(this.#bytes, BYTES_DONE))
+  }
+
+  /** Of the rows that were published, those that are not read yet. */
+  get bytesLeft(): number {
+    return Number(Atomics.load(this.#bytes, BYTES_PUBLISHED)) - this.bytesDone
   }
 
   /** Adds rows at the end, and wakes the threads that wait. */
-  publish(rows: readonly number[]): void {
+  publish(rows: readonly number[], bytes: number): void {
     const length = this.length
+    Atomics.add(this.#bytes, BYTES_PUBLISHED, BigInt(bytes))
     this.#rows.set(rows, length)
     Atomics.store(this.#control, PUBLISHED, length + rows.length)
     Atomics.notify(this.#control, PUBLISHED)
@@ -116,6 +131,15 @@ export class WorkQueue {
   }
 
   addBytesDone(bytes: number): void {
-    Atomics.add(this.#bytesDone, 0, BigInt(bytes))
+    Atomics.add(this.#bytes, BYTES_DONE, BigInt(bytes))
+  }
+
+  /** Whether this thread should load the fastest engine now: not while another one does it for the first time. */
+  mayLoadEngine(): boolean {
+    return Atomics.compareExchange(this.#control, ENGINE, NOT_LOADED, LOADING) !== LOADING
+  }
+
+  engineIsLoaded(): void {
+    Atomics.store(this.#control, ENGINE, LOADED)
   }
 }

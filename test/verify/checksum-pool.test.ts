@@ -12,9 +12,10 @@ const closeAfter = (milliseconds: readonly number[]): string => `
   const { FileTable } = await verify('file-table/file-table.js')
   for (const milliseconds of ${JSON.stringify(milliseconds)}) {
     const queue = WorkQueue.allocate(8)
-    queue.publish([0, 0, 0, 0])
+    queue.publish([0, 0, 0, 0], 1e9)
     const start = { directory: '/nowhere', table: new FileTable(1000).buffers, queue: queue.buffers }
-    const pool = new ChecksumPool(start, 4, 1e6)
+    const pool = new ChecksumPool(start, 4)
+    pool.growFor(1e6, 1e9)
     await new Promise((resolve) => setTimeout(resolve, milliseconds))
     await pool.close()
   }

@@ -4,7 +4,7 @@ import { WorkQueue } from '../../src/verify/work-queue.js'
 test('gives each place to one claimer, in order, and ends when it is empty and closed', () => {
   const queue = WorkQueue.allocate(10)
   const other = new WorkQueue(queue.buffers)
-  queue.publish([7, 5, 9])
+  queue.publish([7, 5, 9], 0)
   queue.close()
   const places = [queue.claim(), other.claim(), queue.claim(), other.claim(), queue.claim()]
   expect(places).toEqual([0, 1, 2, -1, -1])
@@ -22,7 +22,7 @@ test('shares outcomes and the bytes that are done', () => {
 test('gives no place away once it is abandoned, whatever is left in it', () => {
   const queue = WorkQueue.allocate(3)
   const other = new WorkQueue(queue.buffers)
-  queue.publish([1, 2, 3])
+  queue.publish([1, 2, 3], 0)
   expect(other.claim()).toBe(0)
   queue.abandon()
   // A later closing does not open it again.

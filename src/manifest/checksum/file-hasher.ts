@@ -20,9 +20,16 @@ const hashNames: Readonly<Record<Exclude<RealChecksumAlgorithm, 'CRC32C'>, strin
   SHA512: 'sha512',
 }
 
-/** A hasher of this algorithm, by the fastest engine that works here. */
-export async function createFileHasher(algorithm: RealChecksumAlgorithm): Promise<FileHasher> {
-  return algorithm === 'CRC32C' ? loadCrc32cHasher() : new ShaHasher(hashNames[algorithm])
+/**
+ * A hasher of this algorithm, by the fastest engine that works here.
+ *
+ * @param work - `little`: not by one that takes long to load
+ */
+export async function createFileHasher(
+  algorithm: RealChecksumAlgorithm,
+  work: 'much' | 'little' = 'much',
+): Promise<FileHasher> {
+  return algorithm === 'CRC32C' ? loadCrc32cHasher(work) : new ShaHasher(hashNames[algorithm])
 }
 
 class ShaHasher implements FileHasher {
