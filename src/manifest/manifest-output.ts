@@ -1,5 +1,5 @@
-import { createHash, type Hash } from 'node:crypto'
 import { DurableFile } from '../files/durable-file.js'
+import { inlineStreams, type Sha256Stream } from './checksum/sha256-stream.js'
 import {
   formatListSeparator,
   formatManifestChecksum,
@@ -8,7 +8,10 @@ import {
 } from './format-manifest.js'
 import type { ManifestHeader, WalRange } from './model.js'
 
-const BUFFER_BYTES = 256 * 1024
+const BUFFER_BYTES = 1024 * 1024
+
+/** A buffer that holds more is written. */
+const FULL_BYTES = BUFFER_BYTES / 2
 
 const firstSeparator = Buffer.from(formatListSeparator(true))
 const nextSeparator = Buffer.from(formatListSeparator(false))
@@ -20,36 +23,49 @@ const nextSeparator = Buffer.from(formatListSeparator(false))
  */
 export class ManifestOutput {
   readonly #file: DurableFile
-  readonly #hash: Hash = createHash('sha256')
-  readonly #buffer: Buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  readonly #hash: Sha256Stream
+  #buffer: Buffer = Buffer.allocUnsafe(BUFFER_BYTES)
   #used = 0
   #isFirst = true
+  /** While one is written, the other is filled. */
+  #spare: Buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  #writing: Promise<void> = Promise.resolve()
 
-  private constructor(file: DurableFile) {
+  private constructor(file: DurableFile, hash: Sha256Stream) {
     this.#file = file
+    this.#hash = hash
   }
 
-  /** @throws {@link PbManifestError} `IO`, as do the other methods but `discard` */
-  static async create(path: string, header: ManifestHeader): Promise<ManifestOutput> {
-    const output = new ManifestOutput(await DurableFile.create(path))
-    await output.#write(Buffer.from(formatManifestHeader(header)))
+  /**
+   * @param hash - for the manifest's own checksum
+   * @throws {@link PbManifestError} `IO`, as do the other methods but `discard`
+   */
+  static async create(
+    path: string,
+    header: ManifestHeader,
+    hash: Sha256Stream = inlineStreams.create(),
+  ): Promise<ManifestOutput> {
+    const output = new ManifestOutput(await DurableFile.create(path), hash)
+    output.#add(Buffer.from(formatManifestHeader(header)))
     return output
   }
 
   /**
-   * Adds a file's entry as it stands on its line.
+   * Adds a file's entry as it stands on its line: the bytes from `start` to before `end`.
    *
-   * @returns a promise only when there is something to wait for
+   * After at most half a megabyte of entries, {@link makeRoom} is due.
    */
-  addFileLine(line: Buffer): Promise<void> | undefined {
+  addFileLine(line: Buffer, start: number, end: number): void {
     const separator = this.#isFirst ? firstSeparator : nextSeparator
     this.#isFirst = false
-    if (this.#used + separator.length + line.length <= BUFFER_BYTES) {
-      this.#used += separator.copy(this.#buffer, this.#used)
-      this.#used += line.copy(this.#buffer, this.#used)
-      return undefined
-    }
-    return this.#write(Buffer.concat([separator, line]))
+    if (this.#used + separator.length + end - start > BUFFER_BYTES) throw new RangeError('no room was made')
+    for (const byte of separator) this.#buffer[this.#used++] = byte
+    this.#used += line.copy(this.#buffer, this.#used, start, end)
+  }
+
+  /** Has what was added written. Returns a promise only when there is something to wait for. */
+  makeRoom(): Promise<void> | undefined {
+    return this.#used < FULL_BYTES ? undefined : this.#flush()
   }
 
   /**
@@ -58,28 +74,36 @@ export class ManifestOutput {
    * @returns the manifest's own checksum
    */
   async commit(walRanges: readonly WalRange[]): Promise<string> {
-    await this.#write(Buffer.from(formatWalRanges(walRanges)))
     await this.#flush()
-    const checksum = this.#hash.digest('hex')
+    this.#add(Buffer.from(formatWalRanges(walRanges)))
+    await this.#flush()
+    await this.#writing
+    const checksum = await this.#hash.digest()
     await this.#file.write(Buffer.from(formatManifestChecksum(checksum)))
     await this.#file.commit()
     return checksum
   }
 
   async discard(): Promise<void> {
+    // That this write failed as well matters no more.
+    await this.#writing.catch(() => {})
     await this.#file.discard()
   }
 
-  async #write(bytes: Buffer): Promise<void> {
-    if (this.#used + bytes.length > BUFFER_BYTES) await this.#flush()
-    if (bytes.length > BUFFER_BYTES) throw new RangeError('an entry is longer than the buffer')
+  #add(bytes: Buffer): void {
     this.#used += bytes.copy(this.#buffer, this.#used)
   }
 
   async #flush(): Promise<void> {
-    const bytes = this.#buffer.subarray(0, this.#used)
-    this.#hash.update(bytes)
-    await this.#file.write(bytes)
+    await this.#writing
+    const full = this.#buffer.subarray(0, this.#used)
+    this.#hash.update(full)
+    this.#writing = this.#file.write(full)
+    // Whoever waits for it next hears of it.
+    this.#writing.catch(() => {})
+    const written = this.#buffer
+    this.#buffer = this.#spare
+    this.#spare = written
     this.#used = 0
   }
 }

@@ -28,8 +28,11 @@ const SLASH = 0x2f
 const ZERO = 0x30
 const BACKSLASH = 0x5c
 const TILDE = 0x7e
-const LAST_MODIFIED_LENGTH = '2026-11-22 21:36:05 GMT'.length
 const MAX_SIZE_DIGITS = 15
+
+/** A zero stands for any digit. */
+const TIME_PATTERN = bytesOf('0000-00-00 00:00:00 GMT')
+const LAST_MODIFIED_LENGTH = TIME_PATTERN.length
 
 const START = bytesOf('{ "Path": "')
 const SIZE = bytesOf('", "Size": ')
@@ -81,7 +84,7 @@ export class ServerLayoutReader {
     let at = 0
     for (;;) {
       const start = afterSeparator(bytes, at, isFirst && at === 0)
-      const end = start === -1 ? -1 : readEntry(entry, start)
+      const end = start === -1 ? -1 : readPlainEntry(entry, start)
       if (end === -1) return at
       at = end
       this.#tell(entry)
@@ -104,14 +107,33 @@ export function toManifestFile(entry: PlainEntry): ManifestFile {
 }
 
 /**
- * Reads a line that is precisely one such entry.
+ * Reads one such entry that begins at this position of `entry.bytes`, which the caller has set.
  *
  * @param entry - is filled in
- * @returns false when it is not, or not for us
+ * @returns the position behind it, or -1 when it is none, or not for us
  */
-export function readPlainLine(line: Buffer, entry: PlainEntry): boolean {
-  entry.bytes = line
-  return readEntry(entry, 0) === line.length
+export function readPlainEntry(entry: PlainEntry, start: number): number {
+  const { bytes } = entry
+  const pathnameStart = after(bytes, start, START)
+  const pathnameEnd = pathnameStart === -1 ? -1 : findPathnameEnd(bytes, pathnameStart)
+  const sizeStart = pathnameEnd === -1 ? -1 : after(bytes, pathnameEnd, SIZE)
+  const sizeEnd = sizeStart === -1 ? -1 : readSize(entry, sizeStart)
+  const modifiedStart = sizeEnd === -1 ? -1 : after(bytes, sizeEnd, LAST_MODIFIED)
+  if (modifiedStart === -1 || !isPlain(bytes, modifiedStart, LAST_MODIFIED_LENGTH)) return -1
+  entry.pathnameStart = pathnameStart
+  entry.pathnameEnd = pathnameEnd
+  entry.lastModifiedStart = modifiedStart
+  return readChecksum(entry, modifiedStart + LAST_MODIFIED_LENGTH)
+}
+
+/** Whether the time of modification is written as a server writes it: `YYYY-MM-DD HH:MM:SS GMT`. */
+export function hasServerTime({ bytes, lastModifiedStart }: PlainEntry): boolean {
+  for (let index = 0; index < LAST_MODIFIED_LENGTH; index++) {
+    const byte = bytes[lastModifiedStart + index]
+    const pattern = TIME_PATTERN[index]
+    if (pattern === ZERO ? !isDigit(byte) : byte !== pattern) return false
+  }
+  return true
 }
 
 /** An entry to be filled in. */
@@ -132,21 +154,6 @@ function afterSeparator(bytes: Uint8Array, at: number, isFirst: boolean): number
   const lineFeed = isFirst ? at : at + 1
   if (!isFirst && bytes[at] !== COMMA) return -1
   return bytes[lineFeed] === LF ? lineFeed + 1 : -1
-}
-
-/** Reads the entry that begins here; returns the position behind it, or -1 when it is not for us. */
-function readEntry(entry: PlainEntry, start: number): number {
-  const { bytes } = entry
-  const pathnameStart = after(bytes, start, START)
-  const pathnameEnd = pathnameStart === -1 ? -1 : findPathnameEnd(bytes, pathnameStart)
-  const sizeStart = pathnameEnd === -1 ? -1 : after(bytes, pathnameEnd, SIZE)
-  const sizeEnd = sizeStart === -1 ? -1 : readSize(entry, sizeStart)
-  const modifiedStart = sizeEnd === -1 ? -1 : after(bytes, sizeEnd, LAST_MODIFIED)
-  if (modifiedStart === -1 || !isPlain(bytes, modifiedStart, LAST_MODIFIED_LENGTH)) return -1
-  entry.pathnameStart = pathnameStart
-  entry.pathnameEnd = pathnameEnd
-  entry.lastModifiedStart = modifiedStart
-  return readChecksum(entry, modifiedStart + LAST_MODIFIED_LENGTH)
 }
 
 function readChecksum(entry: PlainEntry, at: number): number {

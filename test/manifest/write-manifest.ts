@@ -11,7 +11,11 @@ export async function writeManifest(
 ): Promise<Buffer> {
   const path = join(directory, 'written_manifest')
   const output = await ManifestOutput.create(path, manifest)
-  for (const file of manifest.files) await output.addFileLine(Buffer.from(formatManifestFile(file)))
+  for (const file of manifest.files) {
+    const line = Buffer.from(formatManifestFile(file))
+    output.addFileLine(line, 0, line.length)
+    await output.makeRoom()
+  }
   await output.commit(manifest.walRanges)
   return readFileSync(path)
 }

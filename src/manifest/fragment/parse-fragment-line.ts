@@ -4,7 +4,6 @@ import { type Validator, validatorOf } from '../../schemas/validator.js'
 import type { RealChecksumAlgorithm } from '../checksum/checksum-algorithm.js'
 import { formatManifestFile } from '../format-manifest.js'
 import type { ManifestFile } from '../model.js'
-import { createPlainEntry, readPlainLine, toManifestFile } from '../server-layout.js'
 import { unsafePathnameReason } from '../unsafe-pathname.js'
 import {
   type FragmentSeal,
@@ -35,21 +34,6 @@ const isFragmentSeal: Validator = validatorOf('fragment-seal')
  * @returns a reason when it is no such line
  */
 export function parseFragmentLine(line: Buffer): ManifestFile | string {
-  return parsePlainLine(line) ?? parseUnusualLine(line)
-}
-
-const entry = createPlainEntry()
-
-/** Nearly every line is plain, and is read many times faster where it stands than as JSON. */
-function parsePlainLine(line: Buffer): ManifestFile | undefined {
-  if (!readPlainLine(line, entry)) return undefined
-  const file = toManifestFile(entry)
-  return /^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT$/.test(file.lastModified ?? '')
-    ? file
-    : undefined
-}
-
-function parseUnusualLine(line: Buffer): ManifestFile | string {
   const json = parseJson(line)
   if (json === undefined) return 'it is not JSON'
   const mismatch = isManifestFile(json)

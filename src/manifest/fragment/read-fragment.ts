@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto'
 import { PbManifestError } from '../../errors.js'
 import { NotARegularFileError } from '../../files/open-regular-file.js'
-import { readLines } from '../../files/read-lines.js'
+import { encodePathname } from '../../files/pathname.js'
+import { readLineBlocks } from '../../files/read-line-blocks.js'
 import { ioError } from '../../files/system-error.js'
-import type { ManifestFile } from '../model.js'
+import { inlineStreams, type Sha256Stream } from '../checksum/sha256-stream.js'
+import { createPlainEntry, hasServerTime, readPlainEntry } from '../server-layout.js'
 import type { FragmentSeal } from './fragment-seal.js'
 import { parseFragmentLine, parseFragmentSeal } from './parse-fragment-line.js'
 
@@ -12,9 +13,21 @@ const MAX_LINE_BYTES = 64 * 1024
 
 const LF = 0x0a
 
-/** What is found in a fragment, in this order: its files, then how it ends. */
-export type FragmentItem =
-  | { readonly type: 'file'; readonly file: ManifestFile; readonly line: Buffer }
+/** A file that a fragment records. One object serves for all: whoever is told of it takes what it needs at once. */
+export interface FragmentLine {
+  /** The line is the bytes from `start` to before `end`, without its end. */
+  bytes: Buffer
+  start: number
+  end: number
+  /** The pathname is the bytes of `pathnameBytes` from `pathnameStart` to before `pathnameEnd`. */
+  pathnameBytes: Buffer
+  pathnameStart: number
+  pathnameEnd: number
+  size: number
+}
+
+/** How a fragment ends. */
+export type FragmentEnd =
   | { readonly type: 'seal'; readonly seal: FragmentSeal }
   /** No seal, but whole lines: the worker did not finish. */
   | { readonly type: 'unsealed' }
@@ -23,14 +36,30 @@ export type FragmentItem =
   /** Not a fragment, or one that was changed. */
   | { readonly type: 'damaged'; readonly reason: string }
 
+export interface ReadFragmentOptions {
+  /** Is told of each file. What it hears is to be trusted only when the end is a seal. */
+  readonly onLine: (line: FragmentLine) => void
+  /** Is called after each piece of the file; reading goes on when its promise, if there is one, is fulfilled. */
+  readonly onBlock?: () => Promise<void> | undefined
+  /** For the fragment's checksum. */
+  readonly hash?: Sha256Stream
+}
+
 /**
- * Reads a fragment to its end, or to the first thing that is wrong with it. The last item is never a file.
+ * Reads a fragment to its end, or to the first thing that is wrong with it.
  *
- * @throws {@link PbManifestError} `IO`
+ * @throws {@link PbManifestError} `IO`; what the callbacks throw
  */
-export function* readFragment(path: string): Generator<FragmentItem, void, undefined> {
+export async function readFragment(path: string, options: ReadFragmentOptions): Promise<FragmentEnd> {
+  const reader = new FragmentReader(options.onLine, options.hash ?? inlineStreams.create())
   try {
-    yield* readItems(path)
+    for (const { bytes, isWhole } of readLineBlocks(path, MAX_LINE_BYTES)) {
+      reader.read(bytes, isWhole)
+      const pause = options.onBlock?.()
+      if (pause !== undefined) await pause
+      if (reader.isDone) break
+    }
+    return await reader.end()
   } catch (error) {
     if (error instanceof NotARegularFileError) {
       throw new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
@@ -39,64 +68,124 @@ export function* readFragment(path: string): Generator<FragmentItem, void, undef
   }
 }
 
-function* readItems(path: string): Generator<FragmentItem, void, undefined> {
-  const hash = new LineHash()
-  let files = 0
-  let bytes = 0
-  let seal: FragmentSeal | undefined
-  for (const line of readLines(path, MAX_LINE_BYTES)) {
-    if (seal !== undefined) {
-      yield damaged('something follows its seal')
-      return
-    }
-    if (!line.isWhole) {
+class FragmentReader {
+  readonly #tell: (line: FragmentLine) => void
+  readonly #hash: Sha256Stream
+  readonly #entry = createPlainEntry()
+  readonly #line: FragmentLine
+  #files = 0
+  #bytes = 0
+  #seal: FragmentSeal | undefined
+  #fault: FragmentEnd | undefined
+
+  constructor(tell: (line: FragmentLine) => void, hash: Sha256Stream) {
+    this.#tell = tell
+    this.#hash = hash
+    const bytes = Buffer.alloc(0)
+    this.#line = { bytes, start: 0, end: 0, pathnameBytes: bytes, pathnameStart: 0, pathnameEnd: 0, size: 0 }
+  }
+
+  /** Whether something was wrong, so that the rest does not matter. */
+  get isDone(): boolean {
+    return this.#fault !== undefined
+  }
+
+  read(bytes: Buffer, isWhole: boolean): void {
+    if (this.#seal !== undefined) {
+      this.#fault = damaged('something follows its seal')
+    } else if (isWhole) {
+      this.#hash.update(bytes.subarray(0, this.#readLines(bytes)))
+    } else {
       // A line that long was cut by the reader, not by an accident.
-      yield line.bytes.length >= MAX_LINE_BYTES
-        ? damaged(`line ${files + 1} is longer than ${MAX_LINE_BYTES} bytes`)
-        : { type: 'truncated' }
-      return
+      this.#fault = bytes.length >= MAX_LINE_BYTES ? this.#tooLong() : { type: 'truncated' }
     }
-    if (isSealLine(line.bytes)) {
-      seal = parseFragmentSeal(line.bytes)
-      if (seal === undefined) {
-        yield damaged('its seal is not one')
-        return
+  }
+
+  async end(): Promise<FragmentEnd> {
+    if (this.#fault !== undefined) return this.#fault
+    return this.#seal === undefined ? { type: 'unsealed' } : await this.#checkSeal(this.#seal)
+  }
+
+  /** Returns how many bytes the lines of files take: all, but for a seal and what is wrong. */
+  #readLines(bytes: Buffer): number {
+    let at = 0
+    while (at < bytes.length) {
+      let end = this.#readPlainLine(bytes, at)
+      if (end === -1) {
+        end = bytes.indexOf(LF, at)
+        if (!this.#readOtherLine(bytes, at, end)) return at
       }
-      continue
+      at = end + 1
     }
-    const file = parseFragmentLine(line.bytes)
+    return at
+  }
+
+  /** Nearly every line is as a server writes it, and is read many times faster where it stands than as JSON. */
+  #readPlainLine(bytes: Buffer, start: number): number {
+    const entry = this.#entry
+    entry.bytes = bytes
+    const end = readPlainEntry(entry, start)
+    if (end === -1 || bytes[end] !== LF || end - start > MAX_LINE_BYTES || !hasServerTime(entry)) return -1
+    const line = this.#line
+    line.pathnameBytes = bytes
+    line.pathnameStart = entry.pathnameStart
+    line.pathnameEnd = entry.pathnameEnd
+    line.size = entry.size
+    this.#tellLine(bytes, start, end)
+    return end
+  }
+
+  /** Returns false when nothing may follow this line. */
+  #readOtherLine(bytes: Buffer, start: number, end: number): boolean {
+    const text = bytes.subarray(start, end)
+    if (text.length > MAX_LINE_BYTES) {
+      this.#fault = this.#tooLong()
+    } else if (isSealLine(text)) {
+      this.#seal = parseFragmentSeal(text)
+      if (this.#seal === undefined) this.#fault = damaged('its seal is not one')
+      else if (end + 1 < bytes.length) this.#fault = damaged('something follows its seal')
+    } else {
+      return this.#readUnusualLine(bytes, start, end)
+    }
+    return false
+  }
+
+  #readUnusualLine(bytes: Buffer, start: number, end: number): boolean {
+    const file = parseFragmentLine(bytes.subarray(start, end))
     if (typeof file === 'string') {
-      yield damaged(`line ${files + 1} is not a manifest file: ${file}`)
-      return
+      this.#fault = damaged(`line ${this.#files + 1} is not a manifest file: ${file}`)
+      return false
     }
-    files++
-    bytes += file.size
-    hash.update(line.bytes)
-    yield { type: 'file', file, line: line.bytes }
-  }
-  yield seal === undefined ? { type: 'unsealed' } : checkSeal(seal, files, bytes, hash.digest())
-}
-
-/** SHA-256 over lines with their ends, gathered because each call of the hash has its price. */
-class LineHash {
-  readonly #hash = createHash('sha256')
-  readonly #buffer = Buffer.allocUnsafe(4 * MAX_LINE_BYTES)
-  #used = 0
-
-  update(line: Buffer): void {
-    if (this.#used + line.length + 1 > this.#buffer.length) this.#flush()
-    this.#used += line.copy(this.#buffer, this.#used)
-    this.#buffer[this.#used++] = LF
+    const line = this.#line
+    line.pathnameBytes = encodePathname(file.pathname)
+    line.pathnameStart = 0
+    line.pathnameEnd = line.pathnameBytes.length
+    line.size = file.size
+    this.#tellLine(bytes, start, end)
+    return true
   }
 
-  digest(): string {
-    this.#flush()
-    return this.#hash.digest('hex')
+  #tellLine(bytes: Buffer, start: number, end: number): void {
+    const line = this.#line
+    line.bytes = bytes
+    line.start = start
+    line.end = end
+    this.#files++
+    this.#bytes += line.size
+    this.#tell(line)
   }
 
-  #flush(): void {
-    this.#hash.update(this.#buffer.subarray(0, this.#used))
-    this.#used = 0
+  #tooLong(): FragmentEnd {
+    return damaged(`line ${this.#files + 1} is longer than ${MAX_LINE_BYTES} bytes`)
+  }
+
+  async #checkSeal(seal: FragmentSeal): Promise<FragmentEnd> {
+    if (seal.files !== this.#files)
+      return damaged(`it holds ${this.#files} files, but its seal says ${seal.files}`)
+    if (seal.bytes !== this.#bytes)
+      return damaged(`its files have ${this.#bytes} bytes, but its seal says ${seal.bytes}`)
+    if (seal.fragmentChecksum !== (await this.#hash.digest())) return damaged('fragment checksum mismatch')
+    return { type: 'seal', seal }
   }
 }
 
@@ -104,13 +193,6 @@ function isSealLine(line: Buffer): boolean {
   return line.toString('latin1', 0, 22) === '{ "Fragment-Version": '
 }
 
-function checkSeal(seal: FragmentSeal, files: number, bytes: number, checksum: string): FragmentItem {
-  if (seal.files !== files) return damaged(`it holds ${files} files, but its seal says ${seal.files}`)
-  if (seal.bytes !== bytes) return damaged(`its files have ${bytes} bytes, but its seal says ${seal.bytes}`)
-  if (seal.fragmentChecksum !== checksum) return damaged('fragment checksum mismatch')
-  return { type: 'seal', seal }
-}
-
-function damaged(reason: string): FragmentItem {
+function damaged(reason: string): FragmentEnd {
   return { type: 'damaged', reason }
 }

@@ -1,52 +1,77 @@
-import { displayPathname, type Pathname } from '../../files/pathname.js'
-import { readFragment } from '../fragment/read-fragment.js'
-import type { FileChecksum } from '../model.js'
+import { decodePathname, displayPathname, type Pathname } from '../../files/pathname.js'
+import { parseFragmentLine } from '../fragment/parse-fragment-line.js'
+import { type FragmentLine, readFragment } from '../fragment/read-fragment.js'
+import { NumberSet } from './number-set.js'
+import { hashPathname53 } from './hash-pathname.js'
 
 /** How many duplicates are named one by one. */
 const MAX_NAMED = 100
 
-/** Finds the pathnames that are recorded more than once, over all fragments of a merge. */
+/**
+ * Finds the pathnames that are recorded more than once, over all fragments of a merge.
+ *
+ * It keeps a hash of each, 8 bytes. Two pathnames with the same hash are only suspects: the fragments are read again to
+ * see, which only a merge that fails has to pay, or one in a hundred thousand.
+ */
 export class DuplicatePathnames {
-  readonly #seen = new Set<Pathname>()
-  readonly #duplicates = new Set<Pathname>()
+  readonly #seen: NumberSet
+  readonly #suspects = new Set<number>()
 
-  /** Takes note of a pathname. */
-  add(pathname: Pathname): void {
-    const before = this.#seen.size
-    this.#seen.add(pathname)
-    if (this.#seen.size === before) this.#duplicates.add(pathname)
+  /** @param expected - how many pathnames there will probably be */
+  constructor(expected: number) {
+    this.#seen = new NumberSet(expected)
   }
 
-  /** Says of each duplicate where it stands. Reads the fragments again, which only a failed merge has to pay. */
-  describe(fragments: readonly string[]): string[] {
-    if (this.#duplicates.size === 0) return []
-    const named = new Set([...this.#duplicates].slice(0, MAX_NAMED))
+  /** Takes note of a pathname. */
+  add({ pathnameBytes, pathnameStart, pathnameEnd }: FragmentLine): void {
+    const hash = hashPathname53(pathnameBytes, pathnameStart, pathnameEnd)
+    if (!this.#seen.add(hash)) this.#suspects.add(hash)
+  }
+
+  /**
+   * Says of each duplicate where it stands.
+   *
+   * @throws {@link PbManifestError} `IO`
+   */
+  async describe(fragments: readonly string[]): Promise<string[]> {
+    if (this.#suspects.size === 0) return []
     const places = new Map<Pathname, Place[]>()
     for (const path of fragments) {
-      for (const item of readFragment(path)) {
-        if (item.type !== 'file' || !named.has(item.file.pathname)) continue
-        const place: Place = { path, size: item.file.size, checksum: item.file.checksum }
-        places.set(item.file.pathname, [...(places.get(item.file.pathname) ?? []), place])
-      }
+      await readFragment(path, {
+        onLine: (line) => {
+          const { pathnameBytes, pathnameStart, pathnameEnd } = line
+          if (!this.#suspects.has(hashPathname53(pathnameBytes, pathnameStart, pathnameEnd))) return
+          const pathname = decodePathname(pathnameBytes.subarray(pathnameStart, pathnameEnd))
+          places.set(pathname, [...(places.get(pathname) ?? []), { path, line: textOf(line) }])
+        },
+      })
     }
-    const lines = [...places].map(([pathname, at]) => describeOne(pathname, at))
-    const more = this.#duplicates.size - named.size
+    const duplicates = [...places].filter(([, at]) => at.length > 1)
+    const lines = duplicates.slice(0, MAX_NAMED).map(([pathname, at]) => describeOne(pathname, at))
+    const more = duplicates.length - lines.length
     return more === 0 ? lines : [...lines, `${more} more pathnames are recorded more than once`]
   }
 }
 
 interface Place {
   readonly path: string
-  readonly size: number
-  readonly checksum: FileChecksum | undefined
+  /** The whole line, each byte a character. */
+  readonly line: string
+}
+
+function textOf({ bytes, start, end }: FragmentLine): string {
+  return bytes.toString('latin1', start, end)
 }
 
 function describeOne(pathname: Pathname, places: readonly Place[]): string {
-  const [first] = places
-  const isSame = places.every(
-    (place) => place.checksum?.hex === first?.checksum?.hex && place.size === first?.size,
-  )
+  const contents = new Set(places.map(({ line }) => contentOf(line)))
   const fragments = places.map(({ path }) => `"${path}"`).join(' and ')
-  const how = isSame ? 'with the same checksum' : 'with another checksum or size'
+  const how = contents.size === 1 ? 'with the same checksum' : 'with another checksum or size'
   return `"${displayPathname(pathname)}" is recorded in ${fragments}, ${how}`
+}
+
+/** What makes two records of a file the same: its size and checksum. */
+function contentOf(line: string): string {
+  const file = parseFragmentLine(Buffer.from(line, 'latin1'))
+  return typeof file === 'string' ? line : `${file.size} ${file.checksum?.hex ?? ''}`
 }

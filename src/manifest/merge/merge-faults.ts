@@ -1,7 +1,7 @@
 import { PbManifestError } from '../../errors.js'
-import type { FragmentItem } from '../fragment/read-fragment.js'
+import type { FragmentEnd } from '../fragment/read-fragment.js'
 
-type Failure = Exclude<FragmentItem, { readonly type: 'file' | 'seal' }>
+type Failure = Exclude<FragmentEnd, { readonly type: 'seal' }>
 
 /** Everything that keeps fragments from being merged. */
 export class MergeFaults {

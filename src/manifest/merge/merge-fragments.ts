@@ -1,6 +1,8 @@
+import { statSync } from 'node:fs'
 import { WayGiver } from '../../files/give-way.js'
+import { createSha256Streams, type Sha256Streams } from '../checksum/sha256-stream.js'
 import { identifyFragment } from '../fragment/identify-fragment.js'
-import { readFragment } from '../fragment/read-fragment.js'
+import { type FragmentLine, readFragment } from '../fragment/read-fragment.js'
 import { ManifestOutput } from '../manifest-output.js'
 import { checkMergeOptions } from './check-options.js'
 import { DuplicatePathnames } from './duplicate-pathnames.js'
@@ -8,6 +10,9 @@ import { findSetFaults, type IdentifiedFragment, orderFragments } from './fragme
 import { type ManifestFrame, planManifestFrame } from './manifest-frame.js'
 import { MergeFaults } from './merge-faults.js'
 import type { MergeOptions, MergeResult } from './options.js'
+
+/** Of a server's entries with CRC-32C. */
+const TYPICAL_LINE_BYTES = 140
 
 /**
  * Merges the fragments of all workers of a backup into the manifest that PostgreSQL's own server would have written.
@@ -37,30 +42,41 @@ export async function mergeFragments(options: MergeOptions): Promise<MergeResult
   const fragments = options.fragments.map((path) => ({ path, identity: identifyFragment(path) }))
   const frame = planManifestFrame(options, (fault) => faults.add(fault))
   for (const fault of findSetFaults(fragments, options.workers)) faults.add(fault)
-  return frame === undefined || faults.any
-    ? await explainFailure(fragments, options, faults)
-    : await writeManifest(fragments, frame, options, faults)
+  const bytes = sumSizes(options.fragments)
+  const streams = createSha256Streams(2 * bytes)
+  const merge: Merge = { options, fragments, faults, streams, bytes }
+  try {
+    return frame === undefined || faults.any ? await explainFailure(merge) : await writeManifest(merge, frame)
+  } finally {
+    await streams.close()
+  }
+}
+
+interface Merge {
+  readonly options: MergeOptions
+  readonly fragments: readonly IdentifiedFragment[]
+  readonly faults: MergeFaults
+  readonly streams: Sha256Streams
+  /** Of all fragments. */
+  readonly bytes: number
+}
+
+/** An estimate: a fragment that has vanished meanwhile is told of when it is read. */
+function sumSizes(paths: readonly string[]): number {
+  return paths.reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0)
 }
 
 /** Nothing will be written; but what is wrong inside the fragments is said as well. */
-async function explainFailure(
-  fragments: readonly IdentifiedFragment[],
-  options: MergeOptions,
-  faults: MergeFaults,
-): Promise<never> {
-  await readAll(fragments, options, faults, () => undefined)
-  throw faults.toError()
+async function explainFailure(merge: Merge): Promise<never> {
+  await readAll(merge, undefined)
+  throw merge.faults.toError()
 }
 
-async function writeManifest(
-  fragments: readonly IdentifiedFragment[],
-  frame: ManifestFrame,
-  options: MergeOptions,
-  faults: MergeFaults,
-): Promise<MergeResult> {
-  const output = await ManifestOutput.create(options.output, frame.header)
+async function writeManifest(merge: Merge, frame: ManifestFrame): Promise<MergeResult> {
+  const { options, faults, streams } = merge
+  const output = await ManifestOutput.create(options.output, frame.header, streams.create())
   try {
-    const totals = await readAll(fragments, options, faults, (line) => output.addFileLine(line))
+    const totals = await readAll(merge, output)
     if (faults.any) throw faults.toError()
     const checksum = await output.commit(frame.walRanges)
     return { ...frame.header, walRanges: frame.walRanges, ...totals, checksum }
@@ -76,38 +92,32 @@ interface Totals {
   readonly warnings: readonly string[]
 }
 
-async function readAll(
-  fragments: readonly IdentifiedFragment[],
-  options: MergeOptions,
-  faults: MergeFaults,
-  take: (line: Buffer) => Promise<void> | undefined,
-): Promise<Totals> {
+/** Reads all fragments, tells what is wrong with them, and passes their lines on. */
+async function readAll(merge: Merge, output: ManifestOutput | undefined): Promise<Totals> {
+  const { options, fragments, faults, streams } = merge
   const way = new WayGiver(options.signal)
-  const duplicates = new DuplicatePathnames()
+  const duplicates = new DuplicatePathnames(Math.floor(merge.bytes / TYPICAL_LINE_BYTES))
   const warnings: string[] = []
   let files = 0
   let bytes = 0
+  const onLine = (line: FragmentLine): void => {
+    duplicates.add(line)
+    files++
+    bytes += line.size
+    output?.addFileLine(line.bytes, line.start, line.end)
+  }
+  const onBlock = (): Promise<void> | undefined =>
+    output?.makeRoom() ?? (way.isDue ? way.giveWay() : undefined)
   const unowned = fragments.filter(({ identity }) => identity === undefined)
   for (const { path, identity } of [...orderFragments(fragments), ...unowned]) {
-    let filesOfFragment = 0
-    for (const item of readFragment(path)) {
-      if (item.type === 'file') {
-        duplicates.add(item.file.pathname)
-        filesOfFragment++
-        bytes += item.file.size
-        // Waiting for each of a million lines would cost more than writing them.
-        const written = take(item.line)
-        if (written !== undefined) await written
-      } else if (item.type !== 'seal') {
-        const isSalvaged = options.allowUnsealed === true && item.type !== 'damaged' && identity !== undefined
-        if (isSalvaged) warnings.push(salvageWarning(path, item.type, filesOfFragment))
-        else faults.addFragment(path, item)
-      }
-      if (way.isDue) await way.giveWay()
-    }
-    files += filesOfFragment
+    const filesBefore = files
+    const end = await readFragment(path, { onLine, onBlock, hash: streams.create() })
+    if (end.type === 'seal') continue
+    const isSalvaged = options.allowUnsealed === true && end.type !== 'damaged' && identity !== undefined
+    if (isSalvaged) warnings.push(salvageWarning(path, end.type, files - filesBefore))
+    else faults.addFragment(path, end)
   }
-  for (const fault of duplicates.describe(fragments.map(({ path }) => path))) faults.add(fault)
+  for (const fault of await duplicates.describe(fragments.map(({ path }) => path))) faults.add(fault)
   return { files, bytes, warnings }
 }
 

@@ -3,12 +3,14 @@ import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { decodePathname } from '../../../src/files/pathname.js'
 import { FragmentWriter } from '../../../src/manifest/fragment/fragment-writer.js'
-import { type FragmentItem, readFragment } from '../../../src/manifest/fragment/read-fragment.js'
+import { readFragment } from '../../../src/manifest/fragment/read-fragment.js'
 import type { ManifestFile } from '../../../src/manifest/model.js'
 import { arbitraryFiles } from '../arbitrary-manifest.js'
 import { backupId, entry, fragmentBytes } from '../fragment-text.js'
 import { useScratch } from '../use-scratch.js'
+import { type FragmentItem, readItems } from './read-items.js'
 
 const scratch = useScratch()
 
@@ -28,17 +30,14 @@ async function write(path: string, files: readonly ManifestFile[], worker = 0): 
 }
 
 /** Reads a fragment that has these bytes. */
-function read(bytes: Buffer): FragmentItem[] {
+async function itemsOf(bytes: Buffer): Promise<FragmentItem[]> {
   const path = join(scratch.path, 'read')
   writeFileSync(path, bytes)
-  // A line is only good until the next.
-  return [...readFragment(path)].map((item) =>
-    item.type === 'file' ? { ...item, line: Buffer.from(item.line) } : item,
-  )
+  return await readItems(path)
 }
 
-function lastItem(bytes: Buffer): FragmentItem | undefined {
-  return read(bytes).at(-1)
+async function lastItem(bytes: Buffer): Promise<FragmentItem | undefined> {
+  return (await itemsOf(bytes)).at(-1)
 }
 
 describe('a fragment that is written', () => {
@@ -56,7 +55,7 @@ describe('a fragment that is written', () => {
   test('without files has only the seal', async () => {
     const bytes = await write(join(scratch.path, 'f'), [])
     expect(bytes).toEqual(fragmentBytes())
-    expect(read(bytes)).toMatchObject([{ type: 'seal', seal: { files: 0, bytes: 0 } }])
+    expect(await itemsOf(bytes)).toMatchObject([{ type: 'seal', seal: { files: 0, bytes: 0 } }])
   })
 
   test('is read as what it was', async () => {
@@ -65,8 +64,12 @@ describe('a fragment that is written', () => {
       fc.asyncProperty(arbitraryFiles, fc.nat(), async (files, worker) => {
         // The sum of the sizes must be a safe integer.
         const sane = files.map((file) => ({ ...file, size: file.size % 2 ** 48 }))
-        const items = read(await write(join(scratch.path, `f${count++}`), sane, worker))
-        expect(items.flatMap((item) => (item.type === 'file' ? [item.file] : []))).toEqual(sane)
+        const items = await itemsOf(await write(join(scratch.path, `f${count++}`), sane, worker))
+        const read = items.filter((item) => item.type === 'file')
+        expect(read.map(({ file }) => file)).toEqual(sane)
+        expect(read.map(({ pathname }) => decodePathname(pathname))).toEqual(
+          sane.map(({ pathname }) => pathname),
+        )
         expect(items.at(-1)).toMatchObject({
           type: 'seal',
           seal: {
@@ -87,7 +90,7 @@ describe('a fragment that is written', () => {
     }))
     const bytes = await write(join(scratch.path, 'f'), files)
     expect(bytes).toEqual(fragmentBytes({ lines: files.map((file) => entry(file.pathname)) }))
-    expect(read(bytes)).toHaveLength(3001)
+    expect(await itemsOf(bytes)).toHaveLength(3001)
   })
 
   test('is not written over another', async () => {
@@ -120,27 +123,27 @@ describe('a damaged fragment is noticed', () => {
   const bytes = fragmentBytes({ worker: 4, lines: [entry('PG_VERSION'), encoded] })
   const body = bytes.indexOf('{ "Fragment-Version"')
 
-  test('wherever it is cut', () => {
+  test('wherever it is cut', async () => {
     for (let length = 0; length < bytes.length; length++) {
       const isBetweenLines = length === 0 || bytes[length - 1] === 0x0a
-      expect(lastItem(bytes.subarray(0, length)), `cut at ${length}`).toEqual({
+      expect(await lastItem(bytes.subarray(0, length)), `cut at ${length}`).toEqual({
         type: isBetweenLines ? 'unsealed' : 'truncated',
       })
     }
-    expect(lastItem(bytes)).toMatchObject({ type: 'seal' })
+    expect(await lastItem(bytes)).toMatchObject({ type: 'seal' })
   })
 
-  test('whichever bit of its files is flipped', () => {
+  test('whichever bit of its files is flipped', async () => {
     for (let bit = 0; bit < 8 * body; bit++) {
-      const type = lastItem(flip(bytes, bit))?.type
+      const type = (await lastItem(flip(bytes, bit)))?.type
       expect(type, `bit ${bit & 7} of byte ${bit >> 3}`).toBe('damaged')
     }
   })
 
-  test('whichever bit of its seal is flipped, but for whose it is', () => {
+  test('whichever bit of its seal is flipped, but for whose it is', async () => {
     const others = new Set<string>()
     for (let bit = 8 * body; bit < 8 * bytes.length; bit++) {
-      const item = lastItem(flip(bytes, bit))
+      const item = await lastItem(flip(bytes, bit))
       others.add(item?.type === 'seal' ? `${item.seal.backupId} ${item.seal.worker}` : 'noticed')
     }
     // What is another worker's or another backup's seal now is for the merge to notice.
@@ -149,7 +152,7 @@ describe('a damaged fragment is noticed', () => {
     expect(others).toContain(`${backupId} 5`)
   })
 
-  test('when a line is missing, doubled or moved', () => {
+  test('when a line is missing, doubled or moved', async () => {
     const [first = '', second = '', seal = ''] = bytes.toString().split(/(?<=\n)/)
     for (const lines of [
       [first, seal],
@@ -157,7 +160,7 @@ describe('a damaged fragment is noticed', () => {
       [first, first, second, seal],
       [second, first, seal],
     ]) {
-      expect(lastItem(Buffer.from(lines.join('')))).toMatchObject({ type: 'damaged' })
+      expect(await lastItem(Buffer.from(lines.join('')))).toMatchObject({ type: 'damaged' })
     }
   })
 
@@ -214,8 +217,8 @@ describe('a damaged fragment is noticed', () => {
     ['a byte after the seal', `${fragmentBytes().toString()} `, 'something follows its seal'],
     ['a long line', `${entry('x'.repeat(65_536))}\n`, 'line 1 is longer than 65536 bytes'],
     ['a long line without end', 'x'.repeat(600_000), 'line 1 is longer than 65536 bytes'],
-  ])('with %s in it', (_, content, reason) => {
-    const item = lastItem(Buffer.from(content))
+  ])('with %s in it', async (_, content, reason) => {
+    const item = await lastItem(Buffer.from(content))
     expect(item).toMatchObject({ type: 'damaged' })
     expect(item).toHaveProperty('reason', expect.stringMatching(reason))
   })
@@ -226,7 +229,7 @@ test.each([
   ['a folder', 'folder', /^could not open file ".*folder": it is not a regular file$/],
 ])('readFragment refuses %s', async (_, name, message) => {
   await mkdir(join(scratch.path, 'folder'))
-  expect(() => [...readFragment(join(scratch.path, name))]).toThrow(
+  await expect(readFragment(join(scratch.path, name), { onLine: () => {} })).rejects.toThrow(
     expect.objectContaining({ code: 'IO', message: expect.stringMatching(message) }),
   )
 })

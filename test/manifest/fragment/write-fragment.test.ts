@@ -17,10 +17,10 @@ import { WayGiver } from '../../../src/files/give-way.js'
 import { createFileHasher } from '../../../src/manifest/checksum/file-hasher.js'
 import { fragmentFileName } from '../../../src/manifest/fragment/fragment-file-name.js'
 import type { WriteFragmentOptions } from '../../../src/manifest/fragment/options.js'
-import { readFragment } from '../../../src/manifest/fragment/read-fragment.js'
 import { recordFile, type Recorder } from '../../../src/manifest/fragment/record-file.js'
 import { writeFragment } from '../../../src/manifest/fragment/write-fragment.js'
 import { backupId, entry, fragmentBytes } from '../fragment-text.js'
+import { readItems } from './read-items.js'
 import { useScratch } from '../use-scratch.js'
 import { listedFiles, listedUpTo16, makeDataDirectory, specialFiles } from './data-directory.js'
 
@@ -50,8 +50,8 @@ function writeLargeFile(): void {
   truncateSync(join(directory, 'A'), 96 * 1024 * 1024)
 }
 
-function pathnamesIn(fragment: string): string[] {
-  return [...readFragment(fragment)].flatMap((item) => (item.type === 'file' ? [item.file.pathname] : []))
+async function pathnamesIn(fragment: string): Promise<string[]> {
+  return (await readItems(fragment)).flatMap((item) => (item.type === 'file' ? [item.file.pathname] : []))
 }
 
 /** Writes in vain, and makes sure that no fragment remains. */
@@ -95,14 +95,14 @@ describe('writeFragment', () => {
       await write({ checksumAlgorithm: algorithm, files: ['large'] })
       const hasher = await createFileHasher(algorithm)
       hasher.update(content)
-      const [item] = readFragment(output)
+      const [item] = await readItems(output)
       expect(item).toMatchObject({ file: { size: 700_000, checksum: { algorithm, hex: hasher.digest() } } })
     },
   )
 
   test('records no checksums when it is told so', async () => {
     await write({ checksumAlgorithm: 'NONE' })
-    const [item] = readFragment(output)
+    const [item] = await readItems(output)
     expect(item).toMatchObject({ file: { size: 3, checksum: undefined } })
     expect(readFileSync(output, 'utf8')).not.toMatch(/"Checksum/)
   })
@@ -117,20 +117,20 @@ describe('writeFragment', () => {
       const fragment = join(whole, fragmentFileName(backupId, worker))
       const result = await writeFragment({ directory: whole, output: fragment, backupId, worker, workers: 4 })
       expect(result.specialFiles.toSorted()).toEqual(specialFiles)
-      pathnames.push(...pathnamesIn(fragment))
+      pathnames.push(...(await pathnamesIn(fragment)))
     }
     expect(pathnames.toSorted()).toEqual([...listedFiles, ...listedUpTo16].toSorted())
   })
 
   test('records nothing when there are more workers than files', async () => {
     expect(await write({ worker: 1, workers: 2 })).toMatchObject({ files: 0, bytes: 0 })
-    expect(pathnamesIn(output)).toEqual([])
+    expect(await pathnamesIn(output)).toEqual([])
   })
 
   test('records the files that are named, in that order', async () => {
     writeFileSync(join(directory, 'a'), '')
     expect(await write({ files: ['PG_VERSION', 'a'] })).toMatchObject({ files: 2, specialFiles: [] })
-    expect(pathnamesIn(output)).toEqual(['PG_VERSION', 'a'])
+    expect(await pathnamesIn(output)).toEqual(['PG_VERSION', 'a'])
   })
 })
 

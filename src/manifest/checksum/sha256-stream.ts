@@ -1,0 +1,32 @@
+import { createHash } from 'node:crypto'
+import { BackgroundSha256 } from './background-sha256.js'
+
+/** A SHA-256 over bytes that come piece by piece. */
+export interface Sha256Stream {
+  /** Takes the bytes at once: the caller may change them afterwards. */
+  readonly update: (bytes: Uint8Array) => void
+  /** Lower-case hexadecimal. Nothing may follow it. */
+  readonly digest: () => Promise<string>
+}
+
+/** Makes several of them. Whoever has one calls `close`. */
+export interface Sha256Streams {
+  readonly create: () => Sha256Stream
+  readonly close: () => Promise<void>
+}
+
+/** Starting a thread takes as long as hashing so many bytes. */
+const THREAD_BYTES = 16 * 1024 * 1024
+
+/** Hashes in a thread when there is so much to hash that this saves time, else at once. */
+export function createSha256Streams(expectedBytes: number): Sha256Streams {
+  return expectedBytes < THREAD_BYTES ? inlineStreams : new BackgroundSha256()
+}
+
+export const inlineStreams: Sha256Streams = {
+  create: () => {
+    const hash = createHash('sha256')
+    return { update: (bytes) => void hash.update(bytes), digest: async () => hash.digest('hex') }
+  },
+  close: async () => {},
+}
