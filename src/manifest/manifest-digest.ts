@@ -1,8 +1,14 @@
-import { createHash, type Hash } from 'node:crypto'
 import { displayPathname } from '../files/pathname.js'
+import type { Sha256Stream } from './checksum/sha256-stream.js'
 import { badManifestError, manifestParseError } from './manifest-error.js'
 
 const LF = 0x0a
+
+/** The state of the hash behind a line feed. */
+interface HashedLine {
+  readonly hash: Sha256Stream
+  readonly end: number
+}
 
 /**
  * The manifest's own checksum, taken while the bytes pass by: SHA-256 of everything up to and including the line
@@ -13,10 +19,14 @@ const LF = 0x0a
  * @see src/common/parse_manifest.c, verify_manifest_checksum
  */
 export class ManifestDigest {
-  readonly #hash: Hash = createHash('sha256')
+  readonly #hash: Sha256Stream
   #length = 0
-  #last: { readonly hash: Hash; readonly end: number } | undefined
-  #penultimate: { readonly hash: Hash; readonly end: number } | undefined
+  #last: HashedLine | undefined
+  #penultimate: HashedLine | undefined
+
+  constructor(hash: Sha256Stream) {
+    this.#hash = hash
+  }
 
   update(chunk: Buffer): void {
     const last = chunk.lastIndexOf(LF)
@@ -26,6 +36,7 @@ export class ManifestDigest {
       if (lineFeed === -1) continue
       this.#hash.update(chunk.subarray(at, lineFeed + 1))
       at = lineFeed + 1
+      this.#penultimate?.hash.drop()
       this.#penultimate = this.#last
       this.#last = { hash: this.#hash.copy(), end: this.#length + at }
     }
@@ -53,7 +64,7 @@ export class ManifestDigest {
     if (valueBefore >= this.#penultimate.end) {
       throw manifestParseError('manifest checksum does not stand on a line of its own')
     }
-    const checksum = this.#penultimate.hash.digest('hex')
+    const checksum = this.#penultimate.hash.digest()
     if (checksum !== expected) throw badManifestError('manifest checksum mismatch')
     return checksum
   }

@@ -78,7 +78,7 @@ export class ManifestOutput {
     this.#add(Buffer.from(formatWalRanges(walRanges)))
     await this.#flush()
     await this.#writing
-    const checksum = await this.#hash.digest()
+    const checksum = this.#hash.digest()
     await this.#file.write(Buffer.from(formatManifestChecksum(checksum)))
     await this.#file.commit()
     return checksum

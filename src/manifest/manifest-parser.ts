@@ -1,3 +1,4 @@
+import { inlineStreams, type Sha256Stream } from './checksum/sha256-stream.js'
 import { JsonEventReader } from './json/json-events.js'
 import { JsonSyntaxError } from './json/json-syntax-error.js'
 import { ManifestDigest } from './manifest-digest.js'
@@ -30,11 +31,13 @@ export interface ManifestSummary extends ManifestHeader {
  * ```
  */
 export class ManifestParser {
-  readonly #digest = new ManifestDigest()
+  readonly #digest: ManifestDigest
   readonly #structure: ManifestStructure
   readonly #json: JsonEventReader
 
-  constructor(handler: ManifestHandler) {
+  /** @param hash - for the manifest's own checksum */
+  constructor(handler: ManifestHandler, hash: Sha256Stream = inlineStreams.create()) {
+    this.#digest = new ManifestDigest(hash)
     this.#structure = new ManifestStructure(handler)
     this.#json = new JsonEventReader(this.#structure)
   }

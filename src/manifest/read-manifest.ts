@@ -4,6 +4,7 @@ import { NotARegularFileError, type OpenedFile, openRegularFile } from '../files
 import { displayPathname } from '../files/pathname.js'
 import { readOpenedFile } from '../files/read-chunks.js'
 import { ioError } from '../files/system-error.js'
+import { createSha256Streams } from './checksum/sha256-stream.js'
 import { badManifestError } from './manifest-error.js'
 import { type ManifestHandler, ManifestParser, type ManifestSummary } from './manifest-parser.js'
 import type { BackupManifest, ManifestFile, WalRange } from './model.js'
@@ -48,7 +49,8 @@ export async function scanManifest(
   handler: ManifestHandler,
   options: ScanManifestOptions = {},
 ): Promise<ManifestSummary> {
-  const parser = new ManifestParser(handler)
+  const streams = createSha256Streams(source.file.stats.size)
+  const parser = new ManifestParser(handler, streams.create())
   try {
     const way = new WayGiver(options.signal)
     for (const chunk of readOpenedFile(source.file, Buffer.allocUnsafe(CHUNK_BYTES))) {
@@ -60,6 +62,8 @@ export async function scanManifest(
     return parser.end()
   } catch (error) {
     throw explain(source.path, error)
+  } finally {
+    await streams.close()
   }
 }
 

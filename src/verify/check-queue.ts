@@ -20,13 +20,13 @@ export async function checkQueue(
   post: (message: WorkerMessage) => void,
 ): Promise<void> {
   const queue = new WorkQueue(start.queue)
-  const hashers = new ThreadHashers(queue)
+  const hashers = new ThreadHashers(queue, (use) => post({ type: 'engine', use }))
   try {
     await checkClaimed(start, queue, hashers, post)
   } catch (error) {
     if (!(error instanceof Abandoned)) throw error
   }
-  post({ type: 'done', engines: hashers.engines })
+  post({ type: 'done' })
 }
 
 async function checkClaimed(

@@ -14,5 +14,7 @@ export interface StartChecking {
 export type WorkerMessage =
   /** What is wrong with the file at a place of the queue. */
   | { readonly type: 'finding'; readonly place: number; readonly outcome: FileOutcome }
+  /** Checksums of an algorithm will be computed by this. */
+  | { readonly type: 'engine'; readonly use: EngineUse }
   /** The queue is empty and closed. */
-  | { readonly type: 'done'; readonly engines: readonly EngineUse[] }
+  | { readonly type: 'done' }

@@ -39,7 +39,7 @@ export class ChecksumPool {
     this.#startWorker()
   }
 
-  /** What has computed checksums, as far as the threads are done. */
+  /** What computes checksums in the threads. */
   get engines(): readonly EngineUse[] {
     return this.#engines
   }
@@ -107,11 +107,18 @@ export class ChecksumPool {
   #follow(worker: Worker): Promise<void> {
     return new Promise((resolve, reject) => {
       worker.on('message', (message: WorkerMessage) => {
-        if (message.type === 'finding') {
-          this.#findings.set(message.place, message.outcome)
-        } else {
-          this.#engines.push(...message.engines)
-          resolve()
+        switch (message.type) {
+          case 'finding':
+            this.#findings.set(message.place, message.outcome)
+            break
+          case 'engine':
+            this.#engines.push(message.use)
+            break
+          case 'done':
+            resolve()
+            break
+          default:
+            message satisfies never
         }
       })
       worker.on('error', (cause: unknown) => {

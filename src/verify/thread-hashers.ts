@@ -20,16 +20,13 @@ const MUCH_BYTES = 400e6
 export class ThreadHashers {
   readonly #queue: WorkQueue
   readonly #hashers = new Map<RealChecksumAlgorithm, FileHasher>()
-  readonly #engines: EngineUse[] = []
+  readonly #onEngine: (use: EngineUse) => void
   #isFastest = false
 
-  constructor(queue: WorkQueue) {
+  /** @param onEngine - is told of each engine before it is used */
+  constructor(queue: WorkQueue, onEngine: (use: EngineUse) => void) {
     this.#queue = queue
-  }
-
-  /** What has computed checksums in this thread. */
-  get engines(): readonly EngineUse[] {
-    return this.#engines
+    this.#onEngine = onEngine
   }
 
   /** The hasher for the next file; a promise when it has to be made first. */
@@ -52,7 +49,7 @@ export class ThreadHashers {
   async #load(algorithm: RealChecksumAlgorithm, work: 'much' | 'little'): Promise<FileHasher> {
     const hasher = await createFileHasher(algorithm, work)
     this.#hashers.set(algorithm, hasher)
-    this.#engines.push({ algorithm, engine: hasher.engine })
+    this.#onEngine({ algorithm, engine: hasher.engine })
     return hasher
   }
 }

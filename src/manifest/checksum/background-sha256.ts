@@ -1,15 +1,16 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { PbManifestError } from '../../errors.js'
-import type { HashBuffers, HashMessage, HashReply } from './sha256-messages.js'
+import type { HashBuffers, HashMessage } from './sha256-messages.js'
 import type { Sha256Stream, Sha256Streams } from './sha256-stream.js'
 
 const workerFile = new URL('sha256-worker.js', import.meta.url)
 
 const SLOTS = 16
 const SLOT_BYTES = 256 * 1024
+const SHA256_BYTES = 32
 
 /** A thread that does not take a piece for so long, in milliseconds, has died. */
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 30_000
 
 /**
  * SHA-256 in a thread of its own, of several streams of bytes.
@@ -22,23 +23,26 @@ export class BackgroundSha256 implements Sha256Streams {
   readonly #memory: Buffer
   /** Int32, one for each slot: 1 while its bytes are to be hashed. */
   readonly #isFull: Int32Array
-  readonly #waiting = new Map<number, (checksum: string | PbManifestError) => void>()
+  readonly #isDigested: Int32Array
+  readonly #digestBytes: Buffer
   #slot = 0
   #streams = 0
-  #failure: PbManifestError | undefined
 
   constructor() {
     const buffers: HashBuffers = {
       memory: new SharedArrayBuffer(SLOTS * SLOT_BYTES),
       isFull: new SharedArrayBuffer(SLOTS * Int32Array.BYTES_PER_ELEMENT),
+      isDigested: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+      digest: new SharedArrayBuffer(SHA256_BYTES),
       slotBytes: SLOT_BYTES,
     }
     this.#memory = Buffer.from(buffers.memory)
     this.#isFull = new Int32Array(buffers.isFull)
+    this.#isDigested = new Int32Array(buffers.isDigested)
+    this.#digestBytes = Buffer.from(buffers.digest)
     this.#worker = new Worker(workerFile, { workerData: buffers, env: SHARE_ENV, execArgv: [] })
-    this.#worker.on('message', ({ stream, checksum }: HashReply) => this.#waiting.get(stream)?.(checksum))
-    this.#worker.on('error', (cause) => this.#fail(cause))
-    this.#worker.on('exit', () => this.#fail(undefined))
+    // Whoever waits for it notices.
+    this.#worker.on('error', () => {})
   }
 
   create(): Sha256Stream {
@@ -49,6 +53,12 @@ export class BackgroundSha256 implements Sha256Streams {
           this.#hash(stream, bytes.subarray(at, at + SLOT_BYTES))
         }
       },
+      copy: () => {
+        // The next one is the one that `create` makes.
+        this.#post({ type: 'copy', stream: this.#streams, of: stream })
+        return this.create()
+      },
+      drop: () => this.#post({ type: 'drop', stream }),
       digest: () => this.#digest(stream),
     }
   }
@@ -60,31 +70,27 @@ export class BackgroundSha256 implements Sha256Streams {
   #hash(stream: number, bytes: Uint8Array): void {
     const slot = this.#slot
     this.#slot = (slot + 1) % SLOTS
-    if (Atomics.wait(this.#isFull, slot, 1, PATIENCE_MS) === 'timed-out') throw threadError(undefined)
+    this.#wait(this.#isFull, slot, 1)
     this.#memory.set(bytes, slot * SLOT_BYTES)
     Atomics.store(this.#isFull, slot, 1)
-    this.#post({ stream, slot, length: bytes.length })
+    this.#post({ type: 'update', stream, slot, length: bytes.length })
   }
 
-  #digest(stream: number): Promise<string> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) return reject(this.#failure)
-      this.#waiting.set(stream, (result) => (typeof result === 'string' ? resolve(result) : reject(result)))
-      this.#post({ stream })
-    })
+  /** Waits without giving way: for what is in the slots, a few milliseconds. */
+  #digest(stream: number): string {
+    Atomics.store(this.#isDigested, 0, 0)
+    this.#post({ type: 'digest', stream })
+    this.#wait(this.#isDigested, 0, 0)
+    return this.#digestBytes.toString('hex')
   }
 
-  #fail(cause: unknown): void {
-    this.#failure = threadError(cause)
-    for (const tell of this.#waiting.values()) tell(this.#failure)
+  #wait(flags: Int32Array, index: number, value: number): void {
+    if (Atomics.wait(flags, index, value, PATIENCE_MS) === 'timed-out') {
+      throw new PbManifestError('IO', 'the thread that computes SHA-256 does not answer')
+    }
   }
 
   #post(message: HashMessage): void {
     this.#worker.postMessage(message)
   }
-}
-
-function threadError(cause: unknown): PbManifestError {
-  const reason = cause instanceof Error ? `: ${cause.message}` : ''
-  return new PbManifestError('IO', `the thread that computes SHA-256 ended unexpectedly${reason}`, { cause })
 }

@@ -59,7 +59,7 @@ export async function readFragment(path: string, options: ReadFragmentOptions): 
       if (pause !== undefined) await pause
       if (reader.isDone) break
     }
-    return await reader.end()
+    return reader.end()
   } catch (error) {
     if (error instanceof NotARegularFileError) {
       throw new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
@@ -101,9 +101,9 @@ class FragmentReader {
     }
   }
 
-  async end(): Promise<FragmentEnd> {
+  end(): FragmentEnd {
     if (this.#fault !== undefined) return this.#fault
-    return this.#seal === undefined ? { type: 'unsealed' } : await this.#checkSeal(this.#seal)
+    return this.#seal === undefined ? { type: 'unsealed' } : this.#checkSeal(this.#seal)
   }
 
   /** Returns how many bytes the lines of files take: all, but for a seal and what is wrong. */
@@ -179,12 +179,12 @@ class FragmentReader {
     return damaged(`line ${this.#files + 1} is longer than ${MAX_LINE_BYTES} bytes`)
   }
 
-  async #checkSeal(seal: FragmentSeal): Promise<FragmentEnd> {
+  #checkSeal(seal: FragmentSeal): FragmentEnd {
     if (seal.files !== this.#files)
       return damaged(`it holds ${this.#files} files, but its seal says ${seal.files}`)
     if (seal.bytes !== this.#bytes)
       return damaged(`its files have ${this.#bytes} bytes, but its seal says ${seal.bytes}`)
-    if (seal.fragmentChecksum !== (await this.#hash.digest())) return damaged('fragment checksum mismatch')
+    if (seal.fragmentChecksum !== this.#hash.digest()) return damaged('fragment checksum mismatch')
     return { type: 'seal', seal }
   }
 }
