@@ -22,9 +22,14 @@ export interface Sha256Streams {
 /** Starting a thread takes as long as hashing so many bytes. */
 const THREAD_BYTES = 16 * 1024 * 1024
 
-/** Hashes in a thread when there is so much to hash that this saves time, else at once. */
+/** Hashes in a thread when there is so much to hash that this saves time, and a thread is to be had; else at once. */
 export function createSha256Streams(expectedBytes: number): Sha256Streams {
-  return expectedBytes < THREAD_BYTES ? inlineStreams : new BackgroundSha256()
+  if (expectedBytes < THREAD_BYTES) return inlineStreams
+  try {
+    return new BackgroundSha256()
+  } catch {
+    return inlineStreams
+  }
 }
 
 export const inlineStreams: Sha256Streams = {

@@ -1,42 +1,54 @@
 import { createHash, type Hash } from 'node:crypto'
-import { parentPort, workerData } from 'node:worker_threads'
-import type { HashBuffers, HashMessage } from './sha256-messages.js'
+import { workerData } from 'node:worker_threads'
+import {
+  COMMAND_NUMBERS,
+  commandTypes,
+  DONE,
+  PLACE_BYTES,
+  PLACES,
+  type RingBuffers,
+  WRITTEN,
+} from './sha256-ring.js'
 
-/** A thread that hashes what `background-sha256.ts` sends. */
-const buffers = workerData as HashBuffers
-const bytes = Buffer.from(buffers.memory)
-const isFull = new Int32Array(buffers.isFull)
-const isDigested = new Int32Array(buffers.isDigested)
-const digest = Buffer.from(buffers.digest)
+/** A thread that does what `background-sha256.ts` writes into the ring. */
+const ring = workerData as RingBuffers
+const control = new Int32Array(ring.control)
+const commands = new Int32Array(ring.commands)
+const bytes = Buffer.from(ring.bytes)
+const digest = Buffer.from(ring.digest)
 const hashes = new Map<number, Hash>()
 
-parentPort?.on('message', (message: HashMessage) => {
-  const { type, stream } = message
+let isOpen = true
+for (let done = 0; isOpen; done = (done + 1) | 0) {
+  Atomics.wait(control, WRITTEN, done)
+  isOpen = obey((done >>> 0) % PLACES)
+  Atomics.add(control, DONE, 1)
+  Atomics.notify(control, DONE)
+}
+
+/** Returns whether more is to come. */
+function obey(place: number): boolean {
+  const [type, stream = 0, number = 0] = commands.subarray(COMMAND_NUMBERS * place)
   switch (type) {
-    case 'update': {
-      const { slot, length } = message
-      const start = slot * buffers.slotBytes
-      hashOf(stream).update(bytes.subarray(start, start + length))
-      Atomics.store(isFull, slot, 0)
-      Atomics.notify(isFull, slot)
-      break
+    case commandTypes.update: {
+      const start = PLACE_BYTES * place
+      hashOf(stream).update(bytes.subarray(start, start + number))
+      return true
     }
-    case 'copy':
-      hashes.set(stream, hashOf(message.of).copy())
-      break
-    case 'digest':
+    case commandTypes.copy:
+      hashes.set(stream, hashOf(number).copy())
+      return true
+    case commandTypes.digest:
       digest.set(hashOf(stream).digest())
       hashes.delete(stream)
-      Atomics.store(isDigested, 0, 1)
-      Atomics.notify(isDigested, 0)
-      break
-    case 'drop':
+      return true
+    case commandTypes.drop:
       hashes.delete(stream)
-      break
+      return true
     default:
-      message satisfies never
+      return false
   }
-})
+}
 
 function hashOf(stream: number): Hash {
   const hash = hashes.get(stream) ?? createHash('sha256')
