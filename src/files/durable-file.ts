@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, open, realpath, rename, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { PbManifestError } from '../errors.js'
 import { ioError } from './system-error.js'
 
 /** As PostgreSQL makes the files of a backup: for their owner only. */
 const MODE = 0o600
+
+const MAX_NAME_BYTES = 255
 
 /**
  * A file that appears whole and durable, or not at all.
@@ -32,7 +34,7 @@ export class DurableFile {
    */
   static async create(path: string): Promise<DurableFile> {
     const target = await resolveTarget(path)
-    const temporaryPath = `${target}.${randomBytes(6).toString('hex')}.tmp`
+    const temporaryPath = temporaryPathBeside(target)
     try {
       const handle = await open(
         temporaryPath,
@@ -89,6 +91,15 @@ export async function syncDirectory(path: string): Promise<void> {
   } finally {
     await handle.close()
   }
+}
+
+/** A name that shows what it is of, however long that one is: no file system takes a name of more than 255 bytes. */
+function temporaryPathBeside(path: string): string {
+  const suffix = `.${randomBytes(6).toString('hex')}.tmp`
+  const name = basename(path)
+  const longest = MAX_NAME_BYTES - suffix.length
+  const shown = Buffer.byteLength(name) <= longest ? name : 'pbmanifest'
+  return join(dirname(path), `${shown}${suffix}`)
 }
 
 /** Follows a link, so that it is its target that is replaced, and keeps devices and FIFOs from being replaced. */

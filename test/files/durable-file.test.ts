@@ -26,6 +26,12 @@ test('a file appears whole when it is committed, for its owner only, and leaves 
   expect(await readdir(scratch.path)).toEqual(['file'])
 })
 
+test('a file may have the longest name there is', async () => {
+  const file = await DurableFile.create(join(scratch.path, 'x'.repeat(255)))
+  await file.commit()
+  expect(await readdir(scratch.path)).toEqual(['x'.repeat(255)])
+})
+
 test('a file that is there stays as it is until the commit', async () => {
   await writeFile(path, 'old')
   const file = await DurableFile.create(path)

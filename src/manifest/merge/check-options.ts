@@ -15,6 +15,9 @@ export function checkMergeOptions(options: MergeOptions): void {
   if (workers !== undefined && !isWholeNumber(workers, Number.MAX_SAFE_INTEGER)) {
     throw usage('workers must be a whole number from 1')
   }
+  if (options.manifestVersion === 1 && options.systemIdentifier !== undefined) {
+    throw usage('a manifest of version 1 has no system identifier')
+  }
   if (!isUint64(options.systemIdentifier)) throw usage('a system identifier must be from 0 to 2^64-1')
   const lsns = [
     options.startLsn,

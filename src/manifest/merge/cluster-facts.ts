@@ -1,3 +1,4 @@
+import { opendirSync } from 'node:fs'
 import { ioError } from '../../files/system-error.js'
 import type { BackupLabel } from '../../postgres/backup-label.js'
 import type { ControlFile } from '../../postgres/control-file.js'
@@ -19,12 +20,21 @@ export interface ClusterFacts {
  * @throws {@link PbManifestError} `IO` or `BAD_FILE`
  */
 export function readClusterFacts(directory: string): ClusterFacts {
+  requireDirectory(directory)
   const control = readControlFile(directory)
   const label = readBackupLabel(directory)
   return {
     ...(control && { systemIdentifier: control.systemIdentifier, controlVersion: control.controlVersion }),
     ...(label && { startLsn: label.startLsn, startTimeline: label.startSegmentTimeline }),
     ...(label && findEnd(directory, label, control)),
+  }
+}
+
+function requireDirectory(path: string): void {
+  try {
+    opendirSync(path).closeSync()
+  } catch (error) {
+    throw ioError(`could not open directory "${path}"`, error)
   }
 }
 

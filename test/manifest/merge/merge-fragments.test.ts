@@ -421,6 +421,13 @@ describe('WAL ranges that do not fit', () => {
   })
 })
 
+test('a data directory that is not there is said to be so', async () => {
+  expect(await refusal([fragment()], { pgdata: '/nowhere' })).toMatchObject({
+    code: 'IO',
+    message: 'could not open directory "/nowhere": No such file or directory',
+  })
+})
+
 describe('an output that was there', () => {
   test('stays as it was when the merge fails', async () => {
     const path = fragment({ lines: [entry('a'), entry('a')] })
@@ -453,6 +460,7 @@ test.each<[string, Partial<MergeOptions>]>([
   ['workers must be a whole number from 1', { workers: Number.NaN }],
   ['a system identifier must be from 0 to 2^64-1', { systemIdentifier: -1n }],
   ['a system identifier must be from 0 to 2^64-1', { systemIdentifier: 2n ** 64n }],
+  ['a manifest of version 1 has no system identifier', { manifestVersion: 1, systemIdentifier: 5n }],
   ['an LSN must be from 0 to 2^64-1', { startLsn: -1n }],
   ['an LSN must be from 0 to 2^64-1', { walRanges: [at(1, 5n, 2n ** 64n)] }],
   ['a timeline must be a whole number from 1 to 2^32-1', { endTimeline: 0 }],
