@@ -19,6 +19,7 @@ export type {
 export { readManifest } from './manifest/read-manifest.js'
 export type { VerifyOptions, VerifyProgress } from './verify/options.js'
 export type {
+  CheckedPages,
   NotChecked,
   Problem,
   ProblemKind,

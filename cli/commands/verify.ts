@@ -1,5 +1,5 @@
 import type { InferredOptionTypes } from 'yargs'
-import type { VerifyOptions } from '../../src/verify/options.js'
+import { pageChecksumsChoices, type VerifyOptions } from '../../src/verify/options.js'
 import { exitStatusOfVerdict } from '../exit-status.js'
 import { readOnlyOperand } from '../operands.js'
 import { readCount, readOptional } from '../option-values.js'
@@ -34,6 +34,13 @@ const options = {
     describe: 'relative path, or glob, to ignore with all below it',
   },
   format: { alias: 'F', type: 'string', group: whatGroup, describe: 'backup format: p or plain' },
+  'page-checksums': {
+    choices: pageChecksumsChoices,
+    valueWhenBare: 'on',
+    type: 'string',
+    group: whatGroup,
+    describe: 'check the checksums of data pages (default: auto, if the cluster has them)',
+  },
   'skip-checksums': { alias: 's', type: 'boolean', group: howGroup, describe: 'do not read the files' },
   'no-parse-wal': { alias: 'n', type: 'boolean', group: howGroup, describe: 'do not look at the WAL' },
   'exit-on-error': { alias: 'e', type: 'boolean', group: howGroup, describe: 'stop at the first problem' },
@@ -67,6 +74,7 @@ function readOptions(values: Values): VerifyOptions {
     ignore: values.ignore,
     exitOnError: values['exit-on-error'],
     skipChecksums: values['skip-checksums'],
+    pageChecksums: values['page-checksums'],
     noParseWal: values['no-parse-wal'],
     jobs: readOptional(readCount, '-j/--jobs', values.jobs),
   } satisfies { [Name in keyof VerifyOptions]?: VerifyOptions[Name] | undefined })

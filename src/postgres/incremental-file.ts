@@ -4,7 +4,7 @@ const MAGIC = 0xd3ae_1f0d
 const NUMBER_BYTES = 4
 
 /** Bytes before the block list: magic, count, truncation block length. */
-export const INCREMENTAL_PREAMBLE_BYTES = 3 * NUMBER_BYTES
+const PREAMBLE_BYTES = 3 * NUMBER_BYTES
 
 /** What an incremental file begins with. */
 export interface IncrementalPreamble {
@@ -17,6 +17,7 @@ export interface IncrementalPreamble {
 /**
  * Reads the first 12 bytes of an incremental file.
  *
+ * @param bytes - the beginning of the file, or all of it
  * @param segmentPages - pages of a whole file of a relation
  * @returns a reason, in pg_combinebackup's words, when the file is none
  * @see src/bin/pg_combinebackup/reconstruct.c (`make_incremental_rfile`)
@@ -25,7 +26,7 @@ export function parseIncrementalPreamble(
   bytes: Buffer,
   segmentPages: number,
 ): IncrementalPreamble | { readonly fault: string } {
-  if (bytes.length < INCREMENTAL_PREAMBLE_BYTES) {
+  if (bytes.length < PREAMBLE_BYTES) {
     return { fault: `has ${bytes.length} bytes, too few for the header of an incremental file` }
   }
   const magic = bytes.readUInt32LE(0)
@@ -47,8 +48,8 @@ export function parseIncrementalPreamble(
 
 /** Bytes before the first page: preamble, block list, and zeros up to a whole page; without pages, the preamble alone. */
 export function incrementalHeaderBytes(blockCount: number): number {
-  if (blockCount === 0) return INCREMENTAL_PREAMBLE_BYTES
-  const bytes = INCREMENTAL_PREAMBLE_BYTES + blockCount * NUMBER_BYTES
+  if (blockCount === 0) return PREAMBLE_BYTES
+  const bytes = PREAMBLE_BYTES + blockCount * NUMBER_BYTES
   return Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE
 }
 
@@ -64,7 +65,7 @@ export function incrementalFileBytes(blockCount: number): number {
  */
 export function readBlockNumbers(header: Buffer, blockCount: number): Uint32Array {
   return Uint32Array.from({ length: blockCount }, (_, index) =>
-    header.readUInt32LE(INCREMENTAL_PREAMBLE_BYTES + index * NUMBER_BYTES),
+    header.readUInt32LE(PREAMBLE_BYTES + index * NUMBER_BYTES),
   )
 }
 

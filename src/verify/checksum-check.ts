@@ -1,8 +1,14 @@
 import type { Pathname } from '../files/pathname.js'
 import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import { createFileHasher } from '../manifest/checksum/file-hasher.js'
+import type { WalRange } from '../manifest/model.js'
 import type { FileOutcome } from './check-file.js'
+import type { FileFinding } from './checksum-messages.js'
 import { ChecksumPool } from './checksum-pool.js'
+import { hasContent } from './content/content-check.js'
+import { contentProblems } from './content/content-problems.js'
+import type { ContentRules } from './content/content-rules.js'
+import { ReplayedWal } from './content/replayed-wal.js'
 import type { FileTable } from './file-table/file-table.js'
 import { maxRowsOf } from './file-table/file-table-layout.js'
 import { isIntact, type FileStates } from './file-states.js'
@@ -18,6 +24,8 @@ const INTERVAL_MS = 50
 export interface ChecksumOptions {
   readonly directory: string
   readonly jobs: number
+  /** What of the files' content is looked at, besides their checksum. */
+  readonly content: ContentRules | undefined
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: VerifyProgress) => void) | undefined
 }
@@ -28,11 +36,16 @@ export interface ChecksumOptions {
  * What they find is told in the order of the queue, which does not depend on who was faster.
  */
 export class ChecksumCheck {
-  /** Files whose checksum was compared, and their bytes; as far as the findings were told. */
-  readonly totals = { filesChecked: 0, bytesChecked: 0 }
+  /** Files whose checksum was compared, their bytes, and pages; as far as the findings were told. */
+  readonly totals = {
+    filesChecked: 0,
+    bytesChecked: 0,
+    pages: { checked: 0, mismatched: 0, newer: 0 },
+  }
   readonly #options: ChecksumOptions
   readonly #table: FileTable
   readonly #queue: WorkQueue
+  readonly #replayedWal = new ReplayedWal()
   readonly #pool: ChecksumPool
   readonly #algorithms = new Set<RealChecksumAlgorithm>()
   #bytesTotal = 0
@@ -43,7 +56,13 @@ export class ChecksumCheck {
     this.#options = options
     this.#table = table
     this.#queue = WorkQueue.allocate(maxRowsOf(manifestBytes))
-    const start = { directory: options.directory, table: table.buffers, queue: this.#queue.buffers }
+    const start = {
+      directory: options.directory,
+      table: table.buffers,
+      queue: this.#queue.buffers,
+      content: options.content,
+      replayedWal: this.#replayedWal.buffer,
+    }
     this.#pool = new ChecksumPool(start, options.jobs, manifestBytes)
   }
 
@@ -55,19 +74,25 @@ export class ChecksumCheck {
     return Object.fromEntries(await Promise.all(named))
   }
 
-  /** Gives files to the threads, the largest first. Those without a checksum, or not wanted, are left out. */
+  /** Gives files to the threads, the largest first. Those in which there is nothing to check, or not wanted, are left out. */
   publish(first: number, end: number, isWanted: (pathname: Pathname) => boolean): void {
     const table = this.#table
     const rows: number[] = []
     for (let row = first; row < end; row++) {
       const algorithm = table.algorithm(row)
-      if (algorithm === undefined || !isWanted(table.pathname(row))) continue
-      this.#algorithms.add(algorithm)
+      if (algorithm === undefined && !this.#hasContent(row)) continue
+      if (!isWanted(table.pathname(row))) continue
+      if (algorithm !== undefined) this.#algorithms.add(algorithm)
       rows.push(row)
       this.#bytesTotal += table.size(row)
     }
     // The sort is stable: files of the same size stay in the manifest's order.
     this.#queue.publish(rows.toSorted((left, right) => table.size(right) - table.size(left)))
+  }
+
+  /** Tells the threads, which may be waiting for it, what WAL the backup needs. Due before {@link finish}. */
+  tellWalRanges(ranges: readonly WalRange[]): void {
+    this.#replayedWal.tell(ranges)
   }
 
   /**
@@ -97,6 +122,7 @@ export class ChecksumCheck {
 
   /** Ends the threads. */
   async close(): Promise<void> {
+    await this.#queue.stop()
     await this.#pool.close()
   }
 
@@ -114,23 +140,41 @@ export class ChecksumCheck {
     const queue = this.#queue
     for (; this.#told < queue.length; this.#told++) {
       const code = queue.outcome(this.#told)
-      const finding = code === outcomeCodes.bad ? this.#pool.finding(this.#told) : undefined
-      if (code === 0 || (code === outcomeCodes.bad && finding === undefined)) break
-      this.#count(queue.row(this.#told), finding, states, problems)
+      const finding = code === outcomeCodes.told ? this.#pool.finding(this.#told) : undefined
+      if (code === 0 || (code === outcomeCodes.told && finding === undefined)) break
+      // What the scan has reported already is not reported again.
+      if (!isIntact(states, queue.row(this.#told))) continue
+      this.#count(this.#told, finding)
+      if (finding !== undefined) this.#report(queue.row(this.#told), finding, problems)
     }
     this.#tellProgress(queue.bytesDone)
   }
 
-  #count(row: number, finding: FileOutcome | undefined, states: FileStates, problems: ProblemList): void {
-    // What the scan has reported already is not reported again.
-    if (!isIntact(states, row)) return
-    if (finding === undefined || finding.type === 'mismatch') {
-      this.totals.filesChecked++
-      this.totals.bytesChecked += this.#table.size(row)
+  #hasContent(row: number): boolean {
+    const { content } = this.#options
+    return content !== undefined && hasContent(this.#table.pathname(row), content)
+  }
+
+  #count(place: number, finding: FileFinding | undefined): void {
+    const row = this.#queue.row(place)
+    const { totals } = this
+    const isReadWhole =
+      finding === undefined || finding.outcome.type === 'match' || finding.outcome.type === 'mismatch'
+    if (isReadWhole && this.#table.algorithm(row) !== undefined) {
+      totals.filesChecked++
+      totals.bytesChecked += this.#table.size(row)
     }
-    if (finding === undefined) return
-    const problem = problemOf(this.#table.pathname(row), this.#table.size(row), finding)
+    totals.pages.checked += this.#queue.pages(place)
+    totals.pages.mismatched += finding?.content?.mismatchCount ?? 0
+    totals.pages.newer += finding?.content?.newerCount ?? 0
+  }
+
+  #report(row: number, { outcome, content }: FileFinding, problems: ProblemList): void {
+    const pathname = this.#table.pathname(row)
+    const problem = problemOf(pathname, this.#table.size(row), outcome)
     if (problem !== undefined) problems.add(problem)
+    if (content === undefined) return
+    for (const problem of contentProblems(pathname, content)) problems.add(problem)
   }
 
   #tellProgress(bytes: number): void {

@@ -1,5 +1,7 @@
 import type { FileTableBuffers } from './file-table/file-table-layout.js'
 import type { FileOutcome } from './check-file.js'
+import type { ContentFindings } from './content/content-findings.js'
+import type { ContentRules } from './content/content-rules.js'
 import type { WorkQueueBuffers } from './work-queue.js'
 
 /** What a worker is started with. */
@@ -7,11 +9,21 @@ export interface StartChecking {
   readonly directory: string
   readonly table: FileTableBuffers
   readonly queue: WorkQueueBuffers
+  /** `undefined` when nothing but the checksums of the manifest is checked. */
+  readonly content: ContentRules | undefined
+  readonly replayedWal: SharedArrayBuffer
+}
+
+/** What a thread found in a file. */
+export interface FileFinding {
+  readonly outcome: FileOutcome
+  /** `undefined` when its content is as it should be, or was not looked at to the end. */
+  readonly content: ContentFindings | undefined
 }
 
 /** What a worker sends. Of files that are as they should be, nothing is sent. */
 export type WorkerMessage =
-  /** What is wrong with the file at a place of the queue. */
-  | { readonly type: 'finding'; readonly place: number; readonly outcome: FileOutcome }
+  /** What was found in the file at a place of the queue. */
+  | { readonly type: 'finding'; readonly place: number; readonly finding: FileFinding }
   /** The queue is empty and closed. */
   | { readonly type: 'done' }

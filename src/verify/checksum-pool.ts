@@ -1,8 +1,7 @@
 import { SHARE_ENV, Worker, type WorkerOptions } from 'node:worker_threads'
 import { PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/give-way.js'
-import type { FileOutcome } from './check-file.js'
-import type { StartChecking, WorkerMessage } from './checksum-messages.js'
+import type { FileFinding, StartChecking, WorkerMessage } from './checksum-messages.js'
 
 const workerFile = new URL('checksum-worker.js', import.meta.url)
 
@@ -15,7 +14,7 @@ const MAX_WORKERS = 64
 /** Threads that check the files of one queue, from the moment at which the pool is made. */
 export class ChecksumPool {
   readonly #workers: Worker[] = []
-  readonly #findings = new Map<number, FileOutcome>()
+  readonly #findings = new Map<number, FileFinding>()
   readonly #end: Promise<unknown>
 
   /**
@@ -41,7 +40,7 @@ export class ChecksumPool {
   }
 
   /** What a thread found at this place of the queue; `undefined` when it has not arrived. */
-  finding(place: number): FileOutcome | undefined {
+  finding(place: number): FileFinding | undefined {
     return this.#findings.get(place)
   }
 
@@ -68,7 +67,7 @@ export class ChecksumPool {
     return new Promise((resolve, reject) => {
       worker.on('message', (message: WorkerMessage) => {
         if (message.type === 'done') resolve()
-        else this.#findings.set(message.place, message.outcome)
+        else this.#findings.set(message.place, message.finding)
       })
       worker.on('error', (cause: unknown) => {
         const reason = cause instanceof Error ? cause.message : String(cause)

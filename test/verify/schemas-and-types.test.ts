@@ -4,6 +4,7 @@ import type { FragmentSealJson } from '../../src/manifest/fragment/fragment-seal
 import type { ManifestFileJson } from '../../src/manifest/fragment/parse-fragment-line.js'
 import type { SchemaName } from '../../src/schemas/validator.js'
 import {
+  type CheckedPages,
   type NotChecked,
   type Problem,
   type ProblemKind,
@@ -55,6 +56,7 @@ const reportKeys = {
   problemCounts: 'required',
   filesChecked: 'required',
   bytesChecked: 'required',
+  pages: 'required',
   engines: 'required',
   seconds: 'required',
   notChecked: 'required',
@@ -93,6 +95,12 @@ const secondsKeys = {
   total: 'required',
 } as const satisfies PresenceOf<Record<VerifyStep | 'total', number>>
 
+const pagesKeys = {
+  checked: 'required',
+  mismatched: 'required',
+  newer: 'required',
+} as const satisfies PresenceOf<CheckedPages>
+
 const notCheckedKeys = { what: 'required', why: 'required' } as const satisfies PresenceOf<NotChecked>
 
 const sealKeys = {
@@ -119,6 +127,7 @@ test.each([
   { what: "a report's WAL range", node: manifest?.properties?.['walRanges']?.items, keys: walRangeKeys },
   { what: 'a problem', node: problem, keys: problemKeys },
   { what: "a report's seconds", node: report.properties?.['seconds'], keys: secondsKeys },
+  { what: "a report's pages", node: report.properties?.['pages'], keys: pagesKeys },
   { what: 'what was not checked', node: notChecked, keys: notCheckedKeys },
   { what: 'a seal of a fragment', node: schema('fragment-seal'), keys: sealKeys },
   { what: 'a line of a fragment', node: schema('manifest-file'), keys: fileKeys },
@@ -136,6 +145,8 @@ const notCheckedWords = {
   wal: true,
   'wal-records': true,
   'page-checksums': true,
+  'incremental-files': true,
+  'earlier-backups': true,
   'after-first-problem': true,
 } as const satisfies Record<NotChecked['what'], true>
 

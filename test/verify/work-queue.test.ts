@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { WorkQueue } from '../../src/verify/work-queue.js'
 
@@ -17,4 +18,25 @@ test('shares outcomes and the bytes that are done', () => {
   other.setOutcome(1, 2)
   other.addBytesDone(2 ** 40)
   expect([queue.outcome(0), queue.outcome(1), queue.bytesDone]).toEqual([0, 2, 2 ** 40])
+})
+
+test('is not stopped while something is being loaded, and loads nothing afterwards', async () => {
+  const queue = WorkQueue.allocate(1)
+  const other = new WorkQueue(queue.buffers)
+  const steps: string[] = []
+  const loading = other.load(async () => {
+    await sleep(20)
+    steps.push('loaded')
+  })
+  const stopping = queue.stop().then(() => steps.push('stopped'))
+  expect(await loading).toBe(true)
+  await stopping
+  expect(steps).toEqual(['loaded', 'stopped'])
+  expect(await other.load(() => Promise.reject(new Error('must not run')))).toBe(false)
+})
+
+test('is stopped also when loading fails', async () => {
+  const queue = WorkQueue.allocate(1)
+  await expect(queue.load(() => Promise.reject(new Error('cannot load')))).rejects.toThrow('cannot load')
+  await queue.stop()
 })

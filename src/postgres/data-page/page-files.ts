@@ -1,7 +1,7 @@
 import { parseRelationFileName } from '../relation-file-name.js'
 
 /** What a name in front of which a file of changed pages, in place of all, says so. */
-export const INCREMENTAL_PREFIX = 'INCREMENTAL.'
+const INCREMENTAL_PREFIX = 'INCREMENTAL.'
 
 /** A file that holds pages, by its pathname. */
 export interface PageFile {

@@ -8,7 +8,7 @@
 /** Bytes of a module, or of a part of one. */
 export type Code = readonly number[]
 
-export const valueTypes = { i32: 0x7f, v128: 0x7b } as const
+const valueTypes = { i32: 0x7f, v128: 0x7b } as const
 
 type ValueType = keyof typeof valueTypes
 
