@@ -7,6 +7,7 @@ import { ProgressReporter } from '../progress.js'
 import { usageError } from '../usage-error.js'
 import { formatProblemCounts, formatSummary } from '../verify-text.js'
 import { withoutUndefined } from '../without-undefined.js'
+import { runVerifyChain } from './verify-chain.js'
 import { type Command, defineCommand } from './command.js'
 
 const whatGroup = 'What to verify:'
@@ -34,6 +35,11 @@ const options = {
     describe: 'relative path, or glob, to ignore with all below it',
   },
   format: { alias: 'F', type: 'string', group: whatGroup, describe: 'backup format: p or plain' },
+  chain: {
+    type: 'boolean',
+    group: whatGroup,
+    describe: 'verify a full backup and the incremental ones that build on it, in this order',
+  },
   'page-checksums': {
     choices: pageChecksumsChoices,
     valueWhenBare: 'on',
@@ -97,17 +103,24 @@ function checkFormat(format: string | undefined): void {
 export const verifyCommand: Command = defineCommand({
   name: 'verify',
   summary: 'verify a backup directory against its backup_manifest',
-  synopsis: '[OPTION]... DIRECTORY',
+  synopsis: '[OPTION]... DIRECTORY...',
   options,
   examples: [
     ['BACKUP', 'verify all that can be verified'],
     ['-P -j 8 -i "base/*/pgsql_tmp" BACKUP', 'with progress and 8 threads, ignoring a glob'],
+    ['--chain FULL INCR1 INCR2', 'what pg_combinebackup is to combine'],
     ['--output=json BACKUP', 'the report as JSON, for programs'],
   ],
-  run: async ({ print, messages, signal }, values, operands) => {
-    const directory = readOnlyOperand(operands, 'backup directory')
+  run: async (context, values, operands) => {
+    const { print, messages, signal } = context
     const options = readOptions(values)
     const isJson = values.output === 'json'
+    if (values.chain === true) {
+      const { quiet, progress } = values
+      const output = { isJson, isQuiet: quiet === true, hasProgress: progress === true }
+      return await runVerifyChain(context, options, operands, output)
+    }
+    const directory = readOnlyOperand(operands, 'backup directory')
     const { verifyBackup } = await import('../../src/verify/verify-backup.js')
 
     const progress = values.progress === true ? new ProgressReporter(messages) : undefined

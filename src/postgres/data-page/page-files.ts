@@ -37,3 +37,9 @@ export function findPageFile(pathname: string): PageFile | undefined {
   if (relation === undefined && !isIncremental) return undefined
   return { isIncremental, segment: relation?.segment }
 }
+
+/** The pathname of the file of which an incremental file holds the changed pages. */
+export function wholeFilePathname(pathname: string): string {
+  const slash = pathname.lastIndexOf('/')
+  return pathname.slice(0, slash + 1) + pathname.slice(slash + 1 + INCREMENTAL_PREFIX.length)
+}

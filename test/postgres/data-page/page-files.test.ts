@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { findPageFile } from '../../../src/postgres/data-page/page-files.js'
+import { findPageFile, wholeFilePathname } from '../../../src/postgres/data-page/page-files.js'
 
 describe('findPageFile', () => {
   test.each([
@@ -60,4 +60,9 @@ describe('findPageFile', () => {
   ])('finds no pages in "%s"', (pathname) => {
     expect(findPageFile(pathname)).toBeUndefined()
   })
+})
+
+test('an incremental file stands for the file without the prefix', () => {
+  expect(wholeFilePathname('base/5/INCREMENTAL.16394.1')).toBe('base/5/16394.1')
+  expect(wholeFilePathname('global/INCREMENTAL.1261')).toBe('global/1261')
 })
