@@ -4,7 +4,7 @@ import type { Problem } from './report.js'
 export interface VerifyProgress {
   /** Of `bytesTotal`, those whose file is done or was found not to need reading. */
   readonly bytesDone: number
-  /** The sizes of all files that are to be compared with their checksum. */
+  /** The sizes of all files that are to be read. */
   readonly bytesTotal: number
 }
 
