@@ -78,7 +78,7 @@ class RowChecker {
       },
     )
     // What will not be read counts as done, so that progress comes to its end.
-    if (this.#bytesOfFile < size) this.#queue.addBytesDone(size - this.#bytesOfFile)
+    if (this.#bytesOfFile !== size) this.#queue.addBytesDone(size - this.#bytesOfFile)
     const isReadWhole = outcome.type === 'match' || outcome.type === 'mismatch'
     const content = isReadWhole ? contents?.end() : undefined
     if (content !== undefined) this.#queue.setPages(place, content.pages)

@@ -38,11 +38,11 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
   const jobs = options.jobs ?? availableParallelism()
   if (!Number.isSafeInteger(jobs) || jobs < 1)
     throw new PbManifestError('USAGE', 'jobs must be a whole number from 1')
+  const ignore = new IgnoreRules(options.ignore ?? [])
+  const content = decideContentRules(directory, options, ignore)
   const source = openManifest(options.manifestPath ?? `${directory}/backup_manifest`)
   const { size } = source.file.stats
   const table = new FileTable(size)
-  const ignore = new IgnoreRules(options.ignore ?? [])
-  const content = decideContentRules(directory, options, ignore)
   const { signal, onProgress } = options
   const checksums =
     options.skipChecksums === true

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ChainReport, verifyBackup, verifyChain } from 'pbmanifest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -10,6 +10,8 @@ import { appendSettings, type Cluster, createCluster } from '../helpers/cluster.
 import { type BackupCopy, copyBackup } from '../helpers/copy-backup.js'
 import type { PlainBackup } from '../helpers/plain-backup.js'
 import { embeddedPostgres } from '../helpers/postgres-programs.js'
+import { runProgram } from '../helpers/run-program.js'
+import { exampleIn, packageDirectory } from '../library/example-in.js'
 import { listedFiles } from '../verify/damage.js'
 
 // There is no pg_combinebackup beside the PostgreSQL 18 from npm: what it refuses is known from its source.
@@ -66,6 +68,21 @@ describe('chains of PostgreSQL 18', () => {
       expect(pages).toBeLessThan(first ?? 0)
     }
     expect(validatorOf('verify-chain-report')(report)).toBeUndefined()
+  })
+
+  test('verify as the example does', async () => {
+    const application = await cluster.makeDirectory('application')
+    await mkdir(join(application, 'node_modules'))
+    await symlink(packageDirectory, join(application, 'node_modules/pbmanifest'))
+    const script = join(application, 'example.mjs')
+    const code = exampleIn('src/verify/chain/verify-chain.ts')
+      .replace('/backups/sunday', full.directory)
+      .replace('/backups/monday', monday.directory)
+      .replace('/backups/tuesday', tuesday.directory)
+    await writeFile(script, code)
+    expect(await runProgram(process.execPath, [script])).toEqual({ status: 0, stdout: '', stderr: '' })
+    await writeFile(script, code.replace(monday.directory, otherFull.directory))
+    expect((await runProgram(process.execPath, [script])).stderr).toContain('these must not be combined')
   })
 
   test('of which a backup is looked at alone lack the others', async () => {

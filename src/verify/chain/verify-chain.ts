@@ -28,6 +28,13 @@ export interface VerifyChainOptions extends Omit<
  * @param directories - the full backup first, then each incremental one after the one that it builds on; two at least
  * @returns the report, also of a chain that has problems: look at `verdict`
  * @throws {@link PbManifestError} as `verifyBackup`
+ * @example
+ * ```ts
+ * import { verifyChain } from 'pbmanifest'
+ *
+ * const report = await verifyChain(['/backups/sunday', '/backups/monday', '/backups/tuesday'])
+ * if (report.combine !== 'safe') throw new Error('these must not be combined')
+ * ```
  */
 export async function verifyChain(
   directories: readonly string[],
