@@ -28,7 +28,7 @@ const { values } = parseArgs({
 
 const usage = `npm run bench -- [--backup=DIR] [--bytes=3.8e9] [--files=60000] [--rounds=5] [--only=CASE,...]
   --backup  a backup in plain format with a CRC32C manifest of version 1; default: one is made
-  cases: engines many jobs sha256 large million merge cold
+  cases: engines many jobs sha256 large million merge cold pages
 `
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
@@ -47,6 +47,7 @@ const cases: Readonly<Record<string, () => Promise<void>>> = {
   million: benchMillion,
   merge: benchMerge,
   cold: benchCold,
+  pages: benchPages,
 }
 
 let madeBackup: Promise<string> | undefined
@@ -149,6 +150,18 @@ async function benchCold(): Promise<void> {
   }
   const pair = await compare(ours('verify', '-q', '-n', directory), theirs(directory), rounds, dropCache)
   print(describe('CRC32C, many files, cold cache', pair))
+}
+
+/** Ourselves with and without page checksums, in the places of the columns for us and the peer, which has none. */
+async function benchPages(): Promise<void> {
+  process.stderr.write('making a backup with page checksums; this takes a minute\n')
+  const shape = { files: Number(values.files), bytes: Number(values.bytes), checksumAlgorithm: 'CRC32C' }
+  const { cluster, directory } = await makeBackup({ ...shape, dataChecksums: true })
+  const verify = (pageChecksums: string): Subject =>
+    ours('verify', '-q', '-n', `--page-checksums=${pageChecksums}`, directory)
+  const comparison = await compare(verify('on'), verify('off'), rounds, nothing)
+  print(describe('page checksums on, beside off', comparison))
+  await cluster.remove()
 }
 
 async function benchEngines(): Promise<void> {

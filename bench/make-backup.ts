@@ -9,6 +9,8 @@ export interface BackupShape {
   /** About how many bytes. */
   readonly bytes: number
   readonly checksumAlgorithm: string
+  /** Whether the data pages of the cluster have checksums. Default: no, as PostgreSQL 15 does it. */
+  readonly dataChecksums?: boolean
 }
 
 /** Databases are made as copies of one, which is much quicker than to make each table. */
@@ -23,7 +25,10 @@ const FILES_OF_EMPTY_DATABASE = 300
 export async function makeBackup(shape: BackupShape): Promise<{ cluster: Cluster; directory: string }> {
   const programs = debianPostgres()
   if (programs === undefined) throw new Error("Debian's postgresql-15 is needed, for pg_verifybackup as well")
-  const cluster = await createCluster(programs, { settings: { max_wal_size: '8GB', autovacuum: 'off' } })
+  const cluster = await createCluster(programs, {
+    settings: { max_wal_size: '8GB', autovacuum: 'off' },
+    dataChecksums: shape.dataChecksums ?? false,
+  })
   await fillTemplate(cluster, shape)
   await cluster.sql('CHECKPOINT')
   for (let number = 0; number < DATABASES; number++) {

@@ -1,8 +1,14 @@
 import type { Options } from 'yargs'
 import { usageError } from './usage-error.js'
 
-/** Options by their long name, as yargs describes them. */
-export type OptionTable = Readonly<Record<string, Options>>
+/** An option, as yargs describes it. */
+interface OptionDescription extends Options {
+  /** Given without a value, it has this one; a value then has to follow an equals sign. */
+  readonly valueWhenBare?: string
+}
+
+/** Options by their long name. */
+export type OptionTable = Readonly<Record<string, OptionDescription>>
 
 /** A command line, read. */
 export interface ReadArguments {
@@ -66,7 +72,7 @@ function readLongOption(arg: string, rest: string[], options: OptionTable, take:
     if (inline !== undefined) throw usageError(`option '${spelled}' doesn't allow an argument`)
     return take(name)
   }
-  const value = inline ?? rest.shift()
+  const value = inline ?? options[name]?.valueWhenBare ?? rest.shift()
   if (value === undefined) throw usageError(`option '${spelled}' requires an argument`)
   take(name, checkValue(spelled, value, options[name]))
 }

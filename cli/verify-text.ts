@@ -10,6 +10,8 @@ const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
   wal: 'WAL',
   'wal-records': 'WAL records',
   'page-checksums': 'page checksums',
+  'incremental-files': 'layout of incremental files',
+  'earlier-backups': 'the backups it builds on',
   'after-first-problem': 'anything after the first problem',
 }
 
@@ -21,7 +23,9 @@ export function formatSummary(report: VerifyReport): string {
   const { filesChecked, manifest } = report
   const all = formatCount(manifest.files, 'file')
   const files = filesChecked === manifest.files ? all : `${filesChecked} of ${all}`
-  const done = `${files}, ${formatBytes(report.bytesChecked)} checked in ${formatSeconds(report.seconds.total)}`
+  const pages = report.pages.checked === 0 ? '' : `, ${formatCount(report.pages.checked, 'page')}`
+  const seconds = formatSeconds(report.seconds.total)
+  const done = `${files}, ${formatBytes(report.bytesChecked)}${pages} checked in ${seconds}`
   const notChecked = new Set(report.notChecked.map(({ what }) => notCheckedNames[what]))
   return notChecked.size === 0 ? done : `${done}; not checked: ${[...notChecked].join(', ')}`
 }

@@ -17,8 +17,16 @@ export type {
   WalRange,
 } from './manifest/model.js'
 export { readManifest } from './manifest/read-manifest.js'
+export type {
+  ChainNotChecked,
+  ChainProblem,
+  ChainProblemKind,
+  ChainReport,
+} from './verify/chain/chain-report.js'
+export { verifyChain, type VerifyChainOptions } from './verify/chain/verify-chain.js'
 export type { VerifyOptions, VerifyProgress } from './verify/options.js'
 export type {
+  CheckedPages,
   NotChecked,
   Problem,
   ProblemKind,

@@ -5,7 +5,7 @@ import type { OptionTable } from '../read-arguments.js'
 import type { Messages } from '../messages.js'
 
 /** What a command has to do with the world outside of the library. */
-interface CommandContext {
+export interface CommandContext {
   /** Writes one line, or one document, to standard output. */
   readonly print: (text: string) => void
   /** Standard error. */

@@ -1,5 +1,5 @@
 import type { InferredOptionTypes } from 'yargs'
-import type { VerifyOptions } from '../../src/verify/options.js'
+import { pageChecksumsChoices, type VerifyOptions } from '../../src/verify/options.js'
 import { exitStatusOfVerdict } from '../exit-status.js'
 import { readOnlyOperand } from '../operands.js'
 import { readCount, readOptional } from '../option-values.js'
@@ -7,6 +7,7 @@ import { ProgressReporter } from '../progress.js'
 import { usageError } from '../usage-error.js'
 import { formatProblemCounts, formatSummary } from '../verify-text.js'
 import { withoutUndefined } from '../without-undefined.js'
+import { runVerifyChain } from './verify-chain.js'
 import { type Command, defineCommand } from './command.js'
 
 const whatGroup = 'What to verify:'
@@ -34,6 +35,18 @@ const options = {
     describe: 'relative path, or glob, to ignore with all below it',
   },
   format: { alias: 'F', type: 'string', group: whatGroup, describe: 'backup format: p or plain' },
+  chain: {
+    type: 'boolean',
+    group: whatGroup,
+    describe: 'verify a full backup and the incremental ones that build on it, in this order',
+  },
+  'page-checksums': {
+    choices: pageChecksumsChoices,
+    valueWhenBare: 'on',
+    type: 'string',
+    group: whatGroup,
+    describe: 'check the checksums of data pages (default: auto, if the cluster has them)',
+  },
   'skip-checksums': { alias: 's', type: 'boolean', group: howGroup, describe: 'do not read the files' },
   'no-parse-wal': { alias: 'n', type: 'boolean', group: howGroup, describe: 'do not look at the WAL' },
   'exit-on-error': { alias: 'e', type: 'boolean', group: howGroup, describe: 'stop at the first problem' },
@@ -67,6 +80,7 @@ function readOptions(values: Values): VerifyOptions {
     ignore: values.ignore,
     exitOnError: values['exit-on-error'],
     skipChecksums: values['skip-checksums'],
+    pageChecksums: values['page-checksums'],
     noParseWal: values['no-parse-wal'],
     jobs: readOptional(readCount, '-j/--jobs', values.jobs),
   } satisfies { [Name in keyof VerifyOptions]?: VerifyOptions[Name] | undefined })
@@ -89,17 +103,24 @@ function checkFormat(format: string | undefined): void {
 export const verifyCommand: Command = defineCommand({
   name: 'verify',
   summary: 'verify a backup directory against its backup_manifest',
-  synopsis: '[OPTION]... DIRECTORY',
+  synopsis: '[OPTION]... DIRECTORY...',
   options,
   examples: [
     ['BACKUP', 'verify all that can be verified'],
     ['-P -j 8 -i "base/*/pgsql_tmp" BACKUP', 'with progress and 8 threads, ignoring a glob'],
+    ['--chain FULL INCR1 INCR2', 'what pg_combinebackup is to combine'],
     ['--output=json BACKUP', 'the report as JSON, for programs'],
   ],
-  run: async ({ print, messages, signal }, values, operands) => {
-    const directory = readOnlyOperand(operands, 'backup directory')
+  run: async (context, values, operands) => {
+    const { print, messages, signal } = context
     const options = readOptions(values)
     const isJson = values.output === 'json'
+    if (values.chain === true) {
+      const { quiet, progress } = values
+      const output = { isJson, isQuiet: quiet === true, hasProgress: progress === true }
+      return await runVerifyChain(context, options, operands, output)
+    }
+    const directory = readOnlyOperand(operands, 'backup directory')
     const { verifyBackup } = await import('../../src/verify/verify-backup.js')
 
     const progress = values.progress === true ? new ProgressReporter(messages) : undefined

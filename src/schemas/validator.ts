@@ -9,6 +9,7 @@ const schemaNames = [
   'error',
   'fragment-seal',
   'manifest-file',
+  'verify-chain-report',
   'verify-report',
   'wal-range',
 ] as const

@@ -23,20 +23,33 @@ export interface ExpectedFile {
   readonly checksum: string
 }
 
+/** What looks at the bytes of a file as they are read. */
+export interface FileReaders {
+  /** `undefined` when there is no checksum to compare with. */
+  readonly hasher: FileHasher | undefined
+  /**
+   * Looks at the content.
+   *
+   * @param bytes - how many there are at the beginning of the buffer
+   * @returns how many of them it has moved to the beginning of the buffer, to see them again with those that follow
+   */
+  readonly onContent: ((bytes: number) => number) | undefined
+  /** Is told of each piece that was read. */
+  readonly onBytes: (bytes: number) => void
+}
+
 /**
  * Reads a file whole and compares its size and checksum.
  *
  * A file that is smaller than the buffer takes three calls of the system: open, read, close. What kind of file it is is
  * asked only when something is wrong with it; a FIFO or a device is opened without waiting, and gives no bytes.
- *
- * @param onBytes - is told of each piece that was read
  */
 export function checkFile(
   { path, size, checksum }: ExpectedFile,
-  hasher: FileHasher,
   buffer: Buffer,
-  onBytes: (bytes: number) => void,
+  readers: FileReaders,
 ): FileOutcome {
+  const { hasher } = readers
   let descriptor: number
   try {
     descriptor = openQuietly(path)
@@ -44,10 +57,10 @@ export function checkFile(
     return explain(path, 'open', error)
   }
   try {
-    hasher.reset()
-    const bytes = readAll(descriptor, size, hasher, buffer, onBytes)
+    hasher?.reset()
+    const bytes = readAll(descriptor, size, buffer, readers)
     if (bytes !== size) return explainSize(path, bytes)
-    return hasher.digest() === checksum ? match : mismatch
+    return hasher === undefined || hasher.digest() === checksum ? match : mismatch
   } catch (error) {
     return explain(path, 'read', error)
   } finally {
@@ -59,16 +72,17 @@ export function checkFile(
 function readAll(
   descriptor: number,
   size: number,
-  hasher: FileHasher,
   buffer: Buffer,
-  onBytes: (bytes: number) => void,
+  { hasher, onContent, onBytes }: FileReaders,
 ): number {
   let bytes = 0
+  let kept = 0
   while (bytes <= size) {
-    const wanted = Math.min(buffer.length, size + 1 - bytes)
-    const length = readSync(descriptor, buffer, 0, wanted, null)
+    const wanted = Math.min(buffer.length - kept, size + 1 - bytes)
+    const length = readSync(descriptor, buffer, kept, wanted, null)
     if (length === 0) break
-    hasher.update(length === buffer.length ? buffer : buffer.subarray(0, length))
+    hasher?.update(length === buffer.length ? buffer : buffer.subarray(kept, kept + length))
+    if (onContent !== undefined) kept = onContent(kept + length)
     bytes += length
     onBytes(length)
     // Less than wanted, and all that there should be: the end of a regular file.

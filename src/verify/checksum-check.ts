@@ -1,7 +1,13 @@
 import type { Pathname } from '../files/pathname.js'
 import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
+import type { WalRange } from '../manifest/model.js'
 import type { FileOutcome } from './check-file.js'
+import type { FileFinding } from './checksum-messages.js'
 import { ChecksumPool } from './checksum-pool.js'
+import { hasContent } from './content/content-check.js'
+import { contentProblems } from './content/content-problems.js'
+import type { ContentRules } from './content/content-rules.js'
+import { ReplayedWal } from './content/replayed-wal.js'
 import type { FileTable } from './file-table/file-table.js'
 import { maxRowsOf } from './file-table/file-table-layout.js'
 import { isIntact, type FileStates } from './file-states.js'
@@ -17,6 +23,8 @@ const INTERVAL_MS = 50
 export interface ChecksumOptions {
   readonly directory: string
   readonly jobs: number
+  /** What of the files' content is looked at, besides their checksum. */
+  readonly content: ContentRules | undefined
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: VerifyProgress) => void) | undefined
 }
@@ -27,11 +35,16 @@ export interface ChecksumOptions {
  * What they find is told in the order of the queue, which does not depend on who was faster.
  */
 export class ChecksumCheck {
-  /** Files whose checksum was compared, and their bytes; as far as the findings were told. */
-  readonly totals = { filesChecked: 0, bytesChecked: 0 }
+  /** Files whose checksum was compared, their bytes, and pages; as far as the findings were told. */
+  readonly totals = {
+    filesChecked: 0,
+    bytesChecked: 0,
+    pages: { checked: 0, mismatched: 0, newer: 0 },
+  }
   readonly #options: ChecksumOptions
   readonly #table: FileTable
   readonly #queue: WorkQueue
+  readonly #replayedWal = new ReplayedWal()
   readonly #pool: ChecksumPool
   #bytesTotal = 0
   #told = 0
@@ -41,7 +54,13 @@ export class ChecksumCheck {
     this.#options = options
     this.#table = table
     this.#queue = WorkQueue.allocate(maxRowsOf(manifestBytes))
-    const start = { directory: options.directory, table: table.buffers, queue: this.#queue.buffers }
+    const start = {
+      directory: options.directory,
+      table: table.buffers,
+      queue: this.#queue.buffers,
+      content: options.content,
+      replayedWal: this.#replayedWal.buffer,
+    }
     this.#pool = new ChecksumPool(start, options.jobs)
   }
 
@@ -56,14 +75,15 @@ export class ChecksumCheck {
     )
   }
 
-  /** Gives files to the threads, the largest first. Those without a checksum, or not wanted, are left out. */
+  /** Gives files to the threads, the largest first. Those in which there is nothing to check, or not wanted, are left out. */
   publish(first: number, end: number, isWanted: (pathname: Pathname) => boolean): void {
     const table = this.#table
     const rows: number[] = []
     let bytes = 0
     for (let row = first; row < end; row++) {
       const algorithm = table.algorithm(row)
-      if (algorithm === undefined || !isWanted(table.pathname(row))) continue
+      if (algorithm === undefined && !this.#hasContent(row)) continue
+      if (!isWanted(table.pathname(row))) continue
       rows.push(row)
       bytes += table.size(row)
     }
@@ -72,6 +92,11 @@ export class ChecksumCheck {
     this.#queue.publish(largestFirst, bytes)
     this.#bytesTotal += bytes
     this.#pool.growFor(this.#queue.length, this.#bytesTotal)
+  }
+
+  /** Tells the threads, which may be waiting for it, what WAL the backup needs. Due before {@link finish}. */
+  tellWalRanges(ranges: readonly WalRange[]): void {
+    this.#replayedWal.tell(ranges)
   }
 
   /**
@@ -101,6 +126,9 @@ export class ChecksumCheck {
 
   /** Ends the threads. */
   async close(): Promise<void> {
+    this.#queue.abandon()
+    // A thread may be waiting for it.
+    this.#replayedWal.tell([])
     await this.#pool.close()
   }
 
@@ -118,23 +146,41 @@ export class ChecksumCheck {
     const queue = this.#queue
     for (; this.#told < queue.length; this.#told++) {
       const code = queue.outcome(this.#told)
-      const finding = code === outcomeCodes.bad ? this.#pool.finding(this.#told) : undefined
-      if (code === 0 || (code === outcomeCodes.bad && finding === undefined)) break
-      this.#count(queue.row(this.#told), finding, states, problems)
+      const finding = code === outcomeCodes.told ? this.#pool.finding(this.#told) : undefined
+      if (code === 0 || (code === outcomeCodes.told && finding === undefined)) break
+      // What the scan has reported already is not reported again.
+      if (!isIntact(states, queue.row(this.#told))) continue
+      this.#count(this.#told, finding)
+      if (finding !== undefined) this.#report(queue.row(this.#told), finding, problems)
     }
     this.#tellProgress(queue.bytesDone)
   }
 
-  #count(row: number, finding: FileOutcome | undefined, states: FileStates, problems: ProblemList): void {
-    // What the scan has reported already is not reported again.
-    if (!isIntact(states, row)) return
-    if (finding === undefined || finding.type === 'mismatch') {
-      this.totals.filesChecked++
-      this.totals.bytesChecked += this.#table.size(row)
+  #hasContent(row: number): boolean {
+    const { content } = this.#options
+    return content !== undefined && hasContent(this.#table.pathname(row), content)
+  }
+
+  #count(place: number, finding: FileFinding | undefined): void {
+    const row = this.#queue.row(place)
+    const { totals } = this
+    const isReadWhole =
+      finding === undefined || finding.outcome.type === 'match' || finding.outcome.type === 'mismatch'
+    if (isReadWhole && this.#table.algorithm(row) !== undefined) {
+      totals.filesChecked++
+      totals.bytesChecked += this.#table.size(row)
     }
-    if (finding === undefined) return
-    const problem = problemOf(this.#table.pathname(row), this.#table.size(row), finding)
+    totals.pages.checked += this.#queue.pages(place)
+    totals.pages.mismatched += finding?.content?.mismatchCount ?? 0
+    totals.pages.newer += finding?.content?.newerCount ?? 0
+  }
+
+  #report(row: number, { outcome, content }: FileFinding, problems: ProblemList): void {
+    const pathname = this.#table.pathname(row)
+    const problem = problemOf(pathname, this.#table.size(row), outcome)
     if (problem !== undefined) problems.add(problem)
+    if (content === undefined) return
+    for (const problem of contentProblems(pathname, content)) problems.add(problem)
   }
 
   #tellProgress(bytes: number): void {

@@ -1,5 +1,7 @@
 import type { FileTableBuffers } from './file-table/file-table-layout.js'
 import type { FileOutcome } from './check-file.js'
+import type { ContentFindings } from './content/content-findings.js'
+import type { ContentRules } from './content/content-rules.js'
 import type { EngineUse } from './thread-hashers.js'
 import type { WorkQueueBuffers } from './work-queue.js'
 
@@ -8,12 +10,22 @@ export interface StartChecking {
   readonly directory: string
   readonly table: FileTableBuffers
   readonly queue: WorkQueueBuffers
+  /** `undefined` when nothing but the checksums of the manifest is checked. */
+  readonly content: ContentRules | undefined
+  readonly replayedWal: SharedArrayBuffer
+}
+
+/** What a thread found in a file. */
+export interface FileFinding {
+  readonly outcome: FileOutcome
+  /** `undefined` when its content is as it should be, or was not looked at to the end. */
+  readonly content: ContentFindings | undefined
 }
 
 /** What a worker sends. Of files that are as they should be, nothing is sent. */
 export type WorkerMessage =
-  /** What is wrong with the file at a place of the queue. */
-  | { readonly type: 'finding'; readonly place: number; readonly outcome: FileOutcome }
+  /** What was found in the file at a place of the queue. */
+  | { readonly type: 'finding'; readonly place: number; readonly finding: FileFinding }
   /** Checksums of an algorithm will be computed by this. */
   | { readonly type: 'engine'; readonly use: EngineUse }
   /** The queue is empty and closed. */

@@ -1,8 +1,7 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/give-way.js'
-import type { FileOutcome } from './check-file.js'
-import type { StartChecking, WorkerMessage } from './checksum-messages.js'
+import type { FileFinding, StartChecking, WorkerMessage } from './checksum-messages.js'
 import type { EngineUse } from './thread-hashers.js'
 import { WorkQueue } from './work-queue.js'
 
@@ -25,7 +24,7 @@ export class ChecksumPool {
   readonly #workers: Worker[] = []
   readonly #ends: Promise<void>[] = []
   readonly #exits: Promise<unknown>[] = []
-  readonly #findings = new Map<number, FileOutcome>()
+  readonly #findings = new Map<number, FileFinding>()
   readonly #engines: EngineUse[] = []
 
   /**
@@ -55,7 +54,7 @@ export class ChecksumPool {
   }
 
   /** What a thread found at this place of the queue; `undefined` when it has not arrived. */
-  finding(place: number): FileOutcome | undefined {
+  finding(place: number): FileFinding | undefined {
     return this.#findings.get(place)
   }
 
@@ -109,7 +108,7 @@ export class ChecksumPool {
       worker.on('message', (message: WorkerMessage) => {
         switch (message.type) {
           case 'finding':
-            this.#findings.set(message.place, message.outcome)
+            this.#findings.set(message.place, message.finding)
             break
           case 'engine':
             this.#engines.push(message.use)

@@ -2,14 +2,18 @@ import { version } from '../version.js'
 import { formatLsn } from '../postgres/lsn.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { ProblemList } from './problems.js'
-import type { NotChecked, VerifiedManifest, VerifyReport } from './report.js'
+import type { CheckedPages, NotChecked, VerifiedManifest, VerifyReport } from './report.js'
 
 /** All that a report is made of. */
 export interface ReportParts {
   readonly directory: string
   readonly manifest: ManifestContents
   readonly problems: ProblemList
-  readonly totals: { readonly filesChecked: number; readonly bytesChecked: number }
+  readonly totals: {
+    readonly filesChecked: number
+    readonly bytesChecked: number
+    readonly pages: CheckedPages
+  }
   readonly engines: VerifyReport['engines']
   readonly seconds: VerifyReport['seconds']
   readonly notChecked: readonly NotChecked[]
@@ -27,6 +31,7 @@ export function makeReport(parts: ReportParts): VerifyReport {
     problemCounts: parts.problems.count(),
     filesChecked: parts.totals.filesChecked,
     bytesChecked: parts.totals.bytesChecked,
+    pages: parts.totals.pages,
     engines: parts.engines,
     seconds: parts.seconds,
     notChecked: parts.notChecked,

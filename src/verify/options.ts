@@ -4,9 +4,14 @@ import type { Problem } from './report.js'
 export interface VerifyProgress {
   /** Of `bytesTotal`, those whose file is done or was found not to need reading. */
   readonly bytesDone: number
-  /** The sizes of all files that are to be compared with their checksum. */
+  /** The sizes of all files that are to be read. */
   readonly bytesTotal: number
 }
+
+/** The choices for page checksums. */
+export const pageChecksumsChoices = ['auto', 'on', 'off'] as const
+
+type PageChecksums = (typeof pageChecksumsChoices)[number]
 
 /** What to verify, and how. Every option has the default of `pg_verifybackup`. */
 export interface VerifyOptions {
@@ -21,6 +26,11 @@ export interface VerifyOptions {
   readonly exitOnError?: boolean
   /** Do not read the files. Default false. */
   readonly skipChecksums?: boolean
+  /**
+   * Whether to check the checksum of every data page, while the files are read. Default `auto`: when `pg_control` says
+   * that the cluster has them. `on` is refused (code `USAGE`) where they cannot be checked.
+   */
+  readonly pageChecksums?: PageChecksums
   /** Do not look at the WAL. Default false. */
   readonly noParseWal?: boolean
   /** Where the WAL segments are. Default: `pg_wal` in the backup directory. */

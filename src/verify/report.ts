@@ -7,6 +7,9 @@ import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algori
  * - `not-a-file`: neither a regular file nor a directory
  * - `unreadable`: the operating system refused to read it
  * - `changed-while-read`: fewer or more bytes came than its size promised
+ * - `page-checksum`: a data page does not have the checksum in its header
+ * - `partial-page`: a relation's file ends within a page
+ * - `incremental-file`: a file of changed pages (`INCREMENTAL.*`) does not have its layout
  * - `control-file`: pg_control is damaged, or of another cluster than the manifest or the WAL
  * - `backup-label`: backup_label is damaged, or does not fit the manifest's WAL ranges or pg_control
  * - `tablespace-map`: tablespace_map is damaged
@@ -21,6 +24,9 @@ export const problemKinds = [
   'unreadable',
   'changed-while-read',
   'checksum-mismatch',
+  'page-checksum',
+  'partial-page',
+  'incremental-file',
   'control-file',
   'backup-label',
   'tablespace-map',
@@ -55,6 +61,8 @@ export interface NotChecked {
     | 'wal'
     | 'wal-records'
     | 'page-checksums'
+    | 'incremental-files'
+    | 'earlier-backups'
     | 'after-first-problem'
   /** A sentence. */
   readonly why: string
@@ -84,6 +92,15 @@ export interface VerifiedManifest {
   readonly checksum: string
 }
 
+/** Data pages whose checksum was checked. */
+export interface CheckedPages {
+  readonly checked: number
+  /** Those that do not have their checksum. Not all of them are named by a problem. */
+  readonly mismatched: number
+  /** Those that do not have it either, but were changed during the backup: the replay of its WAL writes them anew. */
+  readonly newer: number
+}
+
 /**
  * The result of a verification, as data. Every rendering is made from it; it is the same for any number of jobs,
  * but for `seconds` and `engines`.
@@ -104,6 +121,7 @@ export interface VerifyReport {
   readonly filesChecked: number
   /** Bytes that were read for it. */
   readonly bytesChecked: number
+  readonly pages: CheckedPages
   /** What computed the checksums, by algorithm: the name of a package, or of several, or `node:crypto`. */
   readonly engines: Readonly<Partial<Record<RealChecksumAlgorithm, string>>>
   /** Wall time of each step, and of all. Steps may overlap. */

@@ -2,9 +2,11 @@ import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
 import { WayGiver } from '../files/give-way.js'
 import { type ManifestSource, openManifest } from '../manifest/read-manifest.js'
+import { formatLsn } from '../postgres/lsn.js'
 import { makeReport } from './make-report.js'
 import { ChecksumCheck } from './checksum-check.js'
 import { FileTable } from './file-table/file-table.js'
+import { type ContentDecision, decideContentRules } from './content/decide-content-rules.js'
 import { checkCluster } from './check-cluster.js'
 import { checkWal } from './check-wal.js'
 import { IgnoreRules } from './ignore-rules.js'
@@ -36,6 +38,8 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
   const jobs = options.jobs ?? availableParallelism()
   if (!Number.isSafeInteger(jobs) || jobs < 1)
     throw new PbManifestError('USAGE', 'jobs must be a whole number from 1')
+  const ignore = new IgnoreRules(options.ignore ?? [])
+  const content = decideContentRules(directory, options, ignore)
   const source = openManifest(options.manifestPath ?? `${directory}/backup_manifest`)
   const { size } = source.file.stats
   const table = new FileTable(size)
@@ -43,9 +47,9 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
   const checksums =
     options.skipChecksums === true
       ? undefined
-      : new ChecksumCheck({ directory, jobs, signal, onProgress }, table, size)
+      : new ChecksumCheck({ directory, jobs, signal, onProgress, content: content.rules }, table, size)
   try {
-    return await verify({ directory, options, source, table, checksums })
+    return await verify({ directory, options, source, table, ignore, content, checksums })
   } finally {
     await checksums?.close()
   }
@@ -56,14 +60,15 @@ interface Verification {
   readonly options: VerifyOptions
   readonly source: ManifestSource
   readonly table: FileTable
+  readonly ignore: IgnoreRules
+  readonly content: ContentDecision
   /** `undefined` when files are not to be read. */
   readonly checksums: ChecksumCheck | undefined
 }
 
 async function verify(verification: Verification): Promise<VerifyReport> {
-  const { directory, options, source, table, checksums } = verification
+  const { directory, options, source, table, ignore, content, checksums } = verification
   const timer = new StepTimer()
-  const ignore = new IgnoreRules(options.ignore ?? [])
   const manifest = await timer.time('manifest', () =>
     loadManifest(
       source,
@@ -72,32 +77,34 @@ async function verify(verification: Verification): Promise<VerifyReport> {
       options.signal,
     ),
   )
+  checksums?.tellWalRanges(manifest.walRanges)
   const problems = new ProblemList(options.onProblem, options.exitOnError === true)
-  const notChecked = listWhatIsLeftOut(options, manifest)
+  const notChecked = listWhatIsLeftOut(options, manifest, content)
   try {
-    await runSteps(verification, { manifest, ignore, problems, notChecked, timer })
+    await runSteps(verification, { manifest, problems, notChecked, timer })
   } catch (error) {
     if (!(error instanceof StopAtFirstProblem)) throw error
     notChecked.push({ what: 'after-first-problem', why: 'the verification ends at the first problem' })
   }
-  const totals = checksums?.totals ?? { filesChecked: 0, bytesChecked: 0 }
+  const totals = checksums?.totals ?? noTotals
   const engines = checksums?.engines ?? {}
   return makeReport({ directory, manifest, problems, totals, engines, notChecked, seconds: timer.seconds() })
 }
 
+const noTotals = { filesChecked: 0, bytesChecked: 0, pages: { checked: 0, mismatched: 0, newer: 0 } }
+
 interface Findings {
   readonly manifest: ManifestContents
-  readonly ignore: IgnoreRules
   readonly problems: ProblemList
   readonly notChecked: NotChecked[]
   readonly timer: StepTimer
 }
 
 async function runSteps(
-  { directory, options, table, checksums }: Verification,
+  { directory, options, table, ignore, checksums }: Verification,
   findings: Findings,
 ): Promise<void> {
-  const { manifest, ignore, problems, notChecked, timer } = findings
+  const { manifest, problems, notChecked, timer } = findings
   const way = new WayGiver(options.signal)
   const states = await timer.time('scan', () => scanDirectory({ directory, table, ignore, problems, way }))
   await timer.time('checksums', async () => checksums?.finish(states, problems))
@@ -111,7 +118,11 @@ async function runSteps(
   )
 }
 
-function listWhatIsLeftOut(options: VerifyOptions, manifest: ManifestContents): NotChecked[] {
+function listWhatIsLeftOut(
+  options: VerifyOptions,
+  manifest: ManifestContents,
+  { whyNoPageChecksums, incrementalFrom }: ContentDecision,
+): NotChecked[] {
   const left: NotChecked[] = []
   const withoutChecksum = manifest.filesWithoutChecksum
   if (options.ignore !== undefined && options.ignore.length > 0) {
@@ -128,6 +139,12 @@ function listWhatIsLeftOut(options: VerifyOptions, manifest: ManifestContents): 
   if (options.noParseWal === true) left.push({ what: 'wal', why: 'skipped on request' })
   else if (manifest.walRanges.length === 0) left.push({ what: 'wal', why: 'the manifest has no WAL range' })
   else left.push({ what: 'wal-records', why: 'this version looks at WAL segments and page headers only' })
-  left.push({ what: 'page-checksums', why: 'this version does not look at data pages' })
+  if (whyNoPageChecksums !== undefined) left.push({ what: 'page-checksums', why: whyNoPageChecksums })
+  if (incrementalFrom !== undefined) {
+    if (options.skipChecksums === true) left.push({ what: 'incremental-files', why: 'skipped on request' })
+    const { lsn, timeline } = incrementalFrom
+    const why = `it builds on the backup that starts at ${formatLsn(lsn)} on timeline ${timeline}: see --chain`
+    left.push({ what: 'earlier-backups', why })
+  }
   return left
 }

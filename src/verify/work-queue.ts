@@ -1,5 +1,5 @@
-/** What can come of a row; 0 is none yet. */
-export const outcomeCodes = { good: 1, bad: 2 } as const
+/** What can come of a row; 0 is none yet. Of a row that is told there is a finding. */
+export const outcomeCodes = { good: 1, told: 2 } as const
 
 /** The memory of a work queue, shared by all threads. */
 export interface WorkQueueBuffers {
@@ -7,6 +7,8 @@ export interface WorkQueueBuffers {
   readonly rows: SharedArrayBuffer
   /** Uint8: what came of each, as a number of `outcomeCodes`; 0 until it is known. */
   readonly outcomes: SharedArrayBuffer
+  /** Uint32: how many pages of each were checked. */
+  readonly pages: SharedArrayBuffer
   /** Int32: {@link PUBLISHED}, {@link CLAIMED}, {@link STATE}, {@link ENGINE}. */
   readonly control: SharedArrayBuffer
   /** BigInt64: bytes read, or found not to need reading, by all threads; and bytes of all rows published. */
@@ -39,6 +41,7 @@ export class WorkQueue {
   readonly buffers: WorkQueueBuffers
   readonly #rows: Uint32Array
   readonly #outcomes: Uint8Array
+  readonly #pages: Uint32Array
   readonly #control: Int32Array
   readonly #bytes: BigInt64Array
 
@@ -46,6 +49,7 @@ export class WorkQueue {
     this.buffers = buffers
     this.#rows = new Uint32Array(buffers.rows)
     this.#outcomes = new Uint8Array(buffers.outcomes)
+    this.#pages = new Uint32Array(buffers.pages)
     this.#control = new Int32Array(buffers.control)
     this.#bytes = new BigInt64Array(buffers.bytes)
   }
@@ -55,6 +59,7 @@ export class WorkQueue {
     return new WorkQueue({
       rows: new SharedArrayBuffer(maxRows * Uint32Array.BYTES_PER_ELEMENT),
       outcomes: new SharedArrayBuffer(maxRows),
+      pages: new SharedArrayBuffer(maxRows * Uint32Array.BYTES_PER_ELEMENT),
       control: new SharedArrayBuffer(4 * Int32Array.BYTES_PER_ELEMENT),
       bytes: new SharedArrayBuffer(2 * BigInt64Array.BYTES_PER_ELEMENT),
     })
@@ -128,6 +133,16 @@ export class WorkQueue {
 
   setOutcome(place: number, outcome: number): void {
     Atomics.store(this.#outcomes, place, outcome)
+  }
+
+  /** How many pages of the row at this place were checked; known once its outcome is. */
+  pages(place: number): number {
+    return this.#pages[place] ?? 0
+  }
+
+  /** To be called before the outcome is set. */
+  setPages(place: number, pages: number): void {
+    this.#pages[place] = pages
   }
 
   addBytesDone(bytes: number): void {

@@ -10,6 +10,7 @@ const options = {
   quiet: { alias: 'q', type: 'boolean' },
   'exit-on-error': { alias: 'e', type: 'boolean' },
   help: { alias: '?', type: 'boolean' },
+  'page-checksums': { type: 'string', choices: ['auto', 'on', 'off'], valueWhenBare: 'on' },
   output: { type: 'string', choices: ['text', 'json'], default: 'text' },
 } as const
 
@@ -30,6 +31,8 @@ describe('readArguments', () => {
     [['--manifest-path', 'FILE'], { 'manifest-path': 'FILE' }, []],
     [['--manifest-path=a=b'], { 'manifest-path': 'a=b' }, []],
     [['--wal-path=W'], { 'wal-directory': 'W' }, []],
+    [['--page-checksums=off'], { 'page-checksums': 'off' }, []],
+    [['--page-checksums', 'off'], { 'page-checksums': 'on' }, ['off']],
     [['-i', '1260'], { ignore: ['1260'] }, []],
     [['-ibase/1'], { ignore: ['base/1'] }, []],
     [['-i', 'a', '--ignore=b', '-ic'], { ignore: ['a', 'b', 'c'] }, []],

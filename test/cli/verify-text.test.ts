@@ -10,6 +10,9 @@ const none: Record<ProblemKind, number> = {
   unreadable: 0,
   'changed-while-read': 0,
   'checksum-mismatch': 0,
+  'page-checksum': 0,
+  'partial-page': 0,
+  'incremental-file': 0,
   'control-file': 0,
   'backup-label': 0,
   'tablespace-map': 0,
@@ -36,6 +39,7 @@ const report: VerifyReport = {
   problemCounts: none,
   filesChecked: 970,
   bytesChecked: 25_270_000,
+  pages: { checked: 0, mismatched: 0, newer: 0 },
   engines: { CRC32C: '@node-rs/crc32' },
   seconds: { manifest: 0.1, scan: 0.1, checksums: 0.1, cluster: 0, wal: 0, total: 0.2134 },
   notChecked: [],
@@ -43,6 +47,11 @@ const report: VerifyReport = {
 
 test('the summary says how much was checked', () => {
   expect(formatSummary(report)).toBe('970 files, 24.1 MB checked in 0.21 s')
+})
+
+test('the summary says how many pages were checked', () => {
+  const pages = { checked: 2805, mismatched: 1, newer: 1 }
+  expect(formatSummary({ ...report, pages })).toBe('970 files, 24.1 MB, 2805 pages checked in 0.21 s')
 })
 
 test('the summary says when that is not all', () => {

@@ -1,6 +1,5 @@
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseLsn } from '../../src/postgres/lsn.js'
 import { type Cluster, createCluster } from '../helpers/cluster.js'
@@ -9,16 +8,7 @@ import { embeddedPostgres } from '../helpers/postgres-programs.js'
 import { takeBaseBackup } from '../helpers/replication-connection.js'
 import { type ProgramResult, runProgram } from '../helpers/run-program.js'
 import { unpackBackup } from '../helpers/unpack-backup.js'
-
-const packageDirectory = fileURLToPath(new URL('../../', import.meta.url))
-
-/** The code of the only example in a source file. It is JavaScript as well. */
-function exampleIn(sourceFile: string): string {
-  const source = readFileSync(join(packageDirectory, sourceFile), 'utf8')
-  const [found, ...others] = source.matchAll(/^ \* @example\n \* ```ts\n(.*?)^ \* ```$/gms)
-  if (found === undefined || others.length > 0) throw new Error(`"${sourceFile}" must have one example`)
-  return (found[1] ?? '').replaceAll(/^ \* ?/gm, '')
-}
+import { exampleIn, packageDirectory } from './example-in.js'
 
 /** The examples in the docs of the package, one after the other: they tell one story. */
 describe('the example of', () => {

@@ -2,8 +2,15 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { FragmentSealJson } from '../../src/manifest/fragment/fragment-seal.js'
 import type { ManifestFileJson } from '../../src/manifest/fragment/parse-fragment-line.js'
+import {
+  type ChainNotChecked,
+  type ChainProblem,
+  chainProblemKinds,
+  type ChainReport,
+} from '../../src/verify/chain/chain-report.js'
 import type { SchemaName } from '../../src/schemas/validator.js'
 import {
+  type CheckedPages,
   type NotChecked,
   type Problem,
   type ProblemKind,
@@ -44,6 +51,9 @@ const report = schema('verify-report')
 const manifest = report.properties?.['manifest']
 const problem = report.properties?.['problems']?.items
 const notChecked = report.properties?.['notChecked']?.items
+const chain = schema('verify-chain-report')
+const chainProblem = chain.properties?.['problems']?.items
+const chainNotChecked = chain.properties?.['notChecked']?.items
 
 const reportKeys = {
   reportVersion: 'required',
@@ -55,6 +65,7 @@ const reportKeys = {
   problemCounts: 'required',
   filesChecked: 'required',
   bytesChecked: 'required',
+  pages: 'required',
   engines: 'required',
   seconds: 'required',
   notChecked: 'required',
@@ -93,7 +104,34 @@ const secondsKeys = {
   total: 'required',
 } as const satisfies PresenceOf<Record<VerifyStep | 'total', number>>
 
+const pagesKeys = {
+  checked: 'required',
+  mismatched: 'required',
+  newer: 'required',
+} as const satisfies PresenceOf<CheckedPages>
+
 const notCheckedKeys = { what: 'required', why: 'required' } as const satisfies PresenceOf<NotChecked>
+
+const chainKeys = {
+  reportVersion: 'required',
+  pbmanifestVersion: 'required',
+  verdict: 'required',
+  combine: 'required',
+  problems: 'required',
+  backups: 'required',
+  notChecked: 'required',
+} as const satisfies PresenceOf<ChainReport>
+
+const chainProblemKeys = {
+  kind: 'required',
+  directory: 'required',
+  message: 'required',
+} as const satisfies PresenceOf<ChainProblem>
+
+const chainNotCheckedKeys = {
+  what: 'required',
+  why: 'required',
+} as const satisfies PresenceOf<ChainNotChecked>
 
 const sealKeys = {
   'Fragment-Version': 'required',
@@ -119,7 +157,11 @@ test.each([
   { what: "a report's WAL range", node: manifest?.properties?.['walRanges']?.items, keys: walRangeKeys },
   { what: 'a problem', node: problem, keys: problemKeys },
   { what: "a report's seconds", node: report.properties?.['seconds'], keys: secondsKeys },
+  { what: "a report's pages", node: report.properties?.['pages'], keys: pagesKeys },
   { what: 'what was not checked', node: notChecked, keys: notCheckedKeys },
+  { what: 'a report of a chain', node: chain, keys: chainKeys },
+  { what: 'a problem of a chain', node: chainProblem, keys: chainProblemKeys },
+  { what: 'what was not checked of a chain', node: chainNotChecked, keys: chainNotCheckedKeys },
   { what: 'a seal of a fragment', node: schema('fragment-seal'), keys: sealKeys },
   { what: 'a line of a fragment', node: schema('manifest-file'), keys: fileKeys },
 ])('$what has the same keys in its schema and in its type', ({ node = {}, keys }) => {
@@ -136,8 +178,21 @@ const notCheckedWords = {
   wal: true,
   'wal-records': true,
   'page-checksums': true,
+  'incremental-files': true,
+  'earlier-backups': true,
   'after-first-problem': true,
 } as const satisfies Record<NotChecked['what'], true>
+
+const chainNotCheckedWords = {
+  'timeline-history': true,
+  'after-first-problem': true,
+} as const satisfies Record<ChainNotChecked['what'], true>
+
+const combineWords = {
+  safe: true,
+  unsafe: true,
+  unknown: true,
+} as const satisfies Record<ChainReport['combine'], true>
 
 const verdicts = { verified: true, failed: true } as const satisfies Record<VerifyReport['verdict'], true>
 
@@ -156,6 +211,17 @@ test.each([
     node: notChecked?.properties?.['what'],
     words: Object.keys(notCheckedWords),
   },
+  {
+    what: 'kinds of problem of a chain',
+    node: chainProblem?.properties?.['kind'],
+    words: [...chainProblemKinds],
+  },
+  {
+    what: 'what was not checked of a chain',
+    node: chainNotChecked?.properties?.['what'],
+    words: Object.keys(chainNotCheckedWords),
+  },
+  { what: 'whether to combine', node: chain.properties?.['combine'], words: Object.keys(combineWords) },
   { what: 'verdicts', node: report.properties?.['verdict'], words: Object.keys(verdicts) },
   {
     what: 'checksum algorithms',

@@ -1,0 +1,64 @@
+import type { VerifyOptions } from '../../src/verify/options.js'
+import { type ExitStatus, exitStatusOfVerdict } from '../exit-status.js'
+import { ProgressReporter } from '../progress.js'
+import { usageError } from '../usage-error.js'
+import { formatChainProblemCount, formatCombineVerdict } from '../verify-chain-text.js'
+import { formatSummary } from '../verify-text.js'
+import type { CommandContext } from './command.js'
+
+/** What of `verify --chain` is no option of the verification. */
+export interface ChainOutput {
+  readonly isJson: boolean
+  readonly isQuiet: boolean
+  readonly hasProgress: boolean
+}
+
+/** Runs `verify --chain`. */
+export async function runVerifyChain(
+  { print, messages, signal }: CommandContext,
+  { manifestPath, walDirectory, ...options }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
+  directories: readonly string[],
+  { isJson, isQuiet, hasProgress }: ChainOutput,
+): Promise<ExitStatus> {
+  if (manifestPath !== undefined) throw usageError('cannot specify both --chain and -m/--manifest-path')
+  if (walDirectory !== undefined) throw usageError('cannot specify both --chain and -w/--wal-directory')
+  if (directories.length < 2) throw usageError('a chain has two backups at least')
+  const { verifyChain } = await import('../../src/verify/chain/verify-chain.js')
+
+  let progress: ProgressReporter | undefined
+  const report = await verifyChain(directories, {
+    ...options,
+    signal,
+    ...(hasProgress && {
+      onProgress: (state) => (progress ??= new ProgressReporter(messages)).report(state),
+    }),
+    onBackup: (backup) => {
+      progress?.finish()
+      progress = undefined
+      if (isQuiet || isJson) return
+      const verdict = backup.verdict === 'verified' ? 'successfully verified' : 'verification failed'
+      const line = `backup at "${backup.directory}" ${verdict}: ${formatSummary(backup)}`
+      if (backup.verdict === 'verified') print(line)
+      else messages.note(line)
+    },
+    ...(!isJson && {
+      onProblem: (problem, directory) => {
+        // Those between backups name the backup themselves.
+        const isOfOne = !('directory' in problem)
+        messages.error(isOfOne ? `backup at "${directory}": ${problem.message}` : problem.message)
+        if (isOfOne && problem.detail !== undefined) messages.detail(problem.detail)
+      },
+    }),
+  })
+
+  if (isJson) {
+    const { formatChainReportAsJson } = await import('../../src/verify/format-report.js')
+    print(formatChainReportAsJson(report))
+  } else if (report.verdict === 'verified') {
+    if (!isQuiet) print(`backup chain successfully verified\n${formatCombineVerdict(report)}`)
+  } else {
+    if (!isQuiet) messages.note(formatCombineVerdict(report))
+    messages.note(`backup chain verification failed: ${formatChainProblemCount(report)}`)
+  }
+  return exitStatusOfVerdict(report.verdict)
+}

@@ -1,0 +1,45 @@
+import { parseRelationFileName } from '../relation-file-name.js'
+
+/** What a name in front of which a file of changed pages, in place of all, says so. */
+const INCREMENTAL_PREFIX = 'INCREMENTAL.'
+
+/** A file that holds pages, by its pathname. */
+export interface PageFile {
+  /** Whether it holds only the pages that have changed, with their numbers before them. */
+  readonly isIncremental: boolean
+  /** Which of its fork's files it is; `undefined` when it is no relation's, so that its pages have no known numbers. */
+  readonly segment: number | undefined
+}
+
+const directoryOfRelations = /^(?:global|base\/[0-9]+|pg_tblspc\/[0-9]+\/PG_[^/]+\/[0-9]+)$/
+const directoryOfIncrementals = /^(?:global$|base\/|pg_tblspc\/)/
+
+/**
+ * Tells whether a file holds data pages, and from where they are counted.
+ *
+ * Only the names of relations' files count, as a server from 17 takes them; older servers and pg_checksums take
+ * `pg_internal.init.123` or a forgotten `t3_16394` for pages too. `INCREMENTAL.` counts where pg_combinebackup looks for it,
+ * before any name.
+ *
+ * @param pathname - relative to the data directory
+ * @returns `undefined` for a file without pages
+ * @see src/backend/backup/basebackup.c (`sendDir`), src/bin/pg_combinebackup/pg_combinebackup.c
+ * (`process_directory_recursively`)
+ */
+export function findPageFile(pathname: string): PageFile | undefined {
+  const slash = pathname.lastIndexOf('/')
+  const directory = pathname.slice(0, Math.max(slash, 0))
+  const name = pathname.slice(slash + 1)
+  const isIncremental = name.startsWith(INCREMENTAL_PREFIX) && directoryOfIncrementals.test(directory)
+  const relation = directoryOfRelations.test(directory)
+    ? parseRelationFileName(isIncremental ? name.slice(INCREMENTAL_PREFIX.length) : name)
+    : undefined
+  if (relation === undefined && !isIncremental) return undefined
+  return { isIncremental, segment: relation?.segment }
+}
+
+/** The pathname of the file of which an incremental file holds the changed pages. */
+export function wholeFilePathname(pathname: string): string {
+  const slash = pathname.lastIndexOf('/')
+  return pathname.slice(0, slash + 1) + pathname.slice(slash + 1 + INCREMENTAL_PREFIX.length)
+}

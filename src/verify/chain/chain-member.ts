@@ -1,0 +1,54 @@
+import { isPbManifestError } from '../../errors.js'
+import { readBackupLabel, readControlFile } from '../../manifest/cluster-files.js'
+import type { WalRange } from '../../manifest/model.js'
+import type { BackupLabel } from '../../postgres/backup-label.js'
+import type { ControlFile } from '../../postgres/control-file.js'
+import { parseLsn } from '../../postgres/lsn.js'
+import type { VerifyReport } from '../report.js'
+import type { ChainProblem, ChainProblemKind } from './chain-report.js'
+
+/** What a backup says of its place in a chain. */
+export interface ChainMember {
+  readonly directory: string
+  readonly manifestPath: string
+  readonly manifestVersion: 1 | 2
+  /** Newest timeline first. */
+  readonly walRanges: readonly WalRange[]
+  /** `undefined` when it cannot be read. */
+  readonly control: ControlFile | undefined
+  readonly label: BackupLabel | undefined
+}
+
+/** Reads what a backup says of its place; tells which of its statements are not to be had. */
+export function readChainMember(
+  { directory, manifest }: VerifyReport,
+  onProblem: (problem: ChainProblem) => void,
+): ChainMember {
+  const read = <Statement>(
+    kind: ChainProblemKind,
+    name: string,
+    readStatement: (directory: string) => Statement | undefined,
+  ): Statement | undefined => {
+    try {
+      const statement = readStatement(directory)
+      if (statement !== undefined) return statement
+      onProblem({ kind, directory, message: `backup at "${directory}" has no "${name}"` })
+    } catch (error) {
+      if (!isPbManifestError(error)) throw error
+      onProblem({ kind, directory, message: error.message })
+    }
+    return undefined
+  }
+  return {
+    directory,
+    manifestPath: manifest.path,
+    manifestVersion: manifest.version,
+    walRanges: manifest.walRanges.map(({ timeline, startLsn, endLsn }) => ({
+      timeline,
+      startLsn: parseLsn(startLsn) ?? 0n,
+      endLsn: parseLsn(endLsn) ?? 0n,
+    })),
+    control: read('control-file', 'global/pg_control', readControlFile),
+    label: read('backup-label', 'backup_label', readBackupLabel),
+  }
+}

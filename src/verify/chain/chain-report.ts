@@ -1,0 +1,65 @@
+import type { VerifyReport } from '../report.js'
+
+/**
+ * What can be wrong between the backups of a chain. Programs may rely on these words.
+ *
+ * - `control-file`, `backup-label`: cannot be read
+ * - `manifest-version`: of a manifest that does not support incremental backups
+ * - `cluster`: the backups are of different clusters, or of different major versions
+ * - `data-checksums`: data checksums were turned on or off between the backups
+ * - `order`: the first is not a full backup, or a later one is
+ * - `predecessor`: a backup does not build on the one before it
+ * - `timeline`: the WAL of a backup does not lead to the next one
+ * - `missing-file`: the file of which an incremental file holds the changed pages is not in the backup before
+ */
+export const chainProblemKinds = [
+  'control-file',
+  'backup-label',
+  'manifest-version',
+  'cluster',
+  'data-checksums',
+  'order',
+  'predecessor',
+  'timeline',
+  'missing-file',
+] as const
+
+export type ChainProblemKind = (typeof chainProblemKinds)[number]
+
+/** Something that is wrong between the backups of a chain. */
+export interface ChainProblem {
+  readonly kind: ChainProblemKind
+  /** The directory of the backup that does not fit those before it, as it was given. */
+  readonly directory: string
+  /** One line, in the words of `pg_combinebackup` where it has words for it. */
+  readonly message: string
+}
+
+/** Something of the chain that was not looked at, although it could be wrong. */
+export interface ChainNotChecked {
+  readonly what: 'timeline-history' | 'after-first-problem'
+  /** A sentence. */
+  readonly why: string
+}
+
+/**
+ * The result of the verification of a chain, as data.
+ *
+ * @see schemas/verify-chain-report.schema.json
+ */
+export interface ChainReport {
+  readonly reportVersion: 1
+  readonly pbmanifestVersion: string
+  /** `failed` when there is a problem in one of the backups, or between them. */
+  readonly verdict: 'verified' | 'failed'
+  /**
+   * Whether `pg_combinebackup` with these directories, in this order, gives a good backup, or `unknown` when something that
+   * decides about it was not checked. It looks at the order of its inputs, not at their files.
+   */
+  readonly combine: 'safe' | 'unsafe' | 'unknown'
+  /** Between the backups, in their order. */
+  readonly problems: readonly ChainProblem[]
+  /** Of each backup, in the order in which they were given. */
+  readonly backups: readonly VerifyReport[]
+  readonly notChecked: readonly ChainNotChecked[]
+}

@@ -1,0 +1,115 @@
+import { PbManifestError } from '../../errors.js'
+import { version } from '../../version.js'
+import type { VerifyOptions, VerifyProgress } from '../options.js'
+import type { NotChecked, Problem, VerifyReport } from '../report.js'
+import { verifyBackup } from '../verify-backup.js'
+import { findChainFaults } from './chain-consistency.js'
+import { readChainMember } from './chain-member.js'
+import type { ChainNotChecked, ChainProblem, ChainReport } from './chain-report.js'
+import { checkTimelines } from './chain-timelines.js'
+import { findMissingFiles } from './find-missing-files.js'
+
+/** How to verify a chain; the options of `verifyBackup` count for each of its backups. */
+export interface VerifyChainOptions extends Omit<
+  VerifyOptions,
+  'manifestPath' | 'walDirectory' | 'onProblem' | 'onProgress'
+> {
+  /** Is told each problem as soon as it is known: one of a backup, or one between backups. */
+  readonly onProblem?: (problem: Problem | ChainProblem, directory: string) => void
+  /** Is told the report of each backup. */
+  readonly onBackup?: (report: VerifyReport) => void
+  readonly onProgress?: (progress: VerifyProgress, directory: string) => void
+}
+
+/**
+ * Verifies a full backup and the incremental backups that build on it, each by itself and together, and says whether
+ * `pg_combinebackup` would make a good backup of them. That does not compare its inputs with their manifests.
+ *
+ * @param directories - the full backup first, then each incremental one after the one that it builds on; two at least
+ * @returns the report, also of a chain that has problems: look at `verdict`
+ * @throws {@link PbManifestError} as `verifyBackup`
+ * @example
+ * ```ts
+ * import { verifyChain } from 'pbmanifest'
+ *
+ * const report = await verifyChain(['/backups/sunday', '/backups/monday', '/backups/tuesday'])
+ * if (report.combine !== 'safe') throw new Error('these must not be combined')
+ * ```
+ */
+export async function verifyChain(
+  directories: readonly string[],
+  options: VerifyChainOptions = {},
+): Promise<ChainReport> {
+  if (directories.length < 2) throw new PbManifestError('USAGE', 'a chain has two backups at least')
+  const isFirstEnough = options.exitOnError === true
+  const backups: VerifyReport[] = []
+  const problems: ChainProblem[] = []
+  let notChecked: readonly ChainNotChecked[] = []
+  for (const directory of directories) {
+    if (isFirstEnough && hasProblem(backups)) break
+    const report = await verifyMember(directory, options)
+    options.onBackup?.(report)
+    backups.push(report)
+  }
+  if (isFirstEnough && hasProblem(backups)) {
+    notChecked = [{ what: 'after-first-problem', why: 'the verification ends at the first problem' }]
+  } else {
+    notChecked = await compareMembers(backups, options, (problem) => {
+      problems.push(problem)
+      options.onProblem?.(problem, problem.directory)
+    })
+  }
+  const verdict = problems.length > 0 || hasProblem(backups) ? 'failed' : 'verified'
+  const combine = verdict === 'failed' ? 'unsafe' : judge(backups, notChecked)
+  return { reportVersion: 1, pbmanifestVersion: version, verdict, combine, problems, backups, notChecked }
+}
+
+async function verifyMember(directory: string, options: VerifyChainOptions): Promise<VerifyReport> {
+  const { onProblem, onProgress, onBackup: _, ...rest } = options
+  const report = await verifyBackup(directory, {
+    ...rest,
+    ...(onProblem && { onProblem: (problem) => onProblem(problem, directory) }),
+    ...(onProgress && { onProgress: (progress) => onProgress(progress, directory) }),
+  })
+  // They are looked at here.
+  return { ...report, notChecked: report.notChecked.filter(({ what }) => what !== 'earlier-backups') }
+}
+
+async function compareMembers(
+  backups: readonly VerifyReport[],
+  { signal }: VerifyChainOptions,
+  onProblem: (problem: ChainProblem) => void,
+): Promise<ChainNotChecked[]> {
+  const members = backups.map((report) => readChainMember(report, onProblem))
+  for (const problem of findChainFaults(members)) onProblem(problem)
+  const notChecked = checkTimelines(members, onProblem)
+  for (const problem of await findMissingFiles(members, signal)) onProblem(problem)
+  return notChecked
+}
+
+function hasProblem(backups: readonly VerifyReport[]): boolean {
+  return backups.some(({ verdict }) => verdict === 'failed')
+}
+
+/** Whether what was left out could make the result of pg_combinebackup a bad one. WAL and page checksums could not. */
+const decides: Readonly<Record<NotChecked['what'], boolean>> = {
+  'file-checksums': true,
+  'files-without-checksum': true,
+  'ignored-paths': true,
+  'control-file': true,
+  'backup-label': true,
+  wal: false,
+  'wal-records': false,
+  'page-checksums': false,
+  'incremental-files': true,
+  'earlier-backups': true,
+  'after-first-problem': true,
+}
+
+function judge(
+  backups: readonly VerifyReport[],
+  notChecked: readonly ChainNotChecked[],
+): ChainReport['combine'] {
+  const isDoubtful = backups.some((report) => report.notChecked.some(({ what }) => decides[what]))
+  return isDoubtful || notChecked.length > 0 ? 'unknown' : 'safe'
+}
