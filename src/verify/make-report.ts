@@ -9,7 +9,7 @@ export interface ReportParts {
   readonly directory: string
   readonly manifest: ManifestContents
   readonly problems: ProblemList
-  readonly totals: { readonly filesChecked: number; readonly bytesChecked: number }
+  readonly totals: Pick<VerifyReport, 'filesChecked' | 'bytesChecked' | 'walRecords' | 'walBytes'>
   readonly engines: VerifyReport['engines']
   readonly seconds: VerifyReport['seconds']
   readonly notChecked: readonly NotChecked[]
@@ -25,8 +25,7 @@ export function makeReport(parts: ReportParts): VerifyReport {
     manifest: describeManifest(parts.manifest),
     problems: parts.problems.all,
     problemCounts: parts.problems.count(),
-    filesChecked: parts.totals.filesChecked,
-    bytesChecked: parts.totals.bytesChecked,
+    ...parts.totals,
     engines: parts.engines,
     seconds: parts.seconds,
     notChecked: parts.notChecked,

@@ -6,7 +6,6 @@ import { makeReport } from './make-report.js'
 import { ChecksumCheck } from './checksum-check.js'
 import { FileTable } from './file-table/file-table.js'
 import { checkCluster } from './check-cluster.js'
-import { checkWal } from './check-wal.js'
 import { IgnoreRules } from './ignore-rules.js'
 import { loadManifest, type ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
@@ -14,12 +13,12 @@ import { ProblemList, StopAtFirstProblem } from './problems.js'
 import type { NotChecked, VerifyReport } from './report.js'
 import { scanDirectory } from './scan-directory.js'
 import { StepTimer } from './step-timer.js'
+import { checkWal, type WalTotals } from './wal/check-wal.js'
 
 /**
  * Verifies a backup directory against its manifest, in parallel, and reports all that is wrong with it.
  *
- * Never writes into the directory. Finds everything that `pg_verifybackup` finds (but for WAL records, which are not
- * read), for manifests of every major version.
+ * Never writes into the directory. Finds everything that `pg_verifybackup` finds, for manifests of every major version.
  *
  * @returns the report, also of a backup that has problems: look at `verdict`
  * @throws {@link PbManifestError} when there can be no report: `BAD_MANIFEST`, `IO`, `USAGE` or `ABORTED`
@@ -45,7 +44,7 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
       ? undefined
       : new ChecksumCheck({ directory, jobs, signal, onProgress }, table, size)
   try {
-    return await verify({ directory, options, source, table, checksums })
+    return await verify({ directory, jobs, options, source, table, checksums })
   } finally {
     await checksums?.close()
   }
@@ -53,6 +52,7 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
 
 interface Verification {
   readonly directory: string
+  readonly jobs: number
   readonly options: VerifyOptions
   readonly source: ManifestSource
   readonly table: FileTable
@@ -74,15 +74,24 @@ async function verify(verification: Verification): Promise<VerifyReport> {
   )
   const problems = new ProblemList(options.onProblem, options.exitOnError === true)
   const notChecked = listWhatIsLeftOut(options, manifest)
+  const walTotals = { walRecords: 0, walBytes: 0 }
   try {
-    await runSteps(verification, { manifest, ignore, problems, notChecked, timer })
+    await runSteps(verification, { manifest, ignore, problems, notChecked, walTotals, timer })
   } catch (error) {
     if (!(error instanceof StopAtFirstProblem)) throw error
     notChecked.push({ what: 'after-first-problem', why: 'the verification ends at the first problem' })
   }
   const totals = checksums?.totals ?? { filesChecked: 0, bytesChecked: 0 }
   const engines = (await checksums?.engines()) ?? {}
-  return makeReport({ directory, manifest, problems, totals, engines, notChecked, seconds: timer.seconds() })
+  return makeReport({
+    directory,
+    manifest,
+    problems,
+    totals: { ...totals, ...walTotals },
+    engines,
+    notChecked,
+    seconds: timer.seconds(),
+  })
 }
 
 interface Findings {
@@ -90,14 +99,15 @@ interface Findings {
   readonly ignore: IgnoreRules
   readonly problems: ProblemList
   readonly notChecked: NotChecked[]
+  readonly walTotals: WalTotals
   readonly timer: StepTimer
 }
 
 async function runSteps(
-  { directory, options, table, checksums }: Verification,
+  { directory, jobs, options, table, checksums }: Verification,
   findings: Findings,
 ): Promise<void> {
-  const { manifest, ignore, problems, notChecked, timer } = findings
+  const { manifest, ignore, problems, notChecked, walTotals: totals, timer } = findings
   const way = new WayGiver(options.signal)
   const states = await timer.time('scan', () => scanDirectory({ directory, table, ignore, problems, way }))
   await timer.time('checksums', async () => checksums?.finish(states, problems))
@@ -105,9 +115,11 @@ async function runSteps(
     checkCluster({ directory, manifest, ignore, problems, notChecked }),
   )
   if (options.noParseWal === true) return
-  const { walDirectory } = options
+  const { walDirectory, signal } = options
+  const usePartial = options.partialWal === true
+  const where = { directory, walDirectory, usePartial, jobs, signal }
   await timer.time('wal', () =>
-    checkWal({ directory, walDirectory, manifest, control, ignore, problems, way }),
+    checkWal({ ...where, manifest, control, ignore, problems, notChecked, totals, way }),
   )
 }
 
@@ -127,7 +139,6 @@ function listWhatIsLeftOut(options: VerifyOptions, manifest: ManifestContents): 
   }
   if (options.noParseWal === true) left.push({ what: 'wal', why: 'skipped on request' })
   else if (manifest.walRanges.length === 0) left.push({ what: 'wal', why: 'the manifest has no WAL range' })
-  else left.push({ what: 'wal-records', why: 'this version looks at WAL segments and page headers only' })
   left.push({ what: 'page-checksums', why: 'this version does not look at data pages' })
   return left
 }

@@ -157,19 +157,6 @@ describeWithDebianPostgres('our verdict is that of pg_verifybackup', (programs) 
     })
   })
 
-  test('damage in a WAL record is left to pg_waldump, and that is said', async () => {
-    const backup = await linkedCopy(real)
-    try {
-      await flipBit(backup, await wal(backup), 100)
-      const theirs = await runWithoutPrivileges(join(programs.bin, 'pg_verifybackup'), [backup.directory])
-      expect(theirs).toMatchObject({ status: 1, stderr: expect.stringContaining(walFault) })
-      const ours = await pbmanifestWithoutPrivileges(['verify', backup.directory])
-      expect(ours).toMatchObject({ status: 0, stdout: expect.stringContaining('not checked: WAL records') })
-    } finally {
-      backup.remove()
-    }
-  })
-
   test('what the rows damaged were copies', async () => {
     for (const original of originals) {
       const { said, expected } = await judge(original, { name: 'nothing', damage: asIs })

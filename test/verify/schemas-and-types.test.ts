@@ -55,6 +55,8 @@ const reportKeys = {
   problemCounts: 'required',
   filesChecked: 'required',
   bytesChecked: 'required',
+  walRecords: 'required',
+  walBytes: 'required',
   engines: 'required',
   seconds: 'required',
   notChecked: 'required',
