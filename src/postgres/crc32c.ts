@@ -64,6 +64,15 @@ export function extendCrc32c(crc: number, view: DataView, start: number, end: nu
       (tables[0x100 + ((high >>> 16) & 0xff)] ?? 0) ^
       (tables[high >>> 24] ?? 0)
   }
+  if (at <= end - 4) {
+    const word = crc ^ view.getInt32(at, true)
+    crc =
+      (tables[0x300 + (word & 0xff)] ?? 0) ^
+      (tables[0x200 + ((word >>> 8) & 0xff)] ?? 0) ^
+      (tables[0x100 + ((word >>> 16) & 0xff)] ?? 0) ^
+      (tables[word >>> 24] ?? 0)
+    at += 4
+  }
   for (; at < end; at++) crc = (crc >>> 8) ^ (tables[(crc ^ view.getUint8(at)) & 0xff] ?? 0)
   return crc
 }

@@ -145,6 +145,17 @@ describeWithDebianPostgres('our verdict is that of pg_verifybackup', (programs) 
         },
       },
       {
+        name: 'with a bit flipped in a record of the older one',
+        damage: async (b) => flipBit(b, await wal(b), 100).then(() => walFault),
+      },
+      {
+        name: 'with a bit flipped in a record of the newer one',
+        damage: async (b) => {
+          await flipBit(b, `pg_wal/${(await walSegments(b)).at(-1)}`, 8192 + 100)
+          return 'WAL parsing failed for timeline 2'
+        },
+      },
+      {
         name: 'with WAL of the newer one missing',
         damage: async (b) =>
           removeFile(b, `pg_wal/${(await walSegments(b)).at(-1)}`).then(
