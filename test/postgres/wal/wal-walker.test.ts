@@ -156,13 +156,13 @@ describe('a SWITCH', () => {
   })
 })
 
-describe('an unfinished record', () => {
-  /** A record of which two pages were written, then what came in its place. */
-  function interrupted(): { writer: WalWriter; overwritten: number } {
-    const writer = write([100, 200])
-    return { writer, overwritten: writer.writeUnfinished(ofSize(5 * page), page + 100) }
-  }
+/** A record of which two pages were written, then what came in its place. */
+function interrupted(): { writer: WalWriter; overwritten: number } {
+  const writer = write([100, 200])
+  return { writer, overwritten: writer.writeUnfinished(ofSize(5 * page), page + 100) }
+}
 
+describe('an unfinished record', () => {
   test('is overwritten', () => {
     const { writer, overwritten } = interrupted()
     writer.writeOverwrite(overwritten)
@@ -198,14 +198,15 @@ describe('an unfinished record', () => {
   })
 })
 
-describe('a record', () => {
-  const second = (record: WrittenRecord, options: WalkOptions = {}): string | undefined => {
-    const writer = write([100])
-    writer.write(record)
-    writer.write(ofSize(10))
-    return walk(writer, options).fault?.replace(/^record at \S+: /, '')
-  }
+/** What is said of this record, between two good ones. */
+function faultOfSecond(record: WrittenRecord): string | undefined {
+  const writer = write([100])
+  writer.write(record)
+  writer.write(ofSize(10))
+  return walk(writer).fault?.replace(/^record at \S+: /, '')
+}
 
+describe('a record', () => {
   test.each([
     [{ body: mainData(Buffer.alloc(3)), previousLsn: 5n }, 'record with incorrect prev-link 0/5'],
     [{ body: mainData(Buffer.alloc(3)), resourceManager: 22 }, 'invalid resource manager ID 22'],
@@ -222,15 +223,15 @@ describe('a record', () => {
     ],
     [{ body: Buffer.from([100]) }, 'invalid block_id 100'],
   ])('is refused with a wrong header or body: %#', (record, reason) => {
-    expect(second(record)).toBe(reason)
+    expect(faultOfSecond(record)).toBe(reason)
   })
 
   test('of an extension is good', () => {
-    expect(second({ body: mainData(Buffer.alloc(3)), resourceManager: 128 })).toBeUndefined()
+    expect(faultOfSecond({ body: mainData(Buffer.alloc(3)), resourceManager: 128 })).toBeUndefined()
   })
 
   test('without a body is good', () => {
-    expect(second({ body: Buffer.alloc(0) })).toBeUndefined()
+    expect(faultOfSecond({ body: Buffer.alloc(0) })).toBeUndefined()
   })
 
   test('has a length that its pages agree with', () => {
@@ -247,7 +248,7 @@ describe('a record', () => {
     // Origins, three bytes each; PostgreSQL would follow them, but no server writes more than one.
     const body = Buffer.alloc(3 * 5000, 0)
     for (let at = 0; at < body.length; at += 3) body[at] = 253
-    expect(second({ body })).toBe('record with invalid length')
+    expect(faultOfSecond({ body })).toBe('record with invalid length')
   })
 })
 
