@@ -1,5 +1,6 @@
 import { extendCrc32c } from '../crc32c.js'
 import { RECORD_HEADER_SIZE } from './record-header.js'
+import { lsnOf } from './wal-geometry.js'
 
 /**
  * So much of a record is kept; all its fragments' headers are among it. The most that a server writes are 33 blocks, whose
@@ -15,6 +16,9 @@ const HEAD_SIZE = 2048
 export class PartialRecord {
   /** The first bytes of the record. */
   readonly head: DataView
+  /** The halves of the LSN at which it begins. */
+  high = 0
+  low = 0
   readonly #bytes = new Uint8Array(HEAD_SIZE)
   #length = 0
   #gathered = 0
@@ -22,6 +26,10 @@ export class PartialRecord {
 
   constructor() {
     this.head = new DataView(this.#bytes.buffer)
+  }
+
+  get lsn(): bigint {
+    return lsnOf(this.high, this.low)
   }
 
   /** Bytes of the record, xl_tot_len. */
@@ -43,8 +51,10 @@ export class PartialRecord {
     return Math.min(this.#gathered, HEAD_SIZE)
   }
 
-  /** Forgets the last record, and expects one of this length. */
-  begin(length: number): void {
+  /** Forgets the last record, and expects one of this length, which begins there. */
+  begin(length: number, high: number, low: number): void {
+    this.high = high
+    this.low = low
     this.#length = length
     this.#gathered = 0
     this.#crc = -1
@@ -52,7 +62,7 @@ export class PartialRecord {
 
   /** Gives the record up. */
   abandon(): void {
-    this.begin(0)
+    this.begin(0, 0, 0)
   }
 
   /** Takes the next `size` bytes of the record. */

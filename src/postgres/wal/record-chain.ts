@@ -6,6 +6,7 @@ import {
   recordFields,
 } from './record-header.js'
 import type { WalFormat } from './wal-format.js'
+import { lsnOf } from './wal-geometry.js'
 import type { WalPosition } from './wal-position.js'
 
 /** Where a record of OVERWRITE_CONTRECORD names the record that was given up: behind the data's id and length. */
@@ -39,7 +40,7 @@ export class RecordChain {
 
   /** Where the last record begins. */
   get previousLsn(): bigint {
-    return toLsn(this.#previousHigh, this.#previousLow)
+    return lsnOf(this.#previousHigh, this.#previousLow)
   }
 
   /**
@@ -59,9 +60,9 @@ export class RecordChain {
       ? previousLow === this.#previousLow && previousHigh === this.#previousHigh
       : previousHigh < high || (previousHigh === high && previousLow < low)
     if (!isLinked) {
-      return `record with incorrect prev-link ${formatLsn(toLsn(previousHigh, previousLow))}`
+      return `record with incorrect prev-link ${formatLsn(lsnOf(previousHigh, previousLow))}`
     }
-    if (!this.#knowsPrevious) this.firstPreviousLsn = toLsn(previousHigh, previousLow)
+    if (!this.#knowsPrevious) this.firstPreviousLsn = lsnOf(previousHigh, previousLow)
     return undefined
   }
 
@@ -88,8 +89,4 @@ export class RecordChain {
       ? undefined
       : `mismatching overwritten LSN ${formatLsn(overwritten)} -> ${formatLsn(abandoned)}`
   }
-}
-
-function toLsn(high: number, low: number): bigint {
-  return (BigInt(high) << 32n) | BigInt(low)
 }

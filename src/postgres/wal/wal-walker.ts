@@ -1,29 +1,19 @@
 import { extendCrc32c } from '../crc32c.js'
 import { formatLsn } from '../lsn.js'
-import { WAL_BLOCK_SIZE, WAL_PAGE_LONG_HEADER_SIZE, WAL_PAGE_SHORT_HEADER_SIZE } from '../wal-page-header.js'
-import { type ExpectedPages, isBlankPage, PageCheck } from './page-check.js'
+import { WAL_BLOCK_SIZE } from '../wal-page-header.js'
+import { FirstRecordSearch } from './first-record-search.js'
+import { isBlankPage, PageCheck } from './page-check.js'
 import { isRecordCrc, PartialRecord } from './partial-record.js'
 import { findRecordBodyFault } from './record-body.js'
 import { RecordChain } from './record-chain.js'
 import { findRecordLengthFault, isSwitch, RECORD_HEADER_SIZE } from './record-header.js'
+import { alignRecord, alignTo, headerSizeAt, pageOf } from './wal-geometry.js'
 import type { FirstRecord, WalFault, WalPosition } from './wal-position.js'
-
-/** What a stretch of WAL should be, and where in it to begin and to end. */
-export interface WalStretch extends ExpectedPages {
-  /**
-   * Where the wanted records begin: one must begin exactly there. Those before it on its page are read too, as
-   * pg_waldump does; of earlier pages in the segment only the headers. `undefined`: with the first record that begins in
-   * the stretch.
-   */
-  readonly startLsn: bigint | undefined
-  /** A record must end exactly there. */
-  readonly endLsn: bigint
-  /** Where another walker has come to, to go on from there. */
-  readonly position: WalPosition | undefined
-}
+import type { WalStretch } from './wal-stretch.js'
 
 /** In the words of PostgreSQL's reader. */
 const WRONG_CRC = 'incorrect resource manager data checksum in record'
+const NO_RECORD = 'no record begins there'
 
 /**
  * Reads every record of a stretch of WAL, page after page, and checks what PostgreSQL's reader would check.
@@ -53,17 +43,10 @@ export class WalWalker {
   #end = 0
   /** Where the next record begins, or the page whose header it follows. */
   #next: number
-  /** Whether the place of the first record is not known yet. */
-  #isSeeking: boolean
-  /** Bytes still to come of a record that began before the stretch. */
-  #skipped = 0
+  /** Over at once when the position is known. */
+  readonly #search: FirstRecordSearch
   #hasBegun: boolean
   #isDone = false
-  /** Of the unfinished record. */
-  #partialHigh = 0
-  #partialLow = 0
-  #firstLsn: bigint | undefined
-  #firstTimeline = 0
   #borderTimeline = 0
 
   constructor(stretch: WalStretch) {
@@ -71,7 +54,7 @@ export class WalWalker {
     this.#stretch = stretch
     this.#pages = new PageCheck(stretch, position?.timeline ?? 0)
     this.#chain = new RecordChain(stretch.format, position)
-    this.#isSeeking = position === undefined
+    this.#search = new FirstRecordSearch(position !== undefined)
     this.#hasBegun = startLsn === undefined
     this.#next = 0
   }
@@ -83,7 +66,7 @@ export class WalWalker {
 
   /** Whether what follows is needed to finish what has begun: a record, or the pages that a SWITCH has left empty. */
   get isInside(): boolean {
-    return this.#partial.missing > 0 || (!this.#isSeeking && this.#next > this.#walkedTo)
+    return this.#partial.missing > 0 || (this.#search.isOver && this.#next > this.#walkedTo)
   }
 
   /** Whether more pages of this segment are needed. */
@@ -98,15 +81,14 @@ export class WalWalker {
 
   /** What was met first by a walker that was given no position; `undefined` when no record begins in the stretch. */
   get first(): FirstRecord | undefined {
-    const lsn = this.#firstLsn
+    const { lsn, timeline } = this.#search
     const previousLsn = this.#chain.firstPreviousLsn
-    if (lsn === undefined || previousLsn === undefined) return undefined
-    return { lsn, previousLsn, timeline: this.#firstTimeline }
+    return lsn === undefined || previousLsn === undefined ? undefined : { lsn, previousLsn, timeline }
   }
 
   /** Where to go on; `undefined` inside of a record, or before the first one. */
   get position(): WalPosition | undefined {
-    if (this.#isSeeking || this.isInside) return undefined
+    if (!this.#search.isOver || this.isInside) return undefined
     return {
       lsn: this.#segmentLsn + BigInt(this.#next),
       previousLsn: this.#chain.previousLsn,
@@ -165,7 +147,7 @@ export class WalWalker {
   finish(): WalFault | undefined {
     this.#isDone = true
     if (this.#partial.missing > 0) return this.#partialFault('it goes on beyond the end of the WAL range')
-    return this.#hasBegun ? undefined : this.#startFault()
+    return this.#hasBegun ? undefined : this.#recordFault(this.#start, NO_RECORD)
   }
 
   #walkPage(view: DataView, at: number, offset: number): WalFault | undefined {
@@ -182,7 +164,7 @@ export class WalWalker {
 
   /** Whether the rest of the segment was given up by a SWITCH before this page. */
   #isLeftEmpty(offset: number): boolean {
-    return !this.#isSeeking && this.#partial.missing === 0 && this.#next >= offset + WAL_BLOCK_SIZE
+    return this.#search.isOver && this.#partial.missing === 0 && this.#next >= offset + WAL_BLOCK_SIZE
   }
 
   /** Goes to the first record of the page: behind its header, and behind the rest of a record from the page before. */
@@ -190,11 +172,11 @@ export class WalWalker {
     const pages = this.#pages
     if (this.#partial.missing > 0) {
       if (!pages.isOverwrite) return this.#continueRecord(view, at, offset)
-      this.#chain.abandonedLsn = lsnOf(this.#partialHigh, this.#partialLow)
+      this.#chain.abandonedLsn = this.#partial.lsn
       this.#partial.abandon()
       this.#next = offset
     }
-    if (this.#isSeeking) return this.#seek(offset)
+    if (!this.#search.isOver) return this.#seek(offset)
     if (this.#next !== offset || !this.#isOwnSegment) return undefined
     if (pages.isContinuation)
       return this.#pageFault(offset, 'contrecord flag, but no record is to be continued')
@@ -203,21 +185,11 @@ export class WalWalker {
     return undefined
   }
 
-  /** Looks for the first record that begins in the stretch, behind the rest of one that began before. */
   #seek(offset: number): WalFault | undefined {
-    const { isContinuation, isOverwrite, headerSize, remainingLength, timeline } = this.#pages
-    const rest = isContinuation ? remainingLength : 0
-    if (offset === this.#firstPage && this.#firstTimeline === 0) this.#firstTimeline = timeline
-    else if (rest !== this.#skipped && !isOverwrite) {
-      return this.#pageFault(offset, `invalid contrecord length ${rest} (expected ${this.#skipped})`)
-    }
-    const size = Math.min(rest, WAL_BLOCK_SIZE - headerSize)
-    this.#skipped = rest - size
-    this.#next = offset + headerSize + align(size)
-    if (this.#skipped > 0) return undefined
-    this.#isSeeking = false
-    this.#chain.mustOverwrite = isOverwrite
-    this.#firstLsn = this.#segmentLsn + BigInt(rest === 0 ? offset : this.#next)
+    const next = this.#search.look(this.#pages, this.#segmentLsn + BigInt(offset))
+    if (typeof next === 'string') return this.#pageFault(offset, next)
+    this.#next = offset + next
+    this.#chain.mustOverwrite = this.#search.isOver && this.#pages.isOverwrite
     return undefined
   }
 
@@ -231,7 +203,7 @@ export class WalWalker {
     }
     const size = Math.min(partial.missing, WAL_BLOCK_SIZE - headerSize)
     const fault = this.#addToRecord(view, at + headerSize, size)
-    this.#next = offset + headerSize + align(size)
+    this.#next = offset + headerSize + alignRecord(size)
     if (fault !== undefined || partial.missing > 0) return fault
     return this.#finishRecord()
   }
@@ -241,16 +213,16 @@ export class WalWalker {
     const hadHeader = partial.hasHeader
     partial.add(view, at, size)
     if (hadHeader || !partial.hasHeader) return undefined
-    const reason = this.#chain.findHeaderFault(partial.head, 0, this.#partialHigh, this.#partialLow)
+    const reason = this.#chain.findHeaderFault(partial.head, 0, partial.high, partial.low)
     return reason === undefined ? undefined : this.#partialFault(reason)
   }
 
   #finishRecord(): WalFault | undefined {
-    const { head, headLength, length } = this.#partial
+    const { head, headLength, length, high, low } = this.#partial
     const reason = this.#partial.isIntact()
       ? findRecordBodyFault(head, 0, headLength, length, this.#stretch.format)
       : WRONG_CRC
-    const fault = reason ?? this.#accept(head, 0, this.#partialHigh, this.#partialLow)
+    const fault = reason ?? this.#accept(head, 0, high, low)
     return fault === undefined ? undefined : this.#partialFault(fault)
   }
 
@@ -265,7 +237,7 @@ export class WalWalker {
         return undefined
       }
       if (!this.#hasBegun && start >= this.#start) {
-        if (start > this.#start) return this.#startFault()
+        if (start > this.#start) return this.#recordFault(this.#start, NO_RECORD)
         this.#hasBegun = true
       }
       const place = at + start - offset
@@ -281,7 +253,7 @@ export class WalWalker {
         ? findRecordBodyFault(view, place, length, length, format)
         : WRONG_CRC
       if (reason !== undefined) return this.#recordFault(start, reason)
-      this.#next = start + align(length)
+      this.#next = start + alignRecord(length)
       const fault = this.#accept(view, place, this.#high, low)
       if (fault !== undefined) return this.#recordFault(start, fault)
     }
@@ -291,9 +263,7 @@ export class WalWalker {
   /** Takes the part of a record that is on this page. */
   #beginRecord(view: DataView, place: number, start: number, length: number): WalFault | undefined {
     const size = WAL_BLOCK_SIZE - (start % WAL_BLOCK_SIZE)
-    this.#partialHigh = this.#high
-    this.#partialLow = this.#low + start
-    this.#partial.begin(length)
+    this.#partial.begin(length, this.#high, this.#low + start)
     this.#next = start + size
     return this.#addToRecord(view, place, size)
   }
@@ -311,17 +281,12 @@ export class WalWalker {
     return undefined
   }
 
-  #startFault(): WalFault {
-    const lsn = this.#segmentLsn + BigInt(this.#start)
-    return { lsn, what: 'record', reason: 'no record begins there' }
-  }
-
   #recordFault(offset: number, reason: string): WalFault {
     return { lsn: this.#segmentLsn + BigInt(offset), what: 'record', reason }
   }
 
   #partialFault(reason: string): WalFault {
-    return { lsn: lsnOf(this.#partialHigh, this.#partialLow), what: 'record', reason }
+    return { lsn: this.#partial.lsn, what: 'record', reason }
   }
 
   #pageFault(offset: number, reason: string): WalFault {
@@ -331,26 +296,4 @@ export class WalWalker {
   #textOf(offset: number): string {
     return formatLsn(this.#segmentLsn + BigInt(offset))
   }
-}
-
-function pageOf(offset: number): number {
-  return offset - (offset % WAL_BLOCK_SIZE)
-}
-
-function headerSizeAt(pageOffset: number): number {
-  return pageOffset === 0 ? WAL_PAGE_LONG_HEADER_SIZE : WAL_PAGE_SHORT_HEADER_SIZE
-}
-
-/** Records begin where the LSN is a multiple of 8. */
-function align(size: number): number {
-  return alignTo(size, 8)
-}
-
-/** @param unit - a power of two. */
-function alignTo(size: number, unit: number): number {
-  return (size + unit - 1) & -unit
-}
-
-function lsnOf(high: number, low: number): bigint {
-  return (BigInt(high) << 32n) | BigInt(low)
 }
