@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { crc32cEngines } from '../src/manifest/checksum/crc32c-engines.js'
 import { makeBackup } from './make-backup.js'
+import { makeWal } from './make-wal.js'
 import { makeFragment, makeManifest } from './make-manifest.js'
 import { compare, describe, type Subject } from './measure.js'
 
@@ -23,16 +24,21 @@ const { values } = parseArgs({
     files: { type: 'string', default: '60000' },
     rounds: { type: 'string', default: '5' },
     only: { type: 'string', default: '' },
+    wal: { type: 'string' },
+    'wal-bytes': { type: 'string', default: '1e9' },
   },
 })
 
 const usage = `npm run bench -- [--backup=DIR] [--bytes=3.8e9] [--files=60000] [--rounds=5] [--only=CASE,...]
+                   [--wal=DIR] [--wal-bytes=1e9]
   --backup  a backup in plain format with a CRC32C manifest of version 1; default: one is made
-  cases: engines many jobs sha256 large million merge cold pages
+  --wal     where WAL is kept for later runs, or was kept by an earlier one
+  cases: engines many jobs sha256 large million merge cold pages wal
 `
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const peer = '/usr/lib/postgresql/15/bin/pg_verifybackup'
+const walPeer = '/usr/lib/postgresql/15/bin/pg_waldump'
 const rounds = Number(values.rounds)
 const scratch = mkdtempSync(join(tmpdir(), 'pbmanifest-bench-'))
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
@@ -48,6 +54,7 @@ const cases: Readonly<Record<string, () => Promise<void>>> = {
   merge: benchMerge,
   cold: benchCold,
   pages: benchPages,
+  wal: benchWal,
 }
 
 let madeBackup: Promise<string> | undefined
@@ -162,6 +169,18 @@ async function benchPages(): Promise<void> {
   const comparison = await compare(verify('on'), verify('off'), rounds, nothing)
   print(describe('page checksums on, beside off', comparison))
   await cluster.remove()
+}
+
+/** Every record of pgbench's WAL, beside what pg_verifybackup starts for it. */
+async function benchWal(): Promise<void> {
+  const wal = await makeWal(values.wal ?? join(scratch, 'wal'), Number(values['wal-bytes']))
+  const { directory, start, end } = wal
+  const range = ['--quiet', `--path=${directory}/pg_wal`, `--start=${start}`, `--end=${end}`]
+  const dump: Subject = { name: 'pg_waldump', command: [walPeer, ...range] }
+  for (let jobs = 1; jobs <= availableParallelism(); jobs++) {
+    const pair = await compare(ours('verify', '-q', `-j${jobs}`, directory), dump, rounds, nothing)
+    print(describe(`WAL records of pgbench, -j ${jobs}, beside pg_waldump`, pair))
+  }
 }
 
 async function benchEngines(): Promise<void> {

@@ -27,6 +27,11 @@ const options = {
     group: whatGroup,
     describe: 'directory of the WAL files (default: pg_wal in DIRECTORY)',
   },
+  'partial-wal': {
+    type: 'boolean',
+    group: whatGroup,
+    describe: 'take NAME.partial for a WAL segment that is missing',
+  },
   ignore: {
     alias: 'i',
     type: 'string',
@@ -54,7 +59,7 @@ const options = {
     alias: 'j',
     type: 'string',
     group: howGroup,
-    describe: 'threads that read files (default: one per CPU)',
+    describe: 'threads that read files and WAL (default: one per CPU)',
   },
   progress: { alias: 'P', type: 'boolean', group: outputGroup, describe: 'show progress on standard error' },
   quiet: { alias: 'q', type: 'boolean', group: outputGroup, describe: 'print nothing but errors' },
@@ -77,6 +82,7 @@ function readOptions(values: Values): VerifyOptions {
   return withoutUndefined({
     manifestPath: values['manifest-path'],
     walDirectory: values['wal-directory'],
+    partialWal: values['partial-wal'],
     ignore: values.ignore,
     exitOnError: values['exit-on-error'],
     skipChecksums: values['skip-checksums'],

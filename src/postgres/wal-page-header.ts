@@ -3,7 +3,7 @@ import { PbManifestError } from '../errors.js'
 /** Bytes of a WAL page in stock builds (`XLOG_BLCKSZ`). */
 export const WAL_BLOCK_SIZE = 8192
 /** Bytes of the header of a page that is not the first of its segment. */
-const WAL_PAGE_SHORT_HEADER_SIZE = 24
+export const WAL_PAGE_SHORT_HEADER_SIZE = 24
 /** Bytes of the header of a segment's first page. */
 export const WAL_PAGE_LONG_HEADER_SIZE = 40
 

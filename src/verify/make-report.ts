@@ -2,18 +2,14 @@ import { version } from '../version.js'
 import { formatLsn } from '../postgres/lsn.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { ProblemList } from './problems.js'
-import type { CheckedPages, NotChecked, VerifiedManifest, VerifyReport } from './report.js'
+import type { NotChecked, VerifiedManifest, VerifyReport } from './report.js'
 
 /** All that a report is made of. */
 export interface ReportParts {
   readonly directory: string
   readonly manifest: ManifestContents
   readonly problems: ProblemList
-  readonly totals: {
-    readonly filesChecked: number
-    readonly bytesChecked: number
-    readonly pages: CheckedPages
-  }
+  readonly totals: Pick<VerifyReport, 'filesChecked' | 'bytesChecked' | 'pages' | 'walRecords' | 'walBytes'>
   readonly engines: VerifyReport['engines']
   readonly seconds: VerifyReport['seconds']
   readonly notChecked: readonly NotChecked[]
@@ -29,9 +25,7 @@ export function makeReport(parts: ReportParts): VerifyReport {
     manifest: describeManifest(parts.manifest),
     problems: parts.problems.all,
     problemCounts: parts.problems.count(),
-    filesChecked: parts.totals.filesChecked,
-    bytesChecked: parts.totals.bytesChecked,
-    pages: parts.totals.pages,
+    ...parts.totals,
     engines: parts.engines,
     seconds: parts.seconds,
     notChecked: parts.notChecked,

@@ -35,7 +35,9 @@ export interface VerifyOptions {
   readonly noParseWal?: boolean
   /** Where the WAL segments are. Default: `pg_wal` in the backup directory. */
   readonly walDirectory?: string
-  /** How many worker threads read files, at least 1; more than 64 are taken as 64. Default: `os.availableParallelism()`. */
+  /** Take `NAME.partial` for a WAL segment that is missing, as `pg_receivewal` leaves it. Default false. */
+  readonly partialWal?: boolean
+  /** How many worker threads read files, and WAL, at least 1; more than 64 are taken as 64. Default: `os.availableParallelism()`. */
   readonly jobs?: number
   /** Stops the verification; the promise then rejects with code `ABORTED`. */
   readonly signal?: AbortSignal

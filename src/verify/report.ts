@@ -14,7 +14,8 @@ import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algori
  * - `backup-label`: backup_label is damaged, or does not fit the manifest's WAL ranges or pg_control
  * - `tablespace-map`: tablespace_map is damaged
  * - `wal-range`: a WAL range is empty or reversed
- * - `wal-missing`, `wal-invalid`: a segment that a WAL range needs is not there, or is not that segment
+ * - `wal-missing`, `wal-invalid`: a segment that a WAL range needs is not there, or is not that segment, or a record in it is
+ *   damaged
  */
 export const problemKinds = [
   'missing',
@@ -122,6 +123,10 @@ export interface VerifyReport {
   /** Bytes that were read for it. */
   readonly bytesChecked: number
   readonly pages: CheckedPages
+  /** WAL records that were read and are good, of all WAL ranges. */
+  readonly walRecords: number
+  /** Bytes of WAL that they take. */
+  readonly walBytes: number
   /** What computed the checksums, by algorithm: the name of a package, or of several, or `node:crypto`. */
   readonly engines: Readonly<Partial<Record<RealChecksumAlgorithm, string>>>
   /** Wall time of each step, and of all. Steps may overlap. */

@@ -8,7 +8,6 @@ import { ChecksumCheck } from './checksum-check.js'
 import { FileTable } from './file-table/file-table.js'
 import { type ContentDecision, decideContentRules } from './content/decide-content-rules.js'
 import { checkCluster } from './check-cluster.js'
-import { checkWal } from './check-wal.js'
 import { IgnoreRules } from './ignore-rules.js'
 import { loadManifest, type ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
@@ -16,12 +15,12 @@ import { ProblemList, StopAtFirstProblem } from './problems.js'
 import type { NotChecked, VerifyReport } from './report.js'
 import { scanDirectory } from './scan-directory.js'
 import { StepTimer } from './step-timer.js'
+import { checkWal, type WalTotals } from './wal/check-wal.js'
 
 /**
  * Verifies a backup directory against its manifest, in parallel, and reports all that is wrong with it.
  *
- * Never writes into the directory. Finds everything that `pg_verifybackup` finds (but for WAL records, which are not
- * read), for manifests of every major version.
+ * Never writes into the directory. Finds everything that `pg_verifybackup` finds, for manifests of every major version.
  *
  * @returns the report, also of a backup that has problems: look at `verdict`
  * @throws {@link PbManifestError} when there can be no report: `BAD_MANIFEST`, `IO`, `USAGE` or `ABORTED`
@@ -49,7 +48,7 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
       ? undefined
       : new ChecksumCheck({ directory, jobs, signal, onProgress, content: content.rules }, table, size)
   try {
-    return await verify({ directory, options, source, table, ignore, content, checksums })
+    return await verify({ directory, jobs, options, source, table, ignore, content, checksums })
   } finally {
     await checksums?.close()
   }
@@ -57,6 +56,7 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
 
 interface Verification {
   readonly directory: string
+  readonly jobs: number
   readonly options: VerifyOptions
   readonly source: ManifestSource
   readonly table: FileTable
@@ -80,15 +80,24 @@ async function verify(verification: Verification): Promise<VerifyReport> {
   checksums?.tellWalRanges(manifest.walRanges)
   const problems = new ProblemList(options.onProblem, options.exitOnError === true)
   const notChecked = listWhatIsLeftOut(options, manifest, content)
+  const walTotals = { walRecords: 0, walBytes: 0 }
   try {
-    await runSteps(verification, { manifest, problems, notChecked, timer })
+    await runSteps(verification, { manifest, problems, notChecked, walTotals, timer })
   } catch (error) {
     if (!(error instanceof StopAtFirstProblem)) throw error
     notChecked.push({ what: 'after-first-problem', why: 'the verification ends at the first problem' })
   }
   const totals = checksums?.totals ?? noTotals
   const engines = checksums?.engines ?? {}
-  return makeReport({ directory, manifest, problems, totals, engines, notChecked, seconds: timer.seconds() })
+  return makeReport({
+    directory,
+    manifest,
+    problems,
+    totals: { ...totals, ...walTotals },
+    engines,
+    notChecked,
+    seconds: timer.seconds(),
+  })
 }
 
 const noTotals = { filesChecked: 0, bytesChecked: 0, pages: { checked: 0, mismatched: 0, newer: 0 } }
@@ -97,14 +106,15 @@ interface Findings {
   readonly manifest: ManifestContents
   readonly problems: ProblemList
   readonly notChecked: NotChecked[]
+  readonly walTotals: WalTotals
   readonly timer: StepTimer
 }
 
 async function runSteps(
-  { directory, options, table, ignore, checksums }: Verification,
+  { directory, jobs, options, table, ignore, checksums }: Verification,
   findings: Findings,
 ): Promise<void> {
-  const { manifest, problems, notChecked, timer } = findings
+  const { manifest, problems, notChecked, walTotals: totals, timer } = findings
   const way = new WayGiver(options.signal)
   const states = await timer.time('scan', () => scanDirectory({ directory, table, ignore, problems, way }))
   await timer.time('checksums', async () => checksums?.finish(states, problems))
@@ -112,9 +122,11 @@ async function runSteps(
     checkCluster({ directory, manifest, ignore, problems, notChecked }),
   )
   if (options.noParseWal === true) return
-  const { walDirectory } = options
+  const { walDirectory, signal } = options
+  const usePartial = options.partialWal === true
+  const where = { directory, walDirectory, usePartial, jobs, signal }
   await timer.time('wal', () =>
-    checkWal({ directory, walDirectory, manifest, control, ignore, problems, way }),
+    checkWal({ ...where, manifest, control, ignore, problems, notChecked, totals, way }),
   )
 }
 
@@ -138,7 +150,6 @@ function listWhatIsLeftOut(
   }
   if (options.noParseWal === true) left.push({ what: 'wal', why: 'skipped on request' })
   else if (manifest.walRanges.length === 0) left.push({ what: 'wal', why: 'the manifest has no WAL range' })
-  else left.push({ what: 'wal-records', why: 'this version looks at WAL segments and page headers only' })
   if (whyNoPageChecksums !== undefined) left.push({ what: 'page-checksums', why: whyNoPageChecksums })
   if (incrementalFrom !== undefined) {
     if (options.skipChecksums === true) left.push({ what: 'incremental-files', why: 'skipped on request' })

@@ -21,14 +21,17 @@ export function formatFile({ path, size, checksum }: ListedFile): string {
   return `{ "Path": "${path}", "Size": ${size}, "Last-Modified": "2026-01-02 03:04:05 GMT", ${digest} }`
 }
 
-/** A manifest of version 1 with one WAL range. */
-export function formatManifest(files: readonly ListedFile[]): string {
+/** A manifest of version 1 with one WAL range on timeline 1. */
+export function formatManifest(
+  files: readonly ListedFile[],
+  { start, end }: { readonly start: string; readonly end: string } = { start: '0/2000028', end: '0/2000100' },
+): string {
   const body = `{ "PostgreSQL-Backup-Manifest-Version": 1,
 "Files": [
 ${files.map(formatFile).join(',\n')}
 ],
 "WAL-Ranges": [
-{ "Timeline": 1, "Start-LSN": "0/2000028", "End-LSN": "0/2000100" }
+{ "Timeline": 1, "Start-LSN": "${start}", "End-LSN": "${end}" }
 ],
 `
   const checksum = createHash('sha256').update(body).digest('hex')

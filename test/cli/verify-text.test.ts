@@ -40,6 +40,8 @@ const report: VerifyReport = {
   filesChecked: 970,
   bytesChecked: 25_270_000,
   pages: { checked: 0, mismatched: 0, newer: 0 },
+  walRecords: 0,
+  walBytes: 0,
   engines: { CRC32C: '@node-rs/crc32' },
   seconds: { manifest: 0.1, scan: 0.1, checksums: 0.1, cluster: 0, wal: 0, total: 0.2134 },
   notChecked: [],

@@ -24,6 +24,15 @@ describe('crc32c', () => {
     expect(crc32c(record, 0, 20, crc32c(record, 24))).toBe(crc)
   })
 
+  test('is that of the definition, bit by bit, for any length and place', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), fc.nat(60), (bytes, start) => {
+        fc.pre(start <= bytes.length)
+        expect(crc32c(bytes, start)).toBe(crcByDefinition(bytes.subarray(start)))
+      }),
+    )
+  })
+
   test('goes on from a seed', () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.uint8Array(), (head, tail) => {
@@ -34,3 +43,12 @@ describe('crc32c', () => {
     )
   })
 })
+
+function crcByDefinition(bytes: Uint8Array): number {
+  let crc = 0xffff_ffff
+  for (const byte of bytes) {
+    crc ^= byte
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f6_3b78 : crc >>> 1
+  }
+  return ~crc >>> 0
+}

@@ -66,6 +66,12 @@ export async function removeFile(backup: PlainBackup, pathname: string): Promise
   return pathname
 }
 
+/** Gives a file a name with this ending. */
+export async function renameFile(backup: PlainBackup, pathname: string, ending: string): Promise<void> {
+  const path = join(backup.directory, pathname)
+  await rename(path, path + ending)
+}
+
 /** Puts something else in the place of a file or directory. */
 export async function replaceBy(
   backup: PlainBackup,

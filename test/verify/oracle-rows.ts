@@ -1,5 +1,6 @@
 import { mkdir, readFile, rename, symlink, utimes, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { formatLsn, parseLsn } from '../../src/postgres/lsn.js'
 import type { PlainBackup } from '../helpers/plain-backup.js'
 import {
   addFile,
@@ -15,6 +16,7 @@ import {
   makeSocket,
   overwrite,
   removeFile,
+  renameFile,
   replaceBy,
   replaceByLink,
   resize,
@@ -504,6 +506,34 @@ export const walRows: readonly Row[] = [
   {
     name: 'with a segment all zeros',
     damage: async (b) => overwrite(b, await wal(b), 0, Buffer.alloc(2 ** 20)).then(() => walFault),
+  },
+  {
+    name: 'with a bit flipped in a record',
+    damage: async (b) => flipBit(b, await wal(b), 100).then(() => walFault),
+  },
+  {
+    name: 'with a bit flipped in the header of the first record',
+    damage: async (b) => flipBit(b, await wal(b), 50).then(() => walFault),
+  },
+  {
+    name: 'with a bit flipped in the padding of its first page',
+    damage: async (b) => void (await flipBit(b, await wal(b), 20)),
+  },
+  {
+    name: 'with a bit flipped behind its end',
+    damage: async (b) => void (await flipBit(b, await wal(b), 2 ** 20 - 1)),
+  },
+  {
+    name: 'whose range ends in the middle of its last record',
+    damage: (b) =>
+      forgeManifest(b, (text) =>
+        text.replace(/(?<="End-LSN": ")[^"]+/, (lsn) => formatLsn((parseLsn(lsn) ?? 0n) - 8n)),
+      ).then(() => walFault),
+    stricter: 'pg_waldump does not look at a record that goes over the end',
+  },
+  {
+    name: 'with a segment that is only partial',
+    damage: async (b) => renameFile(b, await wal(b), '.partial').then(() => walFault),
   },
   {
     name: 'with a segment replaced by a directory',

@@ -66,6 +66,8 @@ const reportKeys = {
   filesChecked: 'required',
   bytesChecked: 'required',
   pages: 'required',
+  walRecords: 'required',
+  walBytes: 'required',
   engines: 'required',
   seconds: 'required',
   notChecked: 'required',

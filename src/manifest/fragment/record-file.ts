@@ -1,7 +1,7 @@
 import type { WayGiver } from '../../files/give-way.js'
 import { NotARegularFileError, openRegularFile } from '../../files/open-regular-file.js'
 import { pathOf } from '../../files/path-of.js'
-import { readOpenedFile } from '../../files/read-chunks.js'
+import { readOpenedFile } from '../../files/read-opened-file.js'
 import { describeSystemError } from '../../files/system-error.js'
 import type { RealChecksumAlgorithm } from '../checksum/checksum-algorithm.js'
 import type { FileHasher } from '../checksum/file-hasher.js'

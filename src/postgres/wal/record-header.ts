@@ -1,0 +1,60 @@
+import type { WalFormat } from './wal-format.js'
+
+/** Bytes of a record's header; a record begins where the LSN is a multiple of 8. */
+export const RECORD_HEADER_SIZE = 24
+
+/** Offsets in the header. @see src/include/access/xlogrecord.h (`XLogRecord`) */
+export const recordFields = { totalLength: 0, previous: 8, info: 16, resourceManager: 17, crc: 20 } as const
+
+/**
+ * No record is longer: servers from 16 on write at most 1020 MiB, and the readers of all versions can take up no 1 GiB.
+ *
+ * @see src/include/utils/memutils.h (`MaxAllocSize`)
+ */
+const MAX_RECORD_SIZE = 0x3fff_ffff
+
+/** 0 to 21 in all versions from 13 to 18. @see src/include/access/rmgrlist.h */
+const MAX_BUILTIN_RESOURCE_MANAGER = 21
+const MIN_CUSTOM_RESOURCE_MANAGER = 128
+
+const XLOG_RESOURCE_MANAGER = 0
+/** The bits of xl_info that belong to the resource manager. */
+const RESOURCE_MANAGER_INFO = 0xf0
+/** @see src/include/catalog/pg_control.h */
+const XLOG_SWITCH = 0x40
+const XLOG_OVERWRITE_CONTRECORD = 0xd0
+
+/** What is wrong with xl_tot_len, in the words of PostgreSQL's reader. */
+export function findRecordLengthFault(length: number): string | undefined {
+  if (length < RECORD_HEADER_SIZE) {
+    return `invalid record length: expected at least ${RECORD_HEADER_SIZE}, got ${length}`
+  }
+  return length > MAX_RECORD_SIZE
+    ? `invalid record length: expected at most ${MAX_RECORD_SIZE}, got ${length}`
+    : undefined
+}
+
+/** Whether a server of this version has such a resource manager, or may have it by an extension. */
+export function isResourceManager(id: number, format: WalFormat): boolean {
+  return (
+    id <= MAX_BUILTIN_RESOURCE_MANAGER ||
+    (format.hasCustomResourceManagers && id >= MIN_CUSTOM_RESOURCE_MANAGER)
+  )
+}
+
+/** Whether the rest of the segment behind this record is unused. */
+export function isSwitch(view: DataView, at: number): boolean {
+  return isXlogRecord(view, at, XLOG_SWITCH)
+}
+
+/** Whether this record says that the one before it was given up unfinished. */
+export function isOverwriteContrecord(view: DataView, at: number): boolean {
+  return isXlogRecord(view, at, XLOG_OVERWRITE_CONTRECORD)
+}
+
+function isXlogRecord(view: DataView, at: number, kind: number): boolean {
+  return (
+    view.getUint8(at + recordFields.resourceManager) === XLOG_RESOURCE_MANAGER &&
+    (view.getUint8(at + recordFields.info) & RESOURCE_MANAGER_INFO) === kind
+  )
+}

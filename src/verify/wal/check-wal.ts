@@ -1,0 +1,161 @@
+import { isPbManifestError } from '../../errors.js'
+import type { WayGiver } from '../../files/give-way.js'
+import { readMajorVersion } from '../../manifest/cluster-files.js'
+import type { WalRange } from '../../manifest/model.js'
+import type { ControlFile } from '../../postgres/control-file.js'
+import { walFormatOf } from '../../postgres/wal/wal-format.js'
+import { postgresMajorOfWalPageMagic } from '../../postgres/wal-page-magics.js'
+import {
+  parseWalSegmentName,
+  segmentHoldingEnd,
+  segmentHoldingStart,
+  walSegmentName,
+} from '../../postgres/wal-segment.js'
+import type { IgnoreRules } from '../ignore-rules.js'
+import type { ManifestContents } from '../manifest-files.js'
+import type { ProblemList } from '../problems.js'
+import type { NotChecked } from '../report.js'
+import { listWalSegments } from './directory-wal-source.js'
+import { findRuns, type SegmentRun } from './plan-parts.js'
+import {
+  emptyRangeProblem,
+  faultProblem,
+  missingSegmentsProblem,
+  nothingReadableProblem,
+} from './wal-problems.js'
+import { findWalSegmentSize, readFirstPageHeader } from './wal-segment-size.js'
+import type { WalSource } from './wal-source.js'
+import { walkRun } from './walk-run.js'
+
+/** Where the WAL is, and what cluster it should be of. */
+export interface WalContext {
+  readonly directory: string
+  /** Where the segments are; `undefined`: `pg_wal` in the directory. */
+  readonly walDirectory: string | undefined
+  /** Whether `.partial` segments are taken where the whole ones are missing. */
+  readonly usePartial: boolean
+  readonly jobs: number
+  readonly signal: AbortSignal | undefined
+  readonly manifest: ManifestContents
+  readonly control: ControlFile | undefined
+  readonly ignore: IgnoreRules
+  readonly problems: ProblemList
+  readonly notChecked: NotChecked[]
+  /** Is added to. */
+  readonly totals: WalTotals
+  readonly way: WayGiver
+}
+
+/** How much WAL was read and found good. */
+export interface WalTotals {
+  walRecords: number
+  walBytes: number
+}
+
+/** Checks that every segment that the WAL ranges need is there, and every record in them, from start to end. */
+export async function checkWal(context: WalContext): Promise<void> {
+  const { control, manifest, problems } = context
+  const source = listWalSegments(walDirectories(context), context.usePartial)
+  const segmentSize = control?.walSegmentSize ?? findWalSegmentSize(source)
+  const major = findMajorVersion(context)
+  for (const range of manifest.walRanges) {
+    if (range.endLsn <= range.startLsn) problems.add(emptyRangeProblem(range))
+    else if (segmentSize === undefined) problems.add(nothingReadableProblem(range, source))
+    else await checkRange(context, range, { source, segmentSize, major })
+  }
+}
+
+/** As pg_waldump looks: in the directory, then in pg_wal below it. */
+function walDirectories({ directory, walDirectory }: WalContext): readonly [string, ...string[]] {
+  return walDirectory === undefined ? [`${directory}/pg_wal`] : [walDirectory, `${walDirectory}/pg_wal`]
+}
+
+/** The cluster's version, where that can be read; says so when it is one whose WAL cannot be. */
+function findMajorVersion({ directory, ignore, notChecked }: WalContext): number | undefined {
+  if (ignore.covers('PG_VERSION')) return undefined
+  try {
+    const major = readMajorVersion(directory)
+    if (major !== undefined && walFormatOf(major) === undefined) {
+      notChecked.push({
+        what: 'wal-records',
+        why: `this version does not know the WAL of PostgreSQL ${major}`,
+      })
+    }
+    return major
+  } catch (error) {
+    // What is wrong with the file has been reported by the scan or the checksums.
+    if (!isPbManifestError(error)) throw error
+    return undefined
+  }
+}
+
+/** What is known of all segments. */
+interface Segments {
+  readonly source: WalSource
+  readonly segmentSize: number
+  /** `undefined`: what the first segment says. */
+  readonly major: number | undefined
+}
+
+async function checkRange(context: WalContext, range: WalRange, segments: Segments): Promise<void> {
+  const { problems } = context
+  const { segmentSize } = segments
+  const firstSegment = segmentHoldingStart(range.startLsn, segmentSize)
+  let next = firstSegment
+  const reportMissingBefore = (segment: bigint): void => {
+    if (next < segment) problems.add(missingSegmentsProblem(range, segments, next, segment - 1n))
+  }
+  for (const run of findRuns(presentSegments(range, segments))) {
+    reportMissingBefore(run.firstSegment)
+    next = run.lastSegment + 1n
+    const startLsn = run.firstSegment === firstSegment ? range.startLsn : undefined
+    await checkRun(context, range, segments, { ...run, startLsn })
+  }
+  reportMissingBefore(segmentHoldingEnd(range.endLsn, segmentSize) + 1n)
+}
+
+/** The numbers of the range's segments that are there, in order. */
+function presentSegments(range: WalRange, { source, segmentSize }: Segments): bigint[] {
+  const first = segmentHoldingStart(range.startLsn, segmentSize)
+  const last = segmentHoldingEnd(range.endLsn, segmentSize)
+  const present = source.names.flatMap((name) => {
+    const segment = parseWalSegmentName(name, segmentSize)
+    if (segment === undefined || segment.timeline !== range.timeline) return []
+    const { segmentNumber } = segment
+    return segmentNumber < first || segmentNumber > last ? [] : [segmentNumber]
+  })
+  return present.toSorted((left, right) => (left < right ? -1 : 1))
+}
+
+async function checkRun(
+  context: WalContext,
+  range: WalRange,
+  segments: Segments,
+  run: SegmentRun,
+): Promise<void> {
+  const { manifest, control, problems, totals } = context
+  const { source, segmentSize } = segments
+  const major = segments.major ?? majorOfSegment(range, segments, run.firstSegment)
+  if (walFormatOf(major) === undefined) return
+  const { timeline, endLsn } = range
+  const systemIdentifier = manifest.summary.systemIdentifier ?? control?.systemIdentifier
+  const expected = { major, timeline, segmentSize, systemIdentifier, endLsn }
+  const { records, fault } = await walkRun({ ...context, source }, expected, run)
+  const startLsn = run.startLsn ?? run.firstSegment * BigInt(segmentSize)
+  const walkedTo = fault?.lsn ?? minimum(endLsn, (run.lastSegment + 1n) * BigInt(segmentSize))
+  totals.walRecords += records
+  if (walkedTo > startLsn) totals.walBytes += Number(walkedTo - startLsn)
+  if (fault !== undefined) problems.add(faultProblem(range, segmentSize, fault))
+}
+
+/** The version that the segment's first page is of; a guess when that says nothing, so that the page is refused. */
+function majorOfSegment(range: WalRange, { source, segmentSize }: Segments, segment: bigint): number {
+  const header = readFirstPageHeader(source, walSegmentName(range.timeline, segment, segmentSize))
+  return (header && postgresMajorOfWalPageMagic(header.magic)) ?? NEWEST_MAJOR
+}
+
+const NEWEST_MAJOR = 18
+
+function minimum(left: bigint, right: bigint): bigint {
+  return left < right ? left : right
+}

@@ -1,0 +1,17 @@
+import type { WalSourceDescription } from './wal-source.js'
+import type { ExpectedWal, PartResult, WalPart } from './walk-part.js'
+
+/** What a thread is started with. */
+export interface StartWalking {
+  readonly source: WalSourceDescription
+  readonly expected: ExpectedWal
+  readonly parts: readonly WalPart[]
+  /** Int32: how many parts were taken by all threads. */
+  readonly taken: SharedArrayBuffer
+}
+
+/** What a thread sends for each part that it has read. */
+export interface PartWalked {
+  readonly index: number
+  readonly result: PartResult
+}

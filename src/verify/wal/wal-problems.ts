@@ -1,0 +1,77 @@
+import type { WalRange } from '../../manifest/model.js'
+import { formatLsn } from '../../postgres/lsn.js'
+import { walSegmentName } from '../../postgres/wal-segment.js'
+import type { Problem } from '../report.js'
+import type { WalSource } from './wal-source.js'
+import type { PartFault } from './walk-part.js'
+
+/** A range that holds nothing. */
+export function emptyRangeProblem(range: WalRange): Problem {
+  const end = formatLsn(range.endLsn)
+  const detail = `the range ends at ${end}, not after its start at ${formatLsn(range.startLsn)}`
+  return { kind: 'wal-range', message: firstLine(range), detail }
+}
+
+/** No segment can be read, so that not even their size is known. */
+export function nothingReadableProblem(range: WalRange, source: WalSource): Problem {
+  return missingProblem(range, 'no WAL segment can be read', source)
+}
+
+/** Segments that are not there; the numbers include the last. */
+export function missingSegmentsProblem(
+  range: WalRange,
+  { source, segmentSize }: { readonly source: WalSource; readonly segmentSize: number },
+  firstSegment: bigint,
+  lastSegment: bigint,
+): Problem {
+  const first = walSegmentName(range.timeline, firstSegment, segmentSize)
+  const last = walSegmentName(range.timeline, lastSegment, segmentSize)
+  const count = lastSegment - firstSegment + 1n
+  const what = count === 1n ? `segment "${first}" is` : `${count} segments, "${first}" to "${last}", are`
+  const partial = [first, last].find((name) => source.hasUnusedPartial(name))
+  const hint =
+    partial === undefined
+      ? ''
+      : `; "${partial}.partial" is there, but such files are used only when asked for`
+  return missingProblem(range, `${what} missing`, source, first, hint)
+}
+
+/** Something that is wrong in a segment: where in the range, and what. */
+export function faultProblem(range: WalRange, segmentSize: number, fault: PartFault): Problem {
+  const segment = fault.lsn / BigInt(segmentSize)
+  const name = walSegmentName(range.timeline, segment, segmentSize)
+  const offset = fault.lsn % BigInt(segmentSize)
+  const where = fault.what === 'segment' ? '' : `, offset ${offset}, ${fault.what} at ${formatLsn(fault.lsn)}`
+  const lsns = `${formatLsn(range.startLsn)} to ${formatLsn(range.endLsn)}`
+  return walProblem('wal-invalid', range, `segment "${name}"${where}: ${fault.reason} (range ${lsns})`, name)
+}
+
+function missingProblem(
+  range: WalRange,
+  what: string,
+  source: WalSource,
+  segment?: string,
+  hint = '',
+): Problem {
+  const why = source.failure === undefined ? '' : `: ${source.failure}`
+  return walProblem('wal-missing', range, `${what} from "${source.place}"${why}${hint}`, segment)
+}
+
+function walProblem(
+  kind: 'wal-missing' | 'wal-invalid',
+  range: WalRange,
+  detail: string,
+  segment?: string,
+): Problem {
+  return {
+    kind,
+    ...(segment !== undefined && { path: `pg_wal/${segment}` }),
+    message: firstLine(range),
+    detail,
+  }
+}
+
+/** What existing scripts look for. */
+function firstLine(range: WalRange): string {
+  return `WAL parsing failed for timeline ${range.timeline}`
+}

@@ -1,0 +1,48 @@
+import { directoryWalSource } from './directory-wal-source.js'
+
+/** One segment, opened for reading. */
+export interface WalSegmentReader {
+  /** Bytes of the segment. */
+  readonly size: number
+  /**
+   * Fills the buffer with what begins at this position.
+   *
+   * @returns how many bytes; fewer than the buffer takes only at the segment's end
+   * @throws the error of the system
+   */
+  read(buffer: Buffer, position: number): number
+  close(): void
+}
+
+/** Where WAL segments come from. */
+export interface WalSource {
+  /** Where they were looked for, as it is shown. */
+  readonly place: string
+  /** The names of those that are there. */
+  readonly names: readonly string[]
+  /** Why there are none, when the place could not be read. */
+  readonly failure: string | undefined
+  /** Whether the segment is there as a `.partial` file only, which was not asked for. */
+  hasUnusedPartial(name: string): boolean
+  /**
+   * The caller closes it.
+   *
+   * @throws `NotARegularFileError`, or the error of the system
+   */
+  open(name: string): WalSegmentReader
+  /** From what another thread makes the same source; `undefined` when it can be read in this thread only. */
+  readonly description: WalSourceDescription | undefined
+}
+
+/** A source as plain data, which crosses threads. */
+export interface WalSourceDescription {
+  readonly type: 'directory'
+  readonly place: string
+  /** The path of each segment by its name. */
+  readonly paths: ReadonlyMap<string, string>
+}
+
+/** Makes a source of its description, in any thread. */
+export function openWalSource(description: WalSourceDescription): WalSource {
+  return directoryWalSource({ ...description, unusedPartials: new Set(), failure: undefined })
+}

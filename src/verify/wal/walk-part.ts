@@ -1,0 +1,134 @@
+import { NotARegularFileError } from '../../files/open-regular-file.js'
+import { describeSystemError } from '../../files/system-error.js'
+import { walFormatOf } from '../../postgres/wal/wal-format.js'
+import type { FirstRecord, WalFault, WalPosition } from '../../postgres/wal/wal-position.js'
+import { WalWalker } from '../../postgres/wal/wal-walker.js'
+import { WAL_BLOCK_SIZE } from '../../postgres/wal-page-header.js'
+import { segmentHoldingEnd, walSegmentName } from '../../postgres/wal-segment.js'
+import type { WalSegmentReader, WalSource } from './wal-source.js'
+
+/** What the WAL should be. Plain data: it crosses threads. */
+export interface ExpectedWal {
+  /** The PostgreSQL major version, one whose WAL we know. */
+  readonly major: number
+  readonly timeline: number
+  readonly segmentSize: number
+  readonly systemIdentifier: bigint | undefined
+  /** Where the range ends. */
+  readonly endLsn: bigint
+}
+
+/** Segments whose records are read one after the other; the numbers include the last. */
+export interface WalPart {
+  readonly firstSegment: bigint
+  readonly lastSegment: bigint
+  /** How far reading may go on to finish a record that begins in the part. */
+  readonly lastPresentSegment: bigint
+  /** Where the range begins, if that is in this part. */
+  readonly startLsn: bigint | undefined
+  /** Where to begin, if that is known. */
+  readonly position: WalPosition | undefined
+}
+
+/** What is wrong, or a segment that cannot be read. */
+export type PartFault = WalFault | { readonly lsn: bigint; readonly what: 'segment'; readonly reason: string }
+
+/** What came of reading a part. */
+export interface PartResult {
+  /** Good records that begin in the part. */
+  readonly records: number
+  /** The first of them, when the part was begun without knowing where one begins. */
+  readonly first: FirstRecord | undefined
+  /** Where the next part goes on. */
+  readonly position: WalPosition | undefined
+  /** Whether the end of the range was reached. */
+  readonly isDone: boolean
+  readonly fault: PartFault | undefined
+}
+
+/** Whole pages, few enough to stay in the processor's cache. */
+const BUFFER_BYTES = 32 * WAL_BLOCK_SIZE
+
+/** Reads all records that begin in a part, and stops after every buffer, so that a caller can give way. */
+export function* walkPart(
+  source: WalSource,
+  expected: ExpectedWal,
+  part: WalPart,
+): Generator<void, PartResult, void> {
+  const format = walFormatOf(expected.major)
+  if (format === undefined) throw new Error(`no WAL format of version ${expected.major}`)
+  const walker = new WalWalker({ ...expected, format, startLsn: part.startLsn, position: part.position })
+  const buffer = Buffer.from(new ArrayBuffer(BUFFER_BYTES))
+  const lastSegment = segmentHoldingEnd(expected.endLsn, expected.segmentSize)
+  let fault: PartFault | undefined
+  let segment = part.firstSegment
+  while (fault === undefined && !walker.isDone && segment <= part.lastPresentSegment) {
+    const isOwn = segment <= part.lastSegment
+    if (!isOwn && !walker.isInside) break
+    const startLsn = segment * BigInt(expected.segmentSize)
+    walker.beginSegment(startLsn, isOwn)
+    const name = walSegmentName(expected.timeline, segment, expected.segmentSize)
+    try {
+      fault = yield* walkSegment(source, name, { walker, buffer, startLsn, size: expected.segmentSize })
+    } catch (error) {
+      fault = { lsn: startLsn, what: 'segment', reason: explain(error) }
+    }
+    segment++
+  }
+  if (fault === undefined && walker.wantsMore && segment > lastSegment) fault = walker.finish()
+  const { records, first, position, isDone } = walker
+  return { records, first, position, isDone, fault }
+}
+
+interface SegmentWalk {
+  readonly walker: WalWalker
+  readonly buffer: Buffer
+  readonly startLsn: bigint
+  readonly size: number
+}
+
+function* walkSegment(
+  source: WalSource,
+  name: string,
+  walk: SegmentWalk,
+): Generator<void, PartFault | undefined, void> {
+  const segment = source.open(name)
+  try {
+    if (segment.size !== walk.size) return wrongSize(walk, segment.size)
+    return yield* walkPages(segment, walk)
+  } finally {
+    segment.close()
+  }
+}
+
+function* walkPages(
+  segment: WalSegmentReader,
+  walk: SegmentWalk,
+): Generator<void, PartFault | undefined, void> {
+  const { walker, buffer, size } = walk
+  const view = new DataView(buffer.buffer)
+  for (let offset = walker.firstOffset; offset < size; offset += buffer.length) {
+    const length = segment.read(buffer, offset)
+    const wanted = Math.min(buffer.length, size - offset)
+    if (length < wanted) return wrongSize(walk, offset + length)
+    const fault = walker.walk(
+      wanted === buffer.length ? view : new DataView(buffer.buffer, 0, wanted),
+      offset,
+    )
+    if (fault !== undefined) return fault
+    if (!walker.wantsMore) return undefined
+    yield
+  }
+  return undefined
+}
+
+function wrongSize({ startLsn, size }: SegmentWalk, bytes: number): PartFault {
+  return { lsn: startLsn, what: 'segment', reason: `it has ${bytes} bytes, but should have ${size}` }
+}
+
+function explain(error: unknown): string {
+  if (error instanceof NotARegularFileError) return error.message
+  const description = describeSystemError(error)
+  if (description === undefined) throw error
+  return description.message
+}

@@ -1,0 +1,56 @@
+import type { WayGiver } from '../../files/give-way.js'
+import { joinParts, type RunResult } from './join-parts.js'
+import { planParts, type SegmentRun, wholeRun } from './plan-parts.js'
+import { WalPool } from './wal-pool.js'
+import type { WalSource } from './wal-source.js'
+import { type ExpectedWal, type PartResult, type WalPart, walkPart } from './walk-part.js'
+
+/** To start a thread for less takes longer than to read it: a run of up to two of these is read in the main thread. */
+const BYTES_PER_THREAD = 32 * 1024 * 1024
+
+/** More threads would take memory and gain nothing: what they wait for is a disk or a network. */
+const MAX_THREADS = 64
+
+/** With what a run is read. */
+export interface RunReaders {
+  readonly source: WalSource
+  /** How many threads may read. */
+  readonly jobs: number
+  readonly way: WayGiver
+  readonly signal: AbortSignal | undefined
+}
+
+/** Reads all records of a run of segments; in several threads when it is long. The result is the same. */
+export async function walkRun(
+  readers: RunReaders,
+  expected: ExpectedWal,
+  run: SegmentRun,
+): Promise<RunResult> {
+  const { source, jobs, way, signal } = readers
+  const walk = (part: WalPart): Promise<PartResult> => giveWayBetween(walkPart(source, expected, part), way)
+  const bytes = Number(run.lastSegment - run.firstSegment + 1n) * expected.segmentSize
+  const threads = Math.min(jobs, MAX_THREADS, Math.floor(bytes / BYTES_PER_THREAD))
+  const { description } = source
+  if (threads < 2 || description === undefined) return await walk(wholeRun(run))
+
+  const parts = planParts(run, expected.segmentSize)
+  const pool = new WalPool({ source: description, expected, parts }, threads, signal)
+  try {
+    return await joinParts(parts, expected.segmentSize, (index) => pool.resultOf(index), walk)
+  } finally {
+    await pool.close()
+  }
+}
+
+async function giveWayBetween(walk: Generator<void, PartResult, void>, way: WayGiver): Promise<PartResult> {
+  try {
+    for (;;) {
+      const step = walk.next()
+      if (step.done === true) return step.value
+      if (way.isDue) await way.giveWay()
+    }
+  } finally {
+    // Closes the segment when the walk is left in its middle.
+    walk.return({ records: 0, first: undefined, position: undefined, isDone: false, fault: undefined })
+  }
+}
