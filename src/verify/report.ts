@@ -95,6 +95,8 @@ export interface VerifyReport {
   readonly pbmanifestVersion: string
   /** The backup directory, as it was given. */
   readonly directory: string
+  /** The format it is in, as given or found out. */
+  readonly format: 'plain' | 'tar'
   readonly verdict: 'verified' | 'failed'
   readonly manifest: VerifiedManifest
   /** In a fixed order: presence, kind and size by pathname; then checksums by pathname; then the cluster; then WAL. */

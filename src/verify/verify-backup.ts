@@ -1,19 +1,11 @@
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
-import { WayGiver } from '../files/give-way.js'
-import { type ManifestSource, openManifest } from '../manifest/read-manifest.js'
-import { makeReport } from './make-report.js'
-import { ChecksumCheck } from './checksum-check.js'
+import { openManifest } from '../manifest/read-manifest.js'
+import { DirectoryFiles } from './directory-files.js'
 import { FileTable } from './file-table/file-table.js'
-import { checkCluster } from './check-cluster.js'
-import { checkWal } from './check-wal.js'
-import { IgnoreRules } from './ignore-rules.js'
-import { loadManifest, type ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
-import { ProblemList, StopAtFirstProblem } from './problems.js'
-import type { NotChecked, VerifyReport } from './report.js'
-import { scanDirectory } from './scan-directory.js'
-import { StepTimer } from './step-timer.js'
+import type { VerifyReport } from './report.js'
+import { verifyFiles } from './verify-files.js'
 
 /**
  * Verifies a backup directory against its manifest, in parallel, and reports all that is wrong with it.
@@ -37,97 +29,12 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
   if (!Number.isSafeInteger(jobs) || jobs < 1)
     throw new PbManifestError('USAGE', 'jobs must be a whole number from 1')
   const source = openManifest(options.manifestPath ?? `${directory}/backup_manifest`)
-  const { size } = source.file.stats
-  const table = new FileTable(size)
-  const { signal, onProgress } = options
-  const checksums =
-    options.skipChecksums === true
-      ? undefined
-      : new ChecksumCheck({ directory, jobs, signal, onProgress }, table, size)
+  const manifestBytes = source.file.stats.size
+  const table = new FileTable(manifestBytes)
+  const files = new DirectoryFiles({ directory, options, jobs, table, manifestBytes })
   try {
-    return await verify({ directory, options, source, table, checksums })
+    return await verifyFiles(files, { directory, options, source, table })
   } finally {
-    await checksums?.close()
+    await files.close()
   }
-}
-
-interface Verification {
-  readonly directory: string
-  readonly options: VerifyOptions
-  readonly source: ManifestSource
-  readonly table: FileTable
-  /** `undefined` when files are not to be read. */
-  readonly checksums: ChecksumCheck | undefined
-}
-
-async function verify(verification: Verification): Promise<VerifyReport> {
-  const { directory, options, source, table, checksums } = verification
-  const timer = new StepTimer()
-  const ignore = new IgnoreRules(options.ignore ?? [])
-  const manifest = await timer.time('manifest', () =>
-    loadManifest(
-      source,
-      table,
-      (first, end) => checksums?.publish(first, end, (pathname) => !ignore.covers(pathname)),
-      options.signal,
-    ),
-  )
-  const problems = new ProblemList(options.onProblem, options.exitOnError === true)
-  const notChecked = listWhatIsLeftOut(options, manifest)
-  try {
-    await runSteps(verification, { manifest, ignore, problems, notChecked, timer })
-  } catch (error) {
-    if (!(error instanceof StopAtFirstProblem)) throw error
-    notChecked.push({ what: 'after-first-problem', why: 'the verification ends at the first problem' })
-  }
-  const totals = checksums?.totals ?? { filesChecked: 0, bytesChecked: 0 }
-  const engines = (await checksums?.engines()) ?? {}
-  return makeReport({ directory, manifest, problems, totals, engines, notChecked, seconds: timer.seconds() })
-}
-
-interface Findings {
-  readonly manifest: ManifestContents
-  readonly ignore: IgnoreRules
-  readonly problems: ProblemList
-  readonly notChecked: NotChecked[]
-  readonly timer: StepTimer
-}
-
-async function runSteps(
-  { directory, options, table, checksums }: Verification,
-  findings: Findings,
-): Promise<void> {
-  const { manifest, ignore, problems, notChecked, timer } = findings
-  const way = new WayGiver(options.signal)
-  const states = await timer.time('scan', () => scanDirectory({ directory, table, ignore, problems, way }))
-  await timer.time('checksums', async () => checksums?.finish(states, problems))
-  const control = await timer.time('cluster', async () =>
-    checkCluster({ directory, manifest, ignore, problems, notChecked }),
-  )
-  if (options.noParseWal === true) return
-  const { walDirectory } = options
-  await timer.time('wal', () =>
-    checkWal({ directory, walDirectory, manifest, control, ignore, problems, way }),
-  )
-}
-
-function listWhatIsLeftOut(options: VerifyOptions, manifest: ManifestContents): NotChecked[] {
-  const left: NotChecked[] = []
-  const withoutChecksum = manifest.filesWithoutChecksum
-  if (options.ignore !== undefined && options.ignore.length > 0) {
-    left.push({ what: 'ignored-paths', why: `ignored on request: ${options.ignore.join(', ')}` })
-  }
-  if (options.skipChecksums === true) {
-    left.push({ what: 'file-checksums', why: 'skipped on request' })
-  } else if (withoutChecksum > 0) {
-    left.push({
-      what: 'files-without-checksum',
-      why: `the manifest has no checksum for ${withoutChecksum} files`,
-    })
-  }
-  if (options.noParseWal === true) left.push({ what: 'wal', why: 'skipped on request' })
-  else if (manifest.walRanges.length === 0) left.push({ what: 'wal', why: 'the manifest has no WAL range' })
-  else left.push({ what: 'wal-records', why: 'this version looks at WAL segments and page headers only' })
-  left.push({ what: 'page-checksums', why: 'this version does not look at data pages' })
-  return left
 }

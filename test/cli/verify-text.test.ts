@@ -22,6 +22,7 @@ const report: VerifyReport = {
   reportVersion: 1,
   pbmanifestVersion: '0.0.0',
   directory: 'backup',
+  format: 'plain',
   verdict: 'verified',
   manifest: {
     path: 'backup/backup_manifest',

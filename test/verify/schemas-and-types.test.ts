@@ -49,6 +49,7 @@ const reportKeys = {
   reportVersion: 'required',
   pbmanifestVersion: 'required',
   directory: 'required',
+  format: 'required',
   verdict: 'required',
   manifest: 'required',
   problems: 'required',

@@ -1,0 +1,58 @@
+import { readSmallFile } from '../files/read-small-file.js'
+import type { ControlFile } from '../postgres/control-file.js'
+import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from './backup-files.js'
+import { checkWal } from './check-wal.js'
+import { ChecksumCheck } from './checksum-check.js'
+import type { VerifyReport } from './report.js'
+import { scanDirectory } from './scan-directory.js'
+
+/** The files of a backup in plain format: a directory. Its files are read while the manifest is still being parsed. */
+export class DirectoryFiles implements BackupFiles {
+  readonly format = 'plain'
+  readonly #directory: string
+  /** `undefined` when files are not to be read. */
+  readonly #checksums: ChecksumCheck | undefined
+
+  /** Starts the threads; `close` ends them. */
+  constructor({ directory, options, jobs, table, manifestBytes }: BackupFilesOptions) {
+    const { signal, onProgress } = options
+    this.#directory = directory
+    this.#checksums =
+      options.skipChecksums === true
+        ? undefined
+        : new ChecksumCheck({ directory, jobs, signal, onProgress }, table, manifestBytes)
+  }
+
+  get totals(): CheckTotals {
+    return this.#checksums?.totals ?? { filesChecked: 0, bytesChecked: 0 }
+  }
+
+  expect(...rows: Parameters<BackupFiles['expect']>): void {
+    this.#checksums?.publish(...rows)
+  }
+
+  async compare({ manifest, ignore, problems, timer, way }: VerifyContext): Promise<void> {
+    const directory = this.#directory
+    const { table } = manifest
+    const states = await timer.time('scan', () => scanDirectory({ directory, table, ignore, problems, way }))
+    await timer.time('checksums', async () => this.#checksums?.finish(states, problems))
+  }
+
+  readSmallFile(pathname: string, maxBytes: number): Buffer | undefined {
+    return readSmallFile(`${this.#directory}/${pathname}`, maxBytes)
+  }
+
+  async checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<void> {
+    const { options, manifest, ignore, problems, way } = context
+    const { walDirectory } = options
+    await checkWal({ directory: this.#directory, walDirectory, manifest, control, ignore, problems, way })
+  }
+
+  async engines(): Promise<VerifyReport['engines']> {
+    return (await this.#checksums?.engines()) ?? {}
+  }
+
+  async close(): Promise<void> {
+    await this.#checksums?.close()
+  }
+}
