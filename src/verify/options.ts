@@ -4,12 +4,17 @@ import type { Problem } from './report.js'
 export interface VerifyProgress {
   /** Of `bytesTotal`, those whose file is done or was found not to need reading. */
   readonly bytesDone: number
-  /** The sizes of all files that are to be compared with their checksum. */
+  /** The sizes of all files that are to be compared with their checksum; of a tar backup, those of its archives. */
   readonly bytesTotal: number
 }
 
 /** What to verify, and how. Every option has the default of `pg_verifybackup`. */
 export interface VerifyOptions {
+  /**
+   * `plain`: a directory; `tar`: a directory of archives. Default: plain when there is a `PG_VERSION` in it, or nothing
+   * that is named like an archive; else tar.
+   */
+  readonly format?: 'plain' | 'tar'
   /** Default: `backup_manifest` in the backup directory. */
   readonly manifestPath?: string
   /**
@@ -23,9 +28,12 @@ export interface VerifyOptions {
   readonly skipChecksums?: boolean
   /** Do not look at the WAL. Default false. */
   readonly noParseWal?: boolean
-  /** Where the WAL segments are. Default: `pg_wal` in the backup directory. */
+  /** Where the WAL segments are. Default: `pg_wal` in the backup directory; of a tar backup, its archives. */
   readonly walDirectory?: string
-  /** How many worker threads read files, at least 1; more than 64 are taken as 64. Default: `os.availableParallelism()`. */
+  /**
+   * How many worker threads read files, or archives, at least 1; more than 64 are taken as 64. Default:
+   * `os.availableParallelism()`.
+   */
   readonly jobs?: number
   /** Stops the verification; the promise then rejects with code `ABORTED`. */
   readonly signal?: AbortSignal

@@ -7,6 +7,8 @@ import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algori
  * - `not-a-file`: neither a regular file nor a directory
  * - `unreadable`: the operating system refused to read it
  * - `changed-while-read`: fewer or more bytes came than its size promised
+ * - `duplicate`: a file is in the archives of a tar backup more than once
+ * - `bad-archive`: an archive of a tar backup is damaged, or has a member that nobody should unpack
  * - `control-file`: pg_control is damaged, or of another cluster than the manifest or the WAL
  * - `backup-label`: backup_label is damaged, or does not fit the manifest's WAL ranges or pg_control
  * - `tablespace-map`: tablespace_map is damaged
@@ -21,6 +23,8 @@ export const problemKinds = [
   'unreadable',
   'changed-while-read',
   'checksum-mismatch',
+  'duplicate',
+  'bad-archive',
   'control-file',
   'backup-label',
   'tablespace-map',
@@ -50,10 +54,12 @@ export interface NotChecked {
     | 'file-checksums'
     | 'files-without-checksum'
     | 'ignored-paths'
+    | 'unseen-files'
     | 'control-file'
     | 'backup-label'
     | 'wal'
     | 'wal-records'
+    | 'wal-pages'
     | 'page-checksums'
     | 'after-first-problem'
   /** A sentence. */
@@ -99,7 +105,10 @@ export interface VerifyReport {
   readonly format: 'plain' | 'tar'
   readonly verdict: 'verified' | 'failed'
   readonly manifest: VerifiedManifest
-  /** In a fixed order: presence, kind and size by pathname; then checksums by pathname; then the cluster; then WAL. */
+  /**
+   * In a fixed order. Plain: presence, kind and size by pathname; then checksums by pathname. Tar: by archive, the
+   * largest first, in the order of its members; then what is missing. Then the cluster; then WAL.
+   */
   readonly problems: readonly Problem[]
   readonly problemCounts: Readonly<Record<ProblemKind, number>>
   /** Files whose checksum was compared. */

@@ -1,14 +1,17 @@
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
 import { openManifest } from '../manifest/read-manifest.js'
+import { detectBackupFormat } from './detect-backup-format.js'
 import { DirectoryFiles } from './directory-files.js'
 import { FileTable } from './file-table/file-table.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
+import { ArchiveFiles } from './tar/archive-files.js'
 import { verifyFiles } from './verify-files.js'
 
 /**
- * Verifies a backup directory against its manifest, in parallel, and reports all that is wrong with it.
+ * Verifies a backup against its manifest, in parallel, and reports all that is wrong with it. The backup is a directory,
+ * in plain or in tar format.
  *
  * Never writes into the directory. Finds everything that `pg_verifybackup` finds (but for WAL records, which are not
  * read), for manifests of every major version.
@@ -31,7 +34,10 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
   const source = openManifest(options.manifestPath ?? `${directory}/backup_manifest`)
   const manifestBytes = source.file.stats.size
   const table = new FileTable(manifestBytes)
-  const files = new DirectoryFiles({ directory, options, jobs, table, manifestBytes })
+  const isTar = (options.format ?? detectBackupFormat(directory)) === 'tar'
+  const files = isTar
+    ? new ArchiveFiles({ directory, options, jobs })
+    : new DirectoryFiles({ directory, options, jobs, table, manifestBytes })
   try {
     return await verifyFiles(files, { directory, options, source, table })
   } finally {

@@ -10,6 +10,8 @@ const none: Record<ProblemKind, number> = {
   unreadable: 0,
   'changed-while-read': 0,
   'checksum-mismatch': 0,
+  duplicate: 0,
+  'bad-archive': 0,
   'control-file': 0,
   'backup-label': 0,
   'tablespace-map': 0,

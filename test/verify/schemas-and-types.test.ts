@@ -132,10 +132,12 @@ const notCheckedWords = {
   'file-checksums': true,
   'files-without-checksum': true,
   'ignored-paths': true,
+  'unseen-files': true,
   'control-file': true,
   'backup-label': true,
   wal: true,
   'wal-records': true,
+  'wal-pages': true,
   'page-checksums': true,
   'after-first-problem': true,
 } as const satisfies Record<NotChecked['what'], true>

@@ -49,6 +49,11 @@ export class ByteReader {
     }
   }
 
+  /** Says that no more will be taken. */
+  close(): void {
+    this.#chunks.return?.()
+  }
+
   #takeFromChunk(count: number): Buffer {
     this.#at += count
     return this.#chunk.subarray(this.#at - count, this.#at)

@@ -24,7 +24,15 @@ export async function loadUnlz4(): Promise<Decompressor> {
   const { uncompressSync } = await import('lz4-napi')
   const [hash, contentHash] = [await loadXxHash32(), await loadXxHash32()]
   const codec: Lz4Codec = { decompress: uncompressSync, hash, contentHash }
-  return (chunks) => readFrames(new ByteReader(chunks), codec)
+  return (chunks) => unlz4(new ByteReader(chunks), codec)
+}
+
+function* unlz4(bytes: ByteReader, codec: Lz4Codec): Generator<Buffer, void, undefined> {
+  try {
+    yield* readFrames(bytes, codec)
+  } finally {
+    bytes.close()
+  }
 }
 
 function* readFrames(bytes: ByteReader, codec: Lz4Codec): Generator<Buffer, void, undefined> {

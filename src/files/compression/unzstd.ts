@@ -27,8 +27,11 @@ function* unzstd(
   const source = new WatchedSource(chunks)
   try {
     let emptyPieces = 0
+    let piecesTaken = 0
     for (const piece of decoder.decodeStreaming(source)) {
-      emptyPieces = piece.length === 0 ? emptyPieces + 1 : 0
+      const hasProgress = piece.length > 0 || source.taken > piecesTaken
+      piecesTaken = source.taken
+      emptyPieces = hasProgress ? 0 : emptyPieces + 1
       if (emptyPieces > MAX_EMPTY_PIECES) throw new Error('they cannot be decompressed')
       if (piece.length > 0) yield Buffer.from(piece.buffer, piece.byteOffset, piece.length)
     }
@@ -39,8 +42,9 @@ function* unzstd(
   }
 }
 
-/** Keeps what it throws, so that it can be told from what the decoder throws. */
+/** Counts what is taken, and keeps what it throws, so that it can be told from what the decoder throws. */
 class WatchedSource implements Iterable<Uint8Array> {
+  taken = 0
   failure: unknown
   readonly #chunks: Iterable<Buffer>
 
@@ -50,7 +54,10 @@ class WatchedSource implements Iterable<Uint8Array> {
 
   *[Symbol.iterator](): Generator<Uint8Array, void, undefined> {
     try {
-      yield* this.#chunks
+      for (const chunk of this.#chunks) {
+        this.taken++
+        yield chunk
+      }
     } catch (error) {
       this.failure = error
       throw error
