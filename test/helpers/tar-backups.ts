@@ -71,3 +71,21 @@ export async function unpackTarBackup(directory: string, root: string): Promise<
   await mustRun('cp', [join(directory, 'backup_manifest'), data])
   return data
 }
+
+/** Packs a data directory whose tablespaces are in it, and its manifest, as a tar backup. */
+export async function packTarBackup(
+  data: string,
+  directory: string,
+  options: readonly string[] = [],
+): Promise<void> {
+  await mustRun('mkdir', [directory])
+  const pack = async (stem: string, from: string, args: readonly string[] = []): Promise<void> => {
+    await mustRun('tar', ['-cf', join(directory, `${stem}.tar`), ...options, ...args, '-C', from, '.'])
+  }
+  const excluded = ['./pg_tblspc/*', './pg_wal', './backup_manifest'].map((path) => `--exclude=${path}`)
+  await pack('base', data, ['--anchored', ...excluded])
+  await pack('pg_wal', join(data, 'pg_wal'))
+  const oids = await readdir(join(data, 'pg_tblspc')).catch(() => [])
+  for (const oid of oids) await pack(oid, join(data, 'pg_tblspc', oid))
+  await mustRun('cp', [join(data, 'backup_manifest'), directory])
+}

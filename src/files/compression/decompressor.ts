@@ -1,7 +1,7 @@
 import type { Compression } from './compression.js'
 
 /** Pieces of bytes, each good only until the next is taken. */
-export type Chunks = Iterable<Buffer> | AsyncIterable<Buffer>
+type Chunks = Iterable<Buffer> | AsyncIterable<Buffer>
 
 /**
  * Takes compressed bytes and gives what they were. Works only as fast as its output is taken, and holds a few pieces at

@@ -55,6 +55,9 @@ export async function reportMissingFiles(
     }
   }
   for (const [reason, count] of counts) {
-    notChecked.push({ what: 'unseen-files', why: `${count} files of the manifest may be ${reason}` })
+    notChecked.push({
+      what: 'unseen-files',
+      why: `${count} ${count === 1 ? 'file' : 'files'} of the manifest may be ${reason}`,
+    })
   }
 }
