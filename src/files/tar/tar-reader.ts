@@ -10,6 +10,8 @@ export interface TarMember {
   /** A file is what has bytes; directories, links and all else come without. */
   readonly isFile: boolean
   readonly size: number
+  /** Where its bytes begin, in bytes of the archive. */
+  readonly offset: number
 }
 
 /** Is told of an archive, in its order. */
@@ -57,6 +59,8 @@ export class TarReader {
   #padding = 0
   #trailerBytes = 0
   #offset = 0
+  /** Where the block ends that is read as a header. */
+  #headerEnd = 0
   #lastName: Buffer = NO_BYTES
 
   constructor(handler: TarHandler) {
@@ -90,6 +94,7 @@ export class TarReader {
   #readHeader(chunk: Buffer, at: number): number {
     const missing = TAR_BLOCK_BYTES - this.#block.length
     const end = Math.min(at + missing, chunk.length)
+    this.#headerEnd = this.#offset + end - at
     if (missing === TAR_BLOCK_BYTES && end - at === TAR_BLOCK_BYTES) {
       this.#takeHeader(chunk.subarray(at, end))
     } else {
@@ -120,7 +125,7 @@ export class TarReader {
     this.#lastName = name
     // Before POSIX, a directory was a file whose name ends so.
     const isFile = FILE_TYPES.has(typeflag) && !(typeflag === '\0' && name.at(-1) === 0x2f)
-    this.#handler.member({ name, isFile, size: isFile ? size : 0 })
+    this.#handler.member({ name, isFile, size: isFile ? size : 0, offset: this.#headerEnd })
     this.#expect(isFile ? 'file' : 'other', EMPTY_TYPES.has(typeflag) ? 0 : size)
   }
 

@@ -67,6 +67,8 @@ export type ArchiveFinding =
 export interface WalMember {
   readonly name: string
   readonly size: number
+  /** Where its bytes begin in the archive, when that is not compressed. */
+  readonly offset: number
 }
 
 /** What is known of an archive when it has been read. */

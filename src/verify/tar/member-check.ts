@@ -78,13 +78,17 @@ export class MemberCheck implements TarHandler {
     }
   }
 
-  member({ name: bytes, isFile, size }: TarMember): void {
+  member({ name: bytes, isFile, size, offset }: TarMember): void {
     this.#hasher = undefined
     this.#smallFile = undefined
     const name = decodePathname(bytes)
     const relative = posix.normalize(name)
     if (name === '' || isUnsafe(relative)) return this.#onFinding({ type: 'unsafe', name })
-    if (isFile) this.#file(name, this.#prefix + relative, size)
+    if (!isFile) return
+    const pathname = this.#prefix + relative
+    const walName = /^pg_wal\/([0-9A-F]{24})$/.exec(pathname)?.[1]
+    if (walName !== undefined) this.#walMembers.push({ name: walName, size, offset })
+    if (!this.#tools.ignore.covers(pathname)) this.#file(name, pathname, size)
   }
 
   bytes(bytes: Buffer): void {
@@ -108,9 +112,6 @@ export class MemberCheck implements TarHandler {
   }
 
   #file(name: Pathname, pathname: Pathname, size: number): void {
-    const walName = /^pg_wal\/([0-9A-F]{24})$/.exec(pathname)?.[1]
-    if (walName !== undefined) this.#walMembers.push({ name: walName, size })
-    if (this.#tools.ignore.covers(pathname)) return
     if (SMALL_FILES.has(pathname) && size <= MAX_SMALL_FILE_BYTES) this.#smallFile = { pathname, parts: [] }
     const row = this.#tools.files.find(encodePathname(pathname))
     if (row === -1) return this.#onFinding({ type: 'extra', name, pathname })

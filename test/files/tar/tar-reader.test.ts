@@ -183,6 +183,24 @@ test.each([
   expect(readTar(tarArchive(...members))).toEqual({ members: read })
 })
 
+test('a member says where its bytes begin, in whatever pieces they come', () => {
+  const archive = tarArchive(
+    tarMember({ name: 'a' }, 'bytes of a'),
+    paxHeader({ path: long }),
+    tarMember({ name: 'b' }, 'bytes of b'),
+  )
+  for (const length of [1, 500, 512, 1024, archive.length]) {
+    const found: string[] = []
+    const reader = new TarReader({
+      member: ({ offset, size }) => void found.push(archive.toString('latin1', offset, offset + size)),
+      bytes: () => {},
+      fileEnd: () => {},
+    })
+    for (let at = 0; at < archive.length; at += length) reader.write(archive.subarray(at, at + length))
+    expect(found).toEqual(['bytes of a', 'bytes of b'])
+  }
+})
+
 test('more zeros behind the end are read', () => {
   expect(readTar(Buffer.concat([small, Buffer.alloc(10_239)]))).toEqual(readTar(small))
 })
