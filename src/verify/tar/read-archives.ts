@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { isPbManifestError, PbManifestError } from '../../errors.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { ioError } from '../../files/system-error.js'
 import type { VerifyContext } from '../backup-files.js'
@@ -94,6 +95,14 @@ function startOf(
 /** Settles only when the stream fails: its end is not yet the end of the work. */
 function failureOf(sending: Promise<void>): Promise<never> {
   return new Promise((_resolve, reject) => {
-    sending.catch((error: unknown) => reject(ioError('could not read the archive', error)))
+    sending.catch((error: unknown) => reject(streamError(error)))
   })
+}
+
+/** Whatever a stream fails with: those of a network have errors of their own. */
+function streamError(cause: unknown): unknown {
+  const error = ioError('could not read the archive', cause)
+  if (isPbManifestError(error)) return error
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new PbManifestError('IO', `could not read the archive: ${reason}`, { cause })
 }

@@ -551,6 +551,16 @@ describe('a stream', () => {
     })
   })
 
+  test('that fails in a way of its own is an error', async () => {
+    const stream = Readable.from([base.subarray(0, 600)])
+    const verified = verifyArchiveStream(stream, streamOptions())
+    stream.destroy(new TypeError('fetch failed'))
+    await expect(verified).rejects.toMatchObject({
+      code: 'IO',
+      message: 'could not read the archive: fetch failed',
+    })
+  })
+
   test('that has no end is left when the signal fires', async () => {
     const abort = new AbortController()
     const stream = Readable.from(
