@@ -5,6 +5,7 @@ const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
   'file-checksums': 'file checksums',
   'files-without-checksum': 'files without a checksum',
   'ignored-paths': 'ignored paths',
+  'unseen-files': 'files that were not seen',
   'control-file': 'pg_control',
   'backup-label': 'backup_label',
   wal: 'WAL',

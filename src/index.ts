@@ -35,3 +35,4 @@ export type {
   VerifyStep,
 } from './verify/report.js'
 export { verifyBackup } from './verify/verify-backup.js'
+export { type VerifyArchiveOptions, verifyArchiveStream } from './verify/verify-archive-stream.js'

@@ -16,10 +16,11 @@ export interface ChainOutput {
 /** Runs `verify --chain`. */
 export async function runVerifyChain(
   { print, messages, signal }: CommandContext,
-  { manifestPath, walDirectory, ...options }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
+  { format, manifestPath, walDirectory, ...options }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
   directories: readonly string[],
   { isJson, isQuiet, hasProgress }: ChainOutput,
 ): Promise<ExitStatus> {
+  if (format === 'tar') throw usageError('cannot specify both --chain and -F tar')
   if (manifestPath !== undefined) throw usageError('cannot specify both --chain and -m/--manifest-path')
   if (walDirectory !== undefined) throw usageError('cannot specify both --chain and -w/--wal-directory')
   if (directories.length < 2) throw usageError('a chain has two backups at least')

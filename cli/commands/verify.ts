@@ -1,5 +1,7 @@
+import type { Readable } from 'node:stream'
 import type { InferredOptionTypes } from 'yargs'
 import { pageChecksumsChoices, type VerifyOptions } from '../../src/verify/options.js'
+import type { VerifyReport } from '../../src/verify/report.js'
 import { exitStatusOfVerdict } from '../exit-status.js'
 import { readOnlyOperand } from '../operands.js'
 import { readCount, readOptional } from '../option-values.js'
@@ -39,7 +41,17 @@ const options = {
     group: whatGroup,
     describe: 'relative path, or glob, to ignore with all below it',
   },
-  format: { alias: 'F', type: 'string', group: whatGroup, describe: 'backup format: p or plain' },
+  format: {
+    alias: 'F',
+    type: 'string',
+    group: whatGroup,
+    describe: 'backup format: p(lain) or t(ar) (default: as it is found)',
+  },
+  archive: {
+    type: 'string',
+    group: whatGroup,
+    describe: 'of an archive on standard input: base (default), pg_wal or an OID',
+  },
   chain: {
     type: 'boolean',
     group: whatGroup,
@@ -75,11 +87,11 @@ const options = {
 type Values = InferredOptionTypes<typeof options>
 
 function readOptions(values: Values): VerifyOptions {
-  checkFormat(values.format)
   if (values.progress === true && values.quiet === true) {
     throw usageError('cannot specify both -P/--progress and -q/--quiet')
   }
   return withoutUndefined({
+    format: readFormat(values.format),
     manifestPath: values['manifest-path'],
     walDirectory: values['wal-directory'],
     partialWal: values['partial-wal'],
@@ -92,33 +104,60 @@ function readOptions(values: Values): VerifyOptions {
   } satisfies { [Name in keyof VerifyOptions]?: VerifyOptions[Name] | undefined })
 }
 
-function checkFormat(format: string | undefined): void {
+function readFormat(format: string | undefined): VerifyOptions['format'] {
   switch (format) {
     case undefined:
+      return undefined
     case 'p':
     case 'plain':
-      return
+      return 'plain'
     case 't':
     case 'tar':
-      throw usageError('tar backups are not supported yet', 'Extract the archives and verify the directory.')
+      return 'tar'
     default:
       throw usageError(`invalid backup format "${format}", must be "plain" or "tar"`)
   }
 }
 
+/** Verifies the backup in this directory, or, when its name is `-`, the archive on standard input. */
+async function verify(
+  directory: string,
+  { archive }: Values,
+  options: VerifyOptions,
+  stdin: Readable,
+): Promise<VerifyReport> {
+  if (directory !== '-') {
+    if (archive !== undefined) throw usageError('--archive is for an archive on standard input')
+    const { verifyBackup } = await import('../../src/verify/verify-backup.js')
+    return await verifyBackup(directory, options)
+  }
+  const { manifestPath, format } = options
+  if (format === 'plain') throw usageError('a backup in plain format cannot come from standard input')
+  if (manifestPath === undefined) {
+    throw usageError('-m/--manifest-path is needed for an archive on standard input')
+  }
+  const { verifyArchiveStream } = await import('../../src/verify/verify-archive-stream.js')
+  return await verifyArchiveStream(stdin, {
+    ...options,
+    manifestPath,
+    ...(archive !== undefined && { archive }),
+  })
+}
+
 export const verifyCommand: Command = defineCommand({
   name: 'verify',
-  summary: 'verify a backup directory against its backup_manifest',
-  synopsis: '[OPTION]... DIRECTORY...',
+  summary: 'verify a backup against its backup_manifest',
+  synopsis: '[OPTION]... DIRECTORY...|-',
   options,
   examples: [
     ['BACKUP', 'verify all that can be verified'],
     ['-P -j 8 -i "base/*/pgsql_tmp" BACKUP', 'with progress and 8 threads, ignoring a glob'],
     ['--chain FULL INCR1 INCR2', 'what pg_combinebackup is to combine'],
+    ['-F tar -m MANIFEST - < base.tar.gz', 'one archive, from standard input'],
     ['--output=json BACKUP', 'the report as JSON, for programs'],
   ],
   run: async (context, values, operands) => {
-    const { print, messages, signal } = context
+    const { print, messages, signal, stdin } = context
     const options = readOptions(values)
     const isJson = values.output === 'json'
     if (values.chain === true) {
@@ -127,10 +166,8 @@ export const verifyCommand: Command = defineCommand({
       return await runVerifyChain(context, options, operands, output)
     }
     const directory = readOnlyOperand(operands, 'backup directory')
-    const { verifyBackup } = await import('../../src/verify/verify-backup.js')
-
     const progress = values.progress === true ? new ProgressReporter(messages) : undefined
-    const report = await verifyBackup(directory, {
+    const verifyOptions: VerifyOptions = {
       ...options,
       signal,
       ...(progress && { onProgress: (state) => progress.report(state) }),
@@ -140,7 +177,8 @@ export const verifyCommand: Command = defineCommand({
           if (detail !== undefined) messages.detail(detail)
         },
       }),
-    })
+    }
+    const report = await verify(directory, values, verifyOptions, stdin)
     progress?.finish()
 
     if (isJson) {

@@ -45,8 +45,12 @@ export function readBackupLabel(directory: string): BackupLabel | undefined {
 
 /** The major version of the cluster; `undefined` also when PG_VERSION does not say one. */
 export function readMajorVersion(directory: string): number | undefined {
-  const text = readSmallFile(`${directory}/PG_VERSION`, 1024)?.toString('latin1')
-  const major = /^([1-9][0-9]{0,3})\s/.exec(text ?? '')?.[1]
+  return parseMajorVersion(readSmallFile(`${directory}/PG_VERSION`, 1024))
+}
+
+/** What a PG_VERSION says, if it says so. */
+export function parseMajorVersion(bytes: Buffer | undefined): number | undefined {
+  const major = /^([1-9][0-9]{0,3})\s/.exec(bytes?.toString('latin1') ?? '')?.[1]
   return major === undefined ? undefined : Number(major)
 }
 

@@ -1,10 +1,10 @@
 import { isPbManifestError } from '../errors.js'
-import { readSmallFile } from '../files/read-small-file.js'
-import { BACKUP_LABEL, CONTROL_FILE, readMajorVersion } from '../manifest/cluster-files.js'
+import { BACKUP_LABEL, CONTROL_FILE, parseMajorVersion } from '../manifest/cluster-files.js'
 import { parseBackupLabel } from '../postgres/backup-label.js'
 import { type ControlFile, parseControlFile } from '../postgres/control-file.js'
 import { parseTablespaceMap } from '../postgres/tablespace-map.js'
 import { walPageMagics } from '../postgres/wal-page-magics.js'
+import type { ReadSmallBackupFile } from './backup-files.js'
 import { findContradictions } from './cluster-consistency.js'
 import type { IgnoreRules } from './ignore-rules.js'
 import type { ManifestContents } from './manifest-files.js'
@@ -16,7 +16,7 @@ const TABLESPACE_MAP = 'tablespace_map'
 
 /** Where the statements are found, and with what they are compared. */
 export interface ClusterContext {
-  readonly directory: string
+  readonly readSmallFile: ReadSmallBackupFile
   readonly manifest: ManifestContents
   readonly ignore: IgnoreRules
   readonly problems: ProblemList
@@ -50,10 +50,11 @@ export function checkCluster(context: ClusterContext): ControlFile | undefined {
 }
 
 /** Whether the cluster is of a version that came after this program, so that its pg_control cannot be judged. */
-function isOfNewerVersion({ directory, ignore }: ClusterContext): boolean {
+function isOfNewerVersion({ readSmallFile, ignore }: ClusterContext): boolean {
   if (ignore.covers('PG_VERSION')) return false
   try {
-    return (readMajorVersion(directory) ?? 0) > Math.max(...walPageMagics.keys())
+    const major = parseMajorVersion(readSmallFile('PG_VERSION', MAX_BYTES))
+    return (major ?? 0) > Math.max(...walPageMagics.keys())
   } catch (error) {
     if (!isPbManifestError(error)) throw error
     return false
@@ -69,7 +70,7 @@ function readStatement<Statement>(
 ): Statement | undefined {
   if (context.ignore.covers(pathname)) return undefined
   try {
-    const bytes = readSmallFile(`${context.directory}/${pathname}`, MAX_BYTES)
+    const bytes = context.readSmallFile(pathname, MAX_BYTES)
     return bytes && parse(bytes, pathname)
   } catch (error) {
     if (!isPbManifestError(error)) throw error

@@ -1,5 +1,4 @@
 import type { Pathname } from '../files/pathname.js'
-import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import type { WalRange } from '../manifest/model.js'
 import type { FileOutcome } from './check-file.js'
 import type { FileFinding } from './checksum-messages.js'
@@ -14,6 +13,7 @@ import { isIntact, type FileStates } from './file-states.js'
 import type { VerifyProgress } from './options.js'
 import { fileProblem, type ProblemList } from './problems.js'
 import type { Problem, VerifyReport } from './report.js'
+import { nameEngines } from './name-engines.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 
 /** How often what the threads found is passed on, in milliseconds. */
@@ -66,13 +66,7 @@ export class ChecksumCheck {
 
   /** What computed the checksums that the manifest has; after `finish`. */
   get engines(): VerifyReport['engines'] {
-    const names = new Map<RealChecksumAlgorithm, Set<string>>()
-    for (const { algorithm, engine } of this.#pool.engines) {
-      names.set(algorithm, (names.get(algorithm) ?? new Set()).add(engine))
-    }
-    return Object.fromEntries(
-      [...names].map(([algorithm, set]) => [algorithm, [...set].toSorted().join(', ')]),
-    )
+    return nameEngines(this.#pool.engines)
   }
 
   /** Gives files to the threads, the largest first. Those in which there is nothing to check, or not wanted, are left out. */

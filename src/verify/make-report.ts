@@ -7,6 +7,7 @@ import type { NotChecked, VerifiedManifest, VerifyReport } from './report.js'
 /** All that a report is made of. */
 export interface ReportParts {
   readonly directory: string
+  readonly format: VerifyReport['format']
   readonly manifest: ManifestContents
   readonly problems: ProblemList
   readonly totals: Pick<VerifyReport, 'filesChecked' | 'bytesChecked' | 'pages' | 'walRecords' | 'walBytes'>
@@ -21,6 +22,7 @@ export function makeReport(parts: ReportParts): VerifyReport {
     reportVersion: 1,
     pbmanifestVersion: version,
     directory: parts.directory,
+    format: parts.format,
     verdict: parts.problems.all.length === 0 ? 'verified' : 'failed',
     manifest: describeManifest(parts.manifest),
     problems: parts.problems.all,

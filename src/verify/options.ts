@@ -4,7 +4,7 @@ import type { Problem } from './report.js'
 export interface VerifyProgress {
   /** Of `bytesTotal`, those whose file is done or was found not to need reading. */
   readonly bytesDone: number
-  /** The sizes of all files that are to be read. */
+  /** The sizes of all files that are to be compared with their checksum; of a tar backup, those of its archives. */
   readonly bytesTotal: number
 }
 
@@ -15,6 +15,11 @@ type PageChecksums = (typeof pageChecksumsChoices)[number]
 
 /** What to verify, and how. Every option has the default of `pg_verifybackup`. */
 export interface VerifyOptions {
+  /**
+   * `plain`: a directory; `tar`: a directory of archives. Default: plain when there is a `PG_VERSION` in it, or nothing
+   * that is named like an archive; else tar.
+   */
+  readonly format?: 'plain' | 'tar'
   /** Default: `backup_manifest` in the backup directory. */
   readonly manifestPath?: string
   /**
@@ -33,11 +38,14 @@ export interface VerifyOptions {
   readonly pageChecksums?: PageChecksums
   /** Do not look at the WAL. Default false. */
   readonly noParseWal?: boolean
-  /** Where the WAL segments are. Default: `pg_wal` in the backup directory. */
+  /** Where the WAL segments are. Default: `pg_wal` in the backup directory; of a tar backup, its archives. */
   readonly walDirectory?: string
   /** Take `NAME.partial` for a WAL segment that is missing, as `pg_receivewal` leaves it. Default false. */
   readonly partialWal?: boolean
-  /** How many worker threads read files, and WAL, at least 1; more than 64 are taken as 64. Default: `os.availableParallelism()`. */
+  /**
+   * How many worker threads read files, archives and WAL, at least 1; more than 64 are taken as 64. Default:
+   * `os.availableParallelism()`.
+   */
   readonly jobs?: number
   /** Stops the verification; the promise then rejects with code `ABORTED`. */
   readonly signal?: AbortSignal

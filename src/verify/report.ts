@@ -10,6 +10,8 @@ import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algori
  * - `page-checksum`: a data page does not have the checksum in its header
  * - `partial-page`: a relation's file ends within a page
  * - `incremental-file`: a file of changed pages (`INCREMENTAL.*`) does not have its layout
+ * - `duplicate`: a file is in the archives of a tar backup more than once
+ * - `bad-archive`: an archive of a tar backup is damaged, or has a member that nobody should unpack
  * - `control-file`: pg_control is damaged, or of another cluster than the manifest or the WAL
  * - `backup-label`: backup_label is damaged, or does not fit the manifest's WAL ranges or pg_control
  * - `tablespace-map`: tablespace_map is damaged
@@ -28,6 +30,8 @@ export const problemKinds = [
   'page-checksum',
   'partial-page',
   'incremental-file',
+  'duplicate',
+  'bad-archive',
   'control-file',
   'backup-label',
   'tablespace-map',
@@ -57,6 +61,7 @@ export interface NotChecked {
     | 'file-checksums'
     | 'files-without-checksum'
     | 'ignored-paths'
+    | 'unseen-files'
     | 'control-file'
     | 'backup-label'
     | 'wal'
@@ -113,9 +118,14 @@ export interface VerifyReport {
   readonly pbmanifestVersion: string
   /** The backup directory, as it was given. */
   readonly directory: string
+  /** The format it is in, as given or found out. */
+  readonly format: 'plain' | 'tar'
   readonly verdict: 'verified' | 'failed'
   readonly manifest: VerifiedManifest
-  /** In a fixed order: presence, kind and size by pathname; then checksums by pathname; then the cluster; then WAL. */
+  /**
+   * In a fixed order. Plain: presence, kind and size by pathname; then checksums by pathname. Tar: by archive, the
+   * largest first, in the order of its members; then what is missing. Then the cluster; then WAL.
+   */
   readonly problems: readonly Problem[]
   readonly problemCounts: Readonly<Record<ProblemKind, number>>
   /** Files whose checksum was compared. */

@@ -36,8 +36,9 @@ describe('a command line that makes no sense', () => {
     [['verify', 'a', 'b', 'c'], 'too many command-line arguments (first is "b")'],
     [['verify', '-P', '-q', 'a'], 'cannot specify both -P/--progress and -q/--quiet'],
     [['verify', '-qP', 'a'], 'cannot specify both -P/--progress and -q/--quiet'],
-    [['verify', '-F', 't', 'a'], 'tar backups are not supported yet'],
-    [['verify', '--format=tar', 'a'], 'tar backups are not supported yet'],
+    [['verify', '-'], '-m/--manifest-path is needed for an archive on standard input'],
+    [['verify', '-F', 'plain', '-m', 'm', '-'], 'a backup in plain format cannot come from standard input'],
+    [['verify', '--archive=1', 'a'], '--archive is for an archive on standard input'],
     [['verify', '-F', 'zip', 'a'], 'invalid backup format "zip", must be "plain" or "tar"'],
     [['verify', '-j', '0', 'a'], value('-j/--jobs', '0')],
     [['verify', '-j', '-1', 'a'], value('-j/--jobs', '-1')],
@@ -120,6 +121,6 @@ test('the stack of an error is shown only when it is asked for', async () => {
 })
 
 test('colour is only in the word', async () => {
-  const { stderr } = await runHere(['verify', '--color=always', '-F', 'tar', 'x'])
-  expect(stderr).toContain('pbmanifest: \u001b[01;31merror:\u001b[0m tar backups are not supported yet\n')
+  const { stderr } = await runHere(['verify', '--color=always', '-F', 'zip', 'x'])
+  expect(stderr).toContain('pbmanifest: \u001b[01;31merror:\u001b[0m invalid backup format "zip"')
 })

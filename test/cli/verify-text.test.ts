@@ -13,6 +13,8 @@ const none: Record<ProblemKind, number> = {
   'page-checksum': 0,
   'partial-page': 0,
   'incremental-file': 0,
+  duplicate: 0,
+  'bad-archive': 0,
   'control-file': 0,
   'backup-label': 0,
   'tablespace-map': 0,
@@ -25,6 +27,7 @@ const report: VerifyReport = {
   reportVersion: 1,
   pbmanifestVersion: '0.0.0',
   directory: 'backup',
+  format: 'plain',
   verdict: 'verified',
   manifest: {
     path: 'backup/backup_manifest',

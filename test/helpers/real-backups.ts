@@ -29,7 +29,7 @@ export async function realBackup(programs: PostgresPrograms): Promise<PlainBacku
 }
 
 /** Gives a new cluster two tablespaces, a second database, tables of all kinds, and odd file names. */
-async function fillCluster(cluster: Cluster): Promise<void> {
+export async function fillCluster(cluster: Cluster): Promise<void> {
   await cluster.createTablespace('fast')
   await cluster.createTablespace('slow')
   await cluster.sql('CREATE DATABASE second')

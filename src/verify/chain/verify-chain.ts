@@ -12,7 +12,7 @@ import { findMissingFiles } from './find-missing-files.js'
 /** How to verify a chain; the options of `verifyBackup` count for each of its backups. */
 export interface VerifyChainOptions extends Omit<
   VerifyOptions,
-  'manifestPath' | 'walDirectory' | 'onProblem' | 'onProgress'
+  'format' | 'manifestPath' | 'walDirectory' | 'onProblem' | 'onProgress'
 > {
   /** Is told each problem as soon as it is known: one of a backup, or one between backups. */
   readonly onProblem?: (problem: Problem | ChainProblem, directory: string) => void
@@ -68,6 +68,8 @@ async function verifyMember(directory: string, options: VerifyChainOptions): Pro
   const { onProblem, onProgress, onBackup: _, ...rest } = options
   const report = await verifyBackup(directory, {
     ...rest,
+    // pg_combinebackup takes no other.
+    format: 'plain',
     ...(onProblem && { onProblem: (problem) => onProblem(problem, directory) }),
     ...(onProgress && { onProgress: (progress) => onProgress(progress, directory) }),
   })
@@ -102,6 +104,7 @@ const decides: Readonly<Record<NotChecked['what'], boolean>> = {
   'wal-records': false,
   'page-checksums': false,
   'incremental-files': true,
+  'unseen-files': true,
   'earlier-backups': true,
   'after-first-problem': true,
 }

@@ -50,6 +50,17 @@ export function decideContentRules(
   }
 }
 
+/**
+ * The same for a backup in tar format, of which the pages are not looked at.
+ *
+ * @throws {@link PbManifestError} `USAGE` when page checksums were asked for
+ */
+export function decideContentOfArchives({ pageChecksums }: VerifyOptions): ContentDecision {
+  const why = 'pages in archives are not looked at'
+  if (pageChecksums === 'on') throw new PbManifestError('USAGE', `cannot check page checksums: ${why}`)
+  return { rules: undefined, incrementalFrom: undefined, whyNoPageChecksums: why }
+}
+
 function findReasonAgainst(
   { pageChecksums, skipChecksums }: VerifyOptions,
   control: ControlFile | string,

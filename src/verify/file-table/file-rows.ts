@@ -47,6 +47,11 @@ export class FileRows {
     return (this.#offsets[row] ?? 0) + this.#checksumLength(row)
   }
 
+  /** Where it ends. */
+  protected pathnameEnd(row: number): number {
+    return this.#offsets[row + 1] ?? 0
+  }
+
   #checksumLength(row: number): number {
     return checksumLengths[this.#algorithms[row] ?? 0] ?? 0
   }

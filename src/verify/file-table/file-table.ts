@@ -5,7 +5,7 @@ import type { ManifestFile } from '../../manifest/model.js'
 import type { PlainEntry } from '../../manifest/server-layout.js'
 import { allocateFileTable, type FileTableBuffers, maxRowsOf, tableAlgorithms } from './file-table-layout.js'
 import { FileRows } from './file-rows.js'
-import { hashPathname, PathnameIndex } from './pathname-index.js'
+import { hashPathname, PathnameIndex, type PathnameIndexBuffers } from './pathname-index.js'
 import { copyHex, writeHex, writeText } from './write-text.js'
 
 /** Of a server's manifest with CRC-32C. */
@@ -42,15 +42,20 @@ export class FileTable extends FileRows {
     this.#sizes = new Float64Array(buffers.sizes)
     this.#algorithms = new Uint8Array(buffers.algorithms)
     this.#maxRows = maxRowsOf(manifestBytes)
-    this.#index = new PathnameIndex(
+    this.#index = PathnameIndex.allocate(
       {
         bytes: this.#records,
         start: (row) => this.pathnameStart(row),
-        end: (row) => this.#offsets[row + 1] ?? 0,
+        end: (row) => this.pathnameEnd(row),
       },
       this.#maxRows,
       Math.floor(manifestBytes / TYPICAL_ENTRY_BYTES),
     )
+  }
+
+  /** For other threads, when no row will be added any more. */
+  get indexBuffers(): PathnameIndexBuffers {
+    return this.#index.buffers
   }
 
   get rows(): number {

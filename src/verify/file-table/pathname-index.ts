@@ -7,22 +7,45 @@ export interface PathnameColumn {
   readonly end: (row: number) => number
 }
 
+/** The memory of an index, which other threads may read when it does not change any more. */
+export interface PathnameIndexBuffers {
+  /** Int32: row numbers, by the hash of their pathnames. */
+  readonly slots: SharedArrayBuffer
+  /** Uint32: of each row, so that most comparisons and the growing need no look at the pathname. */
+  readonly hashes: SharedArrayBuffer
+}
+
 /** Finds rows by the bytes of their pathnames: a hash table with open addressing, of row numbers only. */
 export class PathnameIndex {
   readonly #column: PathnameColumn
+  #buffers: PathnameIndexBuffers
   #slots: Int32Array
-  /** Of each row, so that most comparisons and the growing need no look at the pathname. */
   readonly #hashes: Uint32Array
   #rows = 0
 
+  constructor(column: PathnameColumn, buffers: PathnameIndexBuffers) {
+    this.#column = column
+    this.#buffers = buffers
+    this.#slots = new Int32Array(buffers.slots)
+    this.#hashes = new Uint32Array(buffers.hashes)
+  }
+
   /**
+   * An empty index.
+   *
    * @param maxRows - how many rows there can be
    * @param expectedRows - how many there will probably be
    */
-  constructor(column: PathnameColumn, maxRows: number, expectedRows: number) {
-    this.#column = column
-    this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * expectedRows + 16))).fill(EMPTY)
-    this.#hashes = new Uint32Array(maxRows)
+  static allocate(column: PathnameColumn, maxRows: number, expectedRows: number): PathnameIndex {
+    return new PathnameIndex(column, {
+      slots: allocateSlots(2 ** Math.ceil(Math.log2(2 * expectedRows + 16))),
+      hashes: new SharedArrayBuffer(maxRows * Uint32Array.BYTES_PER_ELEMENT),
+    })
+  }
+
+  /** As long as no row is added. */
+  get buffers(): PathnameIndexBuffers {
+    return this.#buffers
   }
 
   /** The row whose pathname is `bytes[start..end)`, or -1. */
@@ -70,7 +93,8 @@ export class PathnameIndex {
 
   #grow(): void {
     const rows = this.#slots
-    this.#slots = new Int32Array(4 * rows.length).fill(EMPTY)
+    this.#buffers = { ...this.#buffers, slots: allocateSlots(4 * rows.length) }
+    this.#slots = new Int32Array(this.#buffers.slots)
     const mask = this.#slots.length - 1
     for (const row of rows) {
       if (row === EMPTY) continue
@@ -80,6 +104,12 @@ export class PathnameIndex {
       this.#slots[slot] = row
     }
   }
+}
+
+function allocateSlots(count: number): SharedArrayBuffer {
+  const slots = new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT)
+  new Int32Array(slots).fill(EMPTY)
+  return slots
 }
 
 /** FNV-1a, with its bits mixed once more because the low ones choose the slot. */

@@ -1,6 +1,6 @@
 import { isPbManifestError } from '../../errors.js'
 import type { WayGiver } from '../../files/give-way.js'
-import { readMajorVersion } from '../../manifest/cluster-files.js'
+import { parseMajorVersion } from '../../manifest/cluster-files.js'
 import type { WalRange } from '../../manifest/model.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import { walFormatOf } from '../../postgres/wal/wal-format.js'
@@ -11,6 +11,7 @@ import {
   segmentHoldingStart,
   walSegmentName,
 } from '../../postgres/wal-segment.js'
+import type { ReadSmallBackupFile } from '../backup-files.js'
 import type { IgnoreRules } from '../ignore-rules.js'
 import type { ManifestContents } from '../manifest-files.js'
 import type { ProblemList } from '../problems.js'
@@ -27,11 +28,14 @@ import { findWalSegmentSize, readFirstPageHeader } from './wal-segment-size.js'
 import type { WalSource } from './wal-source.js'
 import { walkRun } from './walk-run.js'
 
+/** `PG_VERSION` has three. */
+const MAX_VERSION_BYTES = 1024
+
 /** Where the WAL is, and what cluster it should be of. */
 export interface WalContext {
-  readonly directory: string
-  /** Where the segments are; `undefined`: `pg_wal` in the directory. */
-  readonly walDirectory: string | undefined
+  /** Where the segments are: the first directory in which there are any. */
+  readonly walDirectories: readonly [string, ...string[]]
+  readonly readSmallFile: ReadSmallBackupFile
   /** Whether `.partial` segments are taken where the whole ones are missing. */
   readonly usePartial: boolean
   readonly jobs: number
@@ -55,7 +59,7 @@ export interface WalTotals {
 /** Checks that every segment that the WAL ranges need is there, and every record in them, from start to end. */
 export async function checkWal(context: WalContext): Promise<void> {
   const { control, manifest, problems } = context
-  const source = listWalSegments(walDirectories(context), context.usePartial)
+  const source = listWalSegments(context.walDirectories, context.usePartial)
   const segmentSize = control?.walSegmentSize ?? findWalSegmentSize(source)
   const major = findMajorVersion(context)
   for (const range of manifest.walRanges) {
@@ -65,16 +69,16 @@ export async function checkWal(context: WalContext): Promise<void> {
   }
 }
 
-/** As pg_waldump looks: in the directory, then in pg_wal below it. */
-function walDirectories({ directory, walDirectory }: WalContext): readonly [string, ...string[]] {
-  return walDirectory === undefined ? [`${directory}/pg_wal`] : [walDirectory, `${walDirectory}/pg_wal`]
+/** Where pg_waldump looks: in the directory, then in pg_wal below it. */
+export function walDirectoriesOf(walDirectory: string): readonly [string, ...string[]] {
+  return [walDirectory, `${walDirectory}/pg_wal`]
 }
 
 /** The cluster's version, where that can be read; says so when it is one whose WAL cannot be. */
-function findMajorVersion({ directory, ignore, notChecked }: WalContext): number | undefined {
+function findMajorVersion({ readSmallFile, ignore, notChecked }: WalContext): number | undefined {
   if (ignore.covers('PG_VERSION')) return undefined
   try {
-    const major = readMajorVersion(directory)
+    const major = parseMajorVersion(readSmallFile('PG_VERSION', MAX_VERSION_BYTES))
     if (major !== undefined && walFormatOf(major) === undefined) {
       notChecked.push({
         what: 'wal-records',

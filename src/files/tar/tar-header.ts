@@ -1,0 +1,97 @@
+/** Headers and the bytes of members stand in blocks of this size. */
+export const TAR_BLOCK_BYTES = 512
+
+/** The header of a member, as it stands. */
+export interface TarHeader {
+  /** The bytes of the name, the prefix of ustar before it. */
+  readonly name: Buffer
+  /** One character; NUL in old archives means a file. */
+  readonly typeflag: string
+  readonly size: number
+}
+
+const NAME = { start: 0, end: 100 } as const
+const SIZE = { start: 124, end: 136 } as const
+const CHECKSUM = { start: 148, end: 156 } as const
+const TYPEFLAG = 156
+const MAGIC = { start: 257, end: 263 } as const
+const PREFIX = { start: 345, end: 500 } as const
+/** Joerg Schilling's star keeps times behind a shorter prefix, and says so in the last bytes of the block. */
+const STAR_PREFIX_END = 476
+const STAR_MAGIC = { start: 508, end: 512 } as const
+
+const SPACE = 0x20
+const SLASH = 0x2f
+const ZERO = 0x30
+
+/**
+ * Reads a header of any kind of tar: POSIX ustar, GNU, star, and what came before them.
+ *
+ * @returns what is wrong with it, when it is none
+ * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html "ustar Interchange Format"
+ * @see src/port/tar.c of PostgreSQL, isValidTarHeader
+ */
+export function parseTarHeader(block: Buffer): TarHeader | string {
+  if (!hasRightChecksum(block)) return 'bad header checksum'
+  const size = readNumber(block, SIZE.start, SIZE.end)
+  if (size === undefined) return 'bad size in header'
+  return { name: readName(block), typeflag: String.fromCharCode(block[TYPEFLAG] ?? 0), size }
+}
+
+/** The sum of all bytes, the checksum's own taken as spaces. Some old programs took bytes above 127 as negative. */
+function hasRightChecksum(block: Buffer): boolean {
+  const expected = readNumber(block, CHECKSUM.start, CHECKSUM.end)
+  let sum = (CHECKSUM.end - CHECKSUM.start) * SPACE
+  let high = 0
+  for (let at = 0; at < TAR_BLOCK_BYTES; at++) {
+    if (at === CHECKSUM.start) at = CHECKSUM.end
+    const byte = block[at] as number
+    sum += byte
+    high += byte >> 7
+  }
+  return expected === sum || expected === sum - 256 * high
+}
+
+function readName(block: Buffer): Buffer {
+  const name = textIn(block, NAME.start, NAME.end)
+  // GNU's own headers have other things where POSIX has the prefix.
+  const isPosix = block.toString('latin1', MAGIC.start, MAGIC.end) === 'ustar\0'
+  if (!isPosix || block[PREFIX.start] === 0) return Buffer.from(name)
+  const isStar = block.toString('latin1', STAR_MAGIC.start, STAR_MAGIC.end) === 'tar\0'
+  const prefix = textIn(block, PREFIX.start, isStar ? STAR_PREFIX_END : PREFIX.end)
+  return Buffer.concat([prefix, Buffer.of(SLASH), name])
+}
+
+/** The bytes up to the first NUL. */
+function textIn(block: Buffer, start: number, end: number): Buffer {
+  const nul = block.indexOf(0, start)
+  return block.subarray(start, nul === -1 || nul > end ? end : nul)
+}
+
+/** Octal digits, or binary when the first bit is set; `undefined` for what is neither, or beyond 2^53. */
+function readNumber(block: Buffer, start: number, end: number): number | undefined {
+  const value =
+    (block[start] as number) >= 0x80 ? readBinary(block, start, end) : readOctal(block, start, end)
+  return value !== undefined && Number.isSafeInteger(value) ? value : undefined
+}
+
+function readOctal(block: Buffer, start: number, end: number): number | undefined {
+  let at = start
+  while (at < end && block[at] === SPACE) at++
+  let value = 0
+  for (; at < end && isOctalDigit(block[at]); at++) value = value * 8 + ((block[at] as number) - ZERO)
+  for (; at < end; at++) if (block[at] !== SPACE && block[at] !== 0) return undefined
+  return value
+}
+
+/** GNU's base-256 for sizes of 8 GiB and more: the bits after the first; a second one would make it negative. */
+function readBinary(block: Buffer, start: number, end: number): number | undefined {
+  let value = (block[start] as number) & 0x7f
+  if (value >= 0x40) return undefined
+  for (let at = start + 1; at < end; at++) value = value * 256 + (block[at] as number)
+  return value
+}
+
+function isOctalDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte < ZERO + 8
+}

@@ -1,0 +1,78 @@
+import { readSmallFile } from '../files/read-small-file.js'
+import type { ControlFile } from '../postgres/control-file.js'
+import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from './backup-files.js'
+import { checkWal, walDirectoriesOf, type WalTotals } from './wal/check-wal.js'
+import { ChecksumCheck } from './checksum-check.js'
+import type { VerifyReport } from './report.js'
+import { scanDirectory } from './scan-directory.js'
+
+/** The files of a backup in plain format: a directory. Its files are read while the manifest is still being parsed. */
+export class DirectoryFiles implements BackupFiles {
+  readonly format = 'plain'
+  readonly #directory: string
+  readonly #jobs: number
+  readonly #wal: WalTotals = { walRecords: 0, walBytes: 0 }
+  /** `undefined` when files are not to be read. */
+  readonly #checksums: ChecksumCheck | undefined
+
+  /** Starts the threads; `close` ends them. */
+  constructor({ directory, options, jobs, content, table, manifestBytes }: BackupFilesOptions) {
+    const { signal, onProgress } = options
+    this.#directory = directory
+    this.#jobs = jobs
+    this.#checksums =
+      options.skipChecksums === true
+        ? undefined
+        : new ChecksumCheck(
+            { directory, jobs, signal, onProgress, content: content.rules },
+            table,
+            manifestBytes,
+          )
+  }
+
+  get totals(): CheckTotals {
+    return { ...(this.#checksums?.totals ?? noTotals), ...this.#wal }
+  }
+
+  expect(...rows: Parameters<BackupFiles['expect']>): void {
+    this.#checksums?.publish(...rows)
+  }
+
+  async compare({ manifest, ignore, problems, timer, way }: VerifyContext): Promise<void> {
+    const directory = this.#directory
+    const { table } = manifest
+    this.#checksums?.tellWalRanges(manifest.walRanges)
+    const states = await timer.time('scan', () => scanDirectory({ directory, table, ignore, problems, way }))
+    await timer.time('checksums', async () => this.#checksums?.finish(states, problems))
+  }
+
+  readSmallFile(pathname: string, maxBytes: number): Buffer | undefined {
+    return readSmallFile(`${this.#directory}/${pathname}`, maxBytes)
+  }
+
+  async checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<void> {
+    const { options, ...findings } = context
+    const { walDirectory, signal } = options
+    await checkWal({
+      ...findings,
+      walDirectories:
+        walDirectory === undefined ? [`${this.#directory}/pg_wal`] : walDirectoriesOf(walDirectory),
+      usePartial: options.partialWal === true,
+      readSmallFile: (...file) => this.readSmallFile(...file),
+      jobs: this.#jobs,
+      signal,
+      control,
+      totals: this.#wal,
+    })
+  }
+
+  get engines(): VerifyReport['engines'] {
+    return this.#checksums?.engines ?? {}
+  }
+
+  async close(): Promise<void> {
+    await this.#checksums?.close()
+  }
+}
+
+const noTotals = { filesChecked: 0, bytesChecked: 0, pages: { checked: 0, mismatched: 0, newer: 0 } }

@@ -1,0 +1,123 @@
+import type { Readable } from 'node:stream'
+import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
+import type { ControlFile } from '../../postgres/control-file.js'
+import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from '../backup-files.js'
+import { nameEngines } from '../name-engines.js'
+import { checkWal, walDirectoriesOf, type WalTotals } from '../wal/check-wal.js'
+import type { VerifyReport } from '../report.js'
+import type { Archive } from './archive.js'
+import type { ArchiveContents } from './archive-name.js'
+import { ArchiveResults } from './archive-results.js'
+import { checkWalMembers } from './check-wal-members.js'
+import { listArchives } from './list-archives.js'
+import { readArchives } from './read-archives.js'
+import { reportMissingFiles, UnseenFiles } from './unseen-files.js'
+
+/** One archive of a backup, without the others. */
+export interface ArchiveStream {
+  readonly stream: Readable
+  /** What it is called in messages. */
+  readonly name: string
+  readonly contents: ArchiveContents
+}
+
+const noPages = { checked: 0, mismatched: 0, newer: 0 }
+
+type ArchiveFilesOptions = Pick<BackupFilesOptions, 'directory' | 'options' | 'jobs'>
+
+/** The files of a backup in tar format. An archive is read when the whole manifest is known. */
+export class ArchiveFiles implements BackupFiles {
+  readonly format = 'tar'
+  readonly #source: ArchiveFilesOptions
+  /** `undefined`: all archives in the directory. */
+  readonly #stream: ArchiveStream | undefined
+  readonly #algorithms = new Set<RealChecksumAlgorithm>()
+  readonly #wal: WalTotals = { walRecords: 0, walBytes: 0 }
+  #results: ArchiveResults | undefined
+
+  constructor(source: ArchiveFilesOptions, stream?: ArchiveStream) {
+    this.#source = source
+    this.#stream = stream
+  }
+
+  get totals(): CheckTotals {
+    const totals = this.#results?.totals ?? { filesChecked: 0, bytesChecked: 0 }
+    return { ...totals, ...this.#wal, pages: noPages }
+  }
+
+  expect(): void {
+    // Where in the archives the files are is not known, so nothing can begin.
+  }
+
+  async compare(context: VerifyContext): Promise<void> {
+    const { timer } = context
+    const archives = await timer.time('scan', async () => this.#findArchives(context))
+    const results = new ArchiveResults(archives, context)
+    this.#results = results
+    await timer.time('checksums', () => this.#read(archives, context, results))
+    const unseen = new UnseenFiles(archives, results.unread, this.#stream !== undefined)
+    await reportMissingFiles(context, results, unseen)
+  }
+
+  readSmallFile(pathname: string): Buffer | undefined {
+    return this.#results?.smallFiles.get(pathname)
+  }
+
+  async checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<void> {
+    const { options, ...findings } = context
+    const { walDirectory, signal } = options
+    if (walDirectory !== undefined) {
+      await checkWal({
+        ...findings,
+        walDirectories: walDirectoriesOf(walDirectory),
+        usePartial: options.partialWal === true,
+        readSmallFile: (pathname) => this.readSmallFile(pathname),
+        jobs: this.#source.jobs,
+        signal,
+        control,
+        totals: this.#wal,
+      })
+    } else if (this.#stream !== undefined && this.#results?.walMembers.length === 0) {
+      findings.notChecked.push({ what: 'wal', why: `there is none in archive "${this.#stream.name}"` })
+    } else {
+      checkWalMembers(context, control, this.#results?.walMembers ?? [])
+    }
+  }
+
+  get engines(): VerifyReport['engines'] {
+    return nameEngines(this.#results?.engines ?? [])
+  }
+
+  async close(): Promise<void> {
+    this.#stream?.stream.destroy()
+  }
+
+  #findArchives({ options, ignore, problems }: VerifyContext): Archive[] {
+    const stream = this.#stream
+    if (stream !== undefined) return [{ ...stream, path: undefined, compression: undefined, size: 0 }]
+    const archives = listArchives(this.#source.directory, ignore, problems)
+    const isWalWanted = options.noParseWal !== true && options.walDirectory === undefined
+    return isWalWanted ? archives : archives.filter(({ contents }) => contents !== 'pg_wal')
+  }
+
+  async #read(archives: readonly Archive[], context: VerifyContext, results: ArchiveResults): Promise<void> {
+    const { manifest, options } = context
+    const { table } = manifest
+    for (let row = 0; row < table.rows && options.skipChecksums !== true; row++) {
+      const algorithm = table.algorithm(row)
+      if (algorithm !== undefined) this.#algorithms.add(algorithm)
+    }
+    const size = archives.reduce((sum, archive) => sum + archive.size, 0)
+    await readArchives(
+      {
+        archives,
+        algorithms: [...this.#algorithms],
+        jobs: this.#source.jobs,
+        stream: this.#stream?.stream,
+        bytesTotal: this.#stream === undefined ? size : manifest.bytes,
+      },
+      context,
+      results,
+    )
+  }
+}

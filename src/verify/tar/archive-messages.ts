@@ -1,0 +1,91 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { Compression } from '../../files/compression/compression.js'
+import type { Pathname } from '../../files/pathname.js'
+import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
+import type { FileTableBuffers } from '../file-table/file-table-layout.js'
+import type { EngineUse } from '../thread-hashers.js'
+import type { PathnameIndexBuffers } from '../file-table/pathname-index.js'
+
+/** An archive to be read. Plain data: it crosses threads. */
+export interface ArchiveTask {
+  /** Where it is; `undefined`: it comes through {@link ByteChannel}. */
+  readonly path: string | undefined
+  /** What stands before its members' names in the manifest. */
+  readonly prefix: string
+  /** `undefined`: by its first bytes. */
+  readonly compression: Compression | undefined
+}
+
+/** What a thread compares members with. */
+export interface ExpectedMembers {
+  readonly table: FileTableBuffers
+  readonly index: PathnameIndexBuffers
+  readonly rows: number
+  /** Rules of what to ignore, as they were given. */
+  readonly ignore: readonly string[]
+  /** Those that the manifest has; none when checksums are not to be compared. */
+  readonly algorithms: readonly RealChecksumAlgorithm[]
+}
+
+/** What a thread is started with. */
+export interface StartArchives {
+  readonly tasks: readonly ArchiveTask[]
+  readonly expected: ExpectedMembers
+  readonly progress: ArchiveProgressBuffers
+  readonly channel: ByteChannel | undefined
+}
+
+/** Counters that all threads share. */
+export interface ArchiveProgressBuffers {
+  /** Int32: how many tasks are taken; whether nobody wants to know any more. */
+  readonly control: SharedArrayBuffer
+  /** BigInt64: bytes of archives that were read; and of members whose checksum was compared. */
+  readonly bytes: SharedArrayBuffer
+}
+
+/** Through which the bytes of an archive come from another thread. */
+export interface ByteChannel {
+  readonly port: MessagePort
+  /** Int32: counts what was sent, to wake the thread that waits for it. */
+  readonly sent: SharedArrayBuffer
+}
+
+/** Something that is wrong with an archive or a member of it. */
+export type ArchiveFinding =
+  /** Not in the manifest. */
+  | { readonly type: 'extra'; readonly name: Pathname; readonly pathname: Pathname }
+  | { readonly type: 'size'; readonly name: Pathname; readonly row: number; readonly size: number }
+  | { readonly type: 'mismatch'; readonly row: number }
+  /** A second member of the same name. */
+  | { readonly type: 'duplicate'; readonly row: number }
+  | { readonly type: 'unsafe'; readonly name: Pathname }
+  /** What comes behind cannot be read. The last of its archive. */
+  | { readonly type: 'damaged'; readonly message: string; readonly detail: string | undefined }
+  /** By the operating system. */
+  | { readonly type: 'unreadable'; readonly message: string }
+
+/** A WAL segment that an archive has. */
+export interface WalMember {
+  readonly name: string
+  readonly size: number
+  /** Where its bytes begin in the archive, when that is not compressed. */
+  readonly offset: number
+}
+
+/** What is known of an archive when it has been read. */
+export interface ArchiveSummary {
+  /** The rows that it has, each once. */
+  readonly rows: Uint32Array
+  readonly filesChecked: number
+  readonly bytesChecked: number
+  /** The bytes of small files that say what the cluster is, by their pathnames. */
+  readonly smallFiles: ReadonlyMap<Pathname, Uint8Array>
+  readonly walMembers: readonly WalMember[]
+  /** What computed checksums. */
+  readonly engines: readonly EngineUse[]
+}
+
+/** What a thread sends. */
+export type ArchiveMessage =
+  | { readonly type: 'finding'; readonly task: number; readonly finding: ArchiveFinding }
+  | { readonly type: 'archive end'; readonly task: number; readonly summary: ArchiveSummary }

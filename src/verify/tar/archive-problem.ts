@@ -1,0 +1,67 @@
+import { displayPathname } from '../../files/pathname.js'
+import type { FileTable } from '../file-table/file-table.js'
+import { fileProblem } from '../problems.js'
+import type { Problem } from '../report.js'
+import type { ArchiveFinding } from './archive-messages.js'
+
+/** A finding in the words of `pg_verifybackup`, where it has some. */
+export function archiveProblem(archive: string, finding: ArchiveFinding, table: FileTable): Problem {
+  switch (finding.type) {
+    case 'extra': {
+      const name = displayPathname(finding.name)
+      return fileProblem(
+        'extra',
+        finding.pathname,
+        () => `file "${name}" is present in archive "${archive}" but not in the manifest`,
+      )
+    }
+    case 'size': {
+      const name = displayPathname(finding.name)
+      const { row, size } = finding
+      return fileProblem(
+        'size-mismatch',
+        table.pathname(row),
+        () =>
+          `file "${name}" has size ${size} in archive "${archive}" but size ${table.size(row)} in the manifest`,
+      )
+    }
+    case 'mismatch':
+      return fileProblem(
+        'checksum-mismatch',
+        table.pathname(finding.row),
+        (name) => `checksum mismatch for file "${name}" in archive "${archive}"`,
+      )
+    case 'duplicate':
+      return fileProblem(
+        'duplicate',
+        table.pathname(finding.row),
+        (name) => `file "${name}" is present more than once in archive "${archive}"`,
+      )
+    case 'unsafe': {
+      const name = displayPathname(finding.name)
+      const what = name === '' ? 'tar member has empty name' : `tar member has unsafe path name: "${name}"`
+      return { kind: 'bad-archive', path: archive, message: `archive "${archive}": ${what}` }
+    }
+    case 'damaged':
+      return {
+        kind: 'bad-archive',
+        path: archive,
+        message: `archive "${archive}": ${finding.message}`,
+        ...(finding.detail !== undefined && { detail: finding.detail }),
+      }
+    case 'unreadable':
+      return {
+        kind: 'unreadable',
+        path: archive,
+        message: `could not read file "${archive}": ${finding.message}`,
+      }
+    default:
+      return finding satisfies never
+  }
+}
+
+/** A file of the manifest is in two archives. */
+export function twoArchivesProblem(table: FileTable, row: number, archives: readonly string[]): Problem {
+  const named = archives.map((archive) => `archive "${archive}"`).join(' and in ')
+  return fileProblem('duplicate', table.pathname(row), (name) => `file "${name}" is present in ${named}`)
+}

@@ -1,0 +1,84 @@
+import type { VerifyContext } from '../backup-files.js'
+import type { Archive } from './archive.js'
+import type { ArchiveFinding, ArchiveMessage, ArchiveSummary, WalMember } from './archive-messages.js'
+import type { EngineUse } from '../thread-hashers.js'
+import { archiveProblem, twoArchivesProblem } from './archive-problem.js'
+import type { Pathname } from '../../files/pathname.js'
+
+interface Result {
+  readonly archive: Archive
+  readonly findings: ArchiveFinding[]
+  summary: ArchiveSummary | undefined
+}
+
+/**
+ * What the threads found in the archives. It is told archive by archive, in their order, whoever was faster: of the
+ * first that is not done at once, of the others when those before it are.
+ */
+export class ArchiveResults {
+  readonly totals = { filesChecked: 0, bytesChecked: 0 }
+  readonly smallFiles: Map<Pathname, Buffer> = new Map()
+  readonly walMembers: WalMember[] = []
+  readonly engines: EngineUse[] = []
+  /** Archives that could not be read to their end. */
+  readonly unread: Set<Archive> = new Set()
+  /** Of each row, the number of the archive that has it, from 1. */
+  readonly #holders: Uint32Array
+  readonly #results: readonly Result[]
+  readonly #context: VerifyContext
+  #told = 0
+
+  constructor(archives: readonly Archive[], context: VerifyContext) {
+    this.#results = archives.map((archive) => ({ archive, findings: [], summary: undefined }))
+    this.#context = context
+    this.#holders = new Uint32Array(context.manifest.table.rows)
+  }
+
+  /** Takes what a thread sent. Throws what the list of problems throws. */
+  accept(message: ArchiveMessage): void {
+    const result = this.#results[message.task]
+    if (result === undefined) throw new RangeError(`there is no archive ${message.task}`)
+    if (message.type === 'finding') result.findings.push(message.finding)
+    else result.summary = message.summary
+    this.#tell()
+  }
+
+  /** Whether an archive has the file of this row. */
+  has(row: number): boolean {
+    return this.#holders[row] !== 0
+  }
+
+  #tell(): void {
+    for (let result = this.#results[this.#told]; result !== undefined; result = this.#results[this.#told]) {
+      for (const finding of result.findings.splice(0)) this.#tellFinding(result.archive, finding)
+      if (result.summary === undefined) return
+      this.#told++
+      this.#merge(result.summary)
+      result.summary = undefined
+    }
+  }
+
+  #tellFinding(archive: Archive, finding: ArchiveFinding): void {
+    if (finding.type === 'damaged' || finding.type === 'unreadable') this.unread.add(archive)
+    const { manifest, problems } = this.#context
+    problems.add(archiveProblem(archive.name, finding, manifest.table))
+  }
+
+  #merge({ rows, filesChecked, bytesChecked, smallFiles, walMembers, engines }: ArchiveSummary): void {
+    this.totals.filesChecked += filesChecked
+    this.totals.bytesChecked += bytesChecked
+    for (const member of walMembers) this.walMembers.push(member)
+    this.engines.push(...engines)
+    for (const [pathname, bytes] of smallFiles) this.smallFiles.set(pathname, Buffer.from(bytes))
+    for (const row of rows) this.#claim(row)
+  }
+
+  #claim(row: number): void {
+    const { manifest, problems } = this.#context
+    const holder = this.#holders[row] ?? 0
+    this.#holders[row] = this.#told
+    if (holder === 0) return
+    const names = [holder, this.#told].map((number) => this.#results[number - 1]?.archive.name ?? '')
+    problems.add(twoArchivesProblem(manifest.table, row, names))
+  }
+}

@@ -1,0 +1,98 @@
+import { type Compression, detectCompression, MAGIC_BYTES } from '../../files/compression/compression.js'
+import { loadDecompressor } from '../../files/compression/decompressor.js'
+import { DamagedArchiveError } from '../../files/damaged-archive-error.js'
+import { NotARegularFileError } from '../../files/open-regular-file.js'
+import { describeSystemError } from '../../files/system-error.js'
+import { TarReader } from '../../files/tar/tar-reader.js'
+import type { ArchiveFinding, ArchiveSummary, ArchiveTask } from './archive-messages.js'
+import { MemberCheck, type MemberCheckTools } from './member-check.js'
+import { peekChunks } from './peek-chunks.js'
+
+/**
+ * What comes out of an archive but is none of the manifest's files, such as WAL, may be so much: this, and so many times
+ * the archive's own bytes. gzip and lz4 cannot make more of theirs.
+ */
+const MAX_SURPLUS_BYTES = 1024 ** 3
+const MAX_SURPLUS_RATIO = 1100
+
+/**
+ * Reads an archive to its end, or as far as it can be read, and compares its members with the manifest.
+ *
+ * @param chunks - the archive, as it is stored
+ */
+export async function checkArchive(
+  { prefix, compression }: Pick<ArchiveTask, 'prefix' | 'compression'>,
+  chunks: Iterable<Buffer>,
+  tools: MemberCheckTools,
+  onFinding: (finding: ArchiveFinding) => void,
+): Promise<ArchiveSummary> {
+  const check = new MemberCheck(tools, prefix, onFinding)
+  try {
+    await readMembers(chunks, compression, check)
+  } catch (error) {
+    const finding = describeFailure(error)
+    if (finding === undefined) throw error
+    onFinding(finding)
+  }
+  return check.summary
+}
+
+function describeFailure(error: unknown): ArchiveFinding | undefined {
+  if (error instanceof DamagedArchiveError) {
+    return { type: 'damaged', message: error.message, detail: error.detail }
+  }
+  if (error instanceof NotARegularFileError) return { type: 'unreadable', message: 'Not a regular file' }
+  const description = describeSystemError(error)
+  return description && { type: 'unreadable', message: description.message }
+}
+
+async function readMembers(
+  chunks: Iterable<Buffer>,
+  named: Compression | undefined,
+  check: MemberCheck,
+): Promise<void> {
+  const { start, all } = peekChunks(chunks, MAGIC_BYTES)
+  const detected = detectCompression(start)
+  const reader = new TarReader(check)
+  const stored = new CountedChunks(all)
+  try {
+    let bytes = 0
+    for await (const chunk of (await loadDecompressor(named ?? detected))(stored)) {
+      reader.write(chunk)
+      bytes += chunk.length
+      if (bytes - check.expectedBytes > MAX_SURPLUS_BYTES + MAX_SURPLUS_RATIO * stored.bytes) {
+        throw new DamagedArchiveError(
+          `it is a decompression bomb`,
+          `${stored.bytes} bytes of it hold ${bytes}`,
+        )
+      }
+    }
+    reader.end()
+  } catch (error) {
+    throw addMisnaming(error, named, detected)
+  }
+}
+
+/** Says so when the reason of the damage may be that the archive's name is wrong. */
+function addMisnaming(error: unknown, named: Compression | undefined, detected: Compression): unknown {
+  if (!(error instanceof DamagedArchiveError) || named === undefined || detected === named) return error
+  const is = detected === 'none' ? 'does not look compressed' : `looks like ${detected}`
+  const shouldBe = named === 'none' ? 'not compressed' : named
+  return new DamagedArchiveError(error.message, `it ${is}, but by its name it is ${shouldBe}`)
+}
+
+class CountedChunks implements Iterable<Buffer> {
+  bytes = 0
+  readonly #chunks: Iterable<Buffer>
+
+  constructor(chunks: Iterable<Buffer>) {
+    this.#chunks = chunks
+  }
+
+  *[Symbol.iterator](): Generator<Buffer, void, undefined> {
+    for (const chunk of this.#chunks) {
+      this.bytes += chunk.length
+      yield chunk
+    }
+  }
+}

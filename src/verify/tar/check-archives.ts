@@ -1,0 +1,55 @@
+import { openRegularFile } from '../../files/open-regular-file.js'
+import { readOpenedFile } from '../../files/read-opened-file.js'
+import { Abandoned } from '../abandoned.js'
+import type { DoneMessage } from '../thread-pool.js'
+import type { ArchiveFinding, ArchiveMessage, ArchiveTask, StartArchives } from './archive-messages.js'
+import { ArchiveProgress } from './archive-progress.js'
+import { receiveChunks } from './byte-channel.js'
+import { checkArchive } from './check-archive.js'
+import { MemberCheckTools } from './member-check.js'
+
+/** Large enough that calls cost little, small enough to stay in the processor's cache. */
+const BUFFER_BYTES = 256 * 1024
+
+/**
+ * Checks archives until none is left that no thread has taken, or nobody wants to know any more.
+ *
+ * @param post - is told of all that is wrong, of the end of each archive, and of the end
+ */
+export async function checkArchives(
+  start: StartArchives,
+  post: (message: ArchiveMessage | DoneMessage) => void,
+): Promise<void> {
+  try {
+    await checkClaimed(start, post)
+  } catch (error) {
+    if (!(error instanceof Abandoned)) throw error
+  }
+  post({ type: 'done' })
+}
+
+async function checkClaimed(
+  { tasks, expected, progress: progressBuffers, channel }: StartArchives,
+  post: (message: ArchiveMessage) => void,
+): Promise<void> {
+  const tools = await MemberCheckTools.load(expected)
+  const progress = new ArchiveProgress(progressBuffers)
+  const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+  const open = ({ path }: ArchiveTask): Iterable<Buffer> => {
+    if (path !== undefined) return progress.follow(readArchive(path, buffer))
+    if (channel === undefined) throw new TypeError('an archive has neither a path nor a channel')
+    return progress.follow(receiveChunks(channel, () => progress.isAbandoned))
+  }
+  for (let index = progress.claim(); ; index = progress.claim()) {
+    const task = tasks[index]
+    if (task === undefined) break
+    const onFinding = (finding: ArchiveFinding): void => post({ type: 'finding', task: index, finding })
+    const summary = await checkArchive(task, open(task), tools, onFinding)
+    post({ type: 'archive end', task: index, summary })
+  }
+}
+
+/** Opens it when its first bytes are wanted, so that a failure is one of reading. */
+function* readArchive(path: string, buffer: Buffer): Generator<Buffer, void, undefined> {
+  yield* readOpenedFile(openRegularFile(path), buffer)
+}

@@ -1,0 +1,75 @@
+import { statSync } from 'node:fs'
+import { pathOf } from '../../files/path-of.js'
+import type { Pathname } from '../../files/pathname.js'
+import { readDirectory } from '../../files/read-directory.js'
+import { describeSystemError, ioError } from '../../files/system-error.js'
+import type { IgnoreRules } from '../ignore-rules.js'
+import { fileProblem, type ProblemList } from '../problems.js'
+import type { Archive } from './archive.js'
+import { parseArchiveName, pathnamePrefix } from './archive-name.js'
+
+/**
+ * Finds the archives in a directory, and reports what else is there. Links are followed.
+ *
+ * @returns the largest first
+ * @throws {@link PbManifestError} `IO` when the directory cannot be read
+ * @see src/bin/pg_verifybackup/pg_verifybackup.c, verify_tar_backup, precheck_tar_backup_file
+ */
+export function listArchives(directory: string, ignore: IgnoreRules, problems: ProblemList): Archive[] {
+  const byContents = new Map<string, Archive>()
+  for (const name of listNames(directory)) {
+    const archive = ignore.matches(name) ? undefined : examine(directory, name, problems)
+    if (archive === undefined) continue
+    const contents = pathnamePrefix(archive.contents)
+    const other = byContents.get(contents)
+    if (other === undefined) byContents.set(contents, archive)
+    else problems.add(sameContents(archive, other))
+  }
+  return [...byContents.values()].toSorted((left, right) => right.size - left.size)
+}
+
+function listNames(directory: string): Pathname[] {
+  try {
+    return readDirectory(directory).map(({ name }) => name)
+  } catch (error) {
+    throw ioError(`could not open directory "${directory}"`, error)
+  }
+}
+
+function examine(directory: string, name: Pathname, problems: ProblemList): Archive | undefined {
+  const size = sizeOfFile(directory, name, problems)
+  if (size === undefined) return undefined
+  const parsed = parseArchiveName(name)
+  if (parsed !== undefined) return { ...parsed, name, path: `${directory}/${name}`, size }
+  problems.add(
+    fileProblem('extra', name, (shown) => `file "${shown}" is not expected in a tar format backup`),
+  )
+  return undefined
+}
+
+function sizeOfFile(directory: string, name: Pathname, problems: ProblemList): number | undefined {
+  try {
+    const stats = statSync(pathOf(directory, name))
+    if (stats.isFile()) return stats.size
+    problems.add(fileProblem('not-a-file', name, (shown) => `file "${shown}" is not a regular file`))
+  } catch (error) {
+    const description = describeSystemError(error)
+    if (description === undefined) throw error
+    problems.add(
+      fileProblem(
+        'unreadable',
+        name,
+        (shown) => `could not stat file or directory "${shown}": ${description.message}`,
+      ),
+    )
+  }
+  return undefined
+}
+
+function sameContents(archive: Archive, other: Archive): ReturnType<typeof fileProblem> {
+  return fileProblem(
+    'duplicate',
+    archive.name,
+    (shown) => `file "${shown}" should hold the same as "${other.name}", and was not read`,
+  )
+}

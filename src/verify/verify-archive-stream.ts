@@ -1,0 +1,55 @@
+import type { Readable } from 'node:stream'
+import { PbManifestError } from '../errors.js'
+import { openManifest } from '../manifest/read-manifest.js'
+import { decideContentOfArchives } from './content/decide-content-rules.js'
+import { FileTable } from './file-table/file-table.js'
+import { IgnoreRules } from './ignore-rules.js'
+import type { VerifyOptions } from './options.js'
+import type { VerifyReport } from './report.js'
+import { ArchiveFiles } from './tar/archive-files.js'
+import { parseArchiveContents, parseArchiveName } from './tar/archive-name.js'
+import { verifyFiles } from './verify-files.js'
+
+/** Which archive to verify, and how. */
+export interface VerifyArchiveOptions extends Omit<VerifyOptions, 'format' | 'jobs' | 'manifestPath'> {
+  readonly manifestPath: string
+  /** Which archive of the backup it is: `base`, the OID of a tablespace, `pg_wal`, or the name of its file. Default `base`. */
+  readonly archive?: string
+}
+
+/**
+ * Verifies one archive of a tar backup while it comes in, for example from an object store: nothing is written anywhere.
+ * The compression is found out by the first bytes.
+ *
+ * The report's `notChecked` says how many files of the manifest belong to other archives.
+ *
+ * @param stream - is destroyed in the end
+ * @throws as {@link verifyBackup}
+ */
+export async function verifyArchiveStream(
+  stream: Readable,
+  options: VerifyArchiveOptions,
+): Promise<VerifyReport> {
+  const archive = options.archive ?? 'base'
+  const contents = parseArchiveContents(archive) ?? parseArchiveName(archive)?.contents
+  if (contents === undefined) {
+    throw new PbManifestError(
+      'USAGE',
+      `invalid archive "${archive}", must be "base", "pg_wal", or the OID of a tablespace`,
+    )
+  }
+  const stem = typeof contents === 'string' ? contents : String(contents.tablespaceOid)
+  const content = decideContentOfArchives(options)
+  const ignore = new IgnoreRules(options.ignore ?? [])
+  const files = new ArchiveFiles(
+    { directory: '-', options, jobs: 1 },
+    { stream, contents, name: `${stem}.tar` },
+  )
+  try {
+    const source = openManifest(options.manifestPath)
+    const table = new FileTable(source.file.stats.size)
+    return await verifyFiles(files, { directory: '-', options, ignore, content, source, table })
+  } finally {
+    await files.close()
+  }
+}

@@ -1,0 +1,97 @@
+import { WayGiver } from '../files/give-way.js'
+import type { ManifestSource } from '../manifest/read-manifest.js'
+import type { BackupFiles, VerifyContext } from './backup-files.js'
+import { formatLsn } from '../postgres/lsn.js'
+import { checkCluster } from './check-cluster.js'
+import type { FileTable } from './file-table/file-table.js'
+import type { ContentDecision } from './content/decide-content-rules.js'
+import type { IgnoreRules } from './ignore-rules.js'
+import { makeReport } from './make-report.js'
+import { loadManifest, type ManifestContents } from './manifest-files.js'
+import type { VerifyOptions } from './options.js'
+import { ProblemList, StopAtFirstProblem } from './problems.js'
+import type { NotChecked, VerifyReport } from './report.js'
+import { StepTimer } from './step-timer.js'
+
+/** What the files are compared with, and how. */
+export interface Verification {
+  /** The backup, as it was given. */
+  readonly directory: string
+  readonly options: VerifyOptions
+  readonly ignore: IgnoreRules
+  readonly content: ContentDecision
+  readonly source: ManifestSource
+  /** Empty yet. */
+  readonly table: FileTable
+}
+
+/**
+ * The steps of a verification, the same for every format of a backup.
+ *
+ * @throws {@link PbManifestError}
+ */
+export async function verifyFiles(files: BackupFiles, verification: Verification): Promise<VerifyReport> {
+  const { directory, options, ignore, content, source, table } = verification
+  const timer = new StepTimer()
+  const manifest = await timer.time('manifest', () =>
+    loadManifest(
+      source,
+      table,
+      (first, end) => files.expect(first, end, (pathname) => !ignore.covers(pathname)),
+      options.signal,
+    ),
+  )
+  const problems = new ProblemList(options.onProblem, options.exitOnError === true)
+  const notChecked = listWhatIsLeftOut(options, manifest, content)
+  const way = new WayGiver(options.signal)
+  try {
+    await runSteps(files, { options, manifest, ignore, problems, notChecked, timer, way })
+  } catch (error) {
+    if (!(error instanceof StopAtFirstProblem)) throw error
+    notChecked.push({ what: 'after-first-problem', why: 'the verification ends at the first problem' })
+  }
+  const { format, totals, engines } = files
+  const seconds = timer.seconds()
+  return makeReport({ directory, format, manifest, problems, totals, engines, notChecked, seconds })
+}
+
+async function runSteps(files: BackupFiles, context: VerifyContext): Promise<void> {
+  const { options, manifest, ignore, problems, notChecked, timer } = context
+  await files.compare(context)
+  const readSmallFile: typeof files.readSmallFile = (...file) => files.readSmallFile(...file)
+  const control = await timer.time('cluster', async () =>
+    checkCluster({ readSmallFile, manifest, ignore, problems, notChecked }),
+  )
+  if (options.noParseWal === true) return
+  await timer.time('wal', () => files.checkWal(context, control))
+}
+
+function listWhatIsLeftOut(
+  options: VerifyOptions,
+  manifest: ManifestContents,
+  { whyNoPageChecksums, incrementalFrom }: ContentDecision,
+): NotChecked[] {
+  const left: NotChecked[] = []
+  const withoutChecksum = manifest.filesWithoutChecksum
+  if (options.ignore !== undefined && options.ignore.length > 0) {
+    left.push({ what: 'ignored-paths', why: `ignored on request: ${options.ignore.join(', ')}` })
+  }
+  if (options.skipChecksums === true) {
+    left.push({ what: 'file-checksums', why: 'skipped on request' })
+  } else if (withoutChecksum > 0) {
+    left.push({
+      what: 'files-without-checksum',
+      why: `the manifest has no checksum for ${withoutChecksum} files`,
+    })
+  }
+  if (options.noParseWal === true) left.push({ what: 'wal', why: 'skipped on request' })
+  else if (manifest.walRanges.length === 0) left.push({ what: 'wal', why: 'the manifest has no WAL range' })
+  if (whyNoPageChecksums !== undefined) left.push({ what: 'page-checksums', why: whyNoPageChecksums })
+  if (incrementalFrom !== undefined) {
+    if (options.skipChecksums === true) left.push({ what: 'incremental-files', why: 'skipped on request' })
+    const { lsn, timeline } = incrementalFrom
+    const why = `it builds on the backup that starts at ${formatLsn(lsn)} on timeline ${timeline}: see --chain`
+    left.push({ what: 'earlier-backups', why })
+  }
+  return left
+}
