@@ -18,10 +18,26 @@ export function readDirectory(path: string | Buffer): DirectoryEntry[] {
   return readEntries(path).toSorted((left, right) => comparePathnames(left.name, right.name))
 }
 
+/**
+ * The names alone, in the same order: half the work, for those who look at each entry anyway.
+ *
+ * @throws the error of `readdir`
+ */
+export function readNames(path: string | Buffer): Pathname[] {
+  const names = readdirSync(path)
+  const exact = names.some(isGarbled) ? readdirSync(path, 'buffer').map(decodePathname) : names
+  // Without a comparison, strings are sorted as `comparePathnames` has it.
+  return exact.toSorted()
+}
+
+/** Names that are not UTF-8 come with a replacement character and could not be opened. */
+function isGarbled(name: string): boolean {
+  return name.includes('\ufffd')
+}
+
 function readEntries(path: string | Buffer): DirectoryEntry[] {
   const entries = readdirSync(path, { withFileTypes: true })
-  // Names that are not UTF-8 come with a replacement character and could not be opened; then read the bytes.
-  if (!entries.some((entry) => entry.name.includes('\ufffd'))) {
+  if (!entries.some((entry) => isGarbled(entry.name))) {
     return entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) }))
   }
   return readdirSync(path, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({

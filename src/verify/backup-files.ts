@@ -41,7 +41,7 @@ export interface BackupFiles {
   readonly format: VerifyReport['format']
   readonly totals: CheckTotals
   /** Is told of new rows of the table, from `first` to before `end`, while the manifest is still being read. */
-  expect(first: number, end: number, isWanted: (pathname: Pathname) => boolean): void
+  expect(first: number, end: number, isWanted: (row: number) => boolean): void
   /** Compares presence, kind, size and checksum of all files with the manifest. */
   compare(context: VerifyContext): Promise<void>
   /** To be called after {@link compare}. */

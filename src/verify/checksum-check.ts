@@ -1,4 +1,3 @@
-import type { Pathname } from '../files/pathname.js'
 import type { WalRange } from '../manifest/model.js'
 import type { FileOutcome } from './check-file.js'
 import type { FileFinding } from './checksum-messages.js'
@@ -70,14 +69,14 @@ export class ChecksumCheck {
   }
 
   /** Gives files to the threads, the largest first. Those in which there is nothing to check, or not wanted, are left out. */
-  publish(first: number, end: number, isWanted: (pathname: Pathname) => boolean): void {
+  publish(first: number, end: number, isWanted: (row: number) => boolean): void {
     const table = this.#table
     const rows: number[] = []
     let bytes = 0
     for (let row = first; row < end; row++) {
       const algorithm = table.algorithm(row)
       if (algorithm === undefined && !this.#hasContent(row)) continue
-      if (!isWanted(table.pathname(row))) continue
+      if (!isWanted(row)) continue
       rows.push(row)
       bytes += table.size(row)
     }

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { readDirectory } from '../files/read-directory.js'
+import { readNames } from '../files/read-directory.js'
 import { parseArchiveName } from './tar/archive-name.js'
 
 /**
@@ -21,7 +21,7 @@ export function detectBackupFormat(directory: string): 'plain' | 'tar' {
 
 function hasArchive(directory: string): boolean {
   try {
-    return readDirectory(directory).some(({ name }) => parseArchiveName(name) !== undefined)
+    return readNames(directory).some((name) => parseArchiveName(name) !== undefined)
   } catch {
     // The verification itself will say so.
     return false

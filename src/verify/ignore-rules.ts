@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { posix } from 'node:path'
 import type micromatch from 'micromatch'
-import type { Pathname } from '../files/pathname.js'
+import { encodePathname, type Pathname } from '../files/pathname.js'
 
 /** What a rule without is certainly no glob. */
 const GLOB_CHARACTERS = /[*?[\]{}()!+@]/
@@ -27,6 +27,8 @@ export class IgnoreRules {
   readonly #literals: ReadonlySet<Pathname>
   /** What each literal rule begins with: most pathnames are decided by one look at it. */
   readonly #firstComponents: ReadonlySet<string>
+  /** The same as bytes: a pathname that begins with none of them is not covered; `undefined` when a glob may match it. */
+  readonly beginnings: readonly Buffer[] | undefined
   readonly #globs: readonly RegExp[]
 
   constructor(rules: readonly string[]) {
@@ -34,6 +36,7 @@ export class IgnoreRules {
     this.#literals = new Set<string>([...alwaysIgnored, ...canonical])
     this.#firstComponents = new Set([...this.#literals].map(firstComponent))
     this.#globs = compileGlobs(canonical.filter((rule) => GLOB_CHARACTERS.test(rule)))
+    this.beginnings = this.#globs.length > 0 ? undefined : [...this.#firstComponents].map(encodePathname)
   }
 
   /** Whether a rule names or matches precisely this pathname. Enough for a walk that never enters what is ignored. */

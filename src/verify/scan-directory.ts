@@ -2,7 +2,7 @@ import { type BigIntStats, type Stats, statSync } from 'node:fs'
 import type { WayGiver } from '../files/give-way.js'
 import { pathOf } from '../files/path-of.js'
 import type { Pathname } from '../files/pathname.js'
-import { type DirectoryEntry, readDirectory } from '../files/read-directory.js'
+import { readNames } from '../files/read-directory.js'
 import { describeSystemError, ioError } from '../files/system-error.js'
 import type { FileTable } from './file-table/file-table.js'
 import { type FileStates, fileStates } from './file-states.js'
@@ -55,8 +55,8 @@ class DirectoryScan {
     const pending: Parent[] = [{ pathname: '', identities: new Set([identityOfTop(directory)]) }]
     for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
       const children: Parent[] = []
-      for (const entry of this.#list(parent.pathname)) {
-        const child = this.#visit(parent, entry)
+      for (const name of this.#list(parent.pathname)) {
+        const child = this.#visit(parent, name)
         if (child !== undefined) children.push(child)
         if (way.isDue) await way.giveWay()
       }
@@ -86,9 +86,9 @@ class DirectoryScan {
   }
 
   /** Looks at one entry; returns it when it is a directory to walk. */
-  #visit(parent: Parent, entry: DirectoryEntry): Parent | undefined {
+  #visit(parent: Parent, name: Pathname): Parent | undefined {
     const { directory, ignore } = this.#context
-    const pathname = parent.pathname === '' ? entry.name : `${parent.pathname}/${entry.name}`
+    const pathname = parent.pathname === '' ? name : `${parent.pathname}/${name}`
     if (ignore.matches(pathname)) return undefined
     let stats: Stats
     try {
@@ -154,10 +154,10 @@ class DirectoryScan {
     )
   }
 
-  #list(pathname: Pathname): DirectoryEntry[] {
+  #list(pathname: Pathname): Pathname[] {
     const { directory } = this.#context
     try {
-      return readDirectory(pathname === '' ? directory : pathOf(directory, pathname))
+      return readNames(pathname === '' ? directory : pathOf(directory, pathname))
     } catch (error) {
       if (pathname === '') throw ioError(`could not open directory "${directory}"`, error)
       this.#unreadableEntry(pathname, 'could not open directory', error)

@@ -37,7 +37,7 @@ export async function verifyFiles(files: BackupFiles, verification: Verification
     loadManifest(
       source,
       table,
-      (first, end) => files.expect(first, end, (pathname) => !ignore.covers(pathname)),
+      (first, end) => files.expect(first, end, (row) => !isIgnored(row, table, ignore)),
       options.signal,
     ),
   )
@@ -53,6 +53,13 @@ export async function verifyFiles(files: BackupFiles, verification: Verification
   const { format, totals, engines } = files
   const seconds = timer.seconds()
   return makeReport({ directory, format, manifest, problems, totals, engines, notChecked, seconds })
+}
+
+/** The same as to ask the rules for the pathname, which for nearly all rows need not be made. */
+function isIgnored(row: number, table: FileTable, ignore: IgnoreRules): boolean {
+  const { beginnings } = ignore
+  const mayBe = beginnings === undefined || table.beginsWithOne(row, beginnings)
+  return mayBe && ignore.covers(table.pathname(row))
 }
 
 async function runSteps(files: BackupFiles, context: VerifyContext): Promise<void> {

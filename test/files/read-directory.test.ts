@@ -2,7 +2,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { encodePathname } from '../../src/files/pathname.js'
-import { readDirectory } from '../../src/files/read-directory.js'
+import { readDirectory, readNames } from '../../src/files/read-directory.js'
 import { oddPathnames, writeOddFiles } from '../helpers/odd-files.js'
 import { mustRun } from '../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
@@ -38,6 +38,7 @@ test('names that are not text, or hold a replacement character, are their bytes'
   await writeOddFiles(scratch.path)
   await writeFile(join(scratch.path, 'replacement \ufffd'), '')
   const names = readDirectory(scratch.path).map(({ name }) => encodePathname(name).toString('hex'))
+  expect(readNames(scratch.path)).toEqual(readDirectory(scratch.path).map(({ name }) => name))
   const tops = oddPathnames.map((name) => name.toString('latin1').split('/')[0] ?? '')
   const expected = [...tops.map((top) => Buffer.from(top, 'latin1')), Buffer.from('replacement \ufffd')]
   expect(names.toSorted()).toEqual(expected.map((name) => name.toString('hex')).toSorted())

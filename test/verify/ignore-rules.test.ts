@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { encodePathname } from '../../src/files/pathname.js'
 import { IgnoreRules } from '../../src/verify/ignore-rules.js'
 
 test.each([
@@ -88,4 +89,20 @@ test('any of several rules is enough', () => {
     true,
     false,
   ])
+})
+
+test('what is covered begins as one of the rules does, by which others are told apart quickly', () => {
+  const component = fc.constantFrom('base', 'bas', 'b', 'pg_wal', 'pg_wal2', 'caf\u00e9', 'x\udcff', '1')
+  const pathname = fc.array(component, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'))
+  fc.assert(
+    fc.property(fc.array(pathname, { maxLength: 3 }), pathname, (texts, name) => {
+      const rules = new IgnoreRules(texts)
+      const bytes = encodePathname(name)
+      const begins = rules.beginnings?.some((beginning) =>
+        bytes.subarray(0, beginning.length).equals(beginning),
+      )
+      if (rules.covers(name)) expect(begins).toBe(true)
+    }),
+  )
+  expect(new IgnoreRules(['base/*']).beginnings).toBeUndefined()
 })

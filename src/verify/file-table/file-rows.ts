@@ -42,6 +42,17 @@ export class FileRows {
     return at + this.#records.copy(target, at, this.pathnameStart(row), this.#offsets[row + 1])
   }
 
+  /** Whether the pathname begins with one of these. */
+  beginsWithOne(row: number, beginnings: readonly Buffer[]): boolean {
+    const start = this.pathnameStart(row)
+    return beginnings.some((beginning) => this.#hasAt(start, beginning))
+  }
+
+  #hasAt(start: number, bytes: Buffer): boolean {
+    for (let at = 0; at < bytes.length; at++) if (this.#records[start + at] !== bytes[at]) return false
+    return true
+  }
+
   /** Where in the records the pathname begins. */
   protected pathnameStart(row: number): number {
     return (this.#offsets[row] ?? 0) + this.#checksumLength(row)

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { pathOf } from '../../files/path-of.js'
 import type { Pathname } from '../../files/pathname.js'
-import { readDirectory } from '../../files/read-directory.js'
+import { readNames } from '../../files/read-directory.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { IgnoreRules } from '../ignore-rules.js'
 import { fileProblem, type ProblemList } from '../problems.js'
@@ -30,7 +30,7 @@ export function listArchives(directory: string, ignore: IgnoreRules, problems: P
 
 function listNames(directory: string): Pathname[] {
   try {
-    return readDirectory(directory).map(({ name }) => name)
+    return readNames(directory)
   } catch (error) {
     throw ioError(`could not open directory "${directory}"`, error)
   }
