@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { crc32cEngines } from '../src/manifest/checksum/crc32c-engines.js'
+import { type BackupBench, backupCases } from './bench-backup.js'
 import { makeBackup } from './make-backup.js'
 import { makeWal } from './make-wal.js'
 import { makeFragment, makeManifest } from './make-manifest.js'
@@ -23,17 +24,19 @@ const { values } = parseArgs({
     bytes: { type: 'string', default: '3.8e9' },
     files: { type: 'string', default: '60000' },
     rounds: { type: 'string', default: '5' },
+    scale: { type: 'string', default: '70' },
     only: { type: 'string', default: '' },
     wal: { type: 'string' },
     'wal-bytes': { type: 'string', default: '1e9' },
   },
 })
 
-const usage = `npm run bench -- [--backup=DIR] [--bytes=3.8e9] [--files=60000] [--rounds=5] [--only=CASE,...]
+const usage = `npm run bench -- [--backup=DIR] [--bytes=3.8e9] [--files=60000] [--rounds=5] [--scale=70] [--only=CASE,...]
                    [--wal=DIR] [--wal-bytes=1e9]
   --backup  a backup in plain format with a CRC32C manifest of version 1; default: one is made
   --wal     where WAL is kept for later runs, or was kept by an earlier one
-  cases: engines many jobs sha256 large million merge cold pages wal
+  --scale   of pgbench, for the cases of backup: 15 MB each
+  cases: engines many jobs sha256 large million merge cold pages wal backup backup-link backup-rate backup-memory
 `
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
@@ -55,6 +58,11 @@ const cases: Readonly<Record<string, () => Promise<void>>> = {
   cold: benchCold,
   pages: benchPages,
   wal: benchWal,
+  ...Object.fromEntries(Object.entries(backupCases).map(([name, run]) => [name, () => run(backupBench())])),
+}
+
+function backupBench(): BackupBench {
+  return { scratch, cli, rounds, scale: Number(values.scale), print }
 }
 
 let madeBackup: Promise<string> | undefined

@@ -8,7 +8,7 @@ export interface Subject {
 }
 
 /** One run of a command. */
-interface Run {
+export interface Run {
   readonly seconds: number
   /** The largest resident memory of the process that was seen, in MB. */
   readonly peakMegabytes: number
@@ -34,7 +34,7 @@ export async function compare(
       [theirs, result.theirs],
     ] as const) {
       before()
-      const run = await time(subject)
+      const run = await measure(subject)
       if (round > 0) runs.push(run)
     }
   }
@@ -42,7 +42,7 @@ export async function compare(
 }
 
 /** Runs a command to its end; its output is thrown away. An exit status of 1 is a verdict, not a failure. */
-async function time({ name, command }: Subject): Promise<Run> {
+export async function measure({ name, command }: Subject): Promise<Run> {
   const [file, ...args] = command
   const start = performance.now()
   const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'inherit'] })

@@ -1,4 +1,5 @@
 import { colorChoices } from './color.js'
+import { backupCommand } from './commands/backup.js'
 import { backupIdCommand } from './commands/backup-id.js'
 import type { Command } from './commands/command.js'
 import { fragmentCommand } from './commands/fragment.js'
@@ -7,7 +8,13 @@ import { verifyCommand } from './commands/verify.js'
 import type { OptionTable } from './read-arguments.js'
 
 /** All commands, in the order of the help. */
-export const commands: readonly Command[] = [verifyCommand, mergeCommand, fragmentCommand, backupIdCommand]
+export const commands: readonly Command[] = [
+  verifyCommand,
+  backupCommand,
+  mergeCommand,
+  fragmentCommand,
+  backupIdCommand,
+]
 
 /** The group of the options that every command has. */
 export const generalGroup: string = 'General:'

@@ -12,6 +12,8 @@ export const exitStatus = {
   badInput: 3,
   cannotMerge: 4,
   inputOutput: 5,
+  /** Connection, protocol, or an error that the server reported. */
+  server: 6,
   /** A bug of ours. */
   bug: 70,
   /** 128 + SIGINT, as a shell would say. */
@@ -32,6 +34,7 @@ const statusOfErrorCode: Readonly<Record<ErrorCode, ExitStatus>> = {
   BAD_FILE: exitStatus.inputOutput,
   CANNOT_MERGE: exitStatus.cannotMerge,
   IO: exitStatus.inputOutput,
+  SERVER: exitStatus.server,
   ABORTED: exitStatus.interrupted,
 }
 

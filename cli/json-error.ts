@@ -24,7 +24,7 @@ export function describeErrorAsJson(error: unknown, hint: string | undefined): E
 
 /** Whether these arguments, which may not even make sense, ask for JSON on standard output. */
 export function asksForJson(args: readonly string[]): boolean {
-  if (args[0] !== 'verify') return false
+  if (args[0] !== 'verify' && args[0] !== 'backup') return false
   let answer = false
   for (const [index, arg] of args.entries()) {
     if (arg === '--') break

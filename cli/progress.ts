@@ -33,31 +33,40 @@ export function formatPace({ bytesDone, bytesTotal }: VerifyProgress, seconds: n
 }
 
 /** Shows progress: a first line, then at most one a second, and a last line. */
-export class ProgressReporter {
+export class ProgressReporter<Progress extends VerifyProgress = VerifyProgress> {
   readonly #messages: Messages
   readonly #now: () => number
-  #latest: VerifyProgress | undefined
+  readonly #format: (progress: Progress) => string
+  #latest: Progress | undefined
   #shownAt = -Infinity
   #startedAt: number | undefined
 
-  /** @param now - a clock in milliseconds */
-  constructor(messages: Messages, now: () => number = () => performance.now()) {
+  /**
+   * @param now - a clock in milliseconds
+   * @param format - the line without rate and time left
+   */
+  constructor(
+    messages: Messages,
+    now: () => number = () => performance.now(),
+    format: (progress: Progress) => string = formatProgress,
+  ) {
     this.#messages = messages
     this.#now = now
+    this.#format = format
   }
 
-  report(progress: VerifyProgress): void {
+  report(progress: Progress): void {
     this.#latest = progress
     const now = this.#now()
     if (now - this.#shownAt < INTERVAL_MS) return
     this.#shownAt = now
     this.#startedAt ??= now
     const pace = this.#messages.isTerminal ? formatPace(progress, (now - this.#startedAt) / 1000) : ''
-    this.#messages.progress(formatProgress(progress) + pace, false)
+    this.#messages.progress(this.#format(progress) + pace, false)
   }
 
   /** Shows the last state, if there was any: with checksums skipped, nothing is read. */
   finish(): void {
-    if (this.#latest !== undefined) this.#messages.progress(formatProgress(this.#latest), true)
+    if (this.#latest !== undefined) this.#messages.progress(this.#format(this.#latest), true)
   }
 }

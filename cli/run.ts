@@ -39,7 +39,7 @@ export async function run(host: Host): Promise<ExitStatus> {
     }
     messages.hasColor = wantsColor(request.color, env, isTerminal)
     wantsStack ||= request.debug
-    const context = { print, messages, stdin: host.stdin, signal }
+    const context = { print, messages, stdin: host.stdin, env, signal }
     status = await request.command.run(context, request.options, request.operands)
   } catch (thrown) {
     const error = isAbort(thrown, signal) ? abortError(signal, thrown) : thrown

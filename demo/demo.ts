@@ -1,16 +1,15 @@
 /**
- * `npm run demo`: four workers write fragments of a real backup, a leader merges them, and verify finds one flipped
- * byte. It runs a real PostgreSQL 18 in a temporary directory and leaves nothing behind, whichever way it ends.
+ * `npm run demo`: four workers take a backup of a running server, and verify finds one flipped byte. It runs a real PostgreSQL 18 in a temporary directory and leaves nothing behind, whichever way it ends.
  */
 import { join } from 'node:path'
 import { type Cluster, createCluster } from '../test/helpers/cluster.js'
 import { poll } from '../test/helpers/poll.js'
 import { embeddedPostgres } from '../test/helpers/postgres-programs.js'
 import { createScratchDirectory } from '../test/helpers/scratch-directory.js'
+import { tablespaceMappings } from '../test/helpers/tablespace-mappings.js'
 import { flipByte } from './flip-byte.js'
-import { type LowLevelBackup, takeLowLevelBackup } from './low-level-backup.js'
 import { changeSampleData, loadSampleData } from './sample-data.js'
-import { type CommandLine, runShown, runShownInParallel, say, tell } from './shell.js'
+import { type CommandLine, runShown, say, tell } from './shell.js'
 
 const workers = 4
 
@@ -30,15 +29,12 @@ async function main(): Promise<void> {
 
 async function tellStory(directory: string): Promise<void> {
   tell('A real PostgreSQL 18 in a temporary directory, with some MB of data and a tablespace.')
-  const cluster = await createCluster(await embeddedPostgres(), { settings: { wal_keep_size: '1GB' } })
+  const cluster = await createCluster(await embeddedPostgres(), { dataChecksums: true })
   const pid = cluster.pid()
   try {
     await loadSampleData(cluster)
     await showVersion(cluster)
-    const backup = await copyFiles(cluster, directory)
-    const backupId = await chooseBackupId(directory)
-    await writeFragments(directory, backupId)
-    await mergeFragments(directory, backup)
+    await takeBackup(cluster, directory)
     await verifyGoodBackup(directory)
     await verifyDamagedBackup(directory, await relationPathname(cluster))
   } finally {
@@ -53,39 +49,26 @@ async function showVersion(cluster: Cluster): Promise<void> {
   say(`postgres=# ${text};\n${row?.version ?? ''}`)
 }
 
-async function copyFiles(cluster: Cluster, directory: string): Promise<LowLevelBackup> {
-  tell('A backup by the low-level API, taken while somebody changes the data. It has no manifest yet.')
-  return takeLowLevelBackup(cluster, {
-    directory: join(directory, backupDirectory),
-    tablespaces: join(directory, 'tablespaces'),
-    meanwhile: () => changeSampleData(cluster),
-  })
-}
-
-async function chooseBackupId(directory: string): Promise<string> {
-  tell('The leader gives the backup an id, which all workers write into their fragments.')
-  const { output } = await runShown(directory, ['pbmanifest', 'backup-id'])
-  return output.trim()
-}
-
-async function writeFragments(directory: string, backupId: string): Promise<void> {
+async function takeBackup(cluster: Cluster, directory: string): Promise<void> {
   tell(
-    `${String(workers)} workers at the same time: each reads its share of the files and writes a manifest fragment.`,
+    `A base backup over nothing but database connections, by ${workers} workers at the same time, while somebody changes the
+data. Each worker writes a manifest fragment of what it copied; at the end they are merged into the manifest that
+PostgreSQL itself would have written.`,
   )
-  const commands = workerNumbers().map((worker): CommandLine => {
-    const share = ['--worker', String(worker), '--workers', String(workers)]
-    const options = [...share, '--backup-id', backupId, '-o', fragmentName(worker)]
-    return ['pbmanifest', 'fragment', backupDirectory, ...options]
-  })
-  await runShownInParallel(directory, commands)
-}
-
-async function mergeFragments(directory: string, backup: LowLevelBackup): Promise<void> {
-  tell('The leader merges them into the manifest that PostgreSQL itself would have written.')
-  const manifest = join(backupDirectory, 'backup_manifest')
-  const end = ['--end-lsn', backup.endLsn, '--end-timeline', String(backup.timeline)]
-  const options = ['-o', manifest, '--workers', String(workers), '--pgdata', backupDirectory, ...end]
-  await runShown(directory, ['pbmanifest', 'merge', ...workerNumbers().map(fragmentName), ...options])
+  const mappings = await tablespaceMappings(cluster, join(directory, 'tablespaces'))
+  const command: CommandLine = [
+    'pbmanifest',
+    'backup',
+    `--host=${cluster.socketDirectory}`,
+    '--username=postgres',
+    `--pgdata=${backupDirectory}`,
+    `--jobs=${workers}`,
+    '--checkpoint=fast',
+    '--progress',
+    '--verbose',
+    ...mappings.flatMap(({ from, to }) => [`--tablespace-mapping=${from}=${to}`]),
+  ]
+  await Promise.all([runShown(directory, command), changeSampleData(cluster)])
 }
 
 async function verifyGoodBackup(directory: string): Promise<void> {
@@ -111,14 +94,6 @@ async function relationPathname(cluster: Cluster): Promise<string> {
   const [row] = await cluster.sql<{ pathname: string }>(`SELECT pg_relation_filepath('accounts') AS pathname`)
   if (row === undefined) throw new Error('no file of the table "accounts"')
   return row.pathname
-}
-
-function workerNumbers(): readonly number[] {
-  return Array.from({ length: workers }, (_, worker) => worker)
-}
-
-function fragmentName(worker: number): string {
-  return `fragment.${String(worker)}`
 }
 
 /** The process that adopted the server may take a moment to collect it. */

@@ -37,15 +37,6 @@ export async function runShown(
   return result
 }
 
-/** {@link runShown} for several commands at the same time. */
-export async function runShownInParallel(directory: string, commands: readonly CommandLine[]): Promise<void> {
-  for (const command of commands) say(`$ ${shellWords(command)} &`)
-  say('$ wait')
-  const results = await Promise.all(commands.map((command) => run(directory, command)))
-  for (const { output } of results) process.stdout.write(output)
-  for (const [at, command] of commands.entries()) expectStatus(command, results[at], 0)
-}
-
 function run(directory: string, [, ...args]: CommandLine): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [commandLineProgram, ...args], {

@@ -19,6 +19,8 @@ export type ErrorCode =
   | 'CANNOT_MERGE'
   /** The operating system refused a read, a write, or a worker thread. */
   | 'IO'
+  /** The server: no connection, a breach of the protocol, or an error that it reported. */
+  | 'SERVER'
   /** The caller's `AbortSignal` fired. */
   | 'ABORTED'
 

@@ -24,6 +24,12 @@ export type {
   ChainReport,
 } from './verify/chain/chain-report.js'
 export { verifyChain, type VerifyChainOptions } from './verify/chain/verify-chain.js'
+export { readConnectionEnvironment } from './transfer/connection/connection-environment.js'
+export type { ConnectionOptions } from './transfer/connection/connection-options.js'
+export { type ConnectionSettings, resolveConnection } from './transfer/connection/resolve-connection.js'
+export type { BackupOptions, BackupProgress } from './transfer/client/options.js'
+export type { BackupReport } from './transfer/client/report.js'
+export { type TakenBackup, takeBackup } from './transfer/client/take-backup.js'
 export type { VerifyOptions, VerifyProgress } from './verify/options.js'
 export type {
   CheckedPages,

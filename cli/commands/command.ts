@@ -11,6 +11,7 @@ export interface CommandContext {
   /** Standard error. */
   readonly messages: Messages
   readonly stdin: Readable
+  readonly env: Readonly<NodeJS.ProcessEnv>
   /** Fires on SIGINT and SIGTERM. */
   readonly signal: AbortSignal
 }

@@ -12,6 +12,7 @@ export interface SystemErrorDescription {
 /** Where Node has other words than strerror, and so than PostgreSQL's tools. */
 const strerrorWords: ReadonlyMap<string, string> = new Map([
   ['EBUSY', 'Device or resource busy'],
+  ['EEXIST', 'File exists'],
   ['EIO', 'Input/output error'],
   ['EISDIR', 'Is a directory'],
   ['ELOOP', 'Too many levels of symbolic links'],

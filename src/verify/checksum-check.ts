@@ -1,3 +1,4 @@
+import type { Pathname } from '../files/pathname.js'
 import type { WalRange } from '../manifest/model.js'
 import type { FileOutcome } from './check-file.js'
 import type { FileFinding } from './checksum-messages.js'
@@ -182,7 +183,8 @@ export class ChecksumCheck {
   }
 }
 
-function problemOf(pathname: string, size: number, outcome: FileOutcome): Problem | undefined {
+/** What there is to report about a file that was read. */
+export function problemOf(pathname: Pathname, size: number, outcome: FileOutcome): Problem | undefined {
   switch (outcome.type) {
     case 'match':
       return undefined

@@ -3,6 +3,7 @@ import type { ControlFile } from '../postgres/control-file.js'
 import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from './backup-files.js'
 import { checkWal, walDirectoriesOf, type WalTotals } from './wal/check-wal.js'
 import { ChecksumCheck } from './checksum-check.js'
+import { compareKnownChecksums } from './known-checksums.js'
 import type { VerifyReport } from './report.js'
 import { scanDirectory } from './scan-directory.js'
 
@@ -12,6 +13,8 @@ export class DirectoryFiles implements BackupFiles {
   readonly #directory: string
   readonly #jobs: number
   readonly #wal: WalTotals = { walRecords: 0, walBytes: 0 }
+  /** Of a verification without threads. */
+  #totals = noTotals
   /** `undefined` when files are not to be read. */
   readonly #checksums: ChecksumCheck | undefined
 
@@ -21,7 +24,7 @@ export class DirectoryFiles implements BackupFiles {
     this.#directory = directory
     this.#jobs = jobs
     this.#checksums =
-      options.skipChecksums === true
+      options.skipChecksums === true || options.knownChecksums !== undefined
         ? undefined
         : new ChecksumCheck(
             { directory, jobs, signal, onProgress, content: content.rules },
@@ -31,19 +34,25 @@ export class DirectoryFiles implements BackupFiles {
   }
 
   get totals(): CheckTotals {
-    return { ...(this.#checksums?.totals ?? noTotals), ...this.#wal }
+    return { ...(this.#checksums?.totals ?? this.#totals), ...this.#wal }
   }
 
   expect(...rows: Parameters<BackupFiles['expect']>): void {
     this.#checksums?.publish(...rows)
   }
 
-  async compare({ manifest, ignore, problems, timer, way }: VerifyContext): Promise<void> {
+  async compare({ options, manifest, ignore, problems, timer, way }: VerifyContext): Promise<void> {
+    const { knownChecksums, skipChecksums } = options
     const directory = this.#directory
     const { table } = manifest
     this.#checksums?.tellWalRanges(manifest.walRanges)
     const states = await timer.time('scan', () => scanDirectory({ directory, table, ignore, problems, way }))
-    await timer.time('checksums', async () => this.#checksums?.finish(states, problems))
+    await timer.time('checksums', async () => {
+      await this.#checksums?.finish(states, problems)
+      if (knownChecksums === undefined || skipChecksums === true) return
+      const context = { directory, table, states, problems, way }
+      this.#totals = { ...noTotals, ...(await compareKnownChecksums(knownChecksums, context)) }
+    })
   }
 
   readSmallFile(pathname: string, maxBytes: number): Buffer | undefined {

@@ -1,3 +1,4 @@
+import type { KnownChecksums } from './known-checksums.js'
 import type { Problem } from './report.js'
 
 /** How far the reading of files has come. */
@@ -36,6 +37,12 @@ export interface VerifyOptions {
    * that the cluster has them. `on` is refused (code `USAGE`) where they cannot be checked.
    */
   readonly pageChecksums?: PageChecksums
+  /**
+   * Checksums by pathname that are known already, because whoever wrote the files computed them meanwhile. They are
+   * compared with the manifest, and of the files only those are read whose checksum is not known or not the manifest's.
+   * Default: none, every file is read.
+   */
+  readonly knownChecksums?: KnownChecksums
   /** Do not look at the WAL. Default false. */
   readonly noParseWal?: boolean
   /** Where the WAL segments are. Default: `pg_wal` in the backup directory; of a tar backup, its archives. */

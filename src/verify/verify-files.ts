@@ -85,6 +85,8 @@ function listWhatIsLeftOut(
   }
   if (options.skipChecksums === true) {
     left.push({ what: 'file-checksums', why: 'skipped on request' })
+  } else if (options.knownChecksums !== undefined) {
+    left.push({ what: 'file-checksums', why: 'files whose checksum was known were not read' })
   } else if (withoutChecksum > 0) {
     left.push({
       what: 'files-without-checksum',

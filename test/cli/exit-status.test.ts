@@ -9,6 +9,7 @@ test.each([
   ['BAD_FILE', 5],
   ['CANNOT_MERGE', 4],
   ['IO', 5],
+  ['SERVER', 6],
   ['ABORTED', 130],
 ] as const)('error %s has status %d', (code, status) => {
   expect(exitStatusOfError(new PbManifestError(code, 'x'), 'fragment')).toBe(status)

@@ -30,6 +30,8 @@ describe('the example of', () => {
     placeholders = new Map([
       ['/backups/monday', backup.directory],
       ['/backups/fragments', fragments],
+      ['/backups/tuesday', join(application, 'tuesday')],
+      ['host=db1 user=backup', `host=${cluster.socketDirectory} user=postgres`],
       ['0x3000100n', `${parseLsn(streamed.endLsn)}n`],
     ])
   })
@@ -43,6 +45,12 @@ describe('the example of', () => {
     writeFileSync(script, code)
     return await runProgram(process.execPath, [script])
   }
+
+  test('takeBackup takes a backup', async () => {
+    const { status, stdout, stderr } = await run('src/transfer/client/take-backup.ts')
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(/^[0-9]+ [0-9]+ (?:server|network|client|writing|rate-limit)\n$/)
+  })
 
   test('writeFragment writes the fragments of all workers', async () => {
     expect(await run('src/manifest/fragment/write-fragment.ts')).toEqual({

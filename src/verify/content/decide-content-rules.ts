@@ -62,11 +62,12 @@ export function decideContentOfArchives({ pageChecksums }: VerifyOptions): Conte
 }
 
 function findReasonAgainst(
-  { pageChecksums, skipChecksums }: VerifyOptions,
+  { pageChecksums, skipChecksums, knownChecksums }: VerifyOptions,
   control: ControlFile | string,
 ): string | undefined {
   if (pageChecksums === 'off') return 'skipped on request'
   if (skipChecksums === true) return 'files are not read, on request'
+  if (knownChecksums !== undefined) return 'files whose checksum was known were not read'
   // Asked for, they are checked also where nothing says that there are any.
   if (typeof control === 'string') return pageChecksums === 'on' ? undefined : control
   if (control.dataChecksumVersion === 0) return 'data checksums are not enabled in the cluster'

@@ -98,7 +98,7 @@ describe('a fragment that is written', () => {
     writeFileSync(path, 'precious')
     await expect(FragmentWriter.create(path, backupId, 0)).rejects.toMatchObject({
       code: 'IO',
-      message: `could not create file "${path}": File already exists`,
+      message: `could not create file "${path}": File exists`,
     })
     expect(readFileSync(path, 'utf8')).toBe('precious')
   })

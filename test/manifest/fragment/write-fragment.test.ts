@@ -230,7 +230,7 @@ test('writeFragment does not touch a fragment that exists', async () => {
   writeFileSync(output, 'precious')
   await expect(write()).rejects.toMatchObject({
     code: 'IO',
-    message: `could not create file "${output}": File already exists`,
+    message: `could not create file "${output}": File exists`,
   })
   expect(readFileSync(output, 'utf8')).toBe('precious')
   expect(readdirSync(scratch.path).toSorted()).toEqual([fragmentFileName(backupId, 0), 'small'])

@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto'
+import type { Pathname } from '../../files/pathname.js'
+import { formatCommand } from '../commands/format-command.js'
+import type { BackupStart, ClusterFacts } from '../cluster-files/cluster-files.js'
+import type { ConnectionOptions } from '../connection/connection-options.js'
+import { type CopyContext, copyFiles } from './copy-files.js'
+import type { FirstFailure } from './first-failure.js'
+import type { WalMethod } from './options.js'
+import { type BackupPositions, removed, requireWalFiles } from './require-wal-files.js'
+import type { WalSlot } from './wal-receiver/replication-commands.js'
+import { WalReceiver } from './wal-receiver/wal-receiver.js'
+import { markDone } from './wal-receiver/wal-segment-writer.js'
+
+/** What the WAL of a backup needs to know. */
+export interface BackupWalOptions {
+  readonly method: WalMethod
+  readonly connection: ConnectionOptions
+  readonly facts: ClusterFacts
+  /** The pg_wal of the backup. */
+  readonly directory: string
+  readonly fileMode: number
+  readonly sync: boolean
+  readonly slot: WalSlot
+  readonly failure: FirstFailure
+}
+
+/** The WAL that comes with a backup, by any method. */
+export class BackupWal {
+  readonly #options: BackupWalOptions
+  #receiver: WalReceiver | undefined
+  #startLsn = 0n
+
+  private constructor(options: BackupWalOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Prepares for it. This comes before backup mode begins, so that the slot keeps all WAL from there.
+   *
+   * @throws {@link PbManifestError} `SERVER` or `ABORTED`
+   */
+  static async open(options: BackupWalOptions): Promise<BackupWal> {
+    const wal = new BackupWal(options)
+    if (options.method !== 'stream') return wal
+    const { connection, directory, fileMode, sync, slot } = options
+    wal.#receiver = await WalReceiver.open({
+      connection,
+      directory,
+      fileMode,
+      sync,
+      slot,
+      systemIdentifier: options.facts.systemIdentifier,
+      walSegmentSize: options.facts.walSegmentSize,
+      signal: options.failure.signal,
+    })
+    return wal
+  }
+
+  /** The backup has started: begins to receive. A failure is reported as soon as it happens. */
+  start({ startLsn, startTimeline }: BackupStart): void {
+    this.#startLsn = startLsn
+    this.#receiver
+      ?.start(startLsn, startTimeline)
+      .catch((error: unknown) => this.#options.failure.report(error))
+  }
+
+  /**
+   * The backup has been stopped: resolves when its WAL is here.
+   *
+   * @returns how many bytes of WAL came
+   */
+  async finish(positions: BackupPositions, context: CopyContext): Promise<number> {
+    const { method } = this.#options
+    switch (method) {
+      case 'none':
+        return 0
+      case 'stream':
+        await this.#receiver?.stop(positions.endLsn)
+        return Number(positions.endLsn - this.#startLsn)
+      case 'fetch':
+        return await this.#fetch(positions, context)
+      default:
+        return method satisfies never
+    }
+  }
+
+  /** Ends the connection, and with it a temporary slot. Never throws. */
+  async close(): Promise<void> {
+    await this.#receiver?.close()
+  }
+
+  async #fetch(positions: BackupPositions, context: CopyContext): Promise<number> {
+    const { session, signal } = context
+    const { startLsn, endLsn } = positions
+    const text = formatCommand({ command: 'LIST_WAL_FILES', startLsn, endLsn })
+    const listed = await session.run('LIST_WAL_FILES', text, signal)
+    const needed = requireWalFiles(listed, positions, this.#options.facts.walSegmentSize)
+    const { files, vanished } = await copyFiles(
+      context,
+      needed.map(({ name }) => pathnameOf(name)),
+    )
+    if (vanished[0] !== undefined) throw removed(nameOf(vanished[0]))
+    // They are complete and archived already, as far as the server that starts on the backup is concerned.
+    for (const { pathname } of files) await markDone(this.#options, nameOf(pathname))
+    return files.reduce((sum, { size }) => sum + size, 0)
+  }
+}
+
+/** The slot that these options mean. */
+export function chooseSlot(slot: string | undefined, useTemporarySlot: boolean): WalSlot {
+  if (slot !== undefined) return { kind: 'existing', name: slot }
+  if (!useTemporarySlot) return { kind: 'none' }
+  return { kind: 'temporary', name: `pbmanifest_${randomBytes(8).toString('hex')}` }
+}
+
+function pathnameOf(name: string): Pathname {
+  return `pg_wal/${name}`
+}
+
+function nameOf(pathname: Pathname): string {
+  return pathname.slice('pg_wal/'.length)
+}

@@ -1,0 +1,117 @@
+import type { Pathname } from '../../files/pathname.js'
+import type { BackupHandle } from '../session/backup-handle.js'
+import type { ConnectionOptions } from '../connection/connection-options.js'
+import type { ReceivedFile } from './file-receiver.js'
+import type { ClusterListing } from './list-cluster.js'
+import type { ReportParts } from './make-report.js'
+import { NetworkWatch } from './network-watch.js'
+import { planBatches } from './plan-batches.js'
+import { ProgressMeter } from './progress-meter.js'
+import type { RunContext } from './run-context.js'
+import type { StartWorker } from './run-worker.js'
+import { WorkerCounters } from './worker-counters.js'
+import { WorkerPool } from './worker-pool.js'
+
+/** What the copying of a cluster needs. */
+export interface CopyOptions extends RunContext {
+  readonly connection: ConnectionOptions
+  readonly directory: string
+  readonly fileMode: number
+}
+
+/** The copying of all files by the workers, and what is known of it. */
+export class ClusterCopy {
+  readonly counters: WorkerCounters
+  /** Of the files that were copied; those without one are not in it. */
+  readonly checksums: Map<Pathname, string> = new Map()
+  /** Of the time in which workers waited for bytes: how much the server waited for the network; see `NetworkWatch`. */
+  networkShare = 0
+  #files = 0
+  #bytes = 0
+  #filesVanished = 0
+  readonly #options: CopyOptions
+  readonly #pool: WorkerPool
+  #meter: ProgressMeter | undefined
+
+  /** Starts the workers: they connect, and wait for the backup. */
+  constructor(options: CopyOptions) {
+    const { failure, cleanUp } = options
+    const { jobs, onNotice } = options.options
+    this.#options = options
+    this.counters = WorkerCounters.allocate(jobs)
+    this.#pool = new WorkerPool(failure, {
+      onFile: (file) => this.record(file),
+      onVanished: (pathname) => this.#countVanished(pathname),
+      onNotice: (notice) => onNotice?.(notice),
+    })
+    cleanUp.add(() => this.#pool.stop())
+    this.#pool.start(this.#describeWorkers())
+  }
+
+  /** The backup has started. */
+  join(backup: BackupHandle): void {
+    this.#pool.join(backup)
+  }
+
+  /** Copies everything that is listed. */
+  async copy({ tablespaces, files }: ClusterListing): Promise<void> {
+    const { connection, failure } = this.#options
+    const { onProgress, jobs } = this.#options.options
+    if (onProgress !== undefined) {
+      const pathnames = files.map(({ pathname }) => pathname)
+      this.#meter = new ProgressMeter(tablespaces, pathnames, () => this.counters.totalBytes(), onProgress)
+    }
+    const watch = await NetworkWatch.start(connection, () => this.#pool.pids, failure.signal)
+    try {
+      await this.#pool.copy(planBatches(files, jobs))
+      this.#meter?.finish()
+      this.networkShare = watch?.share ?? 0
+    } finally {
+      this.#meter?.close()
+      await watch?.stop()
+    }
+  }
+
+  /** Has the workers make everything durable, seal their fragments, and end. */
+  async finish(): Promise<void> {
+    await this.#pool.finish()
+  }
+
+  totals(): Pick<ReportParts, 'files' | 'bytes' | 'filesVanished' | 'workers'> {
+    const { counters } = this
+    const workers = Array.from({ length: this.#pool.started }, (_, worker) => ({
+      worker,
+      files: counters.files(worker),
+      bytes: counters.bytes(worker),
+      seconds: counters.seconds(worker),
+    }))
+    return { files: this.#files, bytes: this.#bytes, filesVanished: this.#filesVanished, workers }
+  }
+
+  /** A file is here. */
+  record({ pathname, size, checksum }: ReceivedFile): void {
+    this.#files++
+    this.#bytes += size
+    if (checksum !== undefined) this.checksums.set(pathname, checksum)
+    this.#meter?.fileDone(pathname)
+  }
+
+  #countVanished(pathname: Pathname): void {
+    this.#filesVanished++
+    this.#meter?.fileDone(pathname)
+  }
+
+  #describeWorkers(): StartWorker[] {
+    const { options, connection, directory, fileMode } = this.#options
+    const { verifyPageChecksums = true, sync = true } = options
+    return Array.from({ length: options.jobs }, (_, worker) => ({
+      connection,
+      directory,
+      fileMode,
+      verifyPageChecksums,
+      sync,
+      worker,
+      counters: this.counters.buffer,
+    }))
+  }
+}

@@ -1,0 +1,71 @@
+import { throwIfAborted } from '../../files/give-way.js'
+import type { Pathname } from '../../files/pathname.js'
+import { formatCommand } from '../commands/format-command.js'
+import type { BackupSession } from '../session/backup-session.js'
+import { FileReceiver, type ReceivedFile } from './file-receiver.js'
+import type { Activity } from './worker-counters.js'
+
+/** How a session's files are copied, and who is told. */
+export interface CopyContext {
+  readonly session: BackupSession
+  readonly directory: string
+  readonly fileMode: number
+  readonly verifyPageChecksums: boolean
+  readonly onBytes: (bytes: number) => void
+  readonly onFile: (file: ReceivedFile) => void
+  readonly onTime: (activity: Activity, milliseconds: number) => void
+  readonly signal: AbortSignal
+}
+
+/** What became of the files. */
+export interface CopiedFiles {
+  readonly files: readonly ReceivedFile[]
+  /** Gone before they could be read. */
+  readonly vanished: readonly Pathname[]
+}
+
+/** Has the session send these files, and writes them. */
+export async function copyFiles(context: CopyContext, pathnames: readonly Pathname[]): Promise<CopiedFiles> {
+  const { session, directory, fileMode, verifyPageChecksums, onBytes, onTime, signal } = context
+  const files: ReceivedFile[] = []
+  const vanished: Pathname[] = []
+  const receiver = new FileReceiver({
+    directory,
+    fileMode,
+    onBytes,
+    onFile: (file) => {
+      files.push(file)
+      context.onFile(file)
+    },
+    onVanished: (pathname) => vanished.push(pathname),
+  })
+  const time = { receiving: 0, throttled: 0, writing: 0 }
+  const loop = performance.eventLoopUtilization()
+  let mark = performance.now()
+  const lap = (): number => {
+    const now = performance.now()
+    const spent = now - mark
+    mark = now
+    return spent
+  }
+  try {
+    const text = formatCommand({ command: 'SEND_FILE', pathnames, verifyChecksums: verifyPageChecksums })
+    for await (const event of await session.run('SEND_FILE', text, signal)) {
+      throwIfAborted(signal)
+      time.receiving += lap()
+      receiver.accept(event)
+      time.writing += lap()
+      if (event.type === 'end') time.throttled += event.throttledMs
+    }
+  } finally {
+    receiver.close()
+    // What the event loop did nothing in, it waited: for bytes, or for tokens.
+    const { idle } = performance.eventLoopUtilization(loop)
+    const waiting = Math.max(Math.min(idle, time.receiving) - time.throttled, 0)
+    onTime('throttled', time.throttled)
+    onTime('waiting', waiting)
+    onTime('processing', Math.max(time.receiving - time.throttled - waiting, 0))
+    onTime('writing', time.writing)
+  }
+  return { files, vanished }
+}

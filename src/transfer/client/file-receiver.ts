@@ -1,0 +1,130 @@
+import { closeSync, fchmodSync, openSync, writeSync } from 'node:fs'
+import { PbManifestError } from '../../errors.js'
+import { pathOf } from '../../files/path-of.js'
+import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { ioError } from '../../files/system-error.js'
+import { unsafePathnameReason } from '../../manifest/unsafe-pathname.js'
+import type { SentFileEvent } from '../commands/command-results.js'
+
+/** A file that was received whole. Plain data: it crosses threads. */
+export interface ReceivedFile {
+  readonly pathname: Pathname
+  readonly size: number
+  /** As the manifest will have it; `undefined` without checksums. */
+  readonly checksum: string | undefined
+}
+
+/** Where received files go. */
+export interface FileTarget {
+  /** The directory that becomes the data directory. */
+  readonly directory: string
+  /** 0600, or 0640 where the server's group has access. */
+  readonly fileMode: number
+  /** Is told of bytes as they are written. */
+  readonly onBytes: (bytes: number) => void
+  readonly onFile: (file: ReceivedFile) => void
+  /** It was gone before it could be read. */
+  readonly onVanished: (pathname: Pathname) => void
+}
+
+interface OpenFile {
+  readonly pathname: Pathname
+  readonly descriptor: number
+  readonly size: number
+  written: number
+}
+
+/**
+ * Writes what SEND_FILE streams, one file after the other.
+ *
+ * Each file is created: one that exists already is an error, so nothing that is not of this backup is ever overwritten.
+ * Writing is synchronous: the bytes go to memory of the operating system, and a promise for each piece costs more.
+ */
+export class FileReceiver {
+  readonly #target: FileTarget
+  #open: OpenFile | undefined
+
+  constructor(target: FileTarget) {
+    this.#target = target
+  }
+
+  /** @throws {@link PbManifestError} `IO`, or `SERVER` when the events make no sense */
+  accept(event: SentFileEvent): void {
+    switch (event.type) {
+      case 'file':
+        return this.#begin(event.pathname, event.size)
+      case 'bytes':
+        return this.#write(event.bytes)
+      case 'end':
+        return this.#end(event.checksum)
+      case 'vanished':
+        return this.#target.onVanished(event.pathname)
+      default:
+        return event satisfies never
+    }
+  }
+
+  /** Closes a file that has not come to its end. Never throws. */
+  close(): void {
+    const open = this.#open
+    this.#open = undefined
+    if (open === undefined) return
+    try {
+      closeSync(open.descriptor)
+    } catch {
+      // There is an error on its way already, and the file is to be removed.
+    }
+  }
+
+  #begin(pathname: Pathname, size: number): void {
+    const { directory, fileMode } = this.#target
+    const reason = unsafePathnameReason(pathname)
+    if (reason !== undefined || this.#open !== undefined) {
+      throw protocolError(pathname, reason ?? 'it begins before the one before it has ended')
+    }
+    try {
+      const descriptor = openSync(pathOf(directory, pathname), 'wx', fileMode)
+      this.#open = { pathname, descriptor, size, written: 0 }
+      // Our umask may forbid what the server's group is granted.
+      if (fileMode !== 0o600) fchmodSync(descriptor, fileMode)
+    } catch (error) {
+      throw ioError(`could not create file "${this.#pathOf(pathname)}"`, error)
+    }
+  }
+
+  #write(bytes: Buffer): void {
+    const open = this.#requireOpen()
+    try {
+      for (let at = 0; at < bytes.length;) at += writeSync(open.descriptor, bytes, at)
+    } catch (error) {
+      throw ioError(`could not write file "${this.#pathOf(open.pathname)}"`, error)
+    }
+    open.written += bytes.length
+    this.#target.onBytes(bytes.length)
+  }
+
+  #end(checksum: string | undefined): void {
+    const { pathname, descriptor, size, written } = this.#requireOpen()
+    if (written !== size) throw protocolError(pathname, `${written} bytes came of ${size}`)
+    this.#open = undefined
+    try {
+      closeSync(descriptor)
+    } catch (error) {
+      throw ioError(`could not close file "${this.#pathOf(pathname)}"`, error)
+    }
+    this.#target.onFile({ pathname, size, checksum })
+  }
+
+  #requireOpen(): OpenFile {
+    if (this.#open === undefined) throw protocolError('', 'bytes came before the file they are of')
+    return this.#open
+  }
+
+  #pathOf(pathname: Pathname): string {
+    return displayPathname(`${this.#target.directory}/${pathname}`)
+  }
+}
+
+function protocolError(pathname: Pathname, reason: string): PbManifestError {
+  return new PbManifestError('SERVER', `could not receive file "${displayPathname(pathname)}": ${reason}`)
+}

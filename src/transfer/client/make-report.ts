@@ -1,0 +1,52 @@
+import { formatLsn } from '../../postgres/lsn.js'
+import { version } from '../../version.js'
+import type { BackupEnd, ClusterFacts } from '../cluster-files/cluster-files.js'
+import type { CommandResults } from '../commands/command-results.js'
+import { findBottleneck, shareTime } from './find-bottleneck.js'
+import type { BackedUpTablespace, BackupReport } from './report.js'
+
+/** All that a report is made of. */
+export interface ReportParts extends Pick<
+  BackupReport,
+  'directory' | 'files' | 'bytes' | 'filesVanished' | 'wal' | 'manifest' | 'jobs' | 'workers' | 'seconds'
+> {
+  readonly facts: ClusterFacts
+  readonly start: CommandResults['START_BACKUP']
+  readonly end: BackupEnd
+  readonly tablespaces: readonly BackedUpTablespace[]
+  /** See `TimeSpent`. */
+  readonly networkShare: number
+}
+
+/** Puts the report together. */
+export function makeReport(parts: ReportParts): BackupReport {
+  const { facts, start, end, workers } = parts
+  const shares = shareTime({
+    seconds: workers.map(({ seconds }) => seconds),
+    networkShare: parts.networkShare,
+  })
+  return {
+    reportVersion: 1,
+    pbmanifestVersion: version,
+    directory: parts.directory,
+    backupId: start.backupId,
+    systemIdentifier: String(facts.systemIdentifier),
+    serverMajorVersion: facts.majorVersion,
+    fromStandby: facts.isInRecovery,
+    startLsn: formatLsn(start.startLsn),
+    startTimeline: start.startTimeline,
+    endLsn: formatLsn(end.endLsn),
+    endTimeline: end.endTimeline,
+    tablespaces: parts.tablespaces,
+    files: parts.files,
+    bytes: parts.bytes,
+    filesVanished: parts.filesVanished,
+    wal: parts.wal,
+    manifest: parts.manifest,
+    jobs: parts.jobs,
+    workers,
+    bottleneck: findBottleneck(shares),
+    shares,
+    seconds: parts.seconds,
+  }
+}

@@ -1,0 +1,62 @@
+import type { SessionNotice } from '../session/backup-session.js'
+import type { TablespaceMapping } from './target/tablespace-mapping.js'
+import type { ConnectionOptions } from '../connection/connection-options.js'
+
+/** More workers than this are refused: the server bears each as a connection, this machine as a thread of some 15 MB. */
+export const MAX_JOBS = 128
+
+/** How the WAL that the backup needs comes along. */
+export const walMethods = ['none', 'fetch', 'stream'] as const
+
+export type WalMethod = (typeof walMethods)[number]
+
+/** How far the copying has come. */
+export interface BackupProgress {
+  readonly bytesDone: number
+  /** What the server said at the start; files change meanwhile, so it is not exact. Never less than `bytesDone`. */
+  readonly bytesTotal: number
+  readonly tablespacesDone: number
+  readonly tablespacesTotal: number
+}
+
+/** What to back up, where to, and how. Every option has the default of `pg_basebackup`, but for `jobs`. */
+export interface BackupOptions {
+  /** The directory that becomes the backup. Created; or it must be empty. */
+  readonly directory: string
+  readonly connection: ConnectionOptions
+  /** How many workers copy files, each on a connection of its own, 1 to 128. Default 4. */
+  readonly jobs?: number
+  readonly tablespaceMappings?: readonly TablespaceMapping[]
+  /** Default `stream`: WAL is received while files are copied. */
+  readonly walMethod?: WalMethod
+  /** A replication slot that exists, for `stream`. Default: a temporary one. */
+  readonly slot?: string
+  /** Whether a temporary replication slot is made. Default true. */
+  readonly useTemporarySlot?: boolean
+  /** Default `spread`: the checkpoint at the start does not hurry. */
+  readonly checkpoint?: 'fast' | 'spread'
+  /** Default `pbmanifest base backup`. */
+  readonly label?: string
+  /** kB/s (1024 bytes), over all workers, 32 to 1048576. Default: as fast as it goes. */
+  readonly maxRate?: number
+  /** Whether to write what a standby needs to follow the server. Default false. */
+  readonly writeRecoveryConf?: boolean
+  /** Whether to remove, after a failure, what was made. Default true. */
+  readonly cleanUp?: boolean
+  /** Whether to wait until everything is durable. Default true. */
+  readonly sync?: boolean
+  /** Default `yes`. */
+  readonly manifest?: 'yes' | 'no' | 'force-encode'
+  /** `CRC32C` (the default), `SHA224`, `SHA256`, `SHA384`, `SHA512` or `NONE`. */
+  readonly manifestChecksums?: string
+  /** Whether data pages are verified on the way, where the cluster has checksums. Default true. */
+  readonly verifyPageChecksums?: boolean
+  /** Stops the backup; what was made is removed, and the promise rejects with code `ABORTED`. */
+  readonly signal?: AbortSignal
+  /** Is told once a second, and at the end of the copying. */
+  readonly onProgress?: (progress: BackupProgress) => void
+  /** Is told what pg_basebackup says with `--verbose`, one line. */
+  readonly onStep?: (message: string) => void
+  /** Is told what the server warns of. */
+  readonly onNotice?: (notice: SessionNotice) => void
+}

@@ -1,0 +1,83 @@
+import { mkdirSync, chmodSync } from 'node:fs'
+import { PbManifestError } from '../../errors.js'
+import { pathOf } from '../../files/path-of.js'
+import { displayPathname } from '../../files/pathname.js'
+import { describeSystemError, ioError } from '../../files/system-error.js'
+import { unsafePathnameReason } from '../../manifest/unsafe-pathname.js'
+import type { ClusterFacts, ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
+import type { RunContext } from './run-context.js'
+import { requireEmptyOrMissing } from './target/claimed-directory.js'
+import { TargetDirectory } from './target/target-directory.js'
+
+/** How files and directories of a backup are made. */
+export interface TargetModes {
+  readonly fileMode: number
+  readonly directoryMode: number
+}
+
+export function targetModes({ hasGroupAccess }: ClusterFacts): TargetModes {
+  return hasGroupAccess
+    ? { fileMode: 0o640, directoryMode: 0o750 }
+    : { fileMode: 0o600, directoryMode: 0o700 }
+}
+
+/** Fails early where the target cannot be used, before anything is asked of the server. */
+export async function requireUsableTarget(directory: string): Promise<void> {
+  await requireEmptyOrMissing(directory, undefined)
+}
+
+/** Makes the directories that the backup goes to, those of tablespaces among them. */
+export async function claimTarget(
+  { options, cleanUp }: RunContext,
+  tablespaces: readonly Tablespace[],
+  { hasGroupAccess }: ClusterFacts,
+): Promise<TargetDirectory> {
+  const { directory, tablespaceMappings = [], onNotice } = options
+  const target = await TargetDirectory.prepare({
+    directory,
+    tablespaces,
+    mappings: tablespaceMappings,
+    hasGroupAccess,
+  })
+  cleanUp.addRemoval(async () => {
+    for (const message of await target.remove()) onNotice?.({ severity: 'WARNING', message })
+  })
+  return target
+}
+
+/** A tablespace that was made or dropped while the backup began has no directory here, or an empty one. */
+export function requireSameTablespaces(before: readonly Tablespace[], now: readonly Tablespace[]): void {
+  if (describeTablespaces(before) === describeTablespaces(now)) return
+  throw new PbManifestError('SERVER', 'tablespaces were made or dropped while the backup began', {
+    hint: 'Start the backup again.',
+  })
+}
+
+/**
+ * Makes the directories inside.
+ *
+ * @throws {@link PbManifestError} `IO`, or `SERVER` for a name that leads elsewhere
+ */
+export function makeDirectories(
+  root: string,
+  directories: readonly ClusterFile[],
+  { directoryMode }: TargetModes,
+): void {
+  for (const { pathname } of directories) {
+    const reason = unsafePathnameReason(pathname)
+    if (reason !== undefined) throw new PbManifestError('SERVER', `${reason}: "${displayPathname(pathname)}"`)
+    const path = pathOf(root, pathname)
+    try {
+      mkdirSync(path, { mode: directoryMode })
+      chmodSync(path, directoryMode)
+    } catch (error) {
+      // pg_tblspc is there with its links, and pg_wal may be there with WAL.
+      if (describeSystemError(error)?.code === 'EEXIST') continue
+      throw ioError(`could not create directory "${displayPathname(`${root}/${pathname}`)}"`, error)
+    }
+  }
+}
+
+function describeTablespaces(tablespaces: readonly Tablespace[]): string {
+  return JSON.stringify(tablespaces.map(({ oid, location }) => [oid, location]))
+}

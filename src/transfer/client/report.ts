@@ -1,0 +1,81 @@
+import type { WalMethod } from './options.js'
+import type { Activity } from './worker-counters.js'
+
+/** The steps of a backup, in their order. */
+export const backupSteps = ['start', 'list', 'copy', 'stop', 'wal', 'sync', 'manifest'] as const
+
+export type BackupStep = (typeof backupSteps)[number]
+
+/**
+ * What kept the workers from being faster:
+ *
+ * - `server`: they waited for the server to read files
+ * - `network`: they waited for bytes that the server had ready
+ * - `client`: they verified pages, computed checksums, and moved bytes about
+ * - `writing`: they created, wrote and synced files
+ * - `rate-limit`: `maxRate`
+ */
+export const bottlenecks = ['server', 'network', 'client', 'writing', 'rate-limit'] as const
+
+export type Bottleneck = (typeof bottlenecks)[number]
+
+/** What one worker did. */
+export interface WorkerReport {
+  readonly worker: number
+  readonly files: number
+  readonly bytes: number
+  readonly seconds: Readonly<Record<Activity, number>>
+}
+
+/** A tablespace of the backup. */
+export interface BackedUpTablespace {
+  readonly oid: number
+  /** Where it is on the server. */
+  readonly location: string
+  /** Where it is here. */
+  readonly directory: string
+}
+
+/**
+ * A backup that was taken, as data.
+ *
+ * @see schemas/backup-report.schema.json
+ */
+export interface BackupReport {
+  readonly reportVersion: 1
+  readonly pbmanifestVersion: string
+  /** As it was given. */
+  readonly directory: string
+  readonly backupId: string
+  /** Decimal, as a string because it exceeds 2^53. */
+  readonly systemIdentifier: string
+  readonly serverMajorVersion: number
+  /** Whether the server was a standby. */
+  readonly fromStandby: boolean
+  readonly startLsn: string
+  readonly startTimeline: number
+  readonly endLsn: string
+  readonly endTimeline: number
+  readonly tablespaces: readonly BackedUpTablespace[]
+  /** Files that were copied, without WAL. */
+  readonly files: number
+  /** Their bytes. */
+  readonly bytes: number
+  /** Files that the server removed before they could be read. */
+  readonly filesVanished: number
+  readonly wal: {
+    readonly method: WalMethod
+    readonly bytes: number
+  }
+  /** `null` without a manifest. */
+  readonly manifest: { readonly path: string; readonly bytes: number } | null
+  /** How many workers were asked for. */
+  readonly jobs: number
+  /** Those that there were: fewer when the others would have found nothing left to do. */
+  readonly workers: readonly WorkerReport[]
+  readonly bottleneck: Bottleneck
+  /** The shares of the workers' time, without the time in which there was nothing left to do; together 1, or all 0. */
+  readonly shares: Readonly<Record<Bottleneck, number>>
+  /** Wall time of each step, and of all. */
+  readonly seconds: Readonly<Record<BackupStep | 'total', number>>
+}

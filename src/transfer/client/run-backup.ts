@@ -1,0 +1,241 @@
+import { PbManifestError } from '../../errors.js'
+import type { ClusterFacts, Tablespace } from '../cluster-files/cluster-files.js'
+import type { StoppedBackup } from '../commands/command-results.js'
+import { renameManifest, writeBackupFile } from './backup-files.js'
+import { BackupWal, chooseSlot } from './backup-wal.js'
+import { ClusterCopy } from './copy-cluster.js'
+import { type CopyContext, copyFiles } from './copy-files.js'
+import { type ClusterListing, CONTROL_FILE, listCluster } from './list-cluster.js'
+import { makeReport } from './make-report.js'
+import { type LeaderSession, openLeaderSession } from './open-sessions.js'
+import {
+  claimTarget,
+  makeDirectories,
+  requireSameTablespaces,
+  requireUsableTarget,
+  targetModes,
+} from './prepare-target.js'
+import type { BackedUpTablespace, BackupReport } from './report.js'
+import { runCommand } from './run-command.js'
+import type { RunContext } from './run-context.js'
+import { type StartedBackup, startBackup, stopBackup } from './start-and-stop.js'
+import { StepClock } from './step-clock.js'
+import type { TakenBackup } from './take-backup.js'
+import { writeRecoveryConfiguration } from './target/recovery-configuration.js'
+import type { TargetDirectory } from './target/target-directory.js'
+import { WrittenFiles } from './written-files.js'
+
+/** Takes a backup. What it made is undone by whoever catches its failure. */
+export async function runBackup(context: RunContext): Promise<TakenBackup> {
+  const { options, failure } = context
+  const clock = new StepClock()
+  await requireUsableTarget(options.directory)
+  const leader = await openLeader(context)
+  const facts = await failure.waitFor(leader.mode.facts())
+  const tablespaces = await failure.waitFor(leader.files.listTablespaces({ withSizes: false }))
+  const target = await claimTarget(context, tablespaces, facts)
+  const run = new BackupRun({ context, leader, facts, target, clock })
+  return await run.take(tablespaces)
+}
+
+async function openLeader({ options, failure, cleanUp }: RunContext): Promise<LeaderSession> {
+  const { connection, directory, onNotice } = options
+  const leader = await openLeaderSession(connection, directory, {
+    onNotice: (notice) => onNotice?.(notice),
+    onLost: (error) => failure.report(error),
+    signal: failure.signal,
+  })
+  cleanUp.add(() => leader.session.abort())
+  return leader
+}
+
+interface RunParts {
+  readonly context: RunContext
+  readonly leader: LeaderSession
+  readonly facts: ClusterFacts
+  readonly target: TargetDirectory
+  readonly clock: StepClock
+}
+
+/** A backup whose target is there. */
+class BackupRun {
+  readonly #parts: RunParts
+  readonly #written: WrittenFiles
+
+  constructor(parts: RunParts) {
+    this.#parts = parts
+    this.#written = new WrittenFiles(parts.target.path)
+  }
+
+  async take(tablespaces: readonly Tablespace[]): Promise<TakenBackup> {
+    const { context, leader, clock } = this.#parts
+    const wal = await this.#openWal()
+    // They load and connect while the checkpoint is made; that there are too few connections shows now, and not after it.
+    const copy = this.#startWorkers()
+    const start = await clock.time('start', () => startBackup(context, leader))
+    await this.#parts.target.mark(start.backupId)
+    wal.start(start)
+    copy.join(start.handle)
+    const listing = await clock.time('list', () => this.#list(tablespaces))
+    await clock.time('copy', () => this.#copyFiles(copy, listing))
+    const end = await clock.time('stop', () => this.#stop())
+    const [walBytes] = await Promise.all([
+      clock.time('wal', () => context.failure.waitFor(wal.finish({ ...start, ...end }, this.#ownCopy()))),
+      clock.time('sync', () => copy.finish()),
+    ])
+    const manifest = await clock.time('manifest', () => this.#writeManifest(start))
+    await clock.time('sync', () => this.#complete(end))
+    await leader.session.finish()
+    const report = this.#report({ start, end, copy, walBytes, manifest, tablespaces })
+    return { report, checksums: copy.checksums }
+  }
+
+  async #openWal(): Promise<BackupWal> {
+    const { context, leader, facts, target } = this.#parts
+    const { options, failure, cleanUp } = context
+    const { walMethod = 'stream', useTemporarySlot = true, sync = true } = options
+    const slot = chooseSlot(options.slot, useTemporarySlot)
+    const wal = await BackupWal.open({
+      method: walMethod,
+      connection: leader.connection,
+      facts,
+      directory: `${target.path}/pg_wal`,
+      fileMode: targetModes(facts).fileMode,
+      sync,
+      slot,
+      failure,
+    })
+    cleanUp.add(() => wal.close())
+    if (walMethod === 'stream' && slot.kind === 'temporary') {
+      options.onStep?.(`created temporary replication slot "${slot.name}"`)
+    }
+    return wal
+  }
+
+  #startWorkers(): ClusterCopy {
+    const { context, leader, facts, target } = this.#parts
+    const { fileMode } = targetModes(facts)
+    const { connection } = leader
+    return new ClusterCopy({ ...context, connection, directory: target.path, fileMode })
+  }
+
+  async #list(tablespaces: readonly Tablespace[]): Promise<ClusterListing> {
+    const { context, leader, facts, target } = this.#parts
+    const withSizes = context.options.onProgress !== undefined
+    const listing = await listCluster(leader.session, context.failure, withSizes)
+    requireSameTablespaces(tablespaces, listing.tablespaces)
+    makeDirectories(target.path, listing.directories, targetModes(facts))
+    return listing
+  }
+
+  async #copyFiles(copy: ClusterCopy, listing: ClusterListing): Promise<void> {
+    await copy.copy(listing)
+    // Last of all: the recovery of a backup from a standby goes by it.
+    const { files } = await copyFiles(this.#ownCopy(), [CONTROL_FILE])
+    for (const file of files) copy.record(file)
+  }
+
+  async #stop(): Promise<StoppedBackup> {
+    const { context, leader, facts, target } = this.#parts
+    const { sync = true } = context.options
+    const end = await stopBackup(context, leader)
+    const { fileMode } = targetModes(facts)
+    await writeBackupFile(`${target.path}/backup_label`, [end.backupLabel], { fileMode, sync })
+    return end
+  }
+
+  /** For what the leader copies itself. */
+  #ownCopy(): CopyContext {
+    const { context, leader, facts, target } = this.#parts
+    return {
+      session: leader.session,
+      directory: target.path,
+      fileMode: targetModes(facts).fileMode,
+      verifyPageChecksums: false,
+      onBytes: () => {},
+      onFile: ({ pathname }) => this.#written.add(pathname),
+      onTime: () => {},
+      signal: context.failure.signal,
+    }
+  }
+
+  async #writeManifest({ backupId }: StartedBackup): Promise<BackupReport['manifest']> {
+    const { context, leader, facts, target } = this.#parts
+    const { options, failure } = context
+    if (options.manifest === 'no') return null
+    const chunks = await runCommand(leader.session, failure, { command: 'BUILD_MANIFEST', backupId })
+    const { fileMode } = targetModes(facts)
+    const path = `${target.path}/backup_manifest`
+    const bytes = await writeBackupFile(`${path}.tmp`, chunks, { fileMode, sync: options.sync ?? true })
+    return { path, bytes }
+  }
+
+  /** Makes everything durable, and then says that the backup is complete. */
+  async #complete(end: StoppedBackup): Promise<void> {
+    const { context, facts, target } = this.#parts
+    const { options, failure, cleanUp } = context
+    const { sync = true } = options
+    if (sync) {
+      options.onStep?.('syncing data to disk ...')
+      await this.#written.sync(failure.signal)
+    }
+    if (options.writeRecoveryConf === true) {
+      const { fileMode } = targetModes(facts)
+      const configuration = { conninfo: options.connection.conninfo, slot: options.slot }
+      await writeRecoveryConfiguration(target.path, configuration, { fileMode, sync })
+    }
+    failure.throwIfFailed()
+    await target.complete({ sync })
+    failure.throwIfFailed()
+    if (end.checksumFailures > 0) {
+      cleanUp.keepFiles()
+      throw checksumFailure(end.checksumFailures)
+    }
+    if (options.manifest !== 'no') await renameManifest(target.path, { sync })
+    options.onStep?.('base backup completed')
+  }
+
+  #report(parts: ReportInput): BackupReport {
+    const { context, facts, target, clock } = this.#parts
+    const { options } = context
+    const { copy, walBytes, tablespaces, ...rest } = parts
+    return makeReport({
+      ...rest,
+      ...copy.totals(),
+      directory: options.directory,
+      facts,
+      tablespaces: describeTablespaces(tablespaces, target),
+      wal: { method: options.walMethod ?? 'stream', bytes: walBytes },
+      jobs: options.jobs,
+      networkShare: copy.networkShare,
+      seconds: clock.seconds(),
+    })
+  }
+}
+
+interface ReportInput {
+  readonly start: StartedBackup
+  readonly end: StoppedBackup
+  readonly copy: ClusterCopy
+  readonly walBytes: number
+  readonly manifest: BackupReport['manifest']
+  readonly tablespaces: readonly Tablespace[]
+}
+
+function describeTablespaces(
+  tablespaces: readonly Tablespace[],
+  target: TargetDirectory,
+): BackedUpTablespace[] {
+  return target.tablespaces.map(({ oid, location }) => {
+    const onServer = tablespaces.find((tablespace) => tablespace.oid === oid)
+    return { oid, location: onServer?.location ?? '', directory: location }
+  })
+}
+
+/** A server finishes such a backup, so that there is what there is, and then fails it; and pg_basebackup keeps it. */
+function checksumFailure(pages: number): PbManifestError {
+  return new PbManifestError('SERVER', 'checksum verification failure during base backup', {
+    details: [`${pages === 1 ? '1 page has' : `${pages} pages have`} a wrong checksum.`],
+    hint: 'The files are left as they are, without a backup_manifest.',
+  })
+}

@@ -1,0 +1,10 @@
+import type { CleanUp } from './clean-up.js'
+import type { FirstFailure } from './first-failure.js'
+import type { BackupOptions } from './options.js'
+
+/** What a run goes by, and where it registers what is to be undone. */
+export interface RunContext {
+  readonly options: BackupOptions & { readonly jobs: number }
+  readonly failure: FirstFailure
+  readonly cleanUp: CleanUp
+}

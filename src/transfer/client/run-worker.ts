@@ -1,0 +1,94 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { ConnectionOptions } from '../connection/connection-options.js'
+import type { BackupSession } from '../session/backup-session.js'
+import { type CopyContext, copyFiles } from './copy-files.js'
+import { toErrorData } from './error-data.js'
+import { FirstFailure } from './first-failure.js'
+import { createWorkerSession, openWorkerFiles, type WorkerFiles } from './open-sessions.js'
+import { runCommand } from './run-command.js'
+import { WrittenFiles } from './written-files.js'
+import { WorkerCounters, type WorkerCountersBuffer } from './worker-counters.js'
+import { WorkerInbox } from './worker-inbox.js'
+import type { MessageFromWorker } from './worker-messages.js'
+
+/** What a worker is started with. Plain data and shared memory. */
+export interface StartWorker {
+  readonly connection: ConnectionOptions
+  readonly directory: string
+  readonly fileMode: number
+  readonly verifyPageChecksums: boolean
+  readonly sync: boolean
+  /** Counted from 0; its place among the counters. */
+  readonly worker: number
+  readonly counters: WorkerCountersBuffer
+}
+
+/** Copies files as the leader says, until that says that there is no more, or to stop. */
+export async function runWorker(start: StartWorker, port: MessagePort): Promise<void> {
+  const inbox = new WorkerInbox(port)
+  const failure = new FirstFailure(inbox.signal)
+  const post = (message: MessageFromWorker): void => port.postMessage(message)
+  let session: BackupSession | undefined
+  let opened: WorkerFiles | undefined
+  try {
+    opened = await openWorkerFiles(start.connection, {
+      onLost: (error) => failure.report(error),
+      signal: failure.signal,
+    })
+    post({ type: 'ready', pid: opened.pid })
+    const { backup } = await failure.waitFor(inbox.nextOf('join'))
+    session = createWorkerSession(backup, opened, (notice) => post({ type: 'notice', notice }))
+    await runCommand(session, failure, { command: 'JOIN_BACKUP', backupId: backup.description.id })
+    post({ type: 'joined' })
+    await copyUntilFinished(start, { session, inbox, failure, post })
+    await session.finish()
+    post({ type: 'finished' })
+  } catch (error) {
+    failure.report(error)
+    // At once: the others should not go on for nothing.
+    post({ type: 'failed', error: toErrorData(failure.error) })
+    await (session === undefined ? opened?.files.close() : session.abort())
+  } finally {
+    failure.close()
+    inbox.close()
+  }
+}
+
+interface WorkerParts {
+  readonly session: BackupSession
+  readonly inbox: WorkerInbox
+  readonly failure: FirstFailure
+  readonly post: (message: MessageFromWorker) => void
+}
+
+async function copyUntilFinished(
+  start: StartWorker,
+  { session, inbox, failure, post }: WorkerParts,
+): Promise<void> {
+  const { worker } = start
+  const counters = new WorkerCounters(start.counters)
+  const written = new WrittenFiles(start.directory)
+  const context: CopyContext = {
+    session,
+    directory: start.directory,
+    fileMode: start.fileMode,
+    verifyPageChecksums: start.verifyPageChecksums,
+    onBytes: (bytes) => counters.addBytes(worker, bytes),
+    onFile: ({ pathname }) => {
+      counters.addFile(worker)
+      if (start.sync) written.add(pathname)
+    },
+    onTime: (activity, milliseconds) => counters.addTime(worker, activity, milliseconds),
+    signal: failure.signal,
+  }
+  for (;;) {
+    const waitedFrom = performance.now()
+    const task = await failure.waitFor(inbox.next())
+    counters.addTime(worker, 'idle', performance.now() - waitedFrom)
+    if (task.type !== 'copy') break
+    post({ type: 'copied', ...(await failure.waitFor(copyFiles(context, task.pathnames))) })
+  }
+  const syncedFrom = performance.now()
+  await written.sync(failure.signal)
+  counters.addTime(worker, 'syncing', performance.now() - syncedFrom)
+}

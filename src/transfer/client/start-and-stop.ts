@@ -1,0 +1,43 @@
+import { formatLsn } from '../../postgres/lsn.js'
+import type { CommandResults, StoppedBackup } from '../commands/command-results.js'
+import type { BackupHandle } from '../session/backup-handle.js'
+import type { LeaderSession } from './open-sessions.js'
+import { runCommand } from './run-command.js'
+import type { RunContext } from './run-context.js'
+
+const DEFAULT_LABEL = 'pbmanifest base backup'
+
+/** A backup that runs, and what workers need to take part. */
+export type StartedBackup = CommandResults['START_BACKUP'] & { readonly handle: BackupHandle }
+
+export async function startBackup(
+  { options, failure }: RunContext,
+  { session, registry }: LeaderSession,
+): Promise<StartedBackup> {
+  options.onStep?.('initiating base backup, waiting for checkpoint to complete')
+  const start = await runCommand(session, failure, {
+    command: 'START_BACKUP',
+    label: options.label ?? DEFAULT_LABEL,
+    fast: options.checkpoint === 'fast',
+    maxRate: options.maxRate,
+    manifest: options.manifest ?? 'yes',
+    manifestChecksums: options.manifestChecksums,
+  })
+  const { startLsn, startTimeline, backupId } = start
+  options.onStep?.('checkpoint completed')
+  options.onStep?.(`write-ahead log start point: ${formatLsn(startLsn)} on timeline ${startTimeline}`)
+  const handle = registry.get(backupId)
+  if (handle === undefined) throw new Error(`the session forgot the backup "${backupId}" that it started`)
+  return { ...start, handle }
+}
+
+export async function stopBackup(
+  { options, failure }: RunContext,
+  { session }: LeaderSession,
+): Promise<StoppedBackup> {
+  // As pg_basebackup: a backup that has its WAL does not depend on the archive.
+  const wait = options.walMethod === 'none'
+  const end = await runCommand(session, failure, { command: 'STOP_BACKUP', wait })
+  options.onStep?.(`write-ahead log end point: ${formatLsn(end.endLsn)}`)
+  return end
+}

@@ -1,0 +1,163 @@
+import { mkdir, symlink, unlink, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { PbManifestError } from '../../../errors.js'
+import { syncDirectory } from '../../../files/durable-file.js'
+import { ioError } from '../../../files/system-error.js'
+import type { Tablespace } from '../../cluster-files/cluster-files.js'
+import {
+  claimDirectory,
+  type ClaimedDirectory,
+  releaseDirectory,
+  requireEmptyOrMissing,
+} from './claimed-directory.js'
+import { syncDirectoryTree } from './sync-directory-tree.js'
+import { mapTablespace, type TablespaceMapping } from './tablespace-mapping.js'
+import { formatUnfinishedMark, unfinishedMarkName } from './unfinished-mark.js'
+
+export interface TargetOptions {
+  /** `-D` */
+  readonly directory: string
+  /** All of the cluster, as LIST_TABLESPACES gives them: the data directory and in-place ones are passed over. */
+  readonly tablespaces: readonly Tablespace[]
+  /** `-T` */
+  readonly mappings: readonly TablespaceMapping[]
+  readonly hasGroupAccess: boolean
+}
+
+/** A tablespace with a directory of its own, and where its backup goes. */
+export interface TargetTablespace {
+  readonly oid: number
+  readonly location: string
+}
+
+/**
+ * Where a backup goes: the target directory and the directories of the tablespaces.
+ *
+ * Until `complete`, each holds a mark by which a later run recognises what a killed one left.
+ */
+export class TargetDirectory {
+  /** With links resolved. */
+  readonly path: string
+  readonly tablespaces: readonly TargetTablespace[]
+  readonly #claims: readonly ClaimedDirectory[]
+
+  private constructor(
+    path: string,
+    tablespaces: readonly TargetTablespace[],
+    claims: readonly ClaimedDirectory[],
+  ) {
+    this.path = path
+    this.tablespaces = tablespaces
+    this.#claims = claims
+  }
+
+  /**
+   * Looks at all directories first, then makes them, with the links in pg_tblspc. When it throws, nothing is left.
+   *
+   * @throws {@link PbManifestError} `USAGE`, `IO`
+   */
+  static async prepare(options: TargetOptions): Promise<TargetDirectory> {
+    const directory = resolve(options.directory)
+    const tablespaces = placeTablespaces(options)
+    refuseOverlaps([directory, ...tablespaces.map(({ location }) => location)])
+    await requireEmptyOrMissing(directory, undefined)
+    for (const { location } of tablespaces) await requireEmptyOrMissing(location, mapHint)
+    const mode = options.hasGroupAccess ? 0o750 : 0o700
+    const claims: ClaimedDirectory[] = []
+    try {
+      for (const path of [directory, ...tablespaces.map(({ location }) => location)]) {
+        claims.push(await claimDirectory(path, mode))
+        // By their real paths, links resolved.
+        refuseOverlaps(claims.map((claim) => claim.path))
+      }
+      const target = new TargetDirectory(claims[0]?.path ?? directory, tablespaces, claims)
+      await target.mark(undefined)
+      await linkTablespaces(target, mode)
+      return target
+    } catch (error) {
+      await release(claims)
+      throw error
+    }
+  }
+
+  /** Says in every directory whose beginning it holds. */
+  async mark(backupId: string | undefined): Promise<void> {
+    const directories = this.#claims.map(({ path }) => path)
+    for (const directory of directories) {
+      const path = join(directory, unfinishedMarkName)
+      try {
+        await writeFile(path, formatUnfinishedMark({ backupId, directories }), { mode: 0o600 })
+      } catch (error) {
+        throw ioError(`could not write file "${path}"`, error)
+      }
+    }
+  }
+
+  /**
+   * Takes the marks away; only backup_manifest is missing after that, whose presence means that the backup is complete.
+   *
+   * @param sync - whether to make every directory durable; the files are the business of who wrote them
+   */
+  async complete({ sync }: { readonly sync: boolean }): Promise<void> {
+    for (const { path } of this.#claims) await remove(join(path, unfinishedMarkName))
+    if (!sync) return
+    for (const claim of this.#claims) {
+      await syncDirectoryTree(claim.path)
+      for (const path of [claim.path, ...claim.createdParents]) await syncDirectory(dirname(path))
+    }
+  }
+
+  /**
+   * Makes everything as it was before. Nobody may write into it any more.
+   *
+   * @returns what could not be removed, a line each
+   */
+  async remove(): Promise<readonly string[]> {
+    return release(this.#claims)
+  }
+}
+
+const mapHint = 'Give the tablespace another directory with --tablespace-mapping=OLDDIR=NEWDIR.'
+
+function placeTablespaces({ tablespaces, mappings }: TargetOptions): readonly TargetTablespace[] {
+  return tablespaces.flatMap(({ oid, location }) =>
+    oid === undefined || !location.startsWith('/')
+      ? []
+      : [{ oid, location: mapTablespace(location, mappings) }],
+  )
+}
+
+/** Two that are the same, or one inside the other, would mix their files. */
+function refuseOverlaps(paths: readonly string[]): void {
+  for (const [index, path] of paths.entries()) {
+    const other = paths.find((candidate, at) => at !== index && `${path}/`.startsWith(`${candidate}/`))
+    if (other === undefined) continue
+    const what = other === path ? 'is used twice' : `is inside "${other}"`
+    throw new PbManifestError('USAGE', `target directory "${path}" ${what}`, { hint: mapHint })
+  }
+}
+
+async function linkTablespaces(target: TargetDirectory, mode: number): Promise<void> {
+  if (target.tablespaces.length === 0) return
+  const directory = join(target.path, 'pg_tblspc')
+  try {
+    await mkdir(directory, { mode })
+    for (const { oid, location } of target.tablespaces) await symlink(location, join(directory, String(oid)))
+  } catch (error) {
+    throw ioError(`could not create symbolic links in "${directory}"`, error)
+  }
+}
+
+async function release(claims: readonly ClaimedDirectory[]): Promise<readonly string[]> {
+  const failures: string[] = []
+  for (const claim of claims.toReversed()) failures.push(...(await releaseDirectory(claim)))
+  return failures
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    throw ioError(`could not remove file "${path}"`, error)
+  }
+}

@@ -1,0 +1,49 @@
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { readSmallFile } from '../../../files/read-small-file.js'
+
+/** The file that says that a directory holds the beginning of a backup. No server has one of this name. */
+export const unfinishedMarkName = 'pbmanifest.unfinished'
+
+/** What the mark of an unfinished backup tells to whoever finds it. */
+export interface UnfinishedMark {
+  /** `undefined`: the backup had not begun. */
+  readonly backupId: string | undefined
+  /** The directories of the backup: the target and the tablespaces. */
+  readonly directories: readonly string[]
+  /** For people: who wrote it. */
+  readonly writer: string
+}
+
+const MAX_BYTES = 1024 * 1024
+
+export function formatUnfinishedMark(mark: Omit<UnfinishedMark, 'writer'>): string {
+  const writer = `process ${process.pid} on ${hostname()}`
+  return `${JSON.stringify({ 'Unfinished-Backup': mark.backupId ?? null, Directories: mark.directories, Writer: writer })}\n`
+}
+
+/** The mark in a directory, when there is one; one that cannot be read says nothing but that it is there. */
+export function readUnfinishedMark(directory: string): UnfinishedMark | undefined {
+  const bytes = readSmallFile(join(directory, unfinishedMarkName), MAX_BYTES)
+  return bytes === undefined ? undefined : parse(bytes.toString('utf8'))
+}
+
+function parse(text: string): UnfinishedMark {
+  const nothing: UnfinishedMark = { backupId: undefined, directories: [], writer: 'unknown' }
+  try {
+    const json: unknown = JSON.parse(text)
+    if (typeof json !== 'object' || json === null) return nothing
+    const {
+      'Unfinished-Backup': id,
+      Directories: directories,
+      Writer: writer,
+    } = json as Record<string, unknown>
+    return {
+      backupId: typeof id === 'string' ? id : undefined,
+      directories: Array.isArray(directories) ? directories.filter((item) => typeof item === 'string') : [],
+      writer: typeof writer === 'string' ? writer : nothing.writer,
+    }
+  } catch {
+    return nothing
+  }
+}

@@ -1,0 +1,83 @@
+import type { Client, QueryArrayConfig } from 'pg'
+import { PbManifestError } from '../../../errors.js'
+import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
+import { serverError } from '../../connection/server-error.js'
+
+/** Which slot keeps the WAL that is streamed from being removed. */
+export type WalSlot =
+  | { readonly kind: 'temporary'; readonly name: string }
+  | { readonly kind: 'existing'; readonly name: string }
+  | { readonly kind: 'none' }
+
+/** @throws {@link PbManifestError} `SERVER` when the server is of another cluster */
+export async function requireSystem(client: Client, systemIdentifier: bigint): Promise<void> {
+  const [row] = await run(client, 'IDENTIFY_SYSTEM')
+  if (row?.[0] === String(systemIdentifier)) return
+  throw new PbManifestError(
+    'SERVER',
+    'system identifier differs between base backup and streaming connection',
+  )
+}
+
+/** Makes the temporary slot, or looks whether the existing one is there (PostgreSQL 15 and newer can tell). */
+export async function prepareSlot(client: Client, slot: WalSlot): Promise<void> {
+  switch (slot.kind) {
+    case 'temporary':
+      // Understood by every version, unlike the list in parentheses.
+      await run(client, `CREATE_REPLICATION_SLOT ${quote(slot.name)} TEMPORARY PHYSICAL RESERVE_WAL`)
+      return
+    case 'existing':
+      await requireSlot(client, slot.name)
+      return
+    case 'none':
+      return
+    default:
+      slot satisfies never
+  }
+}
+
+async function requireSlot(client: Client, name: string): Promise<void> {
+  const [version] = await run(client, 'SHOW server_version_num')
+  if (Number(version?.[0]) < 150_000) return
+  const [row] = await run(client, `READ_REPLICATION_SLOT ${quote(name)}`)
+  if (row?.[0] === null) throw new PbManifestError('SERVER', `replication slot "${name}" does not exist`)
+}
+
+export interface TimelineHistoryFile {
+  readonly name: string
+  readonly content: Buffer
+}
+
+/** Fetches the history file of a timeline. Timeline 1 has none. */
+export async function fetchTimelineHistory(client: Client, timeline: number): Promise<TimelineHistoryFile> {
+  const command = `TIMELINE_HISTORY ${timeline}`
+  const [row] = await run(client, command)
+  const [name, content] = row ?? []
+  if (parsePositiveUnsignedInt32(String(Number.parseInt(name ?? '', 16))) !== timeline) {
+    throw new PbManifestError(
+      'SERVER',
+      `server reported unexpected history file name for timeline ${timeline}: ${name ?? ''}`,
+    )
+  }
+  return { name: name ?? '', content: Buffer.from(content ?? '', 'utf8') }
+}
+
+/** Slots are named in lower case, digits and underscores; a quoted name cannot be taken for a keyword. */
+export function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** Rows as the server's text: 13 calls the content of a history file bytea, though it is the bare content. */
+async function run(client: Client, text: string): Promise<readonly (readonly (string | null)[])[]> {
+  const query: QueryArrayConfig = {
+    text,
+    rowMode: 'array',
+    types: { getTypeParser: () => (value: string | null) => value },
+  }
+  try {
+    const { rows } = await client.query<(string | null)[]>(query)
+    return rows
+  } catch (error) {
+    throw serverError(`could not send replication command "${text}"`, error)
+  }
+}

@@ -1,0 +1,175 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Client } from 'pg'
+import { throwIfAborted } from '../../../files/give-way.js'
+import { ioError } from '../../../files/system-error.js'
+import { connect, destroyConnection } from '../../connection/connect.js'
+import type { ConnectionOptions } from '../../connection/connection-options.js'
+import { fetchTimelineHistory, prepareSlot, requireSystem, type WalSlot } from './replication-commands.js'
+import { WalIntake } from './wal-intake.js'
+import { type WalFileOptions, WalSegmentWriter } from './wal-segment-writer.js'
+import { writeWalFile } from './write-wal-file.js'
+
+export interface WalReceiverOptions extends WalFileOptions {
+  readonly connection: ConnectionOptions
+  readonly systemIdentifier: bigint
+  readonly slot: WalSlot
+  /** Milliseconds between two status updates, beside those that the server asks for. Default 10000. */
+  readonly statusInterval?: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** As pg_basebackup's `-s`. */
+const STATUS_INTERVAL_MS = 10_000
+
+/** How long the server may take to say goodbye. Everything is on disk by then. */
+const GOODBYE_MS = 5000
+
+/**
+ * Receives WAL while a backup runs, over a connection of its own, and writes it into the backup's pg_wal.
+ *
+ * It runs on the thread of its caller: it only copies bytes between a socket and files, and no call of it blocks.
+ *
+ * Order of calls: `open` before backup mode begins, so that the slot keeps all WAL from there; `start` with the LSN at
+ * which the backup starts; `stop` with that at which it ends, or `close`.
+ */
+export class WalReceiver {
+  readonly #options: WalReceiverOptions
+  readonly #client: Client
+  #writer: WalSegmentWriter | undefined
+  #intake: WalIntake | undefined
+  #endLsn: bigint | undefined
+  #received: Promise<void> = Promise.resolve()
+
+  private constructor(options: WalReceiverOptions, client: Client) {
+    this.#options = options
+    this.#client = client
+  }
+
+  /**
+   * Connects, compares the system identifier, and makes the temporary slot.
+   *
+   * @throws {@link PbManifestError} `SERVER`, `ABORTED`
+   */
+  static async open(options: WalReceiverOptions): Promise<WalReceiver> {
+    const { connection, systemIdentifier, slot, signal } = options
+    const client = await connect(connection, { replication: 'true', signal })
+    try {
+      await requireSystem(client, systemIdentifier)
+      await prepareSlot(client, slot)
+      return new WalReceiver(options, client)
+    } catch (error) {
+      await endOrDestroy(client)
+      throw error
+    }
+  }
+
+  /** Up to here, exclusive, WAL is in its file. 0 before the start. */
+  get writtenLsn(): bigint {
+    return this.#writer?.writtenLsn ?? 0n
+  }
+
+  /**
+   * Begins to receive, from the beginning of the segment that holds this LSN.
+   *
+   * @returns a promise that rejects as soon as receiving fails, and resolves when it was stopped
+   */
+  start(startLsn: bigint, timeline: number): Promise<void> {
+    this.#received = this.#receive(startLsn, timeline)
+    // Who calls `start` may look at it only later.
+    this.#received.catch(ignore)
+    return this.#received
+  }
+
+  /** Resolves when all WAL up to this LSN is on disk; ends the connection, and with it the temporary slot. */
+  async stop(endLsn: bigint): Promise<void> {
+    try {
+      this.#endLsn = endLsn
+      this.#intake?.stopAt(endLsn)
+      await this.#received
+    } finally {
+      await this.close()
+    }
+  }
+
+  /** Ends the connection at once, whatever it does. Safe to call at any time. Never throws. */
+  async close(): Promise<void> {
+    await endOrDestroy(this.#client)
+    await this.#received.catch(ignore)
+  }
+
+  async #receive(startLsn: bigint, timeline: number): Promise<void> {
+    await makeDirectories(this.#options)
+    const start = { timeline, startLsn: this.#segmentStart(startLsn) }
+    const writer = new WalSegmentWriter(this.#options, start.timeline, start.startLsn)
+    this.#writer = writer
+    const { signal } = this.#options
+    const leave = (): void => destroyConnection(this.#client)
+    signal?.addEventListener('abort', leave, { once: true })
+    try {
+      throwIfAborted(signal)
+      await this.#receiveTimelines(writer, start)
+    } catch (error) {
+      await writer.close().catch(ignore)
+      throwIfAborted(signal)
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', leave)
+    }
+    await writer.close()
+  }
+
+  async #receiveTimelines(writer: WalSegmentWriter, start: TimelineStart): Promise<void> {
+    const { slot, statusInterval = STATUS_INTERVAL_MS } = this.#options
+    const intake = new WalIntake(writer, { statusInterval, hasSlot: slot.kind !== 'none' })
+    this.#intake = intake
+    if (this.#endLsn !== undefined) intake.stopAt(this.#endLsn)
+    const slotName = slot.kind === 'none' ? undefined : slot.name
+    let { timeline, startLsn } = start
+    for (;;) {
+      await this.#storeHistory(timeline)
+      // It may have been told to stop while there was no stream.
+      if (intake.isComplete) return
+      const end = await intake.takeStream(this.#client, { slot: slotName, timeline, startLsn })
+      if (end.reason === 'stopped') return
+      timeline = end.nextTimeline
+      startLsn = this.#segmentStart(end.switchLsn)
+      await writer.startAt(timeline, startLsn)
+    }
+  }
+
+  async #storeHistory(timeline: number): Promise<void> {
+    if (timeline === 1) return
+    const { name, content } = await fetchTimelineHistory(this.#client, timeline)
+    await writeWalFile(this.#options, name, [content])
+  }
+
+  #segmentStart(lsn: bigint): bigint {
+    return lsn - (lsn % BigInt(this.#options.walSegmentSize))
+  }
+}
+
+interface TimelineStart {
+  readonly timeline: number
+  readonly startLsn: bigint
+}
+
+async function makeDirectories({ directory, fileMode }: WalFileOptions): Promise<void> {
+  const path = join(directory, 'archive_status')
+  try {
+    await mkdir(path, { recursive: true, mode: fileMode === 0o640 ? 0o750 : 0o700 })
+  } catch (error) {
+    throw ioError(`could not create directory "${path}"`, error)
+  }
+}
+
+/** A server that hangs, or a connection whose other end is gone without a word, must not hold us. */
+async function endOrDestroy(client: Client): Promise<void> {
+  const timer = setTimeout(() => destroyConnection(client), GOODBYE_MS)
+  await client.end().catch(ignore)
+  clearTimeout(timer)
+}
+
+function ignore(): void {
+  // The error that matters is reported by another way.
+}

@@ -1,0 +1,185 @@
+import type { Client, Connection } from 'pg'
+import { PbManifestError } from '../../../errors.js'
+import { formatLsn, parseLsn } from '../../../postgres/lsn.js'
+import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
+import { serverError } from '../../connection/server-error.js'
+import { quote } from './replication-commands.js'
+import { parseWalStreamMessage, type WalStreamMessage } from './wal-stream-messages.js'
+
+/** Why a stream ended in good order. */
+export type WalStreamEnd =
+  | { readonly reason: 'stopped' }
+  /** The timeline ends; WAL goes on with another from here. */
+  | { readonly reason: 'timeline-ended'; readonly nextTimeline: number; readonly switchLsn: bigint }
+
+export interface WalStreamOptions {
+  readonly slot: string | undefined
+  readonly timeline: number
+  readonly startLsn: bigint
+  /** Gets every message as it comes. What it throws ends the stream. */
+  readonly onMessage: (message: WalStreamMessage) => void
+}
+
+/** How long the server may take to answer that we want no more. */
+const GOODBYE_MS = 5000
+
+/** Methods of a connection of `pg` that its types leave out. */
+interface StreamConnection {
+  readonly stream: { pause(): void; resume(): void }
+  on(event: 'replicationStart' | 'copyDone', listener: () => void): void
+  off(event: 'replicationStart' | 'copyDone', listener: () => void): void
+  sendCopyFromChunk(payload: Buffer): void
+  endCopyFrom(): void
+}
+
+/**
+ * One START_REPLICATION from its first to its last message. This file knows the order of messages, and nothing of files.
+ *
+ * `pg` calls the CopyBothResponse `replicationStart`, and hands a query object neither that nor CopyDone, so we listen
+ * to its connection for these.
+ *
+ * @see https://www.postgresql.org/docs/current/protocol-replication.html
+ */
+export class WalStream {
+  /** Settles when the server is ready for another command, or the connection is of no more use. */
+  readonly ended: Promise<WalStreamEnd>
+  readonly #options: WalStreamOptions
+  readonly #connection: StreamConnection
+  #resolve!: (end: WalStreamEnd) => void
+  #reject!: (error: unknown) => void
+  #isCopying = false
+  #isStopping = false
+  #hasSentDone = false
+  #goodbye: NodeJS.Timeout | undefined
+  #row: readonly (string | null)[] | undefined
+
+  constructor(client: Client, options: WalStreamOptions) {
+    this.#options = options
+    this.#connection = (client as unknown as { connection: StreamConnection }).connection
+    this.ended = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    this.#connection.on('replicationStart', this.#onCopyBoth)
+    this.#connection.on('copyDone', this.#onCopyDone)
+    client.query(this)
+  }
+
+  /** Sends a status update, while there is somebody to read it. */
+  send(payload: Buffer): void {
+    if (this.#isCopying && !this.#hasSentDone) this.#connection.sendCopyFromChunk(payload)
+  }
+
+  /** Asks the server to stop. What it has sent meanwhile is thrown away. */
+  stop(): void {
+    this.#isStopping = true
+    if (this.#isCopying) this.#sendDone()
+    this.#goodbye ??= setTimeout(() => this.#end({ reason: 'stopped' }), GOODBYE_MS)
+  }
+
+  /** Ends it for a reason that neither server nor connection gave. */
+  fail(error: unknown): void {
+    this.#reject(error)
+  }
+
+  pause(): void {
+    this.#connection.stream.pause()
+  }
+
+  resume(): void {
+    this.#connection.stream.resume()
+  }
+
+  // From here on: what `pg` calls of a query object.
+
+  submit(connection: Connection): void {
+    const { slot, startLsn, timeline } = this.#options
+    const slotWords = slot === undefined ? '' : `SLOT ${quote(slot)} `
+    connection.query(`START_REPLICATION ${slotWords}${formatLsn(startLsn)} TIMELINE ${timeline}`)
+  }
+
+  handleCopyData({ chunk }: { readonly chunk: Buffer }): void {
+    if (this.#isStopping) return
+    try {
+      this.#options.onMessage(parseWalStreamMessage(chunk))
+    } catch (error) {
+      this.fail(error)
+      this.stop()
+    }
+  }
+
+  handleRowDescription(): void {}
+
+  handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
+    this.#row = fields
+  }
+
+  /** A server that shuts down says so, in the middle of the copy, and goes. */
+  handleCommandComplete(): void {
+    if (this.#isCopying && !this.#hasSentDone) this.fail(terminated())
+  }
+
+  handleReadyForQuery(): void {
+    this.#detach()
+    if (this.#isStopping) this.#end({ reason: 'stopped' })
+    else this.#endOfTimeline()
+  }
+
+  handleError(error: unknown): void {
+    this.#detach()
+    const attempt = this.#isCopying
+      ? 'could not receive data from WAL stream'
+      : 'could not send replication command "START_REPLICATION"'
+    this.fail(serverError(attempt, error))
+  }
+
+  handleEmptyQuery(): void {}
+
+  handlePortalSuspended(): void {}
+
+  readonly #onCopyBoth = (): void => {
+    this.#isCopying = true
+    if (this.#isStopping) this.#sendDone()
+  }
+
+  readonly #onCopyDone = (): void => {
+    this.#sendDone()
+  }
+
+  #sendDone(): void {
+    if (this.#hasSentDone) return
+    this.#hasSentDone = true
+    this.#connection.endCopyFrom()
+  }
+
+  /** @see src/bin/pg_basebackup/receivelog.c (`ReadEndOfStreamingResult`) */
+  #endOfTimeline(): void {
+    const [timelineText, lsnText] = this.#row ?? []
+    const nextTimeline = parsePositiveUnsignedInt32(timelineText ?? '')
+    const switchLsn = parseLsn(lsnText ?? '')
+    if (nextTimeline === undefined || switchLsn === undefined) {
+      this.fail(terminated())
+    } else if (nextTimeline <= this.#options.timeline) {
+      const { timeline } = this.#options
+      const what = `server reported unexpected next timeline ${nextTimeline}, following timeline ${timeline}`
+      this.fail(new PbManifestError('SERVER', what))
+    } else {
+      this.#end({ reason: 'timeline-ended', nextTimeline, switchLsn })
+    }
+  }
+
+  #end(end: WalStreamEnd): void {
+    this.#detach()
+    this.#resolve(end)
+  }
+
+  #detach(): void {
+    clearTimeout(this.#goodbye)
+    this.#connection.off('replicationStart', this.#onCopyBoth)
+    this.#connection.off('copyDone', this.#onCopyDone)
+  }
+}
+
+function terminated(): PbManifestError {
+  return new PbManifestError('SERVER', 'replication stream was terminated before stop point')
+}

@@ -1,0 +1,34 @@
+import type { Pathname } from '../../files/pathname.js'
+import type { BackupHandle } from '../session/backup-handle.js'
+import type { SessionNotice } from '../session/backup-session.js'
+import type { ErrorData } from './error-data.js'
+import type { ReceivedFile } from './file-receiver.js'
+
+/** What the leader sends to a worker. */
+export type MessageToWorker =
+  /** The backup has started: take part. The first of all. */
+  | { readonly type: 'join'; readonly backup: BackupHandle }
+  /** Copy these files, after those that were sent before. */
+  | { readonly type: 'copy'; readonly pathnames: readonly Pathname[] }
+  /** There is no more: make what was written durable, seal the fragment, and end. */
+  | { readonly type: 'finish' }
+  /** Something failed, here or elsewhere: end as soon as possible. */
+  | { readonly type: 'stop' }
+
+/** What a worker sends to the leader. */
+export type MessageFromWorker =
+  /** It is connected. `pid`: the server's process that it is connected to. */
+  | { readonly type: 'ready'; readonly pid: number }
+  /** It is part of the backup. */
+  | { readonly type: 'joined' }
+  /** The files of one `copy` are here. */
+  | {
+      readonly type: 'copied'
+      readonly files: readonly ReceivedFile[]
+      readonly vanished: readonly Pathname[]
+    }
+  | { readonly type: 'notice'; readonly notice: SessionNotice }
+  /** Its fragment is sealed. */
+  | { readonly type: 'finished' }
+  /** It cannot go on, and has removed its fragment. */
+  | { readonly type: 'failed'; readonly error: ErrorData }

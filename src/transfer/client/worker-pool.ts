@@ -1,0 +1,241 @@
+import { SHARE_ENV, Worker, type WorkerOptions } from 'node:worker_threads'
+import { PbManifestError } from '../../errors.js'
+import type { Pathname } from '../../files/pathname.js'
+import type { BackupHandle } from '../session/backup-handle.js'
+import type { SessionNotice } from '../session/backup-session.js'
+import { fromErrorData } from './error-data.js'
+import type { ReceivedFile } from './file-receiver.js'
+import type { FirstFailure } from './first-failure.js'
+import type { Batch } from './plan-batches.js'
+import type { StartWorker } from './run-worker.js'
+import type { MessageFromWorker, MessageToWorker } from './worker-messages.js'
+
+const workerFile = new URL('backup-worker.js', import.meta.url)
+
+/**
+ * A batch no larger than this is given to a worker before it is done with the one before it, so that it never waits. A
+ * larger one takes so long that the wait is nothing, and another worker may be free earlier.
+ */
+const AHEAD_BYTES = 16 * 1024 * 1024
+
+/** For so long, in milliseconds, a thread may go on with what it is doing when it is no longer wanted. */
+const GRACE_MS = 10_000
+
+/**
+ * So many threads start at the same time. Each loads our modules and connects, which is hard work for both sides, and the
+ * first ones should not have to wait for the last.
+ */
+const STARTING_AT_ONCE = 8
+
+/** What the pool tells as it goes. */
+export interface PoolListener {
+  readonly onFile: (file: ReceivedFile) => void
+  readonly onVanished: (pathname: Pathname) => void
+  readonly onNotice: (notice: SessionNotice) => void
+}
+
+interface PooledWorker {
+  readonly thread: Worker
+  /** Settles when the thread has ended, for whatever reason. */
+  readonly exit: Promise<void>
+  /** Given to it and not yet copied, the oldest first. */
+  readonly batches: Batch[]
+  /** Settles when it is part of the backup. */
+  readonly joined: Promise<void>
+  readonly markJoined: () => void
+  hasFinished: boolean
+}
+
+/** The worker threads of one backup. What fails in one of them is reported to the backup's {@link FirstFailure}. */
+export class WorkerPool {
+  readonly #failure: FirstFailure
+  readonly #listener: PoolListener
+  readonly #workers: PooledWorker[] = []
+  readonly #pids: number[] = []
+  #join: MessageToWorker | undefined
+  /** Workers that have not been started yet. */
+  #waiting: StartWorker[] = []
+  #batches: readonly Batch[] | undefined
+  #next = 0
+  #outstanding = 0
+  #onCopied: (() => void) | undefined
+
+  constructor(failure: FirstFailure, listener: PoolListener) {
+    this.#failure = failure
+    this.#listener = listener
+  }
+
+  /** How many threads there are or were. */
+  get started(): number {
+    return this.#workers.length
+  }
+
+  /** The server's processes that the threads are connected to. */
+  get pids(): readonly number[] {
+    return this.#pids
+  }
+
+  /** Starts the threads, some at a time; none any more once there is nothing left to copy. `stop` is due afterwards. */
+  start(starts: readonly StartWorker[]): void {
+    this.#waiting = [...starts]
+    for (let starting = 0; starting < STARTING_AT_ONCE; starting++) this.#startNext()
+  }
+
+  /** The backup has started: lets the workers, those to come as well, take part in it. */
+  join(backup: BackupHandle): void {
+    this.#join = { type: 'join', backup }
+    for (const worker of this.#workers) send(worker, this.#join)
+  }
+
+  /** Has all batches copied, each by the worker that is free first. */
+  async copy(batches: readonly Batch[]): Promise<void> {
+    await this.#copyAll(batches)
+    // One that is about to join would be refused once the backup is being stopped.
+    this.#waiting = []
+    await this.#failure.waitFor(Promise.all(this.#workers.map(({ joined }) => joined)))
+  }
+
+  /** Has all workers make durable what they wrote, seal their fragments, and end. */
+  async finish(): Promise<void> {
+    this.#waiting = []
+    for (const worker of this.#workers) send(worker, { type: 'finish' })
+    await this.#failure.waitFor(Promise.all(this.#workers.map(({ exit }) => exit)))
+    this.#failure.throwIfFailed()
+  }
+
+  /**
+   * Tells all workers to end, and waits until they have. Never throws.
+   *
+   * They are not terminated: Node would do that in the middle of whatever they are at, and aws-crt ends the whole
+   * process when that is its own loading. Only a thread that hangs, in a call of the system for example, is.
+   */
+  async stop(): Promise<void> {
+    this.#waiting = []
+    for (const worker of this.#workers) send(worker, { type: 'stop' })
+    const timer = setTimeout(() => {
+      for (const { thread } of this.#workers) void thread.terminate()
+    }, GRACE_MS)
+    await Promise.all(this.#workers.map(({ exit }) => exit))
+    clearTimeout(timer)
+  }
+
+  async #copyAll(batches: readonly Batch[]): Promise<void> {
+    this.#batches = batches
+    this.#outstanding = batches.length
+    if (batches.length === 0) return
+    const done = new Promise<void>((resolve) => {
+      this.#onCopied = resolve
+    })
+    // One round after the other: the largest files go to different workers.
+    for (const worker of this.#workers) this.#feed(worker)
+    for (const worker of this.#workers) this.#feed(worker)
+    await this.#failure.waitFor(done)
+  }
+
+  #startNext(): void {
+    if (this.#batches !== undefined && this.#next >= this.#batches.length) return
+    const start = this.#waiting.shift()
+    if (start === undefined) return
+    // The options of the process are for its own program: `--input-type` would keep a thread from starting.
+    const options: WorkerOptions = { workerData: start, env: SHARE_ENV, execArgv: [] }
+    try {
+      this.#follow(new Worker(workerFile, options))
+    } catch (cause) {
+      this.#failure.report(this.#threadFailure(cause))
+    }
+  }
+
+  #follow(thread: Worker): void {
+    const exit = new Promise<void>((resolve) => {
+      thread.once('exit', () => resolve())
+    })
+    let resolveJoined: (() => void) | undefined
+    const joined = new Promise<void>((resolve) => {
+      resolveJoined = resolve
+    })
+    const worker: PooledWorker = {
+      thread,
+      exit,
+      joined,
+      markJoined: () => resolveJoined?.(),
+      batches: [],
+      hasFinished: false,
+    }
+    this.#workers.push(worker)
+    thread.on('message', (message: MessageFromWorker) => this.#accept(worker, message))
+    if (this.#join !== undefined) send(worker, this.#join)
+    this.#feed(worker)
+    thread.on('error', (cause: unknown) => this.#failure.report(this.#threadFailure(cause)))
+    thread.on('exit', (status) => {
+      if (worker.hasFinished) return
+      const reason = `a worker thread ended unexpectedly with status ${status}`
+      this.#failure.report(new PbManifestError('IO', reason))
+    })
+  }
+
+  #accept(worker: PooledWorker, message: MessageFromWorker): void {
+    switch (message.type) {
+      case 'ready':
+        this.#pids.push(message.pid)
+        return this.#startNext()
+      case 'joined':
+        return worker.markJoined()
+      case 'copied':
+        return this.#acceptCopied(worker, message)
+      case 'notice':
+        return this.#listener.onNotice(message.notice)
+      case 'finished':
+        worker.hasFinished = true
+        return
+      case 'failed':
+        worker.hasFinished = true
+        return this.#failure.report(fromErrorData(message.error))
+      default:
+        return message satisfies never
+    }
+  }
+
+  #acceptCopied(worker: PooledWorker, message: MessageFromWorker & { type: 'copied' }): void {
+    for (const file of message.files) this.#listener.onFile(file)
+    for (const pathname of message.vanished) this.#listener.onVanished(pathname)
+    worker.batches.shift()
+    this.#outstanding--
+    this.#feed(worker)
+    this.#feed(worker)
+    if (this.#outstanding === 0) this.#onCopied?.()
+  }
+
+  #threadFailure(cause: unknown): PbManifestError {
+    const number = this.#workers.length
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    // Node names the error of the system in the text only.
+    if (/\bE[MN]FILE\b/.test(reason)) {
+      return new PbManifestError('IO', `could not start worker thread ${number}: Too many open files`, {
+        cause,
+        hint: 'Ask for fewer workers with --jobs, or raise the limit of open files (ulimit -n).',
+      })
+    }
+    return new PbManifestError('IO', `a worker thread failed: ${reason}`, { cause })
+  }
+
+  #feed(worker: PooledWorker): void {
+    const batch = this.#batches?.[this.#next]
+    if (batch === undefined || !mayHave(worker.batches, batch)) return
+    this.#next++
+    worker.batches.push(batch)
+    send(worker, { type: 'copy', pathnames: batch.map(({ pathname }) => pathname) })
+  }
+}
+
+function mayHave([current, ...ahead]: readonly Batch[], next: Batch): boolean {
+  if (current === undefined) return true
+  return ahead.length === 0 && bytesOf(current) <= AHEAD_BYTES && bytesOf(next) <= AHEAD_BYTES
+}
+
+function bytesOf(batch: Batch): number {
+  return batch.reduce((sum, { size }) => sum + size, 0)
+}
+
+function send({ thread }: PooledWorker, message: MessageToWorker): void {
+  thread.postMessage(message)
+}

@@ -1,0 +1,44 @@
+import { closeSync, fsyncSync, openSync } from 'node:fs'
+import { WayGiver } from '../../files/give-way.js'
+import { pathOf } from '../../files/path-of.js'
+import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { ioError } from '../../files/system-error.js'
+
+/**
+ * The files that one worker wrote, to be made durable at the end: by then the operating system has written most of them
+ * by itself, and a sync of each one at once would make the next one wait.
+ */
+export class WrittenFiles {
+  readonly #directory: string
+  readonly #pathnames: Pathname[] = []
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  add(pathname: Pathname): void {
+    this.#pathnames.push(pathname)
+  }
+
+  /** @throws {@link PbManifestError} `IO` or `ABORTED` */
+  async sync(signal: AbortSignal): Promise<void> {
+    const way = new WayGiver(signal)
+    for (const pathname of this.#pathnames) {
+      this.#syncOne(pathname)
+      if (way.isDue) await way.giveWay()
+    }
+  }
+
+  #syncOne(pathname: Pathname): void {
+    try {
+      const descriptor = openSync(pathOf(this.#directory, pathname), 'r+')
+      try {
+        fsyncSync(descriptor)
+      } finally {
+        closeSync(descriptor)
+      }
+    } catch (error) {
+      throw ioError(`could not fsync file "${displayPathname(`${this.#directory}/${pathname}`)}"`, error)
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import type { PbManifestError } from '../../errors.js'
+import type { Pathname } from '../../files/pathname.js'
+
+/** A tablespace of the cluster; the data directory itself comes last, without an OID. */
+export interface Tablespace {
+  /** `undefined`: the data directory. */
+  readonly oid: number | undefined
+  /** Absolute path on the server; relative (`pg_tblspc/OID`) for an in-place tablespace; '' for the data directory. */
+  readonly location: string
+  /** Bytes that a backup of it will have, when asked for. */
+  readonly bytes: number | undefined
+}
+
+/** A file or directory that a base backup has, by the rules of a server's own (`basebackup.c`). */
+export interface ClusterFile {
+  /** Relative to the data directory; files of a tablespace as `pg_tblspc/OID/PG_...`. */
+  readonly pathname: Pathname
+  readonly kind: 'file' | 'directory'
+  /** 0 for a directory. */
+  readonly size: number
+  /** Seconds since 1970. */
+  readonly modified: number
+}
+
+/** A file of pg_wal: a segment or a timeline history file. */
+export interface WalFile {
+  readonly name: string
+  readonly size: number
+}
+
+/** What the files of one `read` come as, in the order in which they were asked for. */
+export type FileEvent =
+  /** The next file begins. `size` is what will be sent: fixed now, whatever becomes of the file. */
+  | { readonly type: 'file'; readonly pathname: Pathname; readonly size: number; readonly modified: number }
+  /** Bytes of it, in pieces of any size. The buffer may be used again after the next event was taken. */
+  | { readonly type: 'bytes'; readonly bytes: Buffer }
+  /** All its bytes were given; what a shrunk file lacked was given as zeros. */
+  | { readonly type: 'end' }
+  /** It was gone before it could be opened: no `file`, no `bytes`. A server's own backup skips it silently. */
+  | { readonly type: 'vanished'; readonly pathname: Pathname }
+
+/** What a backup must know of the cluster it is of. */
+export interface ClusterFacts {
+  /** 13 to 18; also newer ones. */
+  readonly majorVersion: number
+  readonly systemIdentifier: bigint
+  readonly walSegmentSize: number
+  readonly hasDataChecksums: boolean
+  /** Whether the server's group may read the data directory (`data_directory_mode`): directories 0750, files 0640. */
+  readonly hasGroupAccess: boolean
+  readonly isInRecovery: boolean
+}
+
+export interface BackupStart {
+  readonly startLsn: bigint
+  readonly startTimeline: number
+}
+
+export interface BackupEnd {
+  readonly endLsn: bigint
+  readonly endTimeline: number
+  readonly backupLabel: Buffer
+  /** Empty when there is no tablespace. */
+  readonly tablespaceMap: Buffer
+}
+
+/** Starts and stops backup mode. One connection has to live from start to stop: its end aborts the backup. */
+export interface BackupMode {
+  facts(): Promise<ClusterFacts>
+  start(options: { readonly label: string; readonly fast: boolean }): Promise<BackupStart>
+  /** @param waitForArchive - whether to wait until the WAL is archived, where the server archives */
+  stop(options: { readonly waitForArchive: boolean }): Promise<BackupEnd>
+  /** Content of a timeline history file, when the server has it. */
+  timelineHistory(timeline: number): Promise<Buffer | undefined>
+  /**
+   * Resolves when the backup is lost before its stop, with the reason: the connection ended, or the standby was promoted.
+   * Else it never does.
+   */
+  readonly lost: Promise<PbManifestError>
+  /** Ends the connection, and so a backup that runs. Safe to call at any time, more than once. */
+  close(): Promise<void>
+}
+
+/**
+ * Where the bytes of a cluster come from. Two makers: over SQL from a stock server, and from a local data directory.
+ * Sessions do not know which.
+ */
+export interface ClusterFiles {
+  listTablespaces(options: { readonly withSizes: boolean }): Promise<readonly Tablespace[]>
+  /**
+   * What a base backup has of a tablespace, or of the data directory (`undefined`): directories before what is in them.
+   * backup_label, tablespace_map, WAL and what a server leaves out are not listed; `global/pg_control` is.
+   */
+  listFiles(tablespaceOid: number | undefined): Promise<readonly ClusterFile[]>
+  /** Segments and history files in pg_wal, by name. */
+  listWalFiles(): Promise<readonly WalFile[]>
+  /**
+   * Reads regular files whole. Many small ones cost little more than one; large ones come in pieces, so memory does not
+   * grow with them. `global/pg_control` is read again until its CRC is good.
+   *
+   * Only pathnames are given, because SEND_FILE names no sizes: a maker that needs them looks.
+   */
+  read(pathnames: readonly Pathname[], signal: AbortSignal | undefined): AsyncIterable<FileEvent>
+  /**
+   * Reads one page again, for the check of its checksum, while `read` waits for its next event to be taken. `undefined`
+   * when the file ends before the page does.
+   */
+  rereadPage(pathname: Pathname, offset: number): Promise<Buffer | undefined>
+  close(): Promise<void>
+}

@@ -1,0 +1,56 @@
+import { lstatSync, type Stats } from 'node:fs'
+import type { WayGiver } from '../../../files/give-way.js'
+import { pathOf } from '../../../files/path-of.js'
+import { displayPathname, type Pathname } from '../../../files/pathname.js'
+import { describeSystemError, ioError } from '../../../files/system-error.js'
+import type { ClusterLayout } from '../../../manifest/fragment/backup-contents.js'
+import { walkBackup } from '../../../manifest/fragment/walk-backup.js'
+import type { ClusterFile } from '../cluster-files.js'
+
+/** These are of another backup, from which the cluster came. The backup that is being taken gets its own. */
+const ofAnotherBackup: ReadonlySet<Pathname> = new Set(['backup_label', 'tablespace_map'])
+
+/** From this major version on there are WAL summaries. */
+const FIRST_MAJOR_WITH_SUMMARIES = 17
+
+/**
+ * What a base backup has of a tablespace, or of the data directory.
+ *
+ * @throws {@link PbManifestError} `IO` or `ABORTED`
+ */
+export async function listLocalFiles(
+  directory: string,
+  layout: ClusterLayout,
+  tablespaceOid: number | undefined,
+  way: WayGiver,
+): Promise<ClusterFile[]> {
+  const start = tablespaceOid === undefined ? '' : `pg_tblspc/${tablespaceOid}`
+  const files: ClusterFile[] = []
+  const walk = walkBackup({ directory, layout, start, entersTablespaces: false, isInUse: true })
+  for (const { pathname, kind } of walk) {
+    if (way.isDue) await way.giveWay()
+    if (kind === 'special' || ofAnotherBackup.has(pathname)) continue
+    const stats = statIfThere(directory, pathname)
+    if (stats === undefined || (kind === 'file' && !stats.isFile())) continue
+    const modified = Math.floor(stats.mtimeMs / 1000)
+    files.push({ pathname, kind, size: kind === 'file' ? stats.size : 0, modified })
+    if (pathname === 'pg_wal') files.push(...walDirectories(layout, modified))
+  }
+  return files
+}
+
+/** What a server makes in pg_wal, whatever is there. */
+function walDirectories({ major }: ClusterLayout, modified: number): ClusterFile[] {
+  const names = major >= FIRST_MAJOR_WITH_SUMMARIES ? ['archive_status', 'summaries'] : ['archive_status']
+  return names.map((name) => ({ pathname: `pg_wal/${name}`, kind: 'directory', size: 0, modified }))
+}
+
+/** `undefined` when it was removed meanwhile. */
+function statIfThere(directory: string, pathname: Pathname): Stats | undefined {
+  try {
+    return lstatSync(pathOf(directory, pathname))
+  } catch (error) {
+    if (describeSystemError(error)?.code === 'ENOENT') return undefined
+    throw ioError(`could not stat file "${displayPathname(pathname)}"`, error)
+  }
+}

@@ -1,0 +1,39 @@
+import { lstatSync } from 'node:fs'
+import { type DirectoryEntry, readDirectory } from '../../../files/read-directory.js'
+import { describeSystemError, ioError } from '../../../files/system-error.js'
+import type { WalFile } from '../cluster-files.js'
+
+const segmentOrHistory = /^(?:[0-9A-F]{24}|[0-9A-F]{8}\.history)$/
+
+/**
+ * The segments and timeline history files in pg_wal, by name.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+export function listLocalWalFiles(directory: string): WalFile[] {
+  const walDirectory = `${directory}/pg_wal`
+  return readEntries(walDirectory)
+    .filter(({ name, kind }) => kind === 'file' && segmentOrHistory.test(name))
+    .flatMap(({ name }) => {
+      const size = sizeOf(`${walDirectory}/${name}`)
+      return size === undefined ? [] : [{ name, size }]
+    })
+}
+
+function readEntries(path: string): DirectoryEntry[] {
+  try {
+    return readDirectory(path)
+  } catch (error) {
+    throw ioError(`could not open directory "${path}"`, error)
+  }
+}
+
+/** `undefined` when it was removed meanwhile. */
+function sizeOf(path: string): number | undefined {
+  try {
+    return lstatSync(path).size
+  } catch (error) {
+    if (describeSystemError(error)?.code === 'ENOENT') return undefined
+    throw ioError(`could not stat file "${path}"`, error)
+  }
+}

@@ -1,0 +1,77 @@
+import { PbManifestError } from '../../../errors.js'
+import { WayGiver } from '../../../files/give-way.js'
+import type { Pathname } from '../../../files/pathname.js'
+import type { ClusterLayout } from '../../../manifest/fragment/backup-contents.js'
+import { readClusterLayout } from '../../../manifest/fragment/cluster-layout.js'
+import { PAGE_SIZE } from '../../../postgres/data-page/page-layout.js'
+import type { ClusterFile, ClusterFiles, FileEvent, Tablespace, WalFile } from '../cluster-files.js'
+import { listLocalFiles } from './list-local-files.js'
+import { listLocalTablespaces } from './list-local-tablespaces.js'
+import { listLocalWalFiles } from './list-local-wal-files.js'
+import { LocalPathnames } from './local-pathnames.js'
+import { readControlFileWhileWritten } from './read-control-file.js'
+import { readLocalFiles } from './read-local-files.js'
+import { readLocalPage } from './read-local-page.js'
+
+/** A cluster's files from its data directory, which is on this machine; a server may be running on it. */
+export class LocalClusterFiles implements ClusterFiles {
+  readonly #directory: string
+  readonly #layout: ClusterLayout
+  readonly #pathnames: LocalPathnames
+
+  private constructor(directory: string, layout: ClusterLayout) {
+    this.#directory = directory
+    this.#layout = layout
+    this.#pathnames = new LocalPathnames(directory, layout)
+  }
+
+  /**
+   * Looks what kind of cluster is in the directory.
+   *
+   * @throws {@link PbManifestError} `IO`, or `BAD_FILE` when its pg_control is damaged
+   */
+  static async open(directory: string): Promise<LocalClusterFiles> {
+    const layout = await readControlFileWhileWritten(() => readClusterLayout(directory))
+    return new LocalClusterFiles(directory, layout)
+  }
+
+  async listTablespaces({ withSizes }: { readonly withSizes: boolean }): Promise<readonly Tablespace[]> {
+    const tablespaces: Tablespace[] = []
+    for (const tablespace of listLocalTablespaces(this.#directory)) {
+      const bytes = withSizes ? totalSize(await this.listFiles(tablespace.oid)) : undefined
+      tablespaces.push({ ...tablespace, bytes })
+    }
+    return tablespaces
+  }
+
+  async listFiles(tablespaceOid: number | undefined): Promise<readonly ClusterFile[]> {
+    const way = new WayGiver(undefined)
+    if (tablespaceOid !== undefined) this.#requireTablespace(tablespaceOid)
+    return await listLocalFiles(this.#directory, this.#layout, tablespaceOid, way)
+  }
+
+  #requireTablespace(oid: number): void {
+    if (listLocalTablespaces(this.#directory).some((tablespace) => tablespace.oid === oid)) return
+    throw new PbManifestError('USAGE', `there is no tablespace with OID ${oid}`)
+  }
+
+  async listWalFiles(): Promise<readonly WalFile[]> {
+    return await Promise.resolve(listLocalWalFiles(this.#directory))
+  }
+
+  read(pathnames: readonly Pathname[], signal: AbortSignal | undefined): AsyncIterable<FileEvent> {
+    return readLocalFiles(pathnames, this.#pathnames, signal)
+  }
+
+  async rereadPage(pathname: Pathname, offset: number): Promise<Buffer | undefined> {
+    return await Promise.resolve(readLocalPage(pathname, this.#pathnames, offset, PAGE_SIZE))
+  }
+
+  async close(): Promise<void> {
+    await Promise.resolve()
+  }
+}
+
+function totalSize(files: readonly ClusterFile[]): number {
+  return files.reduce((total, { size }) => total + size, 0)
+}

@@ -1,0 +1,92 @@
+import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from 'node:fs'
+import { PbManifestError } from '../../../errors.js'
+import { NotARegularFileError, type OpenedFile } from '../../../files/open-regular-file.js'
+import { pathOf } from '../../../files/path-of.js'
+import { displayPathname, type Pathname } from '../../../files/pathname.js'
+import { describeSystemError, ioError } from '../../../files/system-error.js'
+import { type ClusterLayout, holdsBackupFiles } from '../../../manifest/fragment/backup-contents.js'
+import { unsafePathnameReason } from '../../../manifest/unsafe-pathname.js'
+import { isLeftOutOfBaseBackup } from '../../../postgres/base-backup-contents.js'
+
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
+
+/**
+ * Opens files of a cluster by pathnames that somebody else made up, and nothing else.
+ *
+ * A pathname has to be in its shortest form, inside the data directory, and of a kind that base backups have. On the way
+ * to it there must be no links but those that make tablespaces, and pg_wal, which is often one. Who can put links into
+ * the data directory while we look is its owner, and reads the cluster anyway.
+ */
+export class LocalPathnames {
+  readonly #directory: string
+  readonly #layout: ClusterLayout
+
+  constructor(directory: string, layout: ClusterLayout) {
+    this.#directory = directory
+    this.#layout = layout
+  }
+
+  /**
+   * Opens a regular file; the caller closes it. A FIFO is refused without waiting for it.
+   *
+   * @returns `undefined` when there is no such file
+   * @throws {@link PbManifestError} `USAGE` when the pathname is refused, or `IO`
+   */
+  open(pathname: Pathname): OpenedFile | undefined {
+    this.#requirePartOfBackup(pathname)
+    try {
+      this.#requireNoLinks(pathname)
+      return openWithoutLink(pathOf(this.#directory, pathname))
+    } catch (error) {
+      if (describeSystemError(error)?.code === 'ENOENT') return undefined
+      if (error instanceof NotARegularFileError || describeSystemError(error)?.code === 'ELOOP') {
+        throw refuse(pathname, 'it is not a regular file')
+      }
+      throw ioError(`could not open file "${displayPathname(pathname)}"`, error)
+    }
+  }
+
+  #requirePartOfBackup(pathname: Pathname): void {
+    const unsafe = unsafePathnameReason(pathname)
+    if (unsafe !== undefined) throw refuse(pathname, unsafe)
+    const components = pathname.split('/')
+    const parents = components.slice(1).map((_, index) => components.slice(0, index + 1).join('/'))
+    const isWal = components[0] === 'pg_wal' && components.length === 2
+    const isInTablespaceItself = components[0] === 'pg_tblspc' && components.length === 3
+    const isHeld = isWal || parents.every((parent) => holdsBackupFiles(parent, this.#layout))
+    if (!isHeld || isInTablespaceItself || isLeftOutOfBaseBackup(components.at(-1) ?? '')) {
+      throw refuse(pathname, 'it is not part of a base backup')
+    }
+  }
+
+  #requireNoLinks(pathname: Pathname): void {
+    const components = pathname.split('/')
+    for (let depth = 1; depth < components.length; depth++) {
+      const parent = components.slice(0, depth).join('/')
+      if (mayBeLink(parent)) continue
+      const stats: Stats = lstatSync(pathOf(this.#directory, parent))
+      if (!stats.isDirectory())
+        throw refuse(pathname, 'there is something on its way that is not a directory')
+    }
+  }
+}
+
+function mayBeLink(directory: Pathname): boolean {
+  return directory === 'pg_wal' || /^pg_tblspc\/[0-9]+$/.test(directory)
+}
+
+function openWithoutLink(path: string | Buffer): OpenedFile {
+  const descriptor = openSync(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
+  try {
+    const stats = fstatSync(descriptor)
+    if (!stats.isFile()) throw new NotARegularFileError()
+    return { descriptor, stats }
+  } catch (error) {
+    closeSync(descriptor)
+    throw error
+  }
+}
+
+function refuse(pathname: Pathname, reason: string): PbManifestError {
+  return new PbManifestError('USAGE', `could not send file "${displayPathname(pathname)}": ${reason}`)
+}

@@ -1,0 +1,93 @@
+import { closeSync, readSync } from 'node:fs'
+import { throwIfAborted, WayGiver } from '../../../files/give-way.js'
+import type { OpenedFile } from '../../../files/open-regular-file.js'
+import { displayPathname, type Pathname } from '../../../files/pathname.js'
+import { ioError } from '../../../files/system-error.js'
+import { CONTROL_FILE } from '../../../manifest/cluster-files.js'
+import { parseControlFile } from '../../../postgres/control-file.js'
+import type { FileEvent } from '../cluster-files.js'
+import type { LocalPathnames } from './local-pathnames.js'
+import { readControlFileWhileWritten } from './read-control-file.js'
+
+/** A multiple of the size of a page. */
+const BUFFER_BYTES = 256 * 1024
+
+/**
+ * Reads files one after the other.
+ *
+ * @throws {@link PbManifestError} `USAGE`, `IO`, `BAD_FILE` (pg_control) or `ABORTED`
+ */
+export async function* readLocalFiles(
+  pathnames: readonly Pathname[],
+  opener: LocalPathnames,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<FileEvent, void, undefined> {
+  const way = new WayGiver(signal)
+  const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  for (const pathname of pathnames) {
+    throwIfAborted(signal)
+    const opened = opener.open(pathname)
+    if (opened === undefined) {
+      yield { type: 'vanished', pathname }
+      continue
+    }
+    try {
+      yield* pathname === CONTROL_FILE ? readControl(opened) : readOne(pathname, opened, buffer, way)
+    } finally {
+      closeSync(opened.descriptor)
+    }
+    if (way.isDue) await way.giveWay()
+  }
+}
+
+async function* readOne(
+  pathname: Pathname,
+  { descriptor, stats }: OpenedFile,
+  buffer: Buffer,
+  way: WayGiver,
+): AsyncGenerator<FileEvent, void, undefined> {
+  const { size } = stats
+  yield { type: 'file', pathname, size, modified: modifiedOf(stats) }
+  for (let at = 0; at < size;) {
+    const wanted = Math.min(buffer.length, size - at)
+    const length = readAt(pathname, descriptor, buffer, wanted, at)
+    // The file has shrunk. Its size was told already, and WAL replay will see to the rest.
+    if (length < wanted) buffer.fill(0, length, wanted)
+    yield { type: 'bytes', bytes: buffer.subarray(0, wanted) }
+    at += wanted
+    if (way.isDue) await way.giveWay()
+  }
+  yield { type: 'end' }
+}
+
+/** Small, and read whole until it is not torn. */
+async function* readControl({ descriptor, stats }: OpenedFile): AsyncGenerator<FileEvent, void, undefined> {
+  const { size } = stats
+  const bytes = Buffer.alloc(size)
+  await readControlFileWhileWritten(() => {
+    readAt(CONTROL_FILE, descriptor, bytes, size, 0)
+    return parseControlFile(bytes, CONTROL_FILE)
+  })
+  yield { type: 'file', pathname: CONTROL_FILE, size, modified: modifiedOf(stats) }
+  yield { type: 'bytes', bytes }
+  yield { type: 'end' }
+}
+
+/** Reads so many bytes, or all that are left. */
+function readAt(pathname: Pathname, descriptor: number, buffer: Buffer, wanted: number, at: number): number {
+  try {
+    let length = 0
+    while (length < wanted) {
+      const more = readSync(descriptor, buffer, length, wanted - length, at + length)
+      if (more === 0) break
+      length += more
+    }
+    return length
+  } catch (error) {
+    throw ioError(`could not read file "${displayPathname(pathname)}"`, error)
+  }
+}
+
+function modifiedOf({ mtimeMs }: OpenedFile['stats']): number {
+  return Math.floor(mtimeMs / 1000)
+}

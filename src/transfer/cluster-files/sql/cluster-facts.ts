@@ -1,0 +1,42 @@
+import { PbManifestError } from '../../../errors.js'
+import type { ClusterFacts } from '../cluster-files.js'
+import type { SqlConnection } from './sql-connection.js'
+
+const OLDEST_MAJOR = 13
+
+const FACTS = `
+  SELECT current_setting('server_version_num')::int AS version, system_identifier::text AS system,
+         (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size') AS segment,
+         current_setting('data_checksums') AS checksums, current_setting('data_directory_mode') AS mode,
+         pg_is_in_recovery() AS recovery
+    FROM pg_control_system()`
+
+interface FactsRow {
+  readonly version: number
+  readonly system: string
+  readonly segment: string
+  readonly checksums: string
+  readonly mode: string
+  readonly recovery: boolean
+}
+
+/** @throws {@link PbManifestError} `SERVER`, also when the server is too old */
+export async function readClusterFacts(connection: SqlConnection): Promise<ClusterFacts> {
+  const [row] = await connection.rows<FactsRow & Record<string, unknown>>(FACTS)
+  if (row === undefined) throw new PbManifestError('SERVER', 'the server does not say what it is')
+  const majorVersion = Math.floor(row.version / 10_000)
+  if (majorVersion < OLDEST_MAJOR) {
+    throw new PbManifestError('SERVER', `server version ${String(majorVersion)} is not supported`, {
+      hint: `Backups are taken of PostgreSQL ${String(OLDEST_MAJOR)} and newer.`,
+    })
+  }
+  return {
+    majorVersion,
+    // A bigint in SQL has a sign, the system identifier has none.
+    systemIdentifier: BigInt.asUintN(64, BigInt(row.system)),
+    walSegmentSize: Number(row.segment),
+    hasDataChecksums: row.checksums === 'on',
+    hasGroupAccess: (Number.parseInt(row.mode, 8) & 0o050) !== 0,
+    isInRecovery: row.recovery,
+  }
+}

@@ -1,0 +1,64 @@
+import { decodePathname, type Pathname } from '../../../files/pathname.js'
+import { tablespaceVersionDirectory } from '../../../postgres/tablespace-version-directory.js'
+import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
+import { copiedRows, readInt8 } from './copied-rows.js'
+import type { SqlConnection } from './sql-connection.js'
+
+/** A tablespace, by its link in pg_tblspc, or its directory there. */
+interface TablespaceLocation {
+  readonly oid: number
+  /** Absolute, or `pg_tblspc/OID` for an in-place tablespace. */
+  readonly location: Pathname
+}
+
+/** What decides, for a running cluster, which of its files a backup has. */
+export interface LiveClusterLayout {
+  readonly majorVersion: number
+  /** `PG_<major>_<catalog version>`: the only part of a tablespace that is this cluster's. */
+  readonly tablespaceDirectory: string
+  /** By their OIDs. */
+  readonly tablespaces: readonly TablespaceLocation[]
+  /** Directories of the data directory that are tablespaces: their files belong to those. */
+  readonly innerTablespaces: ReadonlySet<Pathname>
+}
+
+/** @throws {@link PbManifestError} `SERVER` */
+export async function readClusterLayout(connection: SqlConnection): Promise<LiveClusterLayout> {
+  // The setting data_directory is there for members of pg_read_all_settings; for others its row or its value is missing.
+  const [row] = await connection.rows<{ version: string; catalog: string; directory: string | null }>(`
+    SELECT current_setting('server_version_num') AS version, catalog_version_no::text AS catalog,
+           (SELECT encode(textsend(setting), 'hex') FROM pg_settings WHERE name = 'data_directory') AS directory
+      FROM pg_control_system()`)
+  const majorVersion = Math.floor(Number(row?.version) / 10_000)
+  const tablespaces = await readTablespaces(connection)
+  const dataDirectory = decodePathname(Buffer.from(row?.directory ?? '', 'hex'))
+  return {
+    majorVersion,
+    tablespaceDirectory: tablespaceVersionDirectory(majorVersion, Number(row?.catalog)),
+    tablespaces,
+    innerTablespaces: new Set(tablespaces.flatMap(({ location }) => belowDirectory(location, dataDirectory))),
+  }
+}
+
+function belowDirectory(location: Pathname, dataDirectory: Pathname): Pathname[] {
+  const start = `${dataDirectory}/`
+  return dataDirectory !== '' && location.startsWith(start) ? [location.slice(start.length)] : []
+}
+
+/** By pg_tblspc, as a server's own backup, not by the catalog. */
+async function readTablespaces(connection: SqlConnection): Promise<readonly TablespaceLocation[]> {
+  const names: string[] = []
+  for await (const { value } of copiedRows(connection, LINKS, 1)) names.push(value.toString('latin1'))
+  const oids = names.map((name) => parsePositiveUnsignedInt32(name)).filter((oid) => oid !== undefined)
+  const tablespaces: TablespaceLocation[] = []
+  const locations = `
+    SELECT oid::bigint, pg_tablespace_location(oid)
+      FROM unnest('{${oids.join(',')}}'::oid[]) AS oid, LATERAL pg_stat_file('pg_tblspc/' || oid, true)
+     WHERE isdir`
+  for await (const { fields, value } of copiedRows(connection, locations, 2)) {
+    tablespaces.push({ oid: readInt8(fields[0]) ?? 0, location: decodePathname(value) })
+  }
+  return tablespaces.toSorted((left, right) => left.oid - right.oid)
+}
+
+const LINKS = `SELECT name FROM pg_ls_dir('pg_tblspc', true, false) AS name`

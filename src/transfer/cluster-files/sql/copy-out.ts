@@ -1,0 +1,94 @@
+import type { Connection } from 'pg'
+import { throwIfAborted } from '../../../files/give-way.js'
+
+/** Beyond this many bytes that nobody took yet, the server has to wait. */
+const MOST_BYTES_WAITING = 1 << 20
+
+/**
+ * One COPY ... TO STDOUT, as the query object that `pg` hands the server's messages to. The data does not come this way:
+ * who takes it out of the stream calls {@link CopyOut.push}.
+ */
+export class CopyOut {
+  readonly #text: string
+  #connection: Connection | undefined
+  #waiting: Buffer[] = []
+  #waitingBytes = 0
+  #isOver = false
+  #error: unknown
+  #wake: (() => void) | undefined
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** A piece of the data. */
+  push(piece: Buffer): void {
+    this.#waiting.push(piece)
+    this.#waitingBytes += piece.length
+    if (this.#waitingBytes >= MOST_BYTES_WAITING) this.#connection?.stream.pause()
+    this.#wake?.()
+  }
+
+  /**
+   * The data, piece by piece. Memory for about {@link MOST_BYTES_WAITING} is all it needs, however slow its taker.
+   *
+   * @throws what the server reported, the loss of the connection, or {@link PbManifestError} `ABORTED`
+   */
+  async *pieces(signal: AbortSignal | undefined): AsyncGenerator<Buffer, void, undefined> {
+    const wake = (): void => this.#wake?.()
+    signal?.addEventListener('abort', wake)
+    try {
+      for (;;) {
+        throwIfAborted(signal)
+        const pieces = this.#takeWaiting()
+        if (pieces.length > 0) yield* pieces
+        else if (this.#error !== undefined) throw this.#error
+        else if (this.#isOver) return
+        else await this.#nextMessage()
+      }
+    } finally {
+      signal?.removeEventListener('abort', wake)
+    }
+  }
+
+  submit(connection: Connection): void {
+    this.#connection = connection
+    connection.query(this.#text)
+  }
+
+  handleError(error: unknown): void {
+    // The first error counts: after a FATAL one the connection ends, which is reported too.
+    this.#error ??= error
+    this.#wake?.()
+  }
+
+  handleReadyForQuery(): void {
+    this.#isOver = true
+    this.#wake?.()
+  }
+
+  handleRowDescription(): void {}
+
+  handleDataRow(): void {}
+
+  handleCommandComplete(): void {}
+
+  handleEmptyQuery(): void {}
+
+  handlePortalSuspended(): void {}
+
+  #takeWaiting(): Buffer[] {
+    const pieces = this.#waiting
+    this.#waiting = []
+    this.#waitingBytes = 0
+    this.#connection?.stream.resume()
+    return pieces
+  }
+
+  async #nextMessage(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+    })
+    this.#wake = undefined
+  }
+}

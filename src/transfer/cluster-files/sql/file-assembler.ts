@@ -1,0 +1,107 @@
+import { PbManifestError } from '../../../errors.js'
+import type { ClusterFile, FileEvent } from '../cluster-files.js'
+import type { BinaryRowHandler } from './binary-copy-parser.js'
+import { readInt8 } from './copied-rows.js'
+import { CHUNK_BYTES, type ReadStep } from './read-query.js'
+
+const zeros = Buffer.alloc(64 * 1024)
+
+/** The file whose bytes are being given. */
+interface FileInProgress {
+  readonly file: ClusterFile
+  readonly size: number
+  /** How much of it was given. */
+  offset: number
+}
+
+/**
+ * Makes the events of files out of the rows that read them, and knows what is to be read next, also after a query that was
+ * cut short.
+ */
+export class FileAssembler implements BinaryRowHandler {
+  readonly #files: readonly ClusterFile[]
+  /** How much of a file one query may read. */
+  readonly #limit: number
+  /** How many files are told already, those in progress and vanished included. */
+  #begun = 0
+  #current: FileInProgress | undefined
+  /** The first place of the present query's list. */
+  #base = 0
+  /** Where the present row's bytes end. */
+  #rowEnd = 0
+  #events: FileEvent[] = []
+
+  constructor(files: readonly ClusterFile[], limit: number) {
+    this.#files = files
+    this.#limit = limit
+  }
+
+  /** What has to be read next; `undefined`: all was read. */
+  nextStep(): ReadStep | undefined {
+    const current = this.#current
+    if (current !== undefined) {
+      const { file, offset, size } = current
+      this.#base = this.#begun - 1
+      return { kind: 'continue', pathname: file.pathname, offset, end: Math.min(size, offset + this.#limit) }
+    }
+    if (this.#begun === this.#files.length) return undefined
+    this.#base = this.#begun
+    const pathnames = this.#files.slice(this.#begun).map((file) => file.pathname)
+    return { kind: 'begin', pathnames, limit: this.#limit }
+  }
+
+  /** The events since the last call. */
+  takeEvents(): readonly FileEvent[] {
+    const events = this.#events
+    this.#events = []
+    return events
+  }
+
+  row(fields: readonly (Buffer | null)[], valueBytes: number | undefined): void {
+    const [place, size, modified, at] = fields.map((field) => readInt8(field))
+    const index = this.#base + (place ?? 0) - 1
+    if (index >= this.#begun) this.#begin(index, size, modified ?? 0, valueBytes)
+    const current = this.#current
+    // Its first row found the file gone; here are the others.
+    if (current === undefined || at === undefined) return
+    if (at !== current.offset) throw new PbManifestError('SERVER', 'the rows of COPY are not in order')
+    this.#rowEnd = Math.min(at + CHUNK_BYTES, current.size)
+  }
+
+  value(bytes: Buffer): void {
+    const current = this.#current
+    if (current === undefined) return
+    current.offset += bytes.length
+    this.#events.push({ type: 'bytes', bytes })
+  }
+
+  endOfRow(): void {
+    const current = this.#current
+    if (current === undefined) return
+    // The file shrank, or is gone, since its size was taken: a server's own backup fills up with zeros.
+    for (; current.offset < this.#rowEnd;) {
+      this.value(zeros.subarray(0, Math.min(zeros.length, this.#rowEnd - current.offset)))
+    }
+    if (current.offset === current.size) this.#end()
+  }
+
+  #begin(index: number, size: number | undefined, modified: number, valueBytes: number | undefined): void {
+    const file = this.#files[index]
+    if (file === undefined || index !== this.#begun || this.#current !== undefined) {
+      throw new PbManifestError('SERVER', 'the rows of COPY are not in order')
+    }
+    this.#begun++
+    if (size === undefined || (size > 0 && valueBytes === undefined)) {
+      this.#events.push({ type: 'vanished', pathname: file.pathname })
+      return
+    }
+    this.#events.push({ type: 'file', pathname: file.pathname, size, modified })
+    this.#current = { file, size, offset: 0 }
+    this.#rowEnd = 0
+  }
+
+  #end(): void {
+    this.#events.push({ type: 'end' })
+    this.#current = undefined
+  }
+}

@@ -1,0 +1,74 @@
+import { PbManifestError } from '../../../errors.js'
+import { comparePathnames, decodePathname, displayPathname, type Pathname } from '../../../files/pathname.js'
+import type { ClusterFile } from '../cluster-files.js'
+import type { LiveClusterLayout } from './cluster-layout.js'
+import { copiedRows, readBoolean, readInt8 } from './copied-rows.js'
+import { pathArray } from './path-expressions.js'
+import { type ListedEntry, selectEntries } from './select-entries.js'
+import type { SqlConnection } from './sql-connection.js'
+
+/** How many directories one query lists. */
+const DIRECTORIES_AT_ONCE = 1000
+
+/** PostgreSQL's own directories are four deep. A link to a directory above itself has no other end. */
+const DEEPEST = 20
+
+/**
+ * Lists what a base backup has of a directory and all below it: one query for each level of directories.
+ *
+ * @param root - `''`, or `pg_tblspc/OID`; not listed itself
+ * @returns directories before what is in them
+ * @throws {@link PbManifestError} `SERVER`
+ */
+export async function listFilesBelow(
+  connection: SqlConnection,
+  root: Pathname,
+  layout: LiveClusterLayout,
+): Promise<readonly ClusterFile[]> {
+  const files: ClusterFile[] = []
+  let level: readonly Pathname[] = [root]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > DEEPEST) throw tooDeep(level[0] ?? root)
+    const next: Pathname[] = []
+    for (let at = 0; at < level.length; at += DIRECTORIES_AT_ONCE) {
+      const directories = level.slice(at, at + DIRECTORIES_AT_ONCE)
+      const listings = await listDirectories(connection, directories)
+      for (const [place, listed] of listings.entries()) {
+        const { entries, descend } = selectEntries(directories[place] ?? '', listed, layout)
+        for (const entry of entries) files.push(entry)
+        next.push(...descend)
+      }
+    }
+    level = next
+  }
+  return files.toSorted((left, right) => comparePathnames(left.pathname, right.pathname))
+}
+
+/** Everything in each of these directories; nothing of one that is gone. */
+async function listDirectories(
+  connection: SqlConnection,
+  directories: readonly Pathname[],
+): Promise<readonly ListedEntry[][]> {
+  const listings: ListedEntry[][] = directories.map(() => [])
+  const query = `
+    SELECT place, size, date_part('epoch', modification)::bigint, isdir, name
+      FROM unnest(${pathArray(directories)}) WITH ORDINALITY AS directory (path, place),
+           LATERAL pg_ls_dir(path, true, false) AS name,
+           LATERAL pg_stat_file(path || '/' || name, true) AS status`
+  for await (const { fields, value } of copiedRows(connection, query, 5)) {
+    const [place, size, modified, isDirectory] = fields
+    listings[(readInt8(place) ?? 0) - 1]?.push({
+      name: decodePathname(value),
+      isDirectory: readBoolean(isDirectory),
+      size: readInt8(size) ?? 0,
+      modified: readInt8(modified) ?? 0,
+    })
+  }
+  return listings
+}
+
+function tooDeep(directory: Pathname): PbManifestError {
+  return new PbManifestError('SERVER', `directories are nested too deep: "${displayPathname(directory)}"`, {
+    hint: 'Look for a symbolic link in the data directory that leads to a directory above itself.',
+  })
+}

@@ -1,0 +1,49 @@
+import { isPbManifestError } from '../../../errors.js'
+import type { ClusterFile, FileEvent } from '../cluster-files.js'
+import { BinaryCopyParser } from './binary-copy-parser.js'
+import { FileAssembler } from './file-assembler.js'
+import { planReads, type ReadBatch } from './plan-reads.js'
+import { READ_COLUMNS, readQuery } from './read-query.js'
+import { isRecoveryConflict } from './sql-error.js'
+import type { SqlConnection } from './sql-connection.js'
+
+/** How often a standby may cancel in a row before anything was read. */
+const MOST_CONFLICTS = 10
+
+/**
+ * Reads files whole, in their order.
+ *
+ * @throws {@link PbManifestError} `SERVER` or `ABORTED`
+ */
+export async function* readFiles(
+  connection: SqlConnection,
+  files: readonly ClusterFile[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<FileEvent, void, undefined> {
+  for (const batch of planReads(files)) yield* readBatch(connection, batch, signal)
+}
+
+async function* readBatch(
+  connection: SqlConnection,
+  { files, limit }: ReadBatch,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<FileEvent, void, undefined> {
+  const assembler = new FileAssembler(files, limit)
+  let conflicts = 0
+  for (let step = assembler.nextStep(); step !== undefined; step = assembler.nextStep()) {
+    const parser = new BinaryCopyParser(READ_COLUMNS, assembler)
+    try {
+      for await (const piece of connection.copyOut(readQuery(step), signal)) {
+        parser.push(piece)
+        for (const event of assembler.takeEvents()) {
+          conflicts = 0
+          yield event
+        }
+      }
+      parser.end()
+    } catch (error) {
+      // A standby cancels queries that are in the way of replay; what was not read yet can be read by another.
+      if (!isPbManifestError(error) || !isRecoveryConflict(error) || ++conflicts > MOST_CONFLICTS) throw error
+    }
+  }
+}

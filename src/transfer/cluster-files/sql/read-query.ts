@@ -1,0 +1,53 @@
+import type { Pathname } from '../../../files/pathname.js'
+import { copyToStdout } from './copied-rows.js'
+import { pathArray } from './path-expressions.js'
+
+/** How much of a file one row has. Measured: 128 KiB 1.1 GB/s, 256 KiB 1.5, 512 KiB 1.3, 1 MiB 1.0, 4 MiB 0.6. */
+export const CHUNK_BYTES: number = 256 * 1024
+
+/** What one query reads: files from their beginning, or more of one whose size is fixed already. */
+export type ReadStep =
+  | {
+      readonly kind: 'begin'
+      readonly pathnames: readonly Pathname[]
+      /** Nothing behind it is read, of any file. */
+      readonly limit: number
+    }
+  | {
+      readonly kind: 'continue'
+      readonly pathname: Pathname
+      readonly offset: number
+      /** Exclusive. */
+      readonly end: number
+    }
+
+/** Columns before the bytes: place in the list (from 1), size, time of modification, offset. */
+export const READ_COLUMNS = 5
+
+/**
+ * The COPY for a step. The status of a file is taken as it is about to be read, so its size is true; nothing that has no
+ * size is opened, because it may be a FIFO, whose reader would wait for ever.
+ */
+export function readQuery(step: ReadStep): string {
+  return copyToStdout(step.kind === 'begin' ? beginQuery(step) : continueQuery(step))
+}
+
+// Not least(size, limit): of a null, which is the size of what is gone, it makes the limit.
+function beginQuery({ pathnames, limit }: ReadStep & { kind: 'begin' }): string {
+  return `
+    SELECT place, size, modified, at,
+           pg_read_binary_file(path, at, least(${String(CHUNK_BYTES)}, size - at, ${String(limit)} - at), true)
+      FROM unnest(${pathArray(pathnames)}) WITH ORDINALITY AS file (path, place)
+           CROSS JOIN LATERAL (SELECT CASE WHEN NOT isdir THEN size END, date_part('epoch', modification)::bigint
+                                 FROM pg_stat_file(path, true)) AS status (size, modified)
+           LEFT JOIN LATERAL generate_series(0, CASE WHEN size > ${String(limit)} THEN ${String(limit)} ELSE size END - 1,
+                                             ${String(CHUNK_BYTES)}) AS at ON true`
+}
+
+function continueQuery({ pathname, offset, end }: ReadStep & { kind: 'continue' }): string {
+  return `
+    SELECT 1::bigint, null::bigint, null::bigint, at,
+           pg_read_binary_file(path, at, least(${String(CHUNK_BYTES)}, ${String(end)} - at), true)
+      FROM unnest(${pathArray([pathname])}) AS path,
+           generate_series(${String(offset)}::bigint, ${String(end)}::bigint - 1, ${String(CHUNK_BYTES)}) AS at`
+}

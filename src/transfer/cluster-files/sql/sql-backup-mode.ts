@@ -1,0 +1,141 @@
+import { PbManifestError } from '../../../errors.js'
+import { parseBackupLabel } from '../../../postgres/backup-label.js'
+import { parseLsn } from '../../../postgres/lsn.js'
+import {
+  parseTimelineHistory,
+  type TimelineHistoryEntry,
+  timelineHistoryFileName,
+  timelineWithoutHistory,
+} from '../../../postgres/timeline-history.js'
+import type { BackupEnd, BackupMode, BackupStart, ClusterFacts } from '../cluster-files.js'
+import { backupFunctions } from './backup-functions.js'
+import { readClusterFacts } from './cluster-facts.js'
+import { copiedValue } from './copied-rows.js'
+import { pathArray } from './path-expressions.js'
+import { PromotionWatch } from './promotion-watch.js'
+import { type Connect, SqlConnection } from './sql-connection.js'
+import { timelineAt, timelineBefore } from './timeline-of-lsn.js'
+
+/** More is no timeline history. */
+const LONGEST_HISTORY = 1 << 20
+
+/** Backup mode of a running server of PostgreSQL 13 or newer, held by one connection. */
+export class SqlBackupMode implements BackupMode {
+  readonly #connection: SqlConnection
+  #facts: ClusterFacts | undefined
+  #start: BackupStart | undefined
+  #watch: PromotionWatch | undefined
+  #reportLoss: (error: PbManifestError) => void = () => {}
+  readonly lost: Promise<PbManifestError>
+
+  private constructor(connection: SqlConnection) {
+    this.#connection = connection
+    this.lost = new Promise((resolve) => {
+      this.#reportLoss = resolve
+    })
+    void connection.lost.then(this.#reportLoss)
+  }
+
+  /** @throws {@link PbManifestError} `SERVER` */
+  static async open(connect: Connect): Promise<SqlBackupMode> {
+    return new SqlBackupMode(await SqlConnection.open(connect))
+  }
+
+  async facts(): Promise<ClusterFacts> {
+    this.#facts ??= await readClusterFacts(this.#connection)
+    return this.#facts
+  }
+
+  async start({ label, fast }: { readonly label: string; readonly fast: boolean }): Promise<BackupStart> {
+    // The server writes the label as it is into lines, and what follows a line break would be a line of backup_label.
+    if (/[\r\n\0]/.test(label)) throw new PbManifestError('USAGE', 'the backup label has more than one line')
+    const { majorVersion, isInRecovery } = await this.facts()
+    const [row] = await this.#connection.rows<{ lsn: string }>(
+      `SELECT lsn::text FROM ${backupFunctions(majorVersion).start} AS lsn`,
+      [label, fast],
+    )
+    const startLsn = lsnOf(row?.lsn)
+    this.#start = { startLsn, startTimeline: await this.#timelineOfStart(startLsn) }
+    if (isInRecovery) this.#watch = new PromotionWatch(this.#connection, this.#reportLoss)
+    return this.#start
+  }
+
+  async stop({ waitForArchive }: { readonly waitForArchive: boolean }): Promise<BackupEnd> {
+    await this.#watch?.end()
+    const { majorVersion, isInRecovery } = await this.facts()
+    const [row] = await this.#connection.rows<{ lsn: string; label: string; map: string }>(
+      `SELECT lsn::text, encode(textsend(labelfile), 'hex') AS label, encode(textsend(spcmapfile), 'hex') AS map
+         FROM ${backupFunctions(majorVersion).stop}`,
+      [waitForArchive],
+    )
+    const endLsn = lsnOf(row?.lsn)
+    const backupLabel = Buffer.from(row?.label ?? '', 'hex')
+    const { startTimeline } = this.#checkLabel(backupLabel)
+    return {
+      endLsn,
+      // A primary keeps its timeline.
+      endTimeline: isInRecovery ? await this.#timelineOfEnd(endLsn) : startTimeline,
+      backupLabel,
+      tablespaceMap: Buffer.from(row?.map ?? '', 'hex'),
+    }
+  }
+
+  async timelineHistory(timeline: number): Promise<Buffer | undefined> {
+    const query = `
+      SELECT pg_read_binary_file(path, 0, ${String(LONGEST_HISTORY)}, true)
+        FROM unnest(${pathArray([`pg_wal/${timelineHistoryFileName(timeline)}`])}) AS path`
+    const content = await copiedValue(this.#connection, query)
+    return content.length > 0 ? content : undefined
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close()
+    await this.#watch?.end()
+  }
+
+  async #timelineOfStart(startLsn: bigint): Promise<number> {
+    const [row] = await this.#connection.rows<{ redo: string; timeline: number }>(
+      'SELECT redo_lsn::text AS redo, timeline_id AS timeline FROM pg_control_checkpoint()',
+    )
+    const timeline = row?.timeline ?? 0
+    if (lsnOf(row?.redo) === startLsn) return timeline
+    // There was another checkpoint since, which on a standby may be on another timeline.
+    return timelineAt(startLsn, await this.#readHistory(timeline)) ?? timeline
+  }
+
+  async #timelineOfEnd(endLsn: bigint): Promise<number> {
+    const [row] = await this.#connection.rows<{ lsn: string; timeline: number }>(
+      'SELECT min_recovery_end_lsn::text AS lsn, min_recovery_end_timeline AS timeline FROM pg_control_recovery()',
+    )
+    const timeline = row?.timeline ?? 0
+    if (lsnOf(row?.lsn) === endLsn) return timeline
+    // Replay went on since the backup ended, maybe onto another timeline.
+    return timelineBefore(endLsn, await this.#readHistory(timeline)) ?? timeline
+  }
+
+  async #readHistory(timeline: number): Promise<readonly TimelineHistoryEntry[]> {
+    const bytes = await this.timelineHistory(timeline)
+    if (bytes === undefined) return timelineWithoutHistory(timeline)
+    return parseTimelineHistory(bytes.toString('latin1'), timeline, timelineHistoryFileName(timeline))
+  }
+
+  /** What the server wrote into the label is what counts when it is restored. */
+  #checkLabel(bytes: Buffer): BackupStart {
+    const label = parseBackupLabel(bytes.toString('latin1'), 'backup_label')
+    const { startLsn, startSegmentTimeline: startTimeline } = label
+    const start = this.#start
+    if (start !== undefined && (start.startLsn !== startLsn || start.startTimeline !== startTimeline)) {
+      throw new PbManifestError(
+        'SERVER',
+        'backup_label names another start of the backup than the server did before',
+      )
+    }
+    return { startLsn, startTimeline }
+  }
+}
+
+function lsnOf(text: string | undefined): bigint {
+  const lsn = parseLsn(text ?? '')
+  if (lsn === undefined) throw new PbManifestError('SERVER', `"${text ?? ''}" of the server is no LSN`)
+  return lsn
+}

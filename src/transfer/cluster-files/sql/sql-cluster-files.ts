@@ -1,0 +1,109 @@
+import { PbManifestError } from '../../../errors.js'
+import { displayPathname, type Pathname } from '../../../files/pathname.js'
+import { unsafePathnameReason } from '../../../manifest/unsafe-pathname.js'
+import type { ClusterFile, ClusterFiles, FileEvent, Tablespace, WalFile } from '../cluster-files.js'
+import { type LiveClusterLayout, readClusterLayout } from './cluster-layout.js'
+import { copiedValue } from './copied-rows.js'
+import { listFilesBelow } from './list-files.js'
+import { pathArray } from './path-expressions.js'
+import { CONTROL_FILE, readControlFile } from './read-control-file.js'
+import { readFiles } from './read-files.js'
+import { type Connect, SqlConnection } from './sql-connection.js'
+
+const PAGE_BYTES = 8192
+
+/** The files of a running server of PostgreSQL 13 or newer, by its SQL functions. */
+export class SqlClusterFiles implements ClusterFiles {
+  readonly #connect: Connect
+  readonly #connection: SqlConnection
+  /** Reads pages while the other is in the middle of a file; made when the first page has to be read again. */
+  #second: Promise<SqlConnection> | undefined
+  #layout: Promise<LiveClusterLayout> | undefined
+
+  private constructor(connect: Connect, connection: SqlConnection) {
+    this.#connect = connect
+    this.#connection = connection
+  }
+
+  /** @throws {@link PbManifestError} `SERVER` */
+  static async open(connect: Connect): Promise<SqlClusterFiles> {
+    return new SqlClusterFiles(connect, await SqlConnection.open(connect))
+  }
+
+  async listTablespaces(options: { readonly withSizes: boolean }): Promise<readonly Tablespace[]> {
+    const { tablespaces } = await this.#readLayout()
+    const listed: Tablespace[] = []
+    for (const { oid, location } of [...tablespaces, { oid: undefined, location: '' }]) {
+      const bytes = options.withSizes ? await this.#sizeOf(oid) : undefined
+      listed.push({ oid, location, bytes })
+    }
+    return listed
+  }
+
+  async listFiles(tablespaceOid: number | undefined): Promise<readonly ClusterFile[]> {
+    const layout = await this.#readLayout()
+    if (tablespaceOid === undefined) return listFilesBelow(this.#connection, '', layout)
+    if (!layout.tablespaces.some(({ oid }) => oid === tablespaceOid)) {
+      throw new PbManifestError('SERVER', `there is no tablespace with OID ${String(tablespaceOid)}`)
+    }
+    return listFilesBelow(this.#connection, `pg_tblspc/${String(tablespaceOid)}`, layout)
+  }
+
+  async listWalFiles(): Promise<readonly WalFile[]> {
+    const rows = await this.#connection.rows<{ name: string; size: string }>(
+      // Compared by bytes, as names of segments are to be ordered in any language.
+      `SELECT name, size::text FROM pg_ls_waldir() ORDER BY name COLLATE "C"`,
+    )
+    return rows.map(({ name, size }) => ({ name, size: Number(size) }))
+  }
+
+  async *read(
+    pathnames: readonly Pathname[],
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<FileEvent, void, undefined> {
+    for (const pathname of pathnames) refuseUnsafe(pathname)
+    // Nobody names sizes, and to ask for them is a round trip. One that is asked for alone may be large and is read in
+    // several queries; those that are asked for together are taken to be small.
+    const size = pathnames.length === 1 ? Number.POSITIVE_INFINITY : 0
+    const files = pathnames.map((pathname): ClusterFile => ({ pathname, kind: 'file', size, modified: 0 }))
+    let from = 0
+    for (const [place, file] of files.entries()) {
+      if (file.pathname !== CONTROL_FILE) continue
+      yield* readFiles(this.#connection, files.slice(from, place), signal)
+      yield* readControlFile(this.#connection, file, signal)
+      from = place + 1
+    }
+    yield* readFiles(this.#connection, files.slice(from), signal)
+  }
+
+  async rereadPage(pathname: Pathname, offset: number): Promise<Buffer | undefined> {
+    refuseUnsafe(pathname)
+    this.#second ??= SqlConnection.open(this.#connect)
+    const query = `
+      SELECT pg_read_binary_file(path, ${String(offset)}, ${String(PAGE_BYTES)}, true)
+        FROM unnest(${pathArray([pathname])}) AS path`
+    const page = await copiedValue(await this.#second, query)
+    return page.length === PAGE_BYTES ? page : undefined
+  }
+
+  async close(): Promise<void> {
+    const second = await this.#second?.catch(() => {})
+    await Promise.all([this.#connection.close(), second?.close()])
+  }
+
+  #readLayout(): Promise<LiveClusterLayout> {
+    this.#layout ??= readClusterLayout(this.#connection)
+    return this.#layout
+  }
+
+  async #sizeOf(tablespaceOid: number | undefined): Promise<number> {
+    const files = await this.listFiles(tablespaceOid)
+    return files.reduce((sum, file) => sum + file.size, 0)
+  }
+}
+
+/** A role with pg_read_server_files could read any file of the server's machine. */
+function refuseUnsafe(pathname: Pathname): void {
+  const reason = unsafePathnameReason(pathname)
+  if (reason !== undefined) throw new PbManifestError('USAGE', `${reason}: "${displayPathname(pathname)}"`)
+}

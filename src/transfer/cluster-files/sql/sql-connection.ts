@@ -1,0 +1,148 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Client, DatabaseError, type QueryResultRow } from 'pg'
+import type { PbManifestError } from '../../../errors.js'
+import { cancelRequest } from './cancel-request.js'
+import { CopyDataSplitter } from './copy-data-splitter.js'
+import { CopyOut } from './copy-out.js'
+import { sqlError } from './sql-error.js'
+
+/** How long the server may take to cancel a query before the connection is cut. */
+const CANCEL_TIMEOUT_MS = 5000
+
+/** Makes a connection that is ready for queries. */
+export type Connect = () => Promise<Client>
+
+// Names in our queries mean PostgreSQL's own, as in pg_dump; bytes of names pass as they are; no setting of the role or
+// the database ends what takes its time. A database's encoding may be anything, file names also.
+const SESSION_SETTINGS = `
+  SELECT pg_catalog.set_config('search_path', '', false);
+  SELECT set_config(name, value, false)
+    FROM (VALUES ('client_encoding', 'SQL_ASCII'), ('statement_timeout', '0'), ('lock_timeout', '0'),
+                 ('idle_session_timeout', '0'), ('transaction_timeout', '0'), ('jit', 'off')) AS wanted (name, value)
+   WHERE name IN (SELECT name FROM pg_settings)`
+
+/** A connection to the server for plain queries and for COPY ... TO STDOUT, one at a time. */
+export class SqlConnection {
+  readonly #client: Client
+  readonly #role: string
+  #copy: CopyOut | undefined
+  /** The query that runs, for those that come meanwhile. */
+  #running: Promise<unknown> | undefined
+  #closed: Promise<void> | undefined
+  /** Resolves with the reason when the connection ends otherwise than by {@link close}; else it never does. */
+  readonly lost: Promise<PbManifestError>
+
+  private constructor(client: Client) {
+    this.#client = client
+    this.#role = client.user ?? ''
+    this.lost = new Promise((resolve) => {
+      // The first report has the server's words, a later one only that the connection is gone.
+      client.on('error', (error: unknown) => {
+        if (this.#closed === undefined) resolve(sqlError(error, this.#role))
+      })
+    })
+    this.#divertCopyData(client.connection.stream)
+  }
+
+  /** @throws {@link PbManifestError} `SERVER` */
+  static async open(connect: Connect): Promise<SqlConnection> {
+    let client: Client
+    try {
+      client = await connect()
+    } catch (error) {
+      throw sqlError(error, '')
+    }
+    const connection = new SqlConnection(client)
+    try {
+      await connection.rows(SESSION_SETTINGS)
+      return connection
+    } catch (error) {
+      await connection.close()
+      throw error
+    }
+  }
+
+  /**
+   * Runs a query; of several, separated by semicolons, returns the rows of the last.
+   *
+   * @throws {@link PbManifestError} `SERVER`
+   */
+  async rows<Row extends QueryResultRow>(
+    text: string,
+    values: readonly unknown[] = [],
+  ): Promise<readonly Row[]> {
+    while (this.#running !== undefined) await this.#running
+    if (this.#copy !== undefined) throw new Error('a query on a connection whose COPY is not over')
+    const query = this.#client.query<Row>({ text, values: [...values] })
+    this.#running = query.catch(() => {})
+    try {
+      const results = [await query].flat()
+      return results.at(-1)?.rows ?? []
+    } catch (error) {
+      throw sqlError(error, this.#role)
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  /**
+   * The data of `COPY ... TO STDOUT`, in pieces that nobody else holds. The connection is closed when they are not all
+   * taken: the server cannot be made to skip the rest.
+   *
+   * @throws {@link PbManifestError} `SERVER` or `ABORTED`
+   */
+  async *copyOut(text: string, signal?: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+    while (this.#running !== undefined) await this.#running
+    if (this.#copy !== undefined) throw new Error('a COPY on a connection whose COPY is not over')
+    const copy = new CopyOut(text)
+    this.#copy = copy
+    let isInStep = false
+    try {
+      this.#client.query(copy)
+      yield* copy.pieces(signal)
+      isInStep = true
+    } catch (error) {
+      // An error that the server reported is the end of the COPY, and nothing of it follows.
+      isInStep = error instanceof DatabaseError
+      throw sqlError(error, this.#role)
+    } finally {
+      this.#copy = undefined
+      if (!isInStep) await this.close()
+    }
+  }
+
+  /** Ends the connection, and what it runs, at once. Safe to call at any time, more than once. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    // A query that sends nothing, such as a wait for a checkpoint, would not notice that we are gone.
+    if (this.#running !== undefined) {
+      await cancelRequest(this.#client)
+      await Promise.race([this.#running, sleep(CANCEL_TIMEOUT_MS, undefined, { ref: false })])
+    }
+    if (this.#copy !== undefined) this.#client.connection.stream.destroy()
+    await this.#client.end().catch(() => {})
+  }
+
+  /** CopyData takes a way of its own: `pg` would copy each byte twice, and read on while nobody takes what it read. */
+  #divertCopyData(stream: Client['connection']['stream']): void {
+    const listeners = stream.listeners('data') as ((bytes: Buffer) => void)[]
+    stream.removeAllListeners('data')
+    const splitter = new CopyDataSplitter({
+      copyData: (piece) => this.#copy?.push(piece),
+      otherBytes: (bytes) => {
+        for (const listener of listeners) listener.call(stream, bytes)
+      },
+    })
+    stream.on('data', (chunk: Buffer) => {
+      try {
+        splitter.push(chunk)
+      } catch (error) {
+        stream.destroy(error as Error)
+      }
+    })
+  }
+}

@@ -1,0 +1,50 @@
+import type {
+  BackupEnd,
+  ClusterFacts,
+  ClusterFile,
+  FileEvent,
+  Tablespace,
+  WalFile,
+} from '../cluster-files/cluster-files.js'
+
+/** What each command gives. */
+export interface CommandResults {
+  readonly START_BACKUP: {
+    readonly backupId: string
+    readonly startLsn: bigint
+    readonly startTimeline: number
+    readonly facts: ClusterFacts
+  }
+  /** The worker's number in this backup: 0 is the leader. */
+  readonly JOIN_BACKUP: { readonly worker: number }
+  readonly LIST_TABLESPACES: readonly Tablespace[]
+  readonly LIST_FILES: readonly ClusterFile[]
+  readonly LIST_WAL_FILES: readonly WalFile[]
+  readonly SEND_FILE: AsyncIterable<SentFileEvent>
+  readonly STOP_BACKUP: StoppedBackup
+  /** The bytes of the merged backup_manifest. */
+  readonly BUILD_MANIFEST: AsyncIterable<Buffer>
+}
+
+/**
+ * The end of a backup. No file but WAL can be sent after it, so the number of checksum failures is final.
+ *
+ * A server finishes a backup in which it found some, manifest and all, and then fails it, so that its user has what there
+ * is and still cannot take it for good. The same here: the commands succeed, and whoever sent them ends with the error
+ * `checksum verification failure during base backup` when this number is not 0.
+ */
+export interface StoppedBackup extends BackupEnd {
+  /** How many pages of all files of all sessions had a wrong checksum. */
+  readonly checksumFailures: number
+}
+
+/** What SEND_FILE streams: the files' events, each end with the checksum that stands in the fragment. */
+export type SentFileEvent =
+  | Exclude<FileEvent, { type: 'end' }>
+  | {
+      readonly type: 'end'
+      /** Lower-case hexadecimal; `undefined` without a manifest, with NONE, and for files in pg_wal. */
+      readonly checksum: string | undefined
+      /** How long its bytes had to wait because of MAX_RATE. */
+      readonly throttledMs: number
+    }

@@ -1,0 +1,133 @@
+import { displayPathname } from '../../files/pathname.js'
+import { CommandSyntaxError } from './command-syntax-error.js'
+import { findClosingQuote, unescapeString } from './quoted-string.js'
+
+/** How much of a long token a message repeats. */
+const MAX_SHOWN = 60
+
+/** A word of a command. */
+export type Token =
+  /** A keyword, in upper case: case does not matter. */
+  | { readonly type: 'word'; readonly start: number; readonly end: number; readonly word: string }
+  | { readonly type: 'number'; readonly start: number; readonly end: number; readonly digits: string }
+  /** A quoted string; `value` is what it means. */
+  | { readonly type: 'string'; readonly start: number; readonly end: number; readonly value: string }
+  /** Any other character. */
+  | { readonly type: 'symbol'; readonly start: number; readonly end: number; readonly symbol: string }
+  | { readonly type: 'end'; readonly start: number; readonly end: number }
+
+// White space is the scanner's of a server, no more: not that of Unicode.
+const whiteSpace = /[ \t\n\r\f\v]*/y
+const word = /[A-Za-z_][A-Za-z0-9_$]*/y
+const number = /[0-9]+/y
+const stringStart = /[Ee]?'/y
+
+/** Reads a command token by token. */
+export class CommandTokens {
+  readonly #text: string
+  #token: Token
+
+  /** @throws {@link CommandSyntaxError}, as do the other methods */
+  constructor(text: string) {
+    this.#text = text
+    this.#requireText()
+    this.#token = this.#read(0)
+  }
+
+  /** The token that comes next, which stays where it is. */
+  get next(): Token {
+    return this.#token
+  }
+
+  /** Takes the next token. */
+  take(): Token {
+    const token = this.#token
+    this.#token = this.#read(token.end)
+    return token
+  }
+
+  /** Takes the next token when it is this character. */
+  takeSymbol(symbol: string): boolean {
+    const isThere = this.#token.type === 'symbol' && this.#token.symbol === symbol
+    if (isThere) this.take()
+    return isThere
+  }
+
+  /** The error that says that this token, by default the next, should not be here. */
+  unexpected(hint?: string, token: Token = this.#token): CommandSyntaxError {
+    const shown = this.#show(token)
+    return token.type === 'end'
+      ? this.error('syntax error at end of input', token, hint)
+      : this.error(`syntax error at or near "${shown}"`, token, hint)
+  }
+
+  /** An error at this token. */
+  error(message: string, token: Token, hint?: string): CommandSyntaxError {
+    return new CommandSyntaxError(message, this.#text, token.start, hint)
+  }
+
+  /** No byte sequence of a connection is a NUL or half of a surrogate pair, so a text with one came another way. */
+  #requireText(): void {
+    const text = this.#text
+    const nul = text.indexOf('\0')
+    if (nul !== -1) throw new CommandSyntaxError('a command cannot hold a null byte', text, nul)
+    if (text.isWellFormed()) return
+    const surrogate = text.search(/\p{Surrogate}/u)
+    throw new CommandSyntaxError(
+      'a command must be valid Unicode',
+      text,
+      surrogate,
+      String.raw`Write bytes that are no text as E'\xNN'.`,
+    )
+  }
+
+  #read(from: number): Token {
+    const start = this.#match(whiteSpace, from)?.end ?? from
+    if (start === this.#text.length) return { type: 'end', start, end: start }
+    // Before words, since the E of an escape string looks like one.
+    if (this.#match(stringStart, start) !== undefined) return this.#readString(start)
+    const wordMatch = this.#match(word, start)
+    if (wordMatch !== undefined)
+      return { type: 'word', start, end: wordMatch.end, word: wordMatch.text.toUpperCase() }
+    const numberMatch = this.#match(number, start)
+    if (numberMatch !== undefined)
+      return { type: 'number', start, end: numberMatch.end, digits: numberMatch.text }
+    const symbol = String.fromCodePoint(this.#text.codePointAt(start) ?? 0)
+    return { type: 'symbol', start, end: start + symbol.length, symbol }
+  }
+
+  #readString(start: number): Token {
+    const isEscape = this.#text[start] !== "'"
+    const quote = isEscape ? start + 1 : start
+    const closing = findClosingQuote(this.#text, quote, isEscape)
+    if (closing === -1) {
+      const shown = shorten(this.#text.slice(start))
+      throw new CommandSyntaxError(`unterminated quoted string at or near "${shown}"`, this.#text, start)
+    }
+    const content = this.#text.slice(quote + 1, closing)
+    const value = isEscape ? unescapeString(content) : content.replaceAll("''", "'")
+    if (typeof value === 'string') return { type: 'string', start, end: closing + 1, value }
+    throw new CommandSyntaxError(
+      value.reason,
+      this.#text,
+      quote + 1 + value.offset,
+      String.raw`An escape string knows \\, \' and \xNN, where NN is not 00.`,
+    )
+  }
+
+  #match(pattern: RegExp, from: number): { readonly end: number; readonly text: string } | undefined {
+    pattern.lastIndex = from
+    const match = pattern.exec(this.#text)
+    return match === null ? undefined : { end: pattern.lastIndex, text: match[0] }
+  }
+
+  #show(token: Token): string {
+    return shorten(this.#text.slice(token.start, token.end))
+  }
+}
+
+function shorten(text: string): string {
+  const characters = Array.from(text.slice(0, 2 * MAX_SHOWN))
+  const isShort = text.length <= 2 * MAX_SHOWN && characters.length <= MAX_SHOWN
+  return displayPathname(isShort ? text : `${characters.slice(0, MAX_SHOWN).join('')}...`)
+}

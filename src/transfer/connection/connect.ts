@@ -1,0 +1,115 @@
+import { Client, type ClientConfig } from 'pg'
+import { PbManifestError } from '../../errors.js'
+import { throwIfAborted } from '../../files/give-way.js'
+import { describeConnectionFailure, mayWorkOtherwise, NoPasswordError } from './connection-failure.js'
+import type { ConnectionHost, ConnectionOptions } from './connection-options.js'
+import { hasSessionAttributes, type HostAttributes } from './session-attributes.js'
+import { type TlsAttempt, tlsAttempts } from './tls-attempts.js'
+
+export interface ConnectMode {
+  /** `true`: replication commands only; `database`: these and SQL. Default: SQL only. */
+  readonly replication?: 'true' | 'database'
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Connects to the first host that will have us. The caller ends the client, and listens to its `error` to learn of the
+ * loss of an idle connection.
+ *
+ * @throws {@link PbManifestError} `SERVER`, with a line for every host and way that was tried; `ABORTED`
+ */
+export async function connect(options: ConnectionOptions, mode: ConnectMode = {}): Promise<Client> {
+  const failures: unknown[] = []
+  const messages: string[] = []
+  for (const { host, attributes } of hostsInTurn(options)) {
+    for (const tls of tlsAttempts(options.tls, host)) {
+      try {
+        return await connectOnce({ options, host, attributes, tls, mode })
+      } catch (error) {
+        throwIfAborted(mode.signal)
+        failures.push(error)
+        messages.push(describeConnectionFailure(host, error))
+        if (!mayWorkOtherwise(error)) break
+      }
+    }
+  }
+  const [message = 'no host to connect to', ...details] = messages
+  throw new PbManifestError('SERVER', message, { cause: failures[0], details })
+}
+
+/** `prefer-standby` is a search for a standby, and then for anything. */
+function hostsInTurn(options: ConnectionOptions): readonly {
+  readonly host: ConnectionHost
+  readonly attributes: HostAttributes
+}[] {
+  const { hosts, sessionAttributes } = options
+  if (sessionAttributes !== 'prefer-standby') {
+    return hosts.map((host) => ({ host, attributes: sessionAttributes }))
+  }
+  return (['standby', 'any'] as const).flatMap((attributes) => hosts.map((host) => ({ host, attributes })))
+}
+
+interface Attempt {
+  readonly options: ConnectionOptions
+  readonly host: ConnectionHost
+  readonly attributes: HostAttributes
+  readonly tls: TlsAttempt
+  readonly mode: ConnectMode
+}
+
+async function connectOnce(attempt: Attempt): Promise<Client> {
+  const { signal } = attempt.mode
+  throwIfAborted(signal)
+  const client = new Client(clientConfig(attempt))
+  // Without a listener, the loss of an idle connection would end the process.
+  client.on('error', ignore)
+  const stop = (): void => destroyConnection(client)
+  signal?.addEventListener('abort', stop, { once: true })
+  try {
+    await client.connect()
+    if (await hasSessionAttributes(client, attempt.attributes)) return client
+    throw new Error(`session is not ${attempt.attributes}`)
+  } catch (error) {
+    destroyConnection(client)
+    throw error
+  } finally {
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+/** Everything is given, because `pg` asks the environment for what is not, and not all of it as libpq does. */
+function clientConfig({ options, host, tls, mode }: Attempt): ClientConfig {
+  const { connectTimeout, sessionOptions } = options
+  const password = mode.replication === undefined ? host.password : host.replicationPassword
+  const config: ClientConfig & { replication?: string } = {
+    host: host.address ?? host.host,
+    port: host.port,
+    user: options.user,
+    database: options.database,
+    password: () => {
+      if (password === undefined || password === '') throw new NoPasswordError()
+      return password
+    },
+    application_name: options.applicationName,
+    options: sessionOptions,
+    ssl: tls,
+    sslnegotiation: options.tls.negotiation,
+    enableChannelBinding: options.useChannelBinding && tls !== false,
+    keepAlive: options.keepAlive,
+    keepAliveInitialDelayMillis: options.keepAliveIdle * 1000,
+    // As libpq: a second is too short to be meant.
+    connectionTimeoutMillis: connectTimeout === 0 ? 0 : Math.max(connectTimeout, 2) * 1000,
+    ...(mode.replication === undefined ? {} : { replication: mode.replication }),
+  }
+  return tls === false ? { ...config, sslnegotiation: 'postgres' } : config
+}
+
+/** Ends a connection at once: `end` would wait for a server that may never answer. */
+export function destroyConnection(client: Client): void {
+  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection
+  stream.destroy()
+}
+
+function ignore(): void {
+  // Whoever uses the connection has its own listener, or learns of the loss by the next query.
+}

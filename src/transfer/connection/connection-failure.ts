@@ -1,0 +1,45 @@
+import { DatabaseError } from 'pg'
+import type { ConnectionHost } from './connection-options.js'
+import { isUnixSocket } from './resolve-tls.js'
+import { describeServerError } from './server-error.js'
+
+/** The server asked for a password, and there is none. */
+export class NoPasswordError extends Error {
+  constructor() {
+    super('fe_sendauth: no password supplied')
+  }
+}
+
+/** Whether asking the user for a password could help. */
+export function isPasswordMissing(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof NoPasswordError
+}
+
+/** In the words of libpq: `connection to server at "h", port 5432 failed: Connection refused`. */
+export function describeConnectionFailure(host: ConnectionHost, error: unknown): string {
+  return `connection to server ${describePlace(host)} failed: ${describeServerError(error)}`
+}
+
+function describePlace(host: ConnectionHost): string {
+  if (isUnixSocket(host)) return `on socket "${host.host}/.s.PGSQL.${host.port}"`
+  const address = host.address === undefined || host.address === host.host ? '' : ` (${host.address})`
+  return `at "${host.host}"${address}, port ${host.port}`
+}
+
+/** `invalid_authorization_specification`: no line of pg_hba.conf lets us in this way. */
+const NOT_THIS_WAY = '28000'
+
+/** Whether the same host could take us with TLS where it did not without, or the reverse. */
+export function mayWorkOtherwise(error: unknown): boolean {
+  if (error instanceof DatabaseError) return error.code === NOT_THIS_WAY
+  return error instanceof Error && (isNoTls(error) || isTlsFailure(error))
+}
+
+function isNoTls({ message }: Error): boolean {
+  return message === 'The server does not support SSL connections'
+}
+
+function isTlsFailure(error: Error): boolean {
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  return /^(?:ERR_(?:SSL|TLS)_|EPROTO$|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/.test(code)
+}

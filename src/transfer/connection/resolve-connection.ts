@@ -1,0 +1,150 @@
+import { PbManifestError } from '../../errors.js'
+import type { ConnectionEnvironment } from './connection-environment.js'
+import { type ConnectionHost, type ConnectionOptions, sessionAttributes } from './connection-options.js'
+import { type Conninfo, type ConninfoKeyword, conninfoKeywords } from './conninfo-keywords.js'
+import { parseConninfo } from './parse-conninfo.js'
+import { DEFAULT_PORT, resolveHosts } from './resolve-hosts.js'
+import { resolveTls } from './resolve-tls.js'
+import { readService } from './service-file.js'
+import { oneOf } from './one-of.js'
+
+/** What a caller says of the server to connect to. Everything else comes from the environment, as libpq has it. */
+export interface ConnectionSettings {
+  /** A connection string, a connection URI, or the name of a database. The others go before what it says. */
+  readonly conninfo?: string
+  readonly host?: string
+  readonly port?: string
+  readonly user?: string
+  /** As asked for on the terminal. */
+  readonly password?: string
+}
+
+export interface ResolvedConnection {
+  readonly options: ConnectionOptions
+  /** What was wrong but did not matter enough to stop: a password file that everybody can read. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Works out how to connect, as libpq does: what is given, then the service, then the environment, then defaults. Reads
+ * service, password and certificate files.
+ *
+ * @throws {@link PbManifestError} `USAGE` for options that cannot be, or that we do not support; `IO`
+ * @see https://www.postgresql.org/docs/current/libpq-connect.html
+ */
+export function resolveConnection(
+  settings: ConnectionSettings,
+  environment: ConnectionEnvironment,
+): ResolvedConnection {
+  const values = collectValues(settings, environment)
+  const { homeDirectory } = environment
+  refuseUnsupported(values)
+  const user = values.get('user') || requireUserName(environment)
+  const database = values.get('dbname') || user
+  const { hosts, warnings } = resolveHosts({ values, user, database, homeDirectory })
+  const options: ConnectionOptions = {
+    hosts,
+    user,
+    database,
+    applicationName:
+      values.get('application_name') || values.get('fallback_application_name') || 'pbmanifest',
+    sessionOptions: values.get('options') || undefined,
+    connectTimeout: readInteger(values, 'connect_timeout') ?? 0,
+    keepAlive: readInteger(values, 'keepalives') !== 0,
+    keepAliveIdle: readInteger(values, 'keepalives_idle') ?? 0,
+    useChannelBinding: values.get('channel_binding') !== 'disable',
+    sessionAttributes: oneOf(
+      'target_session_attrs',
+      values.get('target_session_attrs') || 'any',
+      sessionAttributes,
+    ),
+    tls: resolveTls(values, homeDirectory, hosts),
+    conninfo: listConninfo(values, user, hosts),
+  }
+  return { options, warnings }
+}
+
+/** Every option that has a value from somewhere. An empty value counts, as libpq has it. */
+function collectValues(
+  settings: ConnectionSettings,
+  { variables, homeDirectory }: ConnectionEnvironment,
+): Conninfo {
+  const values = new Map(parseConninfo(settings.conninfo ?? ''))
+  for (const keyword of ['host', 'port', 'user', 'password'] as const) {
+    const value = settings[keyword]
+    if (value !== undefined && value !== '') values.set(keyword, value)
+  }
+  const service = values.get('service') ?? variables['PGSERVICE']
+  if (service !== undefined && service !== '') {
+    const given = values.get('servicefile') ?? variables['PGSERVICEFILE']
+    const paths = [
+      given ?? `${homeDirectory}/.pg_service.conf`,
+      // The directory is compiled into libpq: this is Debian's.
+      `${variables['PGSYSCONFDIR'] ?? '/etc/postgresql-common'}/pg_service.conf`,
+    ]
+    for (const [keyword, value] of readService(service, paths)) {
+      if (!values.has(keyword)) values.set(keyword, value)
+    }
+  }
+  for (const [keyword, { environment }] of keywordEntries()) {
+    const value = environment === undefined ? undefined : variables[environment]
+    if (value !== undefined && !values.has(keyword)) values.set(keyword, value)
+  }
+  return values
+}
+
+function refuseUnsupported(values: Conninfo): void {
+  for (const [keyword, { onlyValues }] of keywordEntries()) {
+    const value = values.get(keyword)
+    if (value === undefined || value === '' || onlyValues === undefined || onlyValues.includes(value))
+      continue
+    // Some of these values are secrets.
+    const what = onlyValues.length === 0 ? `"${keyword}"` : `"${keyword}=${value}"`
+    throw new PbManifestError('USAGE', `connection option ${what} is not supported`)
+  }
+}
+
+function requireUserName({ userName }: ConnectionEnvironment): string {
+  if (userName !== undefined) return userName
+  throw new PbManifestError('USAGE', 'no user name specified, and the operating system does not know ours')
+}
+
+function readInteger(values: Conninfo, keyword: string): number | undefined {
+  const text = values.get(keyword)?.trim()
+  if (text === undefined || text === '') return undefined
+  const value = /^[+-]?\d{1,10}$/.test(text) ? Number(text) : Number.NaN
+  if (Math.abs(value) <= 0x7fff_ffff) return Math.max(value, 0)
+  throw new PbManifestError('USAGE', `invalid integer value "${text}" for connection option "${keyword}"`)
+}
+
+/** Those that say nothing about the server, or that the receiving server sets itself. */
+const notForServers: ReadonlySet<string> = new Set([
+  'service',
+  'servicefile',
+  'dbname',
+  'replication',
+  'fallback_application_name',
+])
+
+/** @see src/fe_utils/recovery_gen.c (`GenerateRecoveryConfig`) */
+function listConninfo(
+  values: Conninfo,
+  user: string,
+  hosts: readonly ConnectionHost[],
+): readonly (readonly [string, string])[] {
+  const complete = new Map([...values, ['user', user] as const])
+  // What the defaults lead to here need not be what they lead to there.
+  if (!values.get('host') && !values.get('hostaddr'))
+    complete.set('host', hosts.map(({ host }) => host).join())
+  if (!values.get('port')) complete.set('port', String(DEFAULT_PORT))
+  return keywordEntries().flatMap(([keyword]) => {
+    const value = complete.get(keyword)
+    return value === undefined || value === '' || notForServers.has(keyword)
+      ? []
+      : [[keyword, value] as const]
+  })
+}
+
+function keywordEntries(): readonly (readonly [string, ConninfoKeyword])[] {
+  return Object.entries(conninfoKeywords)
+}

@@ -1,0 +1,46 @@
+import { DatabaseError } from 'pg'
+import { isPbManifestError, PbManifestError } from '../../errors.js'
+import { describeSystemError } from '../../files/system-error.js'
+
+/**
+ * Makes the error for something that failed on a connection: what the server reported, or that it is gone.
+ *
+ * @param attempt - what could not be done: `could not send replication command "IDENTIFY_SYSTEM"`
+ * @returns a {@link PbManifestError} `SERVER`; one of ours as it is
+ */
+export function serverError(attempt: string, error: unknown): PbManifestError {
+  if (isPbManifestError(error)) return error
+  return new PbManifestError('SERVER', `${attempt}: ${describeServerError(error)}`, {
+    cause: error,
+    ...describeMore(error),
+  })
+}
+
+/** One line, in the words of libpq: `FATAL:  password authentication failed for user "x"`. */
+export function describeServerError(error: unknown): string {
+  if (error instanceof DatabaseError) {
+    const severity = error.severity === undefined ? '' : `${error.severity}:  `
+    return `${severity}${error.message}`.replaceAll(/\s*\n\s*/g, ' ')
+  }
+  const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error
+  if (isNameError(first)) return `could not translate host name to address: ${nameError(first)}`
+  const message =
+    describeSystemError(first)?.message ?? (first instanceof Error ? first.message : String(first))
+  return message.startsWith('Connection terminated') ? 'server closed the connection unexpectedly' : message
+}
+
+function describeMore(error: unknown): { details?: readonly string[]; hint?: string } {
+  if (!(error instanceof DatabaseError)) return {}
+  return {
+    ...(error.detail === undefined ? {} : { details: [error.detail] }),
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  }
+}
+
+function isNameError(error: unknown): error is Error & { code: string } {
+  return error instanceof Error && 'syscall' in error && error.syscall === 'getaddrinfo' && 'code' in error
+}
+
+function nameError({ code }: { readonly code: string }): string {
+  return code === 'EAI_AGAIN' ? 'Temporary failure in name resolution' : 'Name or service not known'
+}

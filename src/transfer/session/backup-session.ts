@@ -1,0 +1,32 @@
+import type { CommandResults } from '../commands/command-results.js'
+import type { CommandName } from '../commands/replication-command.js'
+
+/** Something that the session wants said, which is no error: a page whose checksum failed, for example. */
+export interface SessionNotice {
+  readonly severity: 'WARNING' | 'NOTICE'
+  readonly message: string
+}
+
+/**
+ * One session of a parallel backup: a leader's or a worker's. The client reaches it only by commands, as text, whether it
+ * runs in this process or behind a socket.
+ */
+export interface BackupSession {
+  /**
+   * Runs one command, for example `JOIN_BACKUP '0123…'`.
+   *
+   * @param name - the command's name, which types the result; another command in `text` is refused
+   * @throws {@link PbManifestError} when it is refused or fails
+   */
+  run<Name extends CommandName>(name: Name, text: string, signal?: AbortSignal): Promise<CommandResults[Name]>
+  /**
+   * Ends the session in good order: a worker's fragment is sealed. A leader's end before BUILD_MANIFEST, or before
+   * STOP_BACKUP when there is to be no manifest, aborts its backup.
+   *
+   * @throws {@link PbManifestError} `ABORTED` when the leader has aborted the backup; `USAGE` when a command is running:
+   * the session is aborted then; `IO`. No fragment is left in these cases.
+   */
+  finish(): Promise<void>
+  /** Ends the session after a failure: its fragment is removed, and a leader's backup aborted. Never throws. */
+  abort(): Promise<void>
+}

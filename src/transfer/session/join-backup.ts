@@ -1,0 +1,33 @@
+import { displayPathname } from '../../files/pathname.js'
+import { openBackup } from './backup.js'
+import type { BackupRegistry } from './backup-registry.js'
+import type { BackupPhase } from './backup-state.js'
+import { createMembership, type Membership } from './membership.js'
+import { refused } from './refused.js'
+
+const reasons: Readonly<Record<Exclude<BackupPhase, 'running'>, string>> = {
+  stopping: 'is being stopped',
+  stopped: 'was stopped already',
+  aborted: 'was aborted',
+}
+
+/**
+ * Makes the session a worker of a backup that runs.
+ *
+ * @throws {@link PbManifestError} `USAGE` when there is no such backup, or it does not run; `IO`; `ABORTED`
+ */
+export async function joinBackup(backupId: string, registry: BackupRegistry): Promise<Membership> {
+  const handle = registry.get(backupId)
+  if (handle === undefined) throw refused(`backup "${shorten(backupId)}" does not exist`)
+  const backup = openBackup(handle)
+  const worker = backup.state.join()
+  if (worker !== undefined) return await createMembership(backup, worker, undefined)
+  const { phase } = backup.state
+  throw phase === 'running'
+    ? refused(`backup "${backupId}" has too many sessions`)
+    : refused(`could not join backup "${backupId}": it ${reasons[phase]}`)
+}
+
+function shorten(backupId: string): string {
+  return displayPathname(backupId.length <= 64 ? backupId : `${backupId.slice(0, 64)}...`)
+}

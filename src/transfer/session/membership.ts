@@ -1,0 +1,73 @@
+import { unlink } from 'node:fs/promises'
+import type { BackupMode } from '../cluster-files/cluster-files.js'
+import type { StoppedBackup } from '../commands/command-results.js'
+import { type Backup, fragmentPath, throwIfBackupAborted } from './backup.js'
+import { FragmentRecorder } from './fragment-recorder.js'
+
+/** A session's part in a backup. */
+export interface Membership {
+  readonly backup: Backup
+  /** 0 is the leader. */
+  readonly worker: number
+  /** `undefined` without a manifest, and once the fragment is sealed. */
+  recorder: FragmentRecorder | undefined
+  /** Of a leader's session only. */
+  readonly leader: Leader | undefined
+}
+
+/** What only the leader's session has. */
+export interface Leader {
+  readonly mode: BackupMode
+  /** Once the backup was stopped. */
+  end: StoppedBackup | undefined
+  /** Whether all is done: the manifest was built, or there is to be none and the backup was stopped. */
+  isComplete: boolean
+}
+
+/**
+ * Makes the session of this number a member, with a fragment if there is to be a manifest.
+ *
+ * @throws {@link PbManifestError} `IO`; `ABORTED` when the backup was aborted meanwhile
+ */
+export async function createMembership(
+  backup: Backup,
+  worker: number,
+  leader: Leader | undefined,
+): Promise<Membership> {
+  const { description } = backup
+  const recorder =
+    description.manifest === 'no' ? undefined : await FragmentRecorder.create(description, worker)
+  try {
+    // An abort removes the fragments that are there. This one may have come too late for that.
+    throwIfBackupAborted(backup)
+    return { backup, worker, recorder, leader }
+  } catch (error) {
+    await recorder?.discard()
+    throw error
+  }
+}
+
+/**
+ * Seals the fragment, so that it can be merged.
+ *
+ * @throws {@link PbManifestError} `IO`; `ABORTED` when the backup was aborted, and then no fragment is left
+ */
+export async function sealFragment(membership: Membership): Promise<void> {
+  const { backup, recorder } = membership
+  membership.recorder = undefined
+  try {
+    throwIfBackupAborted(backup)
+    await recorder?.seal()
+    throwIfBackupAborted(backup)
+  } catch (error) {
+    await recorder?.discard()
+    throw error
+  }
+  backup.state.addFinished()
+}
+
+/** Removes every fragment of the backup, whosever. Never throws. */
+export async function removeFragments({ description, state }: Backup): Promise<void> {
+  const workers = Array.from({ length: state.sessions }, (_, worker) => worker)
+  await Promise.all(workers.map((worker) => unlink(fragmentPath(description, worker)).catch(() => {})))
+}

@@ -1,0 +1,123 @@
+import type { Pathname } from '../../files/pathname.js'
+import { createPageChecker } from '../../postgres/data-page/create-page-checker.js'
+import type { PageChecker } from '../../postgres/data-page/page-checker.js'
+import { pageChecksum } from '../../postgres/data-page/page-checksum.js'
+import { PAGE_SIZE, readPageHeader, STOCK_SEGMENT_PAGES } from '../../postgres/data-page/page-layout.js'
+import type { ClusterFiles } from '../cluster-files/cluster-files.js'
+import { findChecksummedFile } from './checksummed-file.js'
+import { PageWarnings } from './page-warnings.js'
+
+const BUFFER_BYTES = 256 * 1024
+
+/** What a verification needs of the session and its backup. */
+export interface PageVerificationOptions {
+  readonly startLsn: bigint
+  readonly majorVersion: number
+  readonly rereadPage: ClusterFiles['rereadPage']
+  readonly warn: (message: string) => void
+  /** Is called for each page whose checksum is wrong for good. */
+  readonly onFailure: () => void
+}
+
+/**
+ * Verifies the pages of files on their way, as a server does that sends them.
+ *
+ * A page that is written while it is read may come in two halves that do not fit. Where its LSN says that it was changed
+ * since the backup began, WAL replay will repair it, and it is not looked at. Else it is read once more, and what came
+ * then is what is sent.
+ *
+ * @see src/backend/backup/basebackup.c (`sendFile`, `verify_page_checksum`)
+ */
+export class PageVerification {
+  readonly #options: PageVerificationOptions
+  readonly #checker: PageChecker = createPageChecker(BUFFER_BYTES)
+  #warnings: PageWarnings
+  #pathname: Pathname = ''
+  #segment = 0
+  /** Where in the file the buffer begins. */
+  #offset = 0
+  #used = 0
+  /** Whether the rest of the file is not verified. */
+  #isGivenUp = false
+
+  constructor(options: PageVerificationOptions) {
+    this.#options = options
+    this.#warnings = new PageWarnings('', options.warn)
+  }
+
+  /** A file begins; says whether it has pages to verify. If not, its bytes are none of this object's business. */
+  begin(pathname: Pathname): boolean {
+    const file = findChecksummedFile(pathname, this.#options.majorVersion)
+    if (!file.isChecksummed) return false
+    this.#warnings = new PageWarnings(pathname, this.#options.warn)
+    if (file.segment === undefined) {
+      // Servers before 17 let the whole backup fail of a file `12345.old` that somebody left there.
+      this.#warnings.invalidSegment()
+      return false
+    }
+    this.#pathname = pathname
+    this.#segment = file.segment
+    this.#offset = 0
+    this.#used = 0
+    this.#isGivenUp = false
+    return true
+  }
+
+  /** Takes as many of the bytes as there is room for, and says how many. */
+  fill(bytes: Buffer): number {
+    const taken = bytes.copy(this.#checker.buffer, this.#used)
+    this.#used += taken
+    return taken
+  }
+
+  get isFull(): boolean {
+    return this.#used === BUFFER_BYTES
+  }
+
+  /** Verifies what is in the buffer, and gives it out. It is valid until the next call of `fill`. */
+  async drain(): Promise<Buffer> {
+    const pages = Math.floor(this.#used / PAGE_SIZE)
+    const firstBlock = this.#offset / PAGE_SIZE
+    for (let page = 0; page < pages && !this.#isGivenUp; page++) {
+      const blockOfFork = this.#segment * STOCK_SEGMENT_PAGES + firstBlock + page
+      const found = this.#checker.findMismatch(page * PAGE_SIZE, pages - page, blockOfFork)
+      if (found === -1) break
+      page += found
+      await this.#inspect(page * PAGE_SIZE, firstBlock + page)
+    }
+    const verified = this.#checker.buffer.subarray(0, this.#used)
+    this.#offset += this.#used
+    this.#used = 0
+    return verified
+  }
+
+  /** The same at the end of the file. */
+  async finish(): Promise<Buffer> {
+    const excess = this.#used % PAGE_SIZE
+    const rest = await this.drain()
+    if (excess !== 0 && !this.#isGivenUp) {
+      this.#warnings.partialPage(Math.floor(this.#offset / PAGE_SIZE), excess, PAGE_SIZE)
+    }
+    this.#warnings.finish()
+    return rest
+  }
+
+  /** Looks closer at a page of the buffer whose checksum does not fit. */
+  async #inspect(start: number, block: number): Promise<void> {
+    const { buffer } = this.#checker
+    if (readPageHeader(buffer, start).lsn >= this.#options.startLsn) return
+    const again = await this.#options.rereadPage(this.#pathname, block * PAGE_SIZE)
+    if (again === undefined) {
+      // The file was truncated meanwhile, which WAL replay will do as well.
+      this.#isGivenUp = true
+      return
+    }
+    again.copy(buffer, start, 0, PAGE_SIZE)
+    const blockOfFork = this.#segment * STOCK_SEGMENT_PAGES + block
+    const isGood = this.#checker.findMismatch(start, 1, blockOfFork) === -1
+    const header = readPageHeader(buffer, start)
+    if (isGood || header.lsn >= this.#options.startLsn) return
+    this.#options.onFailure()
+    this.#warnings.mismatch(block, pageChecksum(buffer, start, blockOfFork), header.checksum)
+  }
+}

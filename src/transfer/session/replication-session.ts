@@ -1,0 +1,209 @@
+import { setTimeout } from 'node:timers/promises'
+import type { CommandResults, SentFileEvent } from '../commands/command-results.js'
+import { parseCommand } from '../commands/parse-command.js'
+import type { CommandName, ReplicationCommand } from '../commands/replication-command.js'
+import { backupAborted } from './backup.js'
+import type { BackupSession } from './backup-session.js'
+import { CommandSlot } from './command-slot.js'
+import { joinBackup } from './join-backup.js'
+import { selectWalFiles } from './list-wal-files.js'
+import { type Membership, removeFragments, sealFragment } from './membership.js'
+import { PageVerification } from './page-verification.js'
+import { refused } from './refused.js'
+import { sendFiles } from './send-files.js'
+import type { SessionOptions } from './session-options.js'
+import { startBackup } from './start-backup.js'
+import { stopBackup } from './stop-backup.js'
+
+/** For so long, in milliseconds, an abort waits for what is under way, and for connections to close. */
+const GRACE_MS = 5000
+
+type Command<Name extends CommandName> = Extract<ReplicationCommand, { command: Name }>
+
+type Handlers = {
+  readonly [Name in CommandName]: (
+    command: Command<Name>,
+    signal: AbortSignal,
+  ) => CommandResults[Name] | Promise<CommandResults[Name]>
+}
+
+/** A session over any maker of files: see {@link BackupSession}. */
+export class ReplicationSession implements BackupSession {
+  readonly #options: SessionOptions
+  readonly #ending = new AbortController()
+  #membership: Membership | undefined
+  #pages: PageVerification | undefined
+  readonly #slot = new CommandSlot()
+  /** The stream that was handed out last. */
+  #stream: AsyncGenerator | undefined
+  #isEnded = false
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+  }
+
+  async run<Name extends CommandName>(
+    name: Name,
+    text: string,
+    signal?: AbortSignal,
+  ): Promise<CommandResults[Name]> {
+    const command = parseCommand(text)
+    if (command.command !== name) throw refused(`command ${name} was expected, not ${command.command}`)
+    const { signal: ending } = this.#ending
+    const both = signal === undefined ? ending : AbortSignal.any([signal, ending])
+    const handle = this.#handlers[name]
+    return await this.#alone(async () => await handle(command as Command<Name>, both))
+  }
+
+  async finish(): Promise<void> {
+    if (this.#isEnded) return
+    if (this.#slot.running !== undefined) {
+      await this.abort()
+      throw refused('the session was ended while a command was running, and so aborted')
+    }
+    const membership = this.#membership
+    if (membership?.leader?.isComplete === false) return await this.abort()
+    this.#isEnded = true
+    try {
+      if (membership !== undefined && membership.leader === undefined) await sealFragment(membership)
+    } finally {
+      await this.#close()
+    }
+  }
+
+  async abort(): Promise<void> {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    const membership = this.#membership
+    const isLeader = membership?.leader !== undefined
+    if (isLeader) membership.backup.state.move(['running', 'stopping', 'stopped'], 'aborted')
+    this.#ending.abort()
+    // A stream that nobody reads from waits at a `yield`; this lets it end.
+    this.#stream?.return(undefined).catch(() => {})
+    // A command that waits for the server ends when its connection does.
+    await Promise.all([withinGrace(this.#slot.running), withinGrace(this.#close())])
+    await membership?.recorder?.discard()
+    if (isLeader) await removeFragments(membership.backup)
+  }
+
+  readonly #handlers: Handlers = {
+    START_BACKUP: async (command) => {
+      this.#requireNoMembership()
+      this.#membership = await this.#admit(await startBackup(command, this.#options))
+      const { id, startLsn, startTimeline, cluster } = this.#membership.backup.description
+      return { backupId: id, startLsn, startTimeline, facts: cluster }
+    },
+    JOIN_BACKUP: async ({ backupId }) => {
+      this.#requireNoMembership()
+      this.#membership = await this.#admit(await joinBackup(backupId, this.#options.registry))
+      return { worker: this.#membership.worker }
+    },
+    LIST_TABLESPACES: async ({ progress }) => {
+      const { backup } = this.#requireMembership()
+      const tablespaces = await this.#options.files.listTablespaces({ withSizes: progress })
+      if (progress) {
+        backup.state.bytesExpected = tablespaces.reduce((total, { bytes = 0 }) => total + bytes, 0)
+      }
+      return tablespaces
+    },
+    LIST_FILES: async ({ tablespace }) => {
+      this.#requireMembership()
+      return await this.#options.files.listFiles(tablespace)
+    },
+    LIST_WAL_FILES: async (bounds) => {
+      const { cluster } = this.#requireMembership().backup.description
+      return selectWalFiles(await this.#options.files.listWalFiles(), bounds, cluster.walSegmentSize)
+    },
+    SEND_FILE: ({ pathnames, verifyChecksums }, signal) => {
+      const membership = this.#requireMembership()
+      const { hasDataChecksums } = membership.backup.description.cluster
+      const pages = verifyChecksums && hasDataChecksums ? this.#verification(membership) : undefined
+      const options = { files: this.#options.files, membership, pages, signal }
+      return this.#handOut(this.#streaming<SentFileEvent>(() => sendFiles(pathnames, options)))
+    },
+    STOP_BACKUP: async ({ wait }) => await stopBackup(this.#requireMembership(), wait),
+    BUILD_MANIFEST: async ({ backupId }, signal) => {
+      const membership = this.#requireMembership()
+      // Only a leader needs it, and it brings the schemas along: 0.2 s in every worker.
+      const { buildManifest } = await import('./build-manifest.js')
+      return this.#handOut(this.#streaming<Buffer>(() => buildManifest(membership, backupId, signal)))
+    },
+  }
+
+  /** A membership that came about while the session was being aborted has nobody to end it. */
+  async #admit(membership: Membership): Promise<Membership> {
+    if (!this.#isEnded) return membership
+    const { backup, leader, recorder } = membership
+    if (leader !== undefined) backup.state.move(['running'], 'aborted')
+    await recorder?.discard()
+    throw backupAborted(backup.description)
+  }
+
+  #requireNoMembership(): void {
+    if (this.#membership !== undefined) throw refused('this session is part of a backup already')
+  }
+
+  #requireMembership(): Membership {
+    if (this.#membership === undefined) throw refused('this session has neither started nor joined a backup')
+    return this.#membership
+  }
+
+  #verification({ backup }: Membership): PageVerification {
+    const { startLsn, cluster } = backup.description
+    this.#pages ??= new PageVerification({
+      startLsn,
+      majorVersion: cluster.majorVersion,
+      rereadPage: (pathname, offset) => this.#options.files.rereadPage(pathname, offset),
+      warn: (message) => this.#options.onNotice?.({ severity: 'WARNING', message }),
+      onFailure: () => backup.state.addChecksumFailure(),
+    })
+    return this.#pages
+  }
+
+  /** Runs one thing, unless another is under way or the session is over. */
+  async #alone<Result>(act: () => Promise<Result>): Promise<Result> {
+    this.#requireOpen()
+    this.#slot.enter()
+    try {
+      return await act()
+    } finally {
+      this.#slot.leave()
+    }
+  }
+
+  #handOut<Event>(stream: AsyncGenerator<Event>): AsyncGenerator<Event> {
+    this.#stream = stream
+    return stream
+  }
+
+  /** A stream counts as running from its first event to its last. */
+  async *#streaming<Event>(open: () => AsyncGenerator<Event>): AsyncGenerator<Event> {
+    this.#requireOpen()
+    this.#slot.enter()
+    try {
+      yield* open()
+    } finally {
+      this.#slot.leave()
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#isEnded) throw refused('the session has ended')
+  }
+
+  async #close(): Promise<void> {
+    const { files, mode } = this.#options
+    await Promise.all([files.close(), mode?.close()])
+  }
+}
+
+/** Waits for it, whatever comes of it, but not forever. */
+async function withinGrace(work: Promise<unknown> | undefined): Promise<void> {
+  if (work === undefined) return
+  const timeout = new AbortController()
+  await Promise.race([
+    work.catch(() => {}),
+    setTimeout(GRACE_MS, undefined, { signal: timeout.signal, ref: false }).catch(() => {}),
+  ])
+  timeout.abort()
+}

@@ -1,0 +1,56 @@
+import type { WayGiver } from '../files/give-way.js'
+import { pathOf } from '../files/path-of.js'
+import type { Pathname } from '../files/pathname.js'
+import { createFileHasher } from '../manifest/checksum/file-hasher.js'
+import { checkFile, type FileOutcome } from './check-file.js'
+import { problemOf } from './checksum-check.js'
+import type { FileTable } from './file-table/file-table.js'
+import { type FileStates, isIntact } from './file-states.js'
+import type { ProblemList } from './problems.js'
+
+/** Checksums by pathname, in lower-case hexadecimal, as whoever wrote the files computed them. */
+export type KnownChecksums = ReadonlyMap<Pathname, string>
+
+const BUFFER_BYTES = 256 * 1024
+
+export interface KnownChecksumContext {
+  readonly directory: string
+  readonly table: FileTable
+  readonly states: FileStates
+  readonly problems: ProblemList
+  readonly way: WayGiver
+}
+
+/**
+ * Compares the manifest with checksums that are known already. Only a file whose checksum is not known, or is not the
+ * manifest's, is read.
+ *
+ * @returns how many files were compared, and how many bytes were read for it
+ */
+export async function compareKnownChecksums(
+  known: KnownChecksums,
+  { directory, table, states, problems, way }: KnownChecksumContext,
+): Promise<{ filesChecked: number; bytesChecked: number }> {
+  const totals = { filesChecked: 0, bytesChecked: 0 }
+  const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  for (let row = 0; row < table.rows; row++) {
+    const algorithm = table.algorithm(row)
+    if (way.isDue) await way.giveWay()
+    if (algorithm === undefined || !isIntact(states, row)) continue
+    const pathname = table.pathname(row)
+    const checksum = table.checksum(row)
+    let outcome: FileOutcome = { type: 'match' }
+    if (known.get(pathname) !== checksum) {
+      const expected = { path: pathOf(directory, pathname), size: table.size(row), checksum }
+      const hasher = await createFileHasher(algorithm)
+      const onBytes = (bytes: number): void => {
+        totals.bytesChecked += bytes
+      }
+      outcome = checkFile(expected, buffer, { hasher, onContent: undefined, onBytes })
+    }
+    if (outcome.type === 'match' || outcome.type === 'mismatch') totals.filesChecked++
+    const problem = problemOf(pathname, table.size(row), outcome)
+    if (problem !== undefined) problems.add(problem)
+  }
+  return totals
+}

@@ -1,0 +1,166 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Ajv2020, type Schema } from 'ajv/dist/2020.js'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Cluster, createCluster } from '../helpers/cluster.js'
+import { embeddedPostgres } from '../helpers/postgres-programs.js'
+import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
+import { pbmanifest } from './pbmanifest.js'
+
+const schemasDirectory = new URL('../../schemas/', import.meta.url)
+
+function validates(schema: string, document: unknown): boolean {
+  const parsed = readdirSync(schemasDirectory).map((name): Schema =>
+    JSON.parse(readFileSync(new URL(name, schemasDirectory), 'utf8')),
+  )
+  const ajv = new Ajv2020({ schemas: parsed as object[], strictTypes: false, strictRequired: false })
+  return ajv.validate(`https://pbmanifest.invalid/schemas/${schema}`, document)
+}
+
+describe('a command line that makes no sense', () => {
+  // The words of pg_basebackup where it has any.
+  test.each([
+    [[], 'no target directory specified'],
+    [['-D', '/x', 'y'], 'too many command-line arguments (first is "y")'],
+    [['-D', '/x', '-F', 't'], 'tar format is not supported'],
+    [['-D', '/x', '-F', 'zip'], 'invalid output format "zip", must be "plain" or "tar"'],
+    [['-D', '/x', '-X', 'copy'], 'invalid wal-method option "copy", must be "fetch", "stream", or "none"'],
+    [['-D', '/x', '-c', 'soon'], 'invalid checkpoint argument "soon", must be "fast" or "spread"'],
+    [['-D', '/x', '-r', '1G'], 'invalid --max-rate unit: "G"'],
+    [['-D', '/x', '-j', '0'], 'invalid value "0" for option -j/--jobs'],
+    [['-D', '/x', '-j', '129'], 'invalid value "129" for option -j/--jobs'],
+    [['-D', '/x', '-T', 'a'], 'invalid tablespace mapping format "a", must be "OLDDIR=NEWDIR"'],
+    [['-D', '/x', '--manifest-checksums=MD5'], 'unrecognized checksum algorithm: "MD5"'],
+    [['-D', '/x', '-X', 'fetch', '-S', 's'], 'replication slots can only be used with WAL streaming'],
+    [['-D', '/x', '--no-slot', '-S', 's'], '--no-slot cannot be used with slot name'],
+    [
+      ['-D', '/x', '--no-manifest', '--manifest-checksums=NONE'],
+      '--no-manifest and --manifest-checksums are incompatible options',
+    ],
+    [
+      ['-D', '/x', '--no-manifest', '--manifest-force-encode'],
+      '--no-manifest and --manifest-force-encode are incompatible options',
+    ],
+    [['-D', '/x', '--no-manifest', '--verify'], '--no-manifest and --verify are incompatible options'],
+    [['-D', '/x', '-w', '-W'], '-w/--no-password and -W/--password are incompatible options'],
+    [['-D', '/x', '-Z', 'gzip'], "invalid option -- 'Z'"],
+  ])('%j', async (args, message) => {
+    const { status, stdout, stderr } = await pbmanifest(['backup', ...args])
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr.split('\n')[0]).toBe(`pbmanifest: error: ${message}`)
+    expect(stderr).toContain('Try "pbmanifest backup --help"')
+  })
+
+  test('-h is the host, and help is asked for with -? or --help', async () => {
+    const { status, stdout } = await pbmanifest(['backup', '-?'])
+    expect(status).toBe(0)
+    expect(stdout).toContain('-h, --host')
+    expect(stdout).toContain('Connection options:')
+  })
+})
+
+describe('a backup', () => {
+  let cluster: Cluster
+  let scratch: ScratchDirectory
+
+  beforeAll(async () => {
+    cluster = await createCluster(await embeddedPostgres())
+  })
+
+  afterAll(async () => {
+    await cluster.remove()
+  })
+
+  beforeEach(() => {
+    scratch = createScratchDirectory()
+  })
+
+  afterEach(() => scratch.remove())
+
+  async function backup(...args: readonly string[]) {
+    const target = ['-D', join(scratch.path, 'backup'), '-c', 'fast', '-N']
+    return await pbmanifest(['backup', ...target, ...args], cluster.environment())
+  }
+
+  test('says what it did, what held it up, and that it verifies', async () => {
+    const { status, stdout, stderr } = await backup('-j', '2')
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const [done, bottleneck, verdict, checked] = stdout.split('\n')
+    expect(done).toMatch(
+      /^base backup completed: \d+ files, \d+\.\d MB in \d+\.\d\d s \(copied at .+\/s\) by [12] workers?$/,
+    )
+    expect(bottleneck).toMatch(
+      /^bottleneck: (?:the server|the network|our own computing|writing|the rate limit) \(\d+% of the time/,
+    )
+    expect(verdict).toBe('backup successfully verified')
+    expect(checked).toMatch(/not checked: file checksums/)
+  })
+
+  test('reads everything again with --verify', async () => {
+    const { status, stdout } = await backup('--verify')
+    expect(status).toBe(0)
+    expect(stdout).not.toContain('file checksums')
+  })
+
+  test('is one document with --output=json', async () => {
+    const { status, stdout, stderr } = await backup('--output=json', '-j', '3')
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const document: unknown = JSON.parse(stdout)
+    expect(validates('backup-report.schema.json', document)).toBe(true)
+    expect(document).toMatchObject({ jobs: 3, serverMajorVersion: 18, verification: { verdict: 'verified' } })
+    expect(validates('backup-report.schema.json', { ...(document as object), jobs: 0 })).toBe(false)
+  })
+
+  test('that cannot be taken is a document about the error with --output=json', async () => {
+    const { status, stdout } = await backup('--output=json', '-U', 'nobody')
+    expect(status).toBe(6)
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'SERVER' } })
+    expect(validates('error.schema.json', JSON.parse(stdout))).toBe(true)
+  })
+
+  test('shows progress with -P, and steps and workers with -v', async () => {
+    const { status, stderr } = await backup('-P', '-v', '-j', '2', '-l', 'my label')
+    expect(status).toBe(0)
+    const lines = stderr.split('\n')
+    expect(lines.filter((line) => / kB \(\d+%\), [01]\/1 tablespace$/.test(line)).length).toBeGreaterThan(1)
+    expect(lines.findLast((line) => line.includes(' kB '))).toMatch(
+      /^(\d+)\/\1 kB \(100%\), 1\/1 tablespace$/,
+    )
+    for (const step of [
+      'initiating base backup, waiting for checkpoint to complete',
+      'checkpoint completed',
+      'write-ahead log start point: ',
+      'created temporary replication slot "pbmanifest_',
+      'write-ahead log end point: ',
+      'worker 0: ',
+    ]) {
+      expect(stderr).toContain(`pbmanifest: ${step}`)
+    }
+    expect(readFileSync(join(scratch.path, 'backup', 'backup_label'), 'utf8')).toContain('LABEL: my label\n')
+  })
+
+  test.each([
+    { args: ['--no-manifest'], manifest: false, status: 0 },
+    { args: ['--manifest-checksums=NONE'], manifest: true, status: 0 },
+    { args: ['--manifest-checksums=sha256', '--manifest-force-encode'], manifest: true, status: 0 },
+    { args: ['-X', 'none'], manifest: true, status: 0 },
+    { args: ['-X', 'f', '--no-slot'], manifest: true, status: 0 },
+    { args: ['--no-slot'], manifest: true, status: 0 },
+    { args: ['-j', '20'], manifest: true, status: 0 },
+  ])('is taken with $args', async ({ args, manifest, status }) => {
+    const result = await backup(...args)
+    expect({ status: result.status, stderr: result.stderr }).toEqual({ status, stderr: '' })
+    const names = await readdir(join(scratch.path, 'backup'))
+    expect(names.includes('backup_manifest')).toBe(manifest)
+    expect(names.filter((name) => /\.tmp$|unfinished|backup_manifest_/.test(name))).toEqual([])
+    const wal = await readdir(join(scratch.path, 'backup', 'pg_wal'))
+    expect(wal.some((name) => name.length === 24)).toBe(!args.includes('none'))
+  })
+
+  test('asks for no password without a terminal', async () => {
+    const { status, stderr } = await backup('-W')
+    expect(status).toBe(2)
+    expect(stderr).toContain('pbmanifest: error: cannot ask for a password: there is no terminal')
+  })
+})

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest'
+import { formatBackupSummary, formatBottleneck, formatWorkers } from '../../cli/backup-text.js'
+import type { BackupReport } from '../../src/transfer/client/report.js'
+
+const report: BackupReport = {
+  reportVersion: 1,
+  pbmanifestVersion: '0.0.0',
+  directory: '/backup',
+  backupId: '0123456789abcdef0123456789abcdef',
+  systemIdentifier: '7711113546893945671',
+  serverMajorVersion: 15,
+  fromStandby: false,
+  startLsn: '0/2000028',
+  startTimeline: 1,
+  endLsn: '0/2000100',
+  endTimeline: 1,
+  tablespaces: [],
+  files: 970,
+  bytes: 50 * 1024 * 1024,
+  filesVanished: 0,
+  wal: { method: 'stream', bytes: 216 },
+  manifest: null,
+  jobs: 4,
+  workers: [
+    {
+      worker: 0,
+      files: 970,
+      bytes: 50 * 1024 * 1024,
+      seconds: { waiting: 0.1, throttled: 0, processing: 0.2, writing: 0.25, syncing: 0.5, idle: 0 },
+    },
+  ],
+  bottleneck: 'writing',
+  shares: { server: 0.04, network: 0.001, client: 0.209, writing: 0.75, 'rate-limit': 0 },
+  seconds: { start: 0.1, list: 0.1, copy: 0.5, stop: 0, wal: 0, sync: 0.5, manifest: 0, total: 1.25 },
+}
+
+test('the summary has the rate of the copying, and the workers that there were', () => {
+  expect(formatBackupSummary(report)).toBe('970 files, 50.0 MB in 1.25 s (copied at 100.0 MB/s) by 1 worker')
+  expect(formatBackupSummary({ ...report, bytes: 0, seconds: { ...report.seconds, copy: 0 } })).toBe(
+    '970 files, 0 bytes in 1.25 s by 1 worker',
+  )
+})
+
+test('the bottleneck comes first, then what else took time, the longest first', () => {
+  expect(formatBottleneck(report)).toBe(
+    'bottleneck: writing (75% of the time; our own computing 21%, the server 4%)',
+  )
+})
+
+test('each worker has a line', () => {
+  expect(formatWorkers(report)).toEqual([
+    'worker 0: 970 files, 50.0 MB; waiting 0.10 s, throttled 0.00 s, processing 0.20 s, writing 0.25 s, syncing 0.50 s, idle 0.00 s',
+  ])
+})

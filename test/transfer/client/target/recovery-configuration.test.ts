@@ -1,0 +1,73 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import {
+  formatRecoveryConfiguration,
+  writeRecoveryConfiguration,
+} from '../../../../src/transfer/client/target/recovery-configuration.js'
+import { createCluster } from '../../../helpers/cluster.js'
+import { requireDebianPostgres } from '../../../helpers/requires.js'
+import { mustRun } from '../../../helpers/run-program.js'
+import { resolve } from '../../connection/resolve.js'
+
+test('values are quoted for the connection string, and that for the file', () => {
+  const conninfo = [
+    ['user', 'u'],
+    ['password', String.raw`a'b\c d`],
+    ['host', '/tmp'],
+  ] as const
+  expect(formatRecoveryConfiguration({ conninfo, slot: "it's" })).toBe(
+    String.raw`primary_conninfo = 'user=u password=''a\\''b\\\\c d'' host=''/tmp'''
+primary_slot_name = 'it''s'
+`,
+  )
+})
+
+test('lines are appended, and the signal is there', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'pbmanifest-'))
+  try {
+    await writeFile(join(directory, 'postgresql.auto.conf'), '# old\n')
+    const configuration = { conninfo: [['host', 'h']] as const, slot: undefined }
+    await writeRecoveryConfiguration(directory, configuration, { fileMode: 0o640, sync: true })
+    expect(await readFile(join(directory, 'postgresql.auto.conf'), 'utf8')).toBe(
+      `# old\nprimary_conninfo = 'host=h'\n`,
+    )
+    expect((await stat(join(directory, 'standby.signal'))).size).toBe(0)
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})
+
+test('pg_basebackup writes the same, and the server reads what was meant', async (context) => {
+  const cluster = await createCluster(requireDebianPostgres(context))
+  try {
+    const directory = join(await cluster.makeDirectory('standby'), 'data')
+    const password = String.raw`a'b\c d`
+    const quoted = password.replaceAll(/['\\]/g, String.raw`\$&`)
+    const conninfo = `host=${cluster.socketDirectory} user=postgres password='${quoted}'`
+    await mustRun(
+      cluster.programs.path('pg_basebackup') ?? '',
+      ['-d', conninfo, '-D', directory, '-R', '-X', 'none', '-c', 'fast', '-N', '--no-manifest'],
+      { user: cluster.user },
+    )
+    const theirs = await readFile(join(directory, 'postgresql.auto.conf'), 'utf8')
+    const { options } = resolve({ conninfo })
+    const ours = formatRecoveryConfiguration({ conninfo: options.conninfo, slot: undefined })
+    for (const part of ours.replace(/^primary_conninfo = '(.*)'\n$/, '$1').split(/ (?=[a-z]+=)/)) {
+      expect(theirs).toContain(part)
+    }
+    // The server's own reader of configuration files, on ours.
+    const path = join(await cluster.makeDirectory('conf'), 'ours.conf')
+    await writeFile(path, ours)
+    await writeFile(join(cluster.dataDirectory, 'postgresql.auto.conf'), ours)
+    const [row] = await cluster.sql<{ setting: string }>(
+      `SELECT setting FROM pg_file_settings WHERE name = 'primary_conninfo'`,
+    )
+    expect(row?.setting).toBe(
+      `user=postgres password='${quoted}' host='${cluster.socketDirectory}' port=5432`,
+    )
+  } finally {
+    await cluster.remove()
+  }
+})

@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs'
+import type { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { SqlBackupMode } from '../../../../src/transfer/cluster-files/sql/sql-backup-mode.js'
+import { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-cluster-files.js'
+import { TemporarySlot } from '../../../../src/transfer/cluster-files/sql/temporary-slot.js'
+import { type Cluster, createCluster } from '../../../helpers/cluster.js'
+import { embeddedPostgres, type PostgresPrograms } from '../../../helpers/postgres-programs.js'
+import { describeWithDebianPostgres } from '../../../helpers/requires.js'
+import { listEverything, readAll } from './live-cluster.js'
+import { connectAs } from './connect-as.js'
+
+const timeout = 120_000
+const script = readFileSync('docs/backup-role.sql', 'utf8')
+
+/** Everything that a backup does on the server. */
+async function doEverything(connect: () => Promise<Client>): Promise<number> {
+  const slot = await TemporarySlot.create(connect)
+  onTestFinished(() => slot.close())
+  const mode = await SqlBackupMode.open(connect)
+  onTestFinished(() => mode.close())
+  const files = await SqlClusterFiles.open(connect)
+  onTestFinished(() => files.close())
+  await mode.start({ label: 'least privileges', fast: true })
+  const listed = (await listEverything(files)).filter(({ kind }) => kind === 'file')
+  const read = await readAll(files, listed)
+  await mode.stop({ waitForArchive: false })
+  await mode.timelineHistory(2)
+  await files.listTablespaces({ withSizes: true })
+  await files.listWalFiles()
+  await files.rereadPage('base/5/1259', 0)
+  return read.length
+}
+
+const privileges: readonly [string, string][] = [
+  ['EXECUTE ON FUNCTION pg_backup_start(text, boolean)', 'pg_catalog.pg_backup_start(text, boolean)'],
+  ['EXECUTE ON FUNCTION pg_backup_stop(boolean)', 'pg_catalog.pg_backup_stop(boolean)'],
+  ['EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean)', 'pg_catalog.pg_ls_dir(text, boolean, boolean)'],
+  ['EXECUTE ON FUNCTION pg_stat_file(text, boolean)', 'pg_catalog.pg_stat_file(text, boolean)'],
+  [
+    'EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean)',
+    'pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)',
+  ],
+  ['EXECUTE ON FUNCTION pg_ls_waldir()', 'pg_catalog.pg_ls_waldir()'],
+]
+
+function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): void {
+  let cluster: Cluster
+  const connect = (): Promise<Client> => connectAs(cluster, 'pbmanifest')
+  beforeAll(async () => {
+    cluster = await createCluster(await programs())
+    await cluster.createTablespace('fast')
+    await cluster.sql('CREATE TABLE elsewhere TABLESPACE fast AS SELECT n FROM generate_series(1, 1000) AS n')
+    await cluster.sql(script)
+  }, timeout)
+  afterAll(() => cluster.remove())
+
+  test(
+    'the role of docs/backup-role.sql can do all that a backup does, and not read tables',
+    { timeout },
+    async () => {
+      expect(await doEverything(connect)).toBeGreaterThan(900)
+      const [role] = await cluster.sql<{ rolsuper: boolean }>(
+        `SELECT rolsuper FROM pg_roles WHERE rolname = 'pbmanifest'`,
+      )
+      expect(role?.rolsuper).toBe(false)
+      const client = await connect()
+      await expect(client.query('SELECT FROM elsewhere')).rejects.toThrow(
+        'permission denied for table elsewhere',
+      )
+      await expect(client.query(`SELECT pg_read_binary_file('/etc/passwd', 0, 1, true)`)).rejects.toThrow(
+        'absolute path not allowed',
+      )
+      await client.end()
+    },
+  )
+
+  test.each(privileges)(
+    'without %s it says so, and how to grant it',
+    { timeout },
+    async (privilege, signature) => {
+      await cluster.sql(`REVOKE ${privilege} FROM pbmanifest`)
+      onTestFinished(async () => {
+        await cluster.sql(`GRANT ${privilege} TO pbmanifest`)
+      })
+      const name = /pg_[a-z_]+/.exec(privilege)?.[0] ?? ''
+      await expect(doEverything(connect)).rejects.toMatchObject({
+        code: 'SERVER',
+        message: `permission denied for function ${name}`,
+        hint: expect.stringContaining(`GRANT EXECUTE ON FUNCTION ${signature} TO "pbmanifest"`),
+      })
+    },
+  )
+
+  test('without REPLICATION it says so, and how to give it', { timeout }, async () => {
+    await cluster.sql('ALTER ROLE pbmanifest NOREPLICATION')
+    onTestFinished(async () => {
+      await cluster.sql('ALTER ROLE pbmanifest REPLICATION')
+    })
+    await expect(doEverything(connect)).rejects.toMatchObject({
+      code: 'SERVER',
+      message: expect.stringContaining('replication'),
+      hint: expect.stringContaining('ALTER ROLE "pbmanifest" REPLICATION'),
+    })
+  })
+
+  test('without pg_read_all_settings it works all the same', { timeout }, async () => {
+    await cluster.sql('REVOKE pg_read_all_settings FROM pbmanifest')
+    onTestFinished(async () => {
+      await cluster.sql('GRANT pg_read_all_settings TO pbmanifest')
+    })
+    expect(await doEverything(connect)).toBeGreaterThan(900)
+  })
+}
+
+describeWithDebianPostgres('PostgreSQL 15, the role that takes backups', (programs) => tests(() => programs))
+describe('PostgreSQL 18, the role that takes backups', () => {
+  tests(embeddedPostgres)
+})

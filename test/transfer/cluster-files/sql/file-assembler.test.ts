@@ -1,0 +1,144 @@
+import { expect, test } from 'vitest'
+import type { ClusterFile } from '../../../../src/transfer/cluster-files/cluster-files.js'
+import { BinaryCopyParser } from '../../../../src/transfer/cluster-files/sql/binary-copy-parser.js'
+import { FileAssembler } from '../../../../src/transfer/cluster-files/sql/file-assembler.js'
+import { CHUNK_BYTES, READ_COLUMNS } from '../../../../src/transfer/cluster-files/sql/read-query.js'
+import { binaryCopy, int8 } from './copy-messages.js'
+
+function file(pathname: string): ClusterFile {
+  return { pathname, kind: 'file', size: 1, modified: 0 }
+}
+
+function number(value: number | null): Buffer | null {
+  return value === null ? null : int8(value)
+}
+
+function row(place: number, size: number | null, at: number | null, bytes: Buffer | null): (Buffer | null)[] {
+  return [int8(place), number(size), int8(5), number(at), bytes]
+}
+
+/** What a query gave, as far as its stream got. */
+function feed(assembler: FileAssembler, rows: readonly (Buffer | null)[][], cut = Infinity): void {
+  const parser = new BinaryCopyParser(READ_COLUMNS, assembler)
+  parser.push(binaryCopy(rows).subarray(0, cut))
+}
+
+/** The events in short: bytes only by how many, and whether all are zeros. */
+function take(assembler: FileAssembler): string[] {
+  return assembler.takeEvents().map((event) => {
+    switch (event.type) {
+      case 'file':
+        return `file ${event.pathname} ${String(event.size)} at ${String(event.modified)}`
+      case 'bytes':
+        return `${String(event.bytes.length)} ${event.bytes.every((byte) => byte === 0) ? 'zeros' : 'bytes'}`
+      case 'end':
+        return 'end'
+      case 'vanished':
+        return `vanished ${event.pathname}`
+      default:
+        return event satisfies never
+    }
+  })
+}
+
+const chunk = Buffer.alloc(CHUNK_BYTES, 1)
+
+test('makes files of rows', () => {
+  const assembler = new FileAssembler([file('a'), file('b'), file('c')], Infinity)
+  expect(assembler.nextStep()).toEqual({ kind: 'begin', pathnames: ['a', 'b', 'c'], limit: Infinity })
+  feed(assembler, [
+    row(1, CHUNK_BYTES + 3, 0, chunk),
+    row(1, CHUNK_BYTES + 3, CHUNK_BYTES, Buffer.from('end')),
+    row(2, 0, null, null),
+    row(3, 2, 0, Buffer.from('cc')),
+  ])
+  expect(take(assembler)).toEqual([
+    `file a ${String(CHUNK_BYTES + 3)} at 5`,
+    `${String(CHUNK_BYTES)} bytes`,
+    '3 bytes',
+    'end',
+    'file b 0 at 5',
+    'end',
+    'file c 2 at 5',
+    '2 bytes',
+    'end',
+  ])
+  expect(assembler.nextStep()).toBeUndefined()
+})
+
+test('fills up with zeros what a file lost since its size was taken', () => {
+  const assembler = new FileAssembler([file('a'), file('b')], Infinity)
+  assembler.nextStep()
+  feed(assembler, [
+    row(1, CHUNK_BYTES + 3, 0, Buffer.from('short')),
+    // Gone meanwhile.
+    row(1, CHUNK_BYTES + 3, CHUNK_BYTES, null),
+    row(2, 1, 0, Buffer.from('b')),
+  ])
+  const events = take(assembler)
+  const bytes = events
+    .map((event) => /^([0-9]+) (bytes|zeros)$/.exec(event))
+    .filter((found) => found !== null)
+  expect(events.at(0)).toBe(`file a ${String(CHUNK_BYTES + 3)} at 5`)
+  expect(bytes.slice(0, -1).reduce((sum, [, count]) => sum + Number(count), 0)).toBe(CHUNK_BYTES + 3)
+  expect(bytes.map(([, , kind]) => kind)).toEqual([
+    'bytes',
+    'zeros',
+    'zeros',
+    'zeros',
+    'zeros',
+    'zeros',
+    'bytes',
+  ])
+  expect(events.slice(-4)).toEqual(['end', 'file b 1 at 5', '1 bytes', 'end'])
+})
+
+test('tells of files that are gone before they could be opened, once', () => {
+  const assembler = new FileAssembler([file('a'), file('b'), file('c')], Infinity)
+  assembler.nextStep()
+  feed(assembler, [
+    row(1, null, null, null),
+    // There when its status was taken; made again later.
+    row(2, CHUNK_BYTES + 1, 0, null),
+    row(2, CHUNK_BYTES + 1, CHUNK_BYTES, Buffer.from('x')),
+    row(3, 1, 0, Buffer.from('c')),
+  ])
+  expect(take(assembler)).toEqual(['vanished a', 'vanished b', 'file c 1 at 5', '1 bytes', 'end'])
+  expect(assembler.nextStep()).toBeUndefined()
+})
+
+test('goes on behind the last byte after a query that was cut short', () => {
+  const assembler = new FileAssembler([file('a'), file('b'), file('c')], Infinity)
+  assembler.nextStep()
+  const rows = [row(1, 1, 0, Buffer.from('a')), row(2, 9, 0, Buffer.from('123456789'))]
+  feed(assembler, rows, binaryCopy(rows).length - 6)
+  expect(take(assembler)).toEqual(['file a 1 at 5', '1 bytes', 'end', 'file b 9 at 5', '5 bytes'])
+  expect(assembler.nextStep()).toEqual({ kind: 'continue', pathname: 'b', offset: 5, end: 9 })
+  feed(assembler, [row(1, null, 5, Buffer.from('6789'))])
+  expect(take(assembler)).toEqual(['4 bytes', 'end'])
+  expect(assembler.nextStep()).toEqual({ kind: 'begin', pathnames: ['c'], limit: Infinity })
+  feed(assembler, [row(1, 1, 0, Buffer.from('c'))])
+  expect(take(assembler)).toEqual(['file c 1 at 5', '1 bytes', 'end'])
+})
+
+test('reads a large file in several steps', () => {
+  const size = 2 * CHUNK_BYTES + 1
+  const assembler = new FileAssembler([file('a')], CHUNK_BYTES)
+  assembler.nextStep()
+  feed(assembler, [row(1, size, 0, chunk)])
+  expect(assembler.nextStep()).toMatchObject({ kind: 'continue', offset: CHUNK_BYTES, end: 2 * CHUNK_BYTES })
+  feed(assembler, [row(1, null, CHUNK_BYTES, chunk)])
+  expect(assembler.nextStep()).toMatchObject({ kind: 'continue', offset: 2 * CHUNK_BYTES, end: size })
+  feed(assembler, [row(1, null, 2 * CHUNK_BYTES, Buffer.from('x'))])
+  expect(take(assembler).slice(-2)).toEqual(['1 bytes', 'end'])
+  expect(assembler.nextStep()).toBeUndefined()
+})
+
+test.each([
+  ['a place that was not asked for', [row(2, 1, 0, Buffer.from('x'))]],
+  ['a gap', [row(1, 3 * CHUNK_BYTES, 0, chunk), row(1, 3 * CHUNK_BYTES, 2 * CHUNK_BYTES, chunk)]],
+])('refuses rows with %s', (_what, rows) => {
+  const assembler = new FileAssembler([file('a')], Infinity)
+  assembler.nextStep()
+  expect(() => feed(assembler, rows)).toThrow('the rows of COPY are not in order')
+})

@@ -1,0 +1,219 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { decodePathname } from '../../../src/files/pathname.js'
+import { CommandSyntaxError } from '../../../src/transfer/commands/command-syntax-error.js'
+import { formatCommand } from '../../../src/transfer/commands/format-command.js'
+import { parseCommand } from '../../../src/transfer/commands/parse-command.js'
+import type { ReplicationCommand } from '../../../src/transfer/commands/replication-command.js'
+
+const startDefaults = {
+  command: 'START_BACKUP',
+  label: 'base backup',
+  fast: false,
+  maxRate: undefined,
+  manifest: 'yes',
+  manifestChecksums: undefined,
+} as const
+
+describe('parseCommand', () => {
+  test.each<[string, ReplicationCommand]>([
+    ['START_BACKUP', startDefaults],
+    ["START_BACKUP LABEL 'it''s' FAST", { ...startDefaults, label: "it's", fast: true }],
+    [
+      "start_backup manifest_checksums 'sha256'\n\tmax_rate\f32 Manifest 'FORCE-encode'\r\v;",
+      { ...startDefaults, maxRate: 32, manifest: 'force-encode', manifestChecksums: 'sha256' },
+    ],
+    ["START_BACKUP MAX_RATE 1048576 MANIFEST 'no'", { ...startDefaults, maxRate: 1_048_576, manifest: 'no' }],
+    ["START_BACKUP LABEL'FAST'FAST", { ...startDefaults, label: 'FAST', fast: true }],
+    ["START_BACKUP LABEL ''", { ...startDefaults, label: '' }],
+    ["JOIN_BACKUP 'x'", { command: 'JOIN_BACKUP', backupId: 'x' }],
+    ['LIST_TABLESPACES', { command: 'LIST_TABLESPACES', progress: false }],
+    ['LIST_TABLESPACES PROGRESS;', { command: 'LIST_TABLESPACES', progress: true }],
+    ['LIST_FILES ;', { command: 'LIST_FILES', tablespace: undefined }],
+    ["LIST_FILES '4294967295'", { command: 'LIST_FILES', tablespace: 4_294_967_295 }],
+    ['LIST_WAL_FILES', { command: 'LIST_WAL_FILES', startLsn: undefined, endLsn: undefined }],
+    [
+      "LIST_WAL_FILES END_WAL_LOCATION '1/A' START_WAL_LOCATION '0/ff'",
+      { command: 'LIST_WAL_FILES', startLsn: 0xffn, endLsn: 0x1_0000_000an },
+    ],
+    ["SEND_FILE ('PG_VERSION')", { command: 'SEND_FILE', pathnames: ['PG_VERSION'], verifyChecksums: true }],
+    [
+      String.raw`SEND_FILE('a''b',e'\xFF\xc3\xA9\\\'''é\xed\xb2\x80','c\x41
+')NOVERIFY_CHECKSUMS`,
+      {
+        command: 'SEND_FILE',
+        pathnames: ["a'b", "\udcffé\\''é\udced\udcb2\udc80", 'c\\x41\n'],
+        verifyChecksums: false,
+      },
+    ],
+    ['STOP_BACKUP', { command: 'STOP_BACKUP', wait: true }],
+    ['STOP_BACKUP NOWAIT', { command: 'STOP_BACKUP', wait: false }],
+    ["BUILD_MANIFEST 'x';", { command: 'BUILD_MANIFEST', backupId: 'x' }],
+  ])('reads %s', (text, command) => {
+    expect(parseCommand(text)).toEqual(command)
+  })
+
+  test.each([
+    ['', 1, 'syntax error at end of input', /^The commands are START_BACKUP, /],
+    [' \n', 3, 'syntax error at end of input', /^The commands are /],
+    ['BASE_BACKUP', 1, 'syntax error at or near "BASE_BACKUP"', /^The commands are /],
+    ['toString', 1, 'syntax error at or near "toString"', /^The commands are /],
+    [';', 1, 'syntax error at or near ";"', /^The commands are /],
+    // The long s is an S in upper case, for JavaScript.
+    ['\u017fTART_BACKUP', 1, 'syntax error at or near "\u017f"', /^The commands are /],
+    ['START_BACKUP\u00a0FAST', 13, 'syntax error at or near "\u00a0"', undefined],
+    ['START_BACKUP 😀', 14, 'syntax error at or near "😀"', undefined],
+    ["START_BACKUP LABEL '😀😀' x", 25, 'syntax error at or near "x"', /^The options are LABEL, FAST, /],
+    ['START_BACKUP FAST fast', 19, 'duplicate option "fast"', undefined],
+    ['START_BACKUP __proto__', 14, 'syntax error at or near "__proto__"', /^The options are /],
+    ['START_BACKUP LABEL', 19, 'syntax error at end of input', /single quotes/],
+    ['START_BACKUP LABEL x', 20, 'syntax error at or near "x"', /single quotes/],
+    ['START_BACKUP LABEL "x"', 20, 'syntax error at or near """', /single quotes/],
+    ["START_BACKUP LABEL 'x", 20, 'unterminated quoted string at or near "\'x"', undefined],
+    ["START_BACKUP LABEL 'x''", 20, "unterminated quoted string at or near \"'x''\"", undefined],
+    ["START_BACKUP LABEL E'x\\'", 20, String.raw`unterminated quoted string at or near "E'x\'"`, undefined],
+    ["START_BACKUP LABEL E'a\\x0'", 23, 'invalid escape sequence', /escape string/],
+    ["START_BACKUP LABEL E'a\\n'", 23, 'invalid escape sequence', /escape string/],
+    ["START_BACKUP LABEL E'a\\x00'", 23, 'a string cannot hold a null byte', /escape string/],
+    ["START_BACKUP LABEL 'a\0'", 22, 'a command cannot hold a null byte', undefined],
+    ["START_BACKUP LABEL 'a\udcff'", 22, 'a command must be valid Unicode', /\\xNN/],
+    ['START_BACKUP MAX_RATE', 22, 'syntax error at end of input', /whole number/],
+    ["START_BACKUP MAX_RATE '32'", 23, 'syntax error at or near "\'32\'"', /whole number/],
+    ['START_BACKUP MAX_RATE -1', 23, 'syntax error at or near "-"', /whole number/],
+    [
+      'START_BACKUP MAX_RATE 31',
+      23,
+      '31 is outside the valid range for parameter "MAX_RATE" (32 .. 1048576)',
+      undefined,
+    ],
+    [
+      'START_BACKUP MAX_RATE 1048577',
+      23,
+      '1048577 is outside the valid range for parameter "MAX_RATE" (32 .. 1048576)',
+      undefined,
+    ],
+    ["START_BACKUP MANIFEST 'maybe'", 23, 'unrecognized manifest option', /force-encode/],
+    [
+      "START_BACKUP MANIFEST_CHECKSUMS 'NONE' MANIFEST 'no'",
+      14,
+      'manifest checksums require a backup manifest',
+      undefined,
+    ],
+    ['JOIN_BACKUP', 12, 'syntax error at end of input', /single quotes/],
+    ["JOIN_BACKUP 'x' 'y'", 17, 'syntax error at or near "\'y\'"', undefined],
+    ["JOIN_BACKUP 'x';;", 17, 'syntax error at or near ";"', undefined],
+    ["LIST_FILES '0'", 12, 'invalid tablespace OID', /OID/],
+    ["LIST_FILES '4294967296'", 12, 'invalid tablespace OID', /OID/],
+    ['LIST_FILES 16384', 12, 'syntax error at or near "16384"', /single quotes/],
+    ["LIST_WAL_FILES START_WAL_LOCATION '0'", 35, 'invalid WAL location', /hexadecimal/],
+    ['SEND_FILE', 10, 'syntax error at end of input', /parentheses/],
+    ["SEND_FILE 'a'", 11, 'syntax error at or near "\'a\'"', /parentheses/],
+    ['SEND_FILE ()', 12, 'syntax error at or near ")"', /single quotes/],
+    ["SEND_FILE ('a',)", 16, 'syntax error at or near ")"', /single quotes/],
+    ["SEND_FILE ('a' 'b')", 16, 'syntax error at or near "\'b\'"', undefined],
+    ["SEND_FILE ('a') FAST", 17, 'syntax error at or near "FAST"', /NOVERIFY_CHECKSUMS/],
+    [`x${'y'.repeat(99)}`, 1, `syntax error at or near "x${'y'.repeat(59)}..."`, /^The commands are /],
+  ])('refuses %j at character %i', (text, position, message, hint) => {
+    const error = errorOf(text)
+    expect(error).toBeInstanceOf(CommandSyntaxError)
+    expect(error).toMatchObject({ code: 'USAGE', message, position })
+    expect(error?.hint ?? 'none').toMatch(hint ?? /^none$/)
+  })
+
+  test('throws nothing else, whatever the text', () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        const error = errorOf(text)
+        if (error === undefined) return
+        expect(error).toBeInstanceOf(CommandSyntaxError)
+        expect(error.message).not.toMatch(/[\n\r]/)
+        expect(error.position).toBeGreaterThanOrEqual(1)
+        expect(error.position).toBeLessThanOrEqual(Array.from(text).length + 1)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('takes long commands, and refuses them, without running out of stack', () => {
+    const many = Array.from({ length: 100_000 }, (_, index) => `'base/5/${index}'''`).join(',')
+    expect(parseCommand(`SEND_FILE (${many})`)).toMatchObject({ command: 'SEND_FILE' })
+    expect(errorOf(`JOIN_BACKUP '${"''".repeat(5_000_000)}`)?.message).toMatch(/^unterminated quoted string/)
+  })
+})
+
+describe('formatCommand', () => {
+  test('writes what parseCommand reads', () => {
+    fc.assert(
+      fc.property(anyCommand(), (command) => {
+        const text = formatCommand(command)
+        expect(parseCommand(text)).toEqual(command)
+        // What goes over a connection is bytes of UTF-8.
+        expect(Buffer.from(text).toString()).toBe(text)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test.each(['a\0', '\ud800', '\udc00', '\udcc3\udca9'])('refuses %j, which no command can hold', (value) => {
+    expect(() => formatCommand({ command: 'JOIN_BACKUP', backupId: value })).toThrow(RangeError)
+  })
+})
+
+function errorOf(text: string): CommandSyntaxError | undefined {
+  try {
+    parseCommand(text)
+    return undefined
+  } catch (error) {
+    return error as CommandSyntaxError
+  }
+}
+
+const words = (
+  'START_BACKUP LABEL FAST MAX_RATE MANIFEST MANIFEST_CHECKSUMS JOIN_BACKUP LIST_FILES LIST_WAL_FILES SEND_FILE ' +
+  "START_WAL_LOCATION NOVERIFY_CHECKSUMS STOP_BACKUP ( ) , ; ' '' E' \\ \\x \\xff 0/0 32 \n \t é \0 \udcff 😀"
+).split(' ')
+
+const anyText = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc
+    .array(fc.oneof(fc.constantFrom(...words), fc.string()), { maxLength: 12 })
+    .map((parts) => parts.join(' ')),
+  fc.array(fc.constantFrom(...words), { maxLength: 12 }).map((parts) => parts.join('')),
+)
+
+function anyCommand(): fc.Arbitrary<ReplicationCommand> {
+  const string = fc
+    .uint8Array()
+    .map((bytes) => decodePathname(Buffer.from(bytes.filter((byte) => byte !== 0))))
+  const text = fc.oneof(
+    string,
+    fc.string({ unit: 'grapheme' }).filter((value) => !value.includes('\0')),
+  )
+  const lsn = fc.option(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { nil: undefined })
+  const start = fc.constantFrom('yes' as const, 'no' as const, 'force-encode' as const).chain((manifest) =>
+    fc.record({
+      command: fc.constant('START_BACKUP' as const),
+      label: text,
+      fast: fc.boolean(),
+      maxRate: fc.option(fc.integer({ min: 32, max: 1_048_576 }), { nil: undefined }),
+      manifest: fc.constant(manifest),
+      manifestChecksums: manifest === 'no' ? fc.constant(undefined) : fc.option(text, { nil: undefined }),
+    }),
+  )
+  return fc.oneof<fc.Arbitrary<ReplicationCommand>[]>(
+    start,
+    fc.record({ command: fc.constantFrom('JOIN_BACKUP', 'BUILD_MANIFEST'), backupId: text }),
+    fc.record({ command: fc.constant('LIST_TABLESPACES'), progress: fc.boolean() }),
+    fc.record({
+      command: fc.constant('LIST_FILES'),
+      tablespace: fc.option(fc.integer({ min: 1, max: 0xffff_ffff }), { nil: undefined }),
+    }),
+    fc.record({ command: fc.constant('LIST_WAL_FILES'), startLsn: lsn, endLsn: lsn }),
+    fc.record({
+      command: fc.constant('SEND_FILE'),
+      pathnames: fc.array(text, { minLength: 1 }),
+      verifyChecksums: fc.boolean(),
+    }),
+    fc.record({ command: fc.constant('STOP_BACKUP'), wait: fc.boolean() }),
+  )
+}
