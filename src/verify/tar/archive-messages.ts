@@ -66,9 +66,10 @@ export type ArchiveFinding =
 
 /** A WAL segment that an archive has. */
 export interface WalMember {
+  /** Of the file: with `.partial` behind it, if it has that. */
   readonly name: string
   readonly size: number
-  /** Where its bytes begin in the archive, when that is not compressed. */
+  /** Where its bytes begin in the archive, before that was compressed. */
   readonly offset: number
 }
 

@@ -1,6 +1,7 @@
 import type { VerifyContext } from '../backup-files.js'
 import type { Archive } from './archive.js'
-import type { ArchiveFinding, ArchiveMessage, ArchiveSummary, WalMember } from './archive-messages.js'
+import type { ArchiveFinding, ArchiveMessage, ArchiveSummary } from './archive-messages.js'
+import type { ArchivedSegment } from './archive-wal-source.js'
 import type { EngineUse } from '../thread-hashers.js'
 import { archiveProblem, twoArchivesProblem } from './archive-problem.js'
 import type { Pathname } from '../../files/pathname.js'
@@ -18,7 +19,7 @@ interface Result {
 export class ArchiveResults {
   readonly totals = { filesChecked: 0, bytesChecked: 0 }
   readonly smallFiles: Map<Pathname, Buffer> = new Map()
-  readonly walMembers: WalMember[] = []
+  readonly walMembers: ArchivedSegment[] = []
   readonly engines: EngineUse[] = []
   /** Archives that could not be read to their end. */
   readonly unread: Set<Archive> = new Set()
@@ -53,7 +54,7 @@ export class ArchiveResults {
       for (const finding of result.findings.splice(0)) this.#tellFinding(result.archive, finding)
       if (result.summary === undefined) return
       this.#told++
-      this.#merge(result.summary)
+      this.#merge(result.archive, result.summary)
       result.summary = undefined
     }
   }
@@ -64,10 +65,13 @@ export class ArchiveResults {
     problems.add(archiveProblem(archive.name, finding, manifest.table))
   }
 
-  #merge({ rows, filesChecked, bytesChecked, smallFiles, walMembers, engines }: ArchiveSummary): void {
+  #merge(
+    archive: Archive,
+    { rows, filesChecked, bytesChecked, smallFiles, walMembers, engines }: ArchiveSummary,
+  ): void {
     this.totals.filesChecked += filesChecked
     this.totals.bytesChecked += bytesChecked
-    for (const member of walMembers) this.walMembers.push(member)
+    for (const member of walMembers) this.walMembers.push({ ...member, archive })
     this.engines.push(...engines)
     for (const [pathname, bytes] of smallFiles) this.smallFiles.set(pathname, Buffer.from(bytes))
     for (const row of rows) this.#claim(row)

@@ -87,7 +87,7 @@ export class MemberCheck implements TarHandler {
     if (name === '' || isUnsafe(relative)) return this.#onFinding({ type: 'unsafe', name })
     if (!isFile) return
     const pathname = this.#prefix + relative
-    const walName = /^pg_wal\/([0-9A-F]{24})$/.exec(pathname)?.[1]
+    const walName = /^pg_wal\/([0-9A-F]{24}(?:\.partial)?)$/.exec(pathname)?.[1]
     if (walName !== undefined) this.#walMembers.push({ name: walName, size, offset })
     if (!this.#tools.ignore.covers(pathname)) this.#file(name, pathname, size)
   }

@@ -1,3 +1,4 @@
+import { DamagedArchiveError } from '../../files/damaged-archive-error.js'
 import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { walFormatOf } from '../../postgres/wal/wal-format.js'
@@ -49,12 +50,16 @@ export interface PartResult {
 /** Whole pages, few enough to stay in the processor's cache. */
 const BUFFER_BYTES = 32 * WAL_BLOCK_SIZE
 
-/** Reads all records that begin in a part, and stops after every buffer, so that a caller can give way. */
-export function* walkPart(
-  source: WalSource,
-  expected: ExpectedWal,
-  part: WalPart,
-): Generator<void, PartResult, void> {
+/**
+ * A walk on its way. It stops after every buffer, so that a caller can give way, and where bytes are still to come: with
+ * the promise of how many, to be told when they are there. With `throw` it is told why they will not come.
+ */
+export type PartWalk = Generator<Promise<number> | undefined, PartResult, number>
+
+type StepsOf<Result> = Generator<Promise<number> | undefined, Result, number>
+
+/** Reads all records that begin in a part. */
+export function* walkPart(source: WalSource, expected: ExpectedWal, part: WalPart): PartWalk {
   const format = walFormatOf(expected.major)
   if (format === undefined) throw new Error(`no WAL format of version ${expected.major}`)
   const walker = new WalWalker({ ...expected, format, startLsn: part.startLsn, position: part.position })
@@ -87,47 +92,45 @@ interface SegmentWalk {
   readonly size: number
 }
 
-function* walkSegment(
-  source: WalSource,
-  name: string,
-  walk: SegmentWalk,
-): Generator<void, PartFault | undefined, void> {
+function* walkSegment(source: WalSource, name: string, walk: SegmentWalk): StepsOf<PartFault | undefined> {
   const segment = source.open(name)
   try {
-    if (segment.size !== walk.size) return wrongSize(walk, segment.size)
+    if (segment.size !== walk.size) return wrongSize(walk.startLsn, segment.size, walk.size)
     return yield* walkPages(segment, walk)
   } finally {
     segment.close()
   }
 }
 
-function* walkPages(
-  segment: WalSegmentReader,
-  walk: SegmentWalk,
-): Generator<void, PartFault | undefined, void> {
+function* walkPages(segment: WalSegmentReader, walk: SegmentWalk): StepsOf<PartFault | undefined> {
   const { walker, buffer, size } = walk
   const view = new DataView(buffer.buffer)
   for (let offset = walker.firstOffset; offset < size; offset += buffer.length) {
-    const length = segment.read(buffer, offset)
+    const read = segment.read(buffer, offset)
+    const length = typeof read === 'number' ? read : yield read
     const wanted = Math.min(buffer.length, size - offset)
-    if (length < wanted) return wrongSize(walk, offset + length)
+    if (length < wanted) return wrongSize(walk.startLsn, offset + length, size)
     const fault = walker.walk(
       wanted === buffer.length ? view : new DataView(buffer.buffer, 0, wanted),
       offset,
     )
     if (fault !== undefined) return fault
     if (!walker.wantsMore) return undefined
-    yield
+    yield undefined
   }
   return undefined
 }
 
-function wrongSize({ startLsn, size }: SegmentWalk, bytes: number): PartFault {
+/** A segment that is shorter or longer than it should be. */
+export function wrongSize(startLsn: bigint, bytes: number, size: number): PartFault {
   return { lsn: startLsn, what: 'segment', reason: `it has ${bytes} bytes, but should have ${size}` }
 }
 
 function explain(error: unknown): string {
   if (error instanceof NotARegularFileError) return error.message
+  if (error instanceof DamagedArchiveError) {
+    return error.detail === undefined ? error.message : `${error.message}: ${error.detail}`
+  }
   const description = describeSystemError(error)
   if (description === undefined) throw error
   return description.message

@@ -1,6 +1,6 @@
 import type { PartWalked, StartWalking } from './wal-messages.js'
 import { openWalSource } from './wal-source.js'
-import { type PartResult, walkPart } from './walk-part.js'
+import { type PartResult, type PartWalk, walkPart } from './walk-part.js'
 
 /** Reads parts until there is none left that no other thread has taken. */
 export function walkParts(start: StartWalking, post: (message: PartWalked) => void): void {
@@ -14,9 +14,11 @@ export function walkParts(start: StartWalking, post: (message: PartWalked) => vo
   }
 }
 
-function runToEnd(walk: Generator<void, PartResult, void>): PartResult {
+/** A source that has a description never has to be waited for. */
+function runToEnd(walk: PartWalk): PartResult {
   for (;;) {
     const step = walk.next()
     if (step.done === true) return step.value
+    if (step.value !== undefined) throw new TypeError('bytes of WAL that are still to come')
   }
 }
