@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from '../backup-files.js'
+import { contentRulesOfArchives, decideContentOfArchives } from '../content/decide-content-rules.js'
+import { listUncheckedContent } from '../content/list-unchecked-content.js'
 import { nameEngines } from '../name-engines.js'
 import { checkWal, type WalTotals } from '../wal/check-wal.js'
 import { listWalSegments, walDirectoriesOf } from '../wal/list-wal-segments.js'
@@ -23,7 +25,7 @@ export interface ArchiveStream {
   readonly contents: ArchiveContents
 }
 
-const noPages = { checked: 0, mismatched: 0, newer: 0 }
+const noTotals = { filesChecked: 0, bytesChecked: 0, pages: { checked: 0, mismatched: 0, newer: 0 } }
 
 type ArchiveFilesOptions = Pick<BackupFilesOptions, 'directory' | 'options' | 'jobs'>
 
@@ -44,8 +46,7 @@ export class ArchiveFiles implements BackupFiles {
   }
 
   get totals(): CheckTotals {
-    const totals = this.#results?.totals ?? { filesChecked: 0, bytesChecked: 0 }
-    return { ...totals, ...this.#wal, pages: noPages }
+    return { ...(this.#results?.totals ?? noTotals), ...this.#wal }
   }
 
   expect(): void {
@@ -59,6 +60,7 @@ export class ArchiveFiles implements BackupFiles {
     this.#archives = archives
     this.#results = results
     await timer.time('checksums', () => this.#read(archives, context, results))
+    this.#tellContent(context, results)
     const unseen = new UnseenFiles(archives, results.unread, this.#stream !== undefined)
     await reportMissingFiles(context, results, unseen)
   }
@@ -112,6 +114,12 @@ export class ArchiveFiles implements BackupFiles {
     })
   }
 
+  #tellContent({ options, ignore, notChecked }: VerifyContext, results: ArchiveResults): void {
+    const content = decideContentOfArchives(options, ignore, (pathname) => this.readSmallFile(pathname))
+    notChecked.push(...listUncheckedContent(options, content))
+    results.tellContent(content)
+  }
+
   #findArchives({ options, ignore, problems }: VerifyContext): Archive[] {
     const stream = this.#stream
     if (stream !== undefined) return [{ ...stream, path: undefined, compression: undefined, size: 0 }]
@@ -132,6 +140,7 @@ export class ArchiveFiles implements BackupFiles {
       {
         archives,
         algorithms: [...this.#algorithms],
+        content: contentRulesOfArchives(options),
         jobs: this.#source.jobs,
         stream: this.#stream?.stream,
         bytesTotal: this.#stream === undefined ? size : manifest.bytes,
