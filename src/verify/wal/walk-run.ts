@@ -8,9 +8,6 @@ import { type ExpectedWal, type PartResult, type PartWalk, type WalPart, walkPar
 /** To start a thread for less takes longer than to read it: a run of up to two of these is read in the main thread. */
 const BYTES_PER_THREAD = 32 * 1024 * 1024
 
-/** More threads would take memory and gain nothing: what they wait for is a disk or a network. */
-const MAX_THREADS = 64
-
 /** With what a run is read. */
 export interface RunReaders {
   readonly source: WalSource
@@ -29,13 +26,14 @@ export async function walkRun(
   const { source, jobs, way, signal } = readers
   const walk = (part: WalPart): Promise<PartResult> => runGivingWay(walkPart(source, expected, part), way)
   const bytes = Number(run.lastSegment - run.firstSegment + 1n) * expected.segmentSize
-  const threads = Math.min(jobs, MAX_THREADS, Math.floor(bytes / BYTES_PER_THREAD))
+  const threads = Math.min(jobs, Math.floor(bytes / BYTES_PER_THREAD))
   const { description } = source
   if (threads < 2 || description === undefined) return await walk(wholeRun(run))
 
   const parts = planParts(run, expected.segmentSize)
-  const pool = new WalPool({ source: description, expected, parts }, threads, signal)
+  const pool = new WalPool({ source: description, expected, parts })
   try {
+    pool.start(threads, signal)
     return await joinParts(parts, expected.segmentSize, (index) => pool.resultOf(index), walk)
   } finally {
     await pool.close()

@@ -138,11 +138,9 @@ describe.each([
         (error: PbManifestError) => `${error.code}: ${error.message}`,
       )
     const plain = await outcome(directory)
-    expect(plain).toEqual(
-      dataChecksums
-        ? expect.objectContaining({ verdict: 'failed' })
-        : 'USAGE: cannot check page checksums: data checksums are not enabled in the cluster',
-    )
+    const verdict = (plain as { verdict?: string }).verdict
+    const refusal = 'USAGE: cannot check page checksums: data checksums are not enabled in the cluster'
+    expect(verdict ?? plain).toBe(dataChecksums ? 'failed' : refusal)
     expect(await outcome(packed)).toEqual(plain)
     const skipped = verifyBackup(packed, { ...options, skipChecksums: true })
     await expect(skipped).rejects.toMatchObject({ code: 'USAGE' })
