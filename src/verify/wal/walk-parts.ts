@@ -1,8 +1,9 @@
+import { createWalBuffer } from '../../postgres/wal/wal-buffer.js'
 import { Abandoned } from '../abandoned.js'
 import type { DoneMessage } from '../thread-pool.js'
 import { type PartWalked, type StartWalking, walkingControl } from './wal-messages.js'
 import { openWalSource } from './wal-source.js'
-import { type PartResult, type PartWalk, walkPart } from './walk-part.js'
+import { type PartResult, type PartWalk, WAL_BUFFER_BYTES, walkPart } from './walk-part.js'
 
 /**
  * Reads parts until there is none left that no other thread has taken, or nobody wants to know any more.
@@ -19,16 +20,17 @@ export function walkParts(start: StartWalking, post: (message: PartWalked | Done
 }
 
 function walkTaken(
-  { source: description, expected, parts, control: buffer }: StartWalking,
+  { source: description, expected, parts, control: controlBuffer }: StartWalking,
   post: (message: PartWalked) => void,
 ): void {
   const source = openWalSource(description)
-  const control = new Int32Array(buffer)
+  const buffer = createWalBuffer(WAL_BUFFER_BYTES)
+  const control = new Int32Array(controlBuffer)
   for (;;) {
     const index = Atomics.add(control, walkingControl.taken, 1)
     const part = parts[index]
     if (part === undefined) return
-    post({ type: 'part', index, result: runToEnd(walkPart(source, expected, part), control) })
+    post({ type: 'part', index, result: runToEnd(walkPart(source, expected, part, buffer), control) })
   }
 }
 

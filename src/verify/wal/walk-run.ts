@@ -1,9 +1,17 @@
+import { createWalBuffer } from '../../postgres/wal/wal-buffer.js'
 import type { WayGiver } from '../../files/give-way.js'
 import { joinParts, type RunResult } from './join-parts.js'
 import { planParts, type SegmentRun, wholeRun } from './plan-parts.js'
 import { WalPool } from './wal-pool.js'
 import type { WalSource } from './wal-source.js'
-import { type ExpectedWal, type PartResult, type PartWalk, type WalPart, walkPart } from './walk-part.js'
+import {
+  type ExpectedWal,
+  type PartResult,
+  type PartWalk,
+  WAL_BUFFER_BYTES,
+  type WalPart,
+  walkPart,
+} from './walk-part.js'
 
 /** To start a thread for less takes longer than to read it: a run of up to two of these is read in the main thread. */
 const BYTES_PER_THREAD = 32 * 1024 * 1024
@@ -24,7 +32,9 @@ export async function walkRun(
   run: SegmentRun,
 ): Promise<RunResult> {
   const { source, jobs, way, signal } = readers
-  const walk = (part: WalPart): Promise<PartResult> => runGivingWay(walkPart(source, expected, part), way)
+  const buffer = createWalBuffer(WAL_BUFFER_BYTES)
+  const walk = (part: WalPart): Promise<PartResult> =>
+    runGivingWay(walkPart(source, expected, part, buffer), way)
   const bytes = Number(run.lastSegment - run.firstSegment + 1n) * expected.segmentSize
   const threads = Math.min(jobs, Math.floor(bytes / BYTES_PER_THREAD))
   const { description } = source
