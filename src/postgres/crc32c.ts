@@ -4,11 +4,14 @@ const reflectedPolynomial = 0x82f6_3b78
 /** Eight bytes are taken in one step, by one table each. @see src/port/pg_crc32c_sb8.c */
 const SLICES = 8
 
+/** Tables for 16 bytes in one step, for who has use for it. */
+const TABLES = 16
+
 /** Entry `256 * k + byte` is what `byte` leaves when `k` more bytes have followed it. */
-const tables: Int32Array = makeTables()
+export const crc32cTables: Int32Array = makeTables()
 
 function makeTables(): Int32Array {
-  const made = new Int32Array(SLICES * 256)
+  const made = new Int32Array(TABLES * 256)
   for (let byte = 0; byte < 256; byte++) {
     let remainder = byte
     for (let bit = 0; bit < 8; bit++) {
@@ -55,24 +58,24 @@ export function extendCrc32c(crc: number, view: DataView, start: number, end: nu
     const low = crc ^ view.getInt32(at, true)
     const high = view.getInt32(at + 4, true)
     crc =
-      (tables[0x700 + (low & 0xff)] ?? 0) ^
-      (tables[0x600 + ((low >>> 8) & 0xff)] ?? 0) ^
-      (tables[0x500 + ((low >>> 16) & 0xff)] ?? 0) ^
-      (tables[0x400 + (low >>> 24)] ?? 0) ^
-      (tables[0x300 + (high & 0xff)] ?? 0) ^
-      (tables[0x200 + ((high >>> 8) & 0xff)] ?? 0) ^
-      (tables[0x100 + ((high >>> 16) & 0xff)] ?? 0) ^
-      (tables[high >>> 24] ?? 0)
+      (crc32cTables[0x700 + (low & 0xff)] ?? 0) ^
+      (crc32cTables[0x600 + ((low >>> 8) & 0xff)] ?? 0) ^
+      (crc32cTables[0x500 + ((low >>> 16) & 0xff)] ?? 0) ^
+      (crc32cTables[0x400 + (low >>> 24)] ?? 0) ^
+      (crc32cTables[0x300 + (high & 0xff)] ?? 0) ^
+      (crc32cTables[0x200 + ((high >>> 8) & 0xff)] ?? 0) ^
+      (crc32cTables[0x100 + ((high >>> 16) & 0xff)] ?? 0) ^
+      (crc32cTables[high >>> 24] ?? 0)
   }
   if (at <= end - 4) {
     const word = crc ^ view.getInt32(at, true)
     crc =
-      (tables[0x300 + (word & 0xff)] ?? 0) ^
-      (tables[0x200 + ((word >>> 8) & 0xff)] ?? 0) ^
-      (tables[0x100 + ((word >>> 16) & 0xff)] ?? 0) ^
-      (tables[word >>> 24] ?? 0)
+      (crc32cTables[0x300 + (word & 0xff)] ?? 0) ^
+      (crc32cTables[0x200 + ((word >>> 8) & 0xff)] ?? 0) ^
+      (crc32cTables[0x100 + ((word >>> 16) & 0xff)] ?? 0) ^
+      (crc32cTables[word >>> 24] ?? 0)
     at += 4
   }
-  for (; at < end; at++) crc = (crc >>> 8) ^ (tables[(crc ^ view.getUint8(at)) & 0xff] ?? 0)
+  for (; at < end; at++) crc = (crc >>> 8) ^ (crc32cTables[(crc ^ view.getUint8(at)) & 0xff] ?? 0)
   return crc
 }

@@ -1,7 +1,8 @@
 import { readSmallFile } from '../files/read-small-file.js'
 import type { ControlFile } from '../postgres/control-file.js'
 import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from './backup-files.js'
-import { checkWal, walDirectoriesOf, type WalTotals } from './wal/check-wal.js'
+import { checkWal, type WalTotals } from './wal/check-wal.js'
+import { listWalSegments, walDirectoriesOf } from './wal/list-wal-segments.js'
 import { ChecksumCheck } from './checksum-check.js'
 import { compareKnownChecksums } from './known-checksums.js'
 import type { VerifyReport } from './report.js'
@@ -62,11 +63,11 @@ export class DirectoryFiles implements BackupFiles {
   async checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<void> {
     const { options, ...findings } = context
     const { walDirectory, signal } = options
+    const directories =
+      walDirectory === undefined ? ([`${this.#directory}/pg_wal`] as const) : walDirectoriesOf(walDirectory)
     await checkWal({
       ...findings,
-      walDirectories:
-        walDirectory === undefined ? [`${this.#directory}/pg_wal`] : walDirectoriesOf(walDirectory),
-      usePartial: options.partialWal === true,
+      source: listWalSegments(directories, options.partialWal === true),
       readSmallFile: (...file) => this.readSmallFile(...file),
       jobs: this.#jobs,
       signal,

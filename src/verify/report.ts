@@ -124,7 +124,7 @@ export interface VerifyReport {
   readonly manifest: VerifiedManifest
   /**
    * In a fixed order. Plain: presence, kind and size by pathname; then checksums by pathname. Tar: by archive, the
-   * largest first, in the order of its members; then what is missing. Then the cluster; then WAL.
+   * largest first, in the order of its members; then its pages; then what is missing. Then the cluster; then WAL.
    */
   readonly problems: readonly Problem[]
   readonly problemCounts: Readonly<Record<ProblemKind, number>>

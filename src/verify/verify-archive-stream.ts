@@ -1,7 +1,6 @@
 import type { Readable } from 'node:stream'
 import { PbManifestError } from '../errors.js'
 import { openManifest } from '../manifest/read-manifest.js'
-import { decideContentOfArchives } from './content/decide-content-rules.js'
 import { FileTable } from './file-table/file-table.js'
 import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
@@ -39,7 +38,6 @@ export async function verifyArchiveStream(
     )
   }
   const stem = typeof contents === 'string' ? contents : String(contents.tablespaceOid)
-  const content = decideContentOfArchives(options)
   const ignore = new IgnoreRules(options.ignore ?? [])
   const files = new ArchiveFiles(
     { directory: '-', options, jobs: 1 },
@@ -48,7 +46,7 @@ export async function verifyArchiveStream(
   try {
     const source = openManifest(options.manifestPath)
     const table = new FileTable(source.file.stats.size)
-    return await verifyFiles(files, { directory: '-', options, ignore, content, source, table })
+    return await verifyFiles(files, { directory: '-', options, ignore, content: undefined, source, table })
   } finally {
     await files.close()
   }

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
 import { openManifest } from '../manifest/read-manifest.js'
 import { detectBackupFormat } from './detect-backup-format.js'
-import { decideContentRules, decideContentOfArchives } from './content/decide-content-rules.js'
+import { decideContentRules } from './content/decide-content-rules.js'
 import { DirectoryFiles } from './directory-files.js'
 import { FileTable } from './file-table/file-table.js'
 import { IgnoreRules } from './ignore-rules.js'
@@ -34,13 +34,14 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
     throw new PbManifestError('USAGE', 'jobs must be a whole number from 1')
   const ignore = new IgnoreRules(options.ignore ?? [])
   const isTar = (options.format ?? detectBackupFormat(directory)) === 'tar'
-  const content = isTar ? decideContentOfArchives(options) : decideContentRules(directory, options, ignore)
+  const content = isTar ? undefined : decideContentRules(directory, options, ignore)
   const source = openManifest(options.manifestPath ?? `${directory}/backup_manifest`)
   const manifestBytes = source.file.stats.size
   const table = new FileTable(manifestBytes)
-  const files = isTar
-    ? new ArchiveFiles({ directory, options, jobs })
-    : new DirectoryFiles({ directory, options, jobs, content, table, manifestBytes })
+  const files =
+    content === undefined
+      ? new ArchiveFiles({ directory, options, jobs })
+      : new DirectoryFiles({ directory, options, jobs, content, table, manifestBytes })
   try {
     return await verifyFiles(files, { directory, options, ignore, content, source, table })
   } finally {

@@ -1,10 +1,10 @@
 import { WayGiver } from '../files/give-way.js'
 import type { ManifestSource } from '../manifest/read-manifest.js'
 import type { BackupFiles, VerifyContext } from './backup-files.js'
-import { formatLsn } from '../postgres/lsn.js'
 import { checkCluster } from './check-cluster.js'
 import type { FileTable } from './file-table/file-table.js'
 import type { ContentDecision } from './content/decide-content-rules.js'
+import { listUncheckedContent } from './content/list-unchecked-content.js'
 import type { IgnoreRules } from './ignore-rules.js'
 import { makeReport } from './make-report.js'
 import { loadManifest, type ManifestContents } from './manifest-files.js'
@@ -19,7 +19,8 @@ export interface Verification {
   readonly directory: string
   readonly options: VerifyOptions
   readonly ignore: IgnoreRules
-  readonly content: ContentDecision
+  /** `undefined`: known when the files have been read. */
+  readonly content: ContentDecision | undefined
   readonly source: ManifestSource
   /** Empty yet. */
   readonly table: FileTable
@@ -42,7 +43,8 @@ export async function verifyFiles(files: BackupFiles, verification: Verification
     ),
   )
   const problems = new ProblemList(options.onProblem, options.exitOnError === true)
-  const notChecked = listWhatIsLeftOut(options, manifest, content)
+  const notChecked = listWhatIsLeftOut(options, manifest)
+  if (content !== undefined) notChecked.push(...listUncheckedContent(options, content))
   const way = new WayGiver(options.signal)
   try {
     await runSteps(files, { options, manifest, ignore, problems, notChecked, timer, way })
@@ -73,11 +75,7 @@ async function runSteps(files: BackupFiles, context: VerifyContext): Promise<voi
   await timer.time('wal', () => files.checkWal(context, control))
 }
 
-function listWhatIsLeftOut(
-  options: VerifyOptions,
-  manifest: ManifestContents,
-  { whyNoPageChecksums, incrementalFrom }: ContentDecision,
-): NotChecked[] {
+function listWhatIsLeftOut(options: VerifyOptions, manifest: ManifestContents): NotChecked[] {
   const left: NotChecked[] = []
   const withoutChecksum = manifest.filesWithoutChecksum
   if (options.ignore !== undefined && options.ignore.length > 0) {
@@ -95,12 +93,5 @@ function listWhatIsLeftOut(
   }
   if (options.noParseWal === true) left.push({ what: 'wal', why: 'skipped on request' })
   else if (manifest.walRanges.length === 0) left.push({ what: 'wal', why: 'the manifest has no WAL range' })
-  if (whyNoPageChecksums !== undefined) left.push({ what: 'page-checksums', why: whyNoPageChecksums })
-  if (incrementalFrom !== undefined) {
-    if (options.skipChecksums === true) left.push({ what: 'incremental-files', why: 'skipped on request' })
-    const { lsn, timeline } = incrementalFrom
-    const why = `it builds on the backup that starts at ${formatLsn(lsn)} on timeline ${timeline}: see --chain`
-    left.push({ what: 'earlier-backups', why })
-  }
   return left
 }

@@ -72,15 +72,42 @@ export async function unpackTarBackup(directory: string, root: string): Promise<
   return data
 }
 
+/** How archives are packed, by the ending of their names. */
+export const packedEndings = ['.tar', '.tar.gz', '.tar.lz4', '.tar.zst'] as const
+
+export type PackedEnding = (typeof packedEndings)[number]
+
+const compressOptions: Readonly<Record<PackedEnding, readonly string[]>> = {
+  '.tar': [],
+  '.tar.gz': ['-I', 'gzip -1'],
+  '.tar.lz4': ['-I', 'lz4 -q'],
+  '.tar.zst': ['-I', 'zstd -q'],
+}
+
+/** Packs a directory as an archive. */
+export async function packArchive(
+  from: string,
+  {
+    directory,
+    stem,
+    ending,
+  }: { readonly directory: string; readonly stem: string; readonly ending: PackedEnding },
+  args: readonly string[] = ['.'],
+): Promise<void> {
+  const path = join(directory, `${stem}${ending}`)
+  await mustRun('tar', ['-cf', path, ...compressOptions[ending], '-C', from, ...args])
+}
+
 /** Packs a data directory whose tablespaces are in it, and its manifest, as a tar backup. */
 export async function packTarBackup(
   data: string,
   directory: string,
   options: readonly string[] = [],
+  ending: PackedEnding = '.tar',
 ): Promise<void> {
   await mustRun('mkdir', [directory])
   const pack = async (stem: string, from: string, args: readonly string[] = []): Promise<void> => {
-    await mustRun('tar', ['-cf', join(directory, `${stem}.tar`), ...options, ...args, '-C', from, '.'])
+    await packArchive(from, { directory, stem, ending }, [...options, ...args, '.'])
   }
   const excluded = ['./pg_tblspc/*', './pg_wal', './backup_manifest'].map((path) => `--exclude=${path}`)
   await pack('base', data, ['--anchored', ...excluded])

@@ -19,17 +19,25 @@ const EXPORT_KINDS = { function: 0, memory: 2 } as const
 /** Two to this power is what the address of 16 bytes may be expected to be a multiple of. */
 const VECTOR_ALIGNMENT = 4
 const UINT16_ALIGNMENT = 1
+const INT32_ALIGNMENT = 2
 
 export const i32 = {
   const: (value: number): Code => [0x41, ...signed(value)],
+  load: (offset: number): Code => [0x28, INT32_ALIGNMENT, ...unsigned(offset)],
+  load8_u: (offset: number): Code => [0x2d, 0, ...unsigned(offset)],
   load16_u: (offset: number): Code => [0x2f, UINT16_ALIGNMENT, ...unsigned(offset)],
   eqz: [0x45],
   ne: [0x47],
+  lt_s: [0x48],
   lt_u: [0x49],
   ge_u: [0x4f],
   add: [0x6a],
+  sub: [0x6b],
   rem_u: [0x70],
+  and: [0x71],
   xor: [0x73],
+  shl: [0x74],
+  shr_u: [0x76],
 } as const
 
 /** Instructions on vectors are two numbers, of which this is the first: 0xfd. */

@@ -23,8 +23,11 @@ export class PartialRecord {
   #length = 0
   #gathered = 0
   #crc = -1
+  readonly #extendCrc32c: typeof extendCrc32c
 
-  constructor() {
+  /** @param extend - for the views that are given to `add` */
+  constructor(extend: typeof extendCrc32c) {
+    this.#extendCrc32c = extend
     this.head = new DataView(this.#bytes.buffer)
   }
 
@@ -74,19 +77,24 @@ export class PartialRecord {
     }
     // The header itself comes last in the CRC.
     const headerRest = Math.max(RECORD_HEADER_SIZE - this.#gathered, 0)
-    this.#crc = extendCrc32c(this.#crc, view, at + headerRest, at + size)
+    this.#crc = this.#extendCrc32c(this.#crc, view, at + headerRest, at + size)
     this.#gathered += size
   }
 
   /** Whether the CRC of a record that is complete is the one that it holds. */
   isIntact(): boolean {
-    return this.missing === 0 && isRecordCrc(this.#crc, this.head, 0)
+    return this.missing === 0 && isRecordCrc(this.#crc, this.head, 0, extendCrc32c)
   }
 }
 
 /** Whether a record holds this CRC, given the CRC of all that follows its header. */
-export function isRecordCrc(crcOfBody: number, view: DataView, at: number): boolean {
-  return ~extendCrc32c(crcOfBody, view, at, at + CRC_OFFSET) === view.getInt32(at + CRC_OFFSET, true)
+export function isRecordCrc(
+  crcOfBody: number,
+  view: DataView,
+  at: number,
+  extend: typeof extendCrc32c,
+): boolean {
+  return ~extend(crcOfBody, view, at, at + CRC_OFFSET) === view.getInt32(at + CRC_OFFSET, true)
 }
 
 const CRC_OFFSET = 20

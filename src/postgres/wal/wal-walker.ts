@@ -29,7 +29,8 @@ export class WalWalker {
   readonly #stretch: WalStretch
   readonly #pages: PageCheck
   readonly #chain: RecordChain
-  readonly #partial = new PartialRecord()
+  readonly #partial: PartialRecord
+  readonly #extendCrc32c: typeof extendCrc32c
   #segmentLsn = 0n
   #high = 0
   #low = 0
@@ -49,8 +50,11 @@ export class WalWalker {
   #isDone = false
   #borderTimeline = 0
 
-  constructor(stretch: WalStretch) {
+  /** @param extend - for the views that are given to `walk` */
+  constructor(stretch: WalStretch, extend: typeof extendCrc32c = extendCrc32c) {
     const { position, startLsn } = stretch
+    this.#extendCrc32c = extend
+    this.#partial = new PartialRecord(extend)
     this.#stretch = stretch
     this.#pages = new PageCheck(stretch, position?.timeline ?? 0)
     this.#chain = new RecordChain(stretch.format, position)
@@ -248,8 +252,8 @@ export class WalWalker {
       const low = this.#low + start
       const headerFault = this.#chain.findHeaderFault(view, place, this.#high, low)
       if (headerFault !== undefined) return this.#recordFault(start, headerFault)
-      const crc = extendCrc32c(-1, view, place + RECORD_HEADER_SIZE, place + length)
-      const reason = isRecordCrc(crc, view, place)
+      const crc = this.#extendCrc32c(-1, view, place + RECORD_HEADER_SIZE, place + length)
+      const reason = isRecordCrc(crc, view, place, this.#extendCrc32c)
         ? findRecordBodyFault(view, place, length, length, format)
         : WRONG_CRC
       if (reason !== undefined) return this.#recordFault(start, reason)

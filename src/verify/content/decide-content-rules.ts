@@ -1,11 +1,14 @@
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { BACKUP_LABEL, CONTROL_FILE, readBackupLabel, readControlFile } from '../../manifest/cluster-files.js'
-import type { BackupLabel } from '../../postgres/backup-label.js'
-import type { ControlFile } from '../../postgres/control-file.js'
+import { type BackupLabel, parseBackupLabel } from '../../postgres/backup-label.js'
+import { type ControlFile, parseControlFile } from '../../postgres/control-file.js'
 import { PAGE_SIZE, STOCK_SEGMENT_PAGES } from '../../postgres/data-page/page-layout.js'
+import type { ReadSmallBackupFile } from '../backup-files.js'
 import type { IgnoreRules } from '../ignore-rules.js'
 import type { VerifyOptions } from '../options.js'
 import type { ContentRules } from './content-rules.js'
+
+const SMALL_FILE_BYTES = 64 * 1024
 
 /** What of the files' content will be looked at, and why not more. */
 export interface ContentDecision {
@@ -28,37 +31,71 @@ export function decideContentRules(
   options: VerifyOptions,
   ignore: IgnoreRules,
 ): ContentDecision {
-  const wanted = options.pageChecksums ?? 'auto'
-  const control = ignore.covers(CONTROL_FILE)
-    ? `"${CONTROL_FILE}" is ignored`
-    : readOrExplain(CONTROL_FILE, () => readControlFile(directory))
-  const whyNoPageChecksums = findReasonAgainst(options, control)
-  if (whyNoPageChecksums !== undefined && wanted === 'on') {
+  return decide(options, {
+    control:
+      explainIgnored(CONTROL_FILE, ignore) ?? readOrExplain(CONTROL_FILE, () => readControlFile(directory)),
+    label:
+      explainIgnored(BACKUP_LABEL, ignore) ?? readOrExplain(BACKUP_LABEL, () => readBackupLabel(directory)),
+  })
+}
+
+/**
+ * What is looked at in archives before anything is known of them: pg_control comes last.
+ *
+ * @throws {@link PbManifestError} `USAGE` when page checksums were asked for and cannot be checked
+ */
+export function contentRulesOfArchives(options: VerifyOptions): ContentRules | undefined {
+  const { rules } = decide(options, { control: 'not known yet', label: 'not known yet' })
+  if (rules === undefined || options.skipChecksums === true) return undefined
+  return { ...rules, hasPageChecksums: options.pageChecksums !== 'off' }
+}
+
+/**
+ * Decides, when the archives have been read, what of that counts.
+ *
+ * @throws {@link PbManifestError} `USAGE` when page checksums were asked for and cannot be checked
+ */
+export function decideContentOfArchives(
+  options: VerifyOptions,
+  ignore: IgnoreRules,
+  readSmallFile: ReadSmallBackupFile,
+): ContentDecision {
+  const read = <Statement>(name: string, parse: (bytes: Buffer) => Statement): Statement | string =>
+    explainIgnored(name, ignore) ??
+    readOrExplain(name, () => {
+      const bytes = readSmallFile(name, SMALL_FILE_BYTES)
+      return bytes && parse(bytes)
+    })
+  const control = read(CONTROL_FILE, (bytes) => parseControlFile(bytes, CONTROL_FILE))
+  const label = read(BACKUP_LABEL, (bytes) => parseBackupLabel(bytes.toString('utf8'), BACKUP_LABEL))
+  const isOfUsualSize = typeof control === 'string' || control.relationSegmentSize === STOCK_SEGMENT_PAGES
+  const why = 'the files of relations in the cluster are not of the usual size'
+  return decide(options, { control: isOfUsualSize ? control : why, label }, isOfUsualSize ? undefined : why)
+}
+
+/** What the files say, or why that is not known. */
+interface Statements {
+  readonly control: ControlFile | string
+  readonly label: BackupLabel | string
+}
+
+function decide(options: VerifyOptions, { control, label }: Statements, obstacle?: string): ContentDecision {
+  const whyNoPageChecksums = obstacle ?? findReasonAgainst(options, control)
+  if (whyNoPageChecksums !== undefined && options.pageChecksums === 'on') {
     throw new PbManifestError('USAGE', `cannot check page checksums: ${whyNoPageChecksums}`)
   }
-  const label = readLabel(directory, ignore)
+  const incrementalFrom = typeof label === 'string' ? undefined : label.incrementalFrom
   const rules: ContentRules = {
     hasPageChecksums: whyNoPageChecksums === undefined,
     // Without a label, there may be some.
-    hasIncrementalFiles: label === undefined || label.incrementalFrom !== undefined,
+    hasIncrementalFiles: typeof label === 'string' || incrementalFrom !== undefined,
     segmentPages: typeof control === 'string' ? STOCK_SEGMENT_PAGES : control.relationSegmentSize,
   }
   return {
     rules: rules.hasPageChecksums || rules.hasIncrementalFiles ? rules : undefined,
-    incrementalFrom: label?.incrementalFrom,
+    incrementalFrom,
     whyNoPageChecksums,
   }
-}
-
-/**
- * The same for a backup in tar format, of which the pages are not looked at.
- *
- * @throws {@link PbManifestError} `USAGE` when page checksums were asked for
- */
-export function decideContentOfArchives({ pageChecksums }: VerifyOptions): ContentDecision {
-  const why = 'pages in archives are not looked at'
-  if (pageChecksums === 'on') throw new PbManifestError('USAGE', `cannot check page checksums: ${why}`)
-  return { rules: undefined, incrementalFrom: undefined, whyNoPageChecksums: why }
 }
 
 function findReasonAgainst(
@@ -75,10 +112,8 @@ function findReasonAgainst(
   return undefined
 }
 
-function readLabel(directory: string, ignore: IgnoreRules): BackupLabel | undefined {
-  if (ignore.covers(BACKUP_LABEL)) return undefined
-  const label = readOrExplain(BACKUP_LABEL, () => readBackupLabel(directory))
-  return typeof label === 'string' ? undefined : label
+function explainIgnored(name: string, ignore: IgnoreRules): string | undefined {
+  return ignore.covers(name) ? `"${name}" is ignored` : undefined
 }
 
 /** The file's meaning, or why it is not known. */

@@ -2,13 +2,17 @@ import type { Readable } from 'node:stream'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from '../backup-files.js'
+import { contentRulesOfArchives, decideContentOfArchives } from '../content/decide-content-rules.js'
+import { listUncheckedContent } from '../content/list-unchecked-content.js'
 import { nameEngines } from '../name-engines.js'
-import { checkWal, walDirectoriesOf, type WalTotals } from '../wal/check-wal.js'
+import { checkWal, type WalTotals } from '../wal/check-wal.js'
+import { listWalSegments, walDirectoriesOf } from '../wal/list-wal-segments.js'
+import type { WalSource } from '../wal/wal-source.js'
 import type { VerifyReport } from '../report.js'
 import type { Archive } from './archive.js'
 import type { ArchiveContents } from './archive-name.js'
 import { ArchiveResults } from './archive-results.js'
-import { checkWalMembers } from './check-wal-members.js'
+import { ArchiveWalSource, type ArchivedWal } from './archive-wal-source.js'
 import { listArchives } from './list-archives.js'
 import { readArchives } from './read-archives.js'
 import { reportMissingFiles, UnseenFiles } from './unseen-files.js'
@@ -21,7 +25,7 @@ export interface ArchiveStream {
   readonly contents: ArchiveContents
 }
 
-const noPages = { checked: 0, mismatched: 0, newer: 0 }
+const noTotals = { filesChecked: 0, bytesChecked: 0, pages: { checked: 0, mismatched: 0, newer: 0 } }
 
 type ArchiveFilesOptions = Pick<BackupFilesOptions, 'directory' | 'options' | 'jobs'>
 
@@ -33,6 +37,7 @@ export class ArchiveFiles implements BackupFiles {
   readonly #stream: ArchiveStream | undefined
   readonly #algorithms = new Set<RealChecksumAlgorithm>()
   readonly #wal: WalTotals = { walRecords: 0, walBytes: 0 }
+  #archives: readonly Archive[] = []
   #results: ArchiveResults | undefined
 
   constructor(source: ArchiveFilesOptions, stream?: ArchiveStream) {
@@ -41,8 +46,7 @@ export class ArchiveFiles implements BackupFiles {
   }
 
   get totals(): CheckTotals {
-    const totals = this.#results?.totals ?? { filesChecked: 0, bytesChecked: 0 }
-    return { ...totals, ...this.#wal, pages: noPages }
+    return { ...(this.#results?.totals ?? noTotals), ...this.#wal }
   }
 
   expect(): void {
@@ -53,8 +57,10 @@ export class ArchiveFiles implements BackupFiles {
     const { timer } = context
     const archives = await timer.time('scan', async () => this.#findArchives(context))
     const results = new ArchiveResults(archives, context)
+    this.#archives = archives
     this.#results = results
     await timer.time('checksums', () => this.#read(archives, context, results))
+    this.#tellContent(context, results)
     const unseen = new UnseenFiles(archives, results.unread, this.#stream !== undefined)
     await reportMissingFiles(context, results, unseen)
   }
@@ -64,23 +70,23 @@ export class ArchiveFiles implements BackupFiles {
   }
 
   async checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<void> {
-    const { options, ...findings } = context
-    const { walDirectory, signal } = options
-    if (walDirectory !== undefined) {
-      await checkWal({
-        ...findings,
-        walDirectories: walDirectoriesOf(walDirectory),
-        usePartial: options.partialWal === true,
-        readSmallFile: (pathname) => this.readSmallFile(pathname),
-        jobs: this.#source.jobs,
-        signal,
-        control,
-        totals: this.#wal,
-      })
-    } else if (this.#stream !== undefined && this.#results?.walMembers.length === 0) {
-      findings.notChecked.push({ what: 'wal', why: `there is none in archive "${this.#stream.name}"` })
-    } else {
-      checkWalMembers(context, control, this.#results?.walMembers ?? [])
+    const { options, notChecked, way } = context
+    const usePartial = options.partialWal === true
+    if (options.walDirectory !== undefined) {
+      const source = listWalSegments(walDirectoriesOf(options.walDirectory), usePartial)
+      return await this.#checkWalOf(source, context, control)
+    }
+    const wal = archivedWal(this.#source.directory, this.#archives, this.#results)
+    // Other archives may have it.
+    if (this.#stream !== undefined && this.#stream.contents !== 'pg_wal' && wal.members.length === 0) {
+      notChecked.push({ what: 'wal', why: `there is none in archive "${this.#stream.name}"` })
+      return
+    }
+    const source = new ArchiveWalSource(wal, usePartial, way)
+    try {
+      await this.#checkWalOf(source, context, control)
+    } finally {
+      await source.close()
     }
   }
 
@@ -90,6 +96,28 @@ export class ArchiveFiles implements BackupFiles {
 
   async close(): Promise<void> {
     this.#stream?.stream.destroy()
+  }
+
+  async #checkWalOf(
+    source: WalSource,
+    { options: { signal }, ...findings }: VerifyContext,
+    control: ControlFile | undefined,
+  ): Promise<void> {
+    await checkWal({
+      ...findings,
+      source,
+      readSmallFile: (pathname) => this.readSmallFile(pathname),
+      jobs: this.#source.jobs,
+      signal,
+      control,
+      totals: this.#wal,
+    })
+  }
+
+  #tellContent({ options, ignore, notChecked }: VerifyContext, results: ArchiveResults): void {
+    const content = decideContentOfArchives(options, ignore, (pathname) => this.readSmallFile(pathname))
+    notChecked.push(...listUncheckedContent(options, content))
+    results.tellContent(content)
   }
 
   #findArchives({ options, ignore, problems }: VerifyContext): Archive[] {
@@ -112,6 +140,7 @@ export class ArchiveFiles implements BackupFiles {
       {
         archives,
         algorithms: [...this.#algorithms],
+        content: contentRulesOfArchives(options),
         jobs: this.#source.jobs,
         stream: this.#stream?.stream,
         bytesTotal: this.#stream === undefined ? size : manifest.bytes,
@@ -119,5 +148,26 @@ export class ArchiveFiles implements BackupFiles {
       context,
       results,
     )
+  }
+}
+
+/** The WAL that was met in archives. `base.tar` may have some, but `pg_wal.tar` is unpacked over it. */
+function archivedWal(
+  directory: string,
+  archives: readonly Archive[],
+  results: ArchiveResults | undefined,
+): ArchivedWal {
+  const ofWal = archives.find(({ contents }) => contents === 'pg_wal')
+  const ofBase = archives.find(({ contents }) => contents === 'base')
+  const unread = [ofWal, ofBase].find((archive) => archive !== undefined && results?.unread.has(archive))
+  const members = results?.walMembers ?? []
+  const holder = ofWal ?? (members.length > 0 ? ofBase : undefined)
+  return {
+    place: holder === undefined ? `${directory}/pg_wal.tar` : (holder.path ?? holder.name),
+    members: [
+      ...members.filter(({ archive }) => archive !== ofWal),
+      ...members.filter(({ archive }) => archive === ofWal),
+    ],
+    failure: unread && `archive "${unread.name}" cannot be read to its end`,
   }
 }

@@ -3,6 +3,8 @@ import type { Compression } from '../../files/compression/compression.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import type { FileTableBuffers } from '../file-table/file-table-layout.js'
+import type { ContentFindings } from '../content/content-findings.js'
+import type { ContentRules } from '../content/content-rules.js'
 import type { EngineUse } from '../thread-hashers.js'
 import type { PathnameIndexBuffers } from '../file-table/pathname-index.js'
 
@@ -25,6 +27,20 @@ export interface ExpectedMembers {
   readonly ignore: readonly string[]
   /** Those that the manifest has; none when checksums are not to be compared. */
   readonly algorithms: readonly RealChecksumAlgorithm[]
+  /** `undefined` when nothing but checksums is looked at. */
+  readonly content: ExpectedContent | undefined
+}
+
+/** What of the members' content is looked at. */
+export interface ExpectedContent {
+  readonly rules: ContentRules
+  readonly replayedWal: SharedArrayBuffer
+}
+
+/** What the content of a file has that is wrong, or worth to be counted. */
+export interface MemberFindings {
+  readonly row: number
+  readonly findings: ContentFindings
 }
 
 /** What a thread is started with. */
@@ -66,9 +82,10 @@ export type ArchiveFinding =
 
 /** A WAL segment that an archive has. */
 export interface WalMember {
+  /** Of the file: with `.partial` behind it, if it has that. */
   readonly name: string
   readonly size: number
-  /** Where its bytes begin in the archive, when that is not compressed. */
+  /** Where its bytes begin in the archive, before that was compressed. */
   readonly offset: number
 }
 
@@ -81,6 +98,12 @@ export interface ArchiveSummary {
   /** The bytes of small files that say what the cluster is, by their pathnames. */
   readonly smallFiles: ReadonlyMap<Pathname, Uint8Array>
   readonly walMembers: readonly WalMember[]
+  /** Pages whose checksum was checked. */
+  readonly pages: number
+  /** It is told when all archives are read: whether it counts depends on pg_control. */
+  readonly content: readonly MemberFindings[]
+  /** Whether more was not looked at, because there was so much. */
+  readonly isContentCut: boolean
   /** What computed checksums. */
   readonly engines: readonly EngineUse[]
 }

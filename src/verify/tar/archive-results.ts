@@ -1,6 +1,11 @@
 import type { VerifyContext } from '../backup-files.js'
+import type { ContentFindings } from '../content/content-findings.js'
+import { contentProblems } from '../content/content-problems.js'
+import type { ContentRules } from '../content/content-rules.js'
+import type { ContentDecision } from '../content/decide-content-rules.js'
 import type { Archive } from './archive.js'
-import type { ArchiveFinding, ArchiveMessage, ArchiveSummary, WalMember } from './archive-messages.js'
+import type { ArchiveFinding, ArchiveMessage, ArchiveSummary, MemberFindings } from './archive-messages.js'
+import type { ArchivedSegment } from './archive-wal-source.js'
 import type { EngineUse } from '../thread-hashers.js'
 import { archiveProblem, twoArchivesProblem } from './archive-problem.js'
 import type { Pathname } from '../../files/pathname.js'
@@ -16,14 +21,22 @@ interface Result {
  * first that is not done at once, of the others when those before it are.
  */
 export class ArchiveResults {
-  readonly totals = { filesChecked: 0, bytesChecked: 0 }
+  readonly totals = {
+    filesChecked: 0,
+    bytesChecked: 0,
+    pages: { checked: 0, mismatched: 0, newer: 0 },
+  }
   readonly smallFiles: Map<Pathname, Buffer> = new Map()
-  readonly walMembers: WalMember[] = []
+  readonly walMembers: ArchivedSegment[] = []
   readonly engines: EngineUse[] = []
   /** Archives that could not be read to their end. */
   readonly unread: Set<Archive> = new Set()
   /** Of each row, the number of the archive that has it, from 1. */
   readonly #holders: Uint32Array
+  readonly #content: MemberFindings[] = []
+  /** Archives with more wrong pages than are told. */
+  readonly #cutNames: string[] = []
+  #pages = 0
   readonly #results: readonly Result[]
   readonly #context: VerifyContext
   #told = 0
@@ -48,12 +61,31 @@ export class ArchiveResults {
     return this.#holders[row] !== 0
   }
 
+  /** Tells what was found in the files' content, as far as it counts by these rules. */
+  tellContent({ rules }: ContentDecision): void {
+    const { manifest, problems, notChecked } = this.#context
+    const { pages } = this.totals
+    if (rules?.hasPageChecksums === true) pages.checked = this.#pages
+    for (const { row, findings: all } of this.#content) {
+      const findings = rules && whatCounts(all, rules)
+      if (findings === undefined) continue
+      pages.mismatched += findings.mismatchCount
+      pages.newer += findings.newerCount
+      for (const problem of contentProblems(manifest.table.pathname(row), findings)) problems.add(problem)
+    }
+    if (rules?.hasPageChecksums !== true) return
+    for (const name of this.#cutNames) {
+      const why = `more files of archive "${name}" than are named may have wrong pages`
+      notChecked.push({ what: 'page-checksums', why })
+    }
+  }
+
   #tell(): void {
     for (let result = this.#results[this.#told]; result !== undefined; result = this.#results[this.#told]) {
       for (const finding of result.findings.splice(0)) this.#tellFinding(result.archive, finding)
       if (result.summary === undefined) return
       this.#told++
-      this.#merge(result.summary)
+      this.#merge(result.archive, result.summary)
       result.summary = undefined
     }
   }
@@ -64,13 +96,17 @@ export class ArchiveResults {
     problems.add(archiveProblem(archive.name, finding, manifest.table))
   }
 
-  #merge({ rows, filesChecked, bytesChecked, smallFiles, walMembers, engines }: ArchiveSummary): void {
+  #merge(archive: Archive, summary: ArchiveSummary): void {
+    const { rows, filesChecked, bytesChecked, smallFiles, walMembers, engines } = summary
     this.totals.filesChecked += filesChecked
     this.totals.bytesChecked += bytesChecked
-    for (const member of walMembers) this.walMembers.push(member)
+    for (const member of walMembers) this.walMembers.push({ ...member, archive })
     this.engines.push(...engines)
     for (const [pathname, bytes] of smallFiles) this.smallFiles.set(pathname, Buffer.from(bytes))
     for (const row of rows) this.#claim(row)
+    this.#pages += summary.pages
+    for (const findings of summary.content) this.#content.push(findings)
+    if (summary.isContentCut) this.#cutNames.push(archive.name)
   }
 
   #claim(row: number): void {
@@ -81,4 +117,10 @@ export class ArchiveResults {
     const names = [holder, this.#told].map((number) => this.#results[number - 1]?.archive.name ?? '')
     problems.add(twoArchivesProblem(manifest.table, row, names))
   }
+}
+
+function whatCounts(findings: ContentFindings, rules: ContentRules): ContentFindings {
+  const layoutFault = rules.hasIncrementalFiles ? findings.layoutFault : undefined
+  if (rules.hasPageChecksums) return { ...findings, layoutFault }
+  return { mismatches: [], mismatchCount: 0, newerCount: 0, partialPage: undefined, layoutFault }
 }

@@ -6,6 +6,7 @@ import { createFileHasher, type FileHasher } from '../../manifest/checksum/file-
 import { BACKUP_LABEL, CONTROL_FILE } from '../../manifest/cluster-files.js'
 import { FileFinder } from '../file-table/file-finder.js'
 import { IgnoreRules } from '../ignore-rules.js'
+import { MemberContent } from './member-content.js'
 import type { ArchiveFinding, ArchiveSummary, ExpectedMembers, WalMember } from './archive-messages.js'
 
 /** What the checks of the cluster read. */
@@ -25,15 +26,18 @@ export class MemberCheckTools {
   readonly hashers: ReadonlyMap<RealChecksumAlgorithm, FileHasher>
   /** Of each row, whether the archive that is being read has it. */
   readonly isMet: Uint8Array
+  /** `undefined` when nothing but checksums is looked at. */
+  readonly content: MemberContent | undefined
 
   private constructor(
-    { table, index, rows, ignore }: ExpectedMembers,
+    { table, index, rows, ignore, content }: ExpectedMembers,
     hashers: ReadonlyMap<RealChecksumAlgorithm, FileHasher>,
   ) {
     this.files = new FileFinder(table, index)
     this.ignore = new IgnoreRules(ignore)
     this.hashers = hashers
     this.isMet = new Uint8Array(rows)
+    this.content = content && new MemberContent(content)
   }
 
   static async load(expected: ExpectedMembers): Promise<MemberCheckTools> {
@@ -66,6 +70,7 @@ export class MemberCheck implements TarHandler {
     this.#prefix = prefix
     this.#onFinding = onFinding
     tools.isMet.fill(0)
+    tools.content?.reset()
   }
 
   get summary(): ArchiveSummary {
@@ -76,24 +81,27 @@ export class MemberCheck implements TarHandler {
       bytesChecked: this.#bytesChecked,
       smallFiles: this.#smallFiles,
       walMembers: this.#walMembers,
+      ...(this.#tools.content?.summary ?? { pages: 0, content: [], isContentCut: false }),
     }
   }
 
   member({ name: bytes, isFile, size, offset }: TarMember): void {
     this.#hasher = undefined
     this.#smallFile = undefined
+    this.#tools.content?.skip()
     const name = decodePathname(bytes)
     const relative = posix.normalize(name)
     if (name === '' || isUnsafe(relative)) return this.#onFinding({ type: 'unsafe', name })
     if (!isFile) return
     const pathname = this.#prefix + relative
-    const walName = /^pg_wal\/([0-9A-F]{24})$/.exec(pathname)?.[1]
+    const walName = /^pg_wal\/([0-9A-F]{24}(?:\.partial)?)$/.exec(pathname)?.[1]
     if (walName !== undefined) this.#walMembers.push({ name: walName, size, offset })
     if (!this.#tools.ignore.covers(pathname)) this.#file(name, pathname, size)
   }
 
   bytes(bytes: Buffer): void {
     this.#hasher?.update(bytes)
+    this.#tools.content?.bytes(bytes)
     // The memory of the bytes is used again.
     this.#smallFile?.parts.push(Buffer.from(bytes))
   }
@@ -103,8 +111,9 @@ export class MemberCheck implements TarHandler {
       const { pathname, parts } = this.#smallFile
       this.#smallFiles.set(pathname, Buffer.concat(parts))
     }
+    const { files, content } = this.#tools
+    content?.end(this.#row)
     if (this.#hasher === undefined) return
-    const { files } = this.#tools
     this.#filesChecked++
     this.#bytesChecked += files.size(this.#row)
     if (this.#hasher.digest() !== files.checksum(this.#row)) {
@@ -116,17 +125,18 @@ export class MemberCheck implements TarHandler {
     if (SMALL_FILES.has(pathname) && size <= MAX_SMALL_FILE_BYTES) this.#smallFile = { pathname, parts: [] }
     const row = this.#tools.files.find(encodePathname(pathname))
     if (row === -1) return this.#onFinding({ type: 'extra', name, pathname })
-    this.#listedFile(name, row, size)
+    this.#listedFile(name, pathname, row, size)
   }
 
-  #listedFile(name: Pathname, row: number, size: number): void {
-    const { files, hashers, isMet } = this.#tools
+  #listedFile(name: Pathname, pathname: Pathname, row: number, size: number): void {
+    const { files, hashers, isMet, content } = this.#tools
     if (isMet[row] === 1) this.#onFinding({ type: 'duplicate', row })
     else this.#rows.push(row)
     isMet[row] = 1
     if (size !== files.size(row)) return this.#onFinding({ type: 'size', name, row, size })
     this.expectedBytes += size
     this.#row = row
+    content?.begin(pathname, size)
     const algorithm = files.algorithm(row)
     this.#hasher = algorithm && hashers.get(algorithm)
     this.#hasher?.reset()

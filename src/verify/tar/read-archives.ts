@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { ioError } from '../../files/system-error.js'
+import type { ContentRules } from '../content/content-rules.js'
+import { ReplayedWal } from '../content/replayed-wal.js'
 import type { VerifyContext } from '../backup-files.js'
 import { ThreadPool } from '../thread-pool.js'
 import type { Archive } from './archive.js'
@@ -22,6 +24,8 @@ export interface ReadArchivesOptions {
   readonly archives: readonly Archive[]
   /** Those whose checksums are to be compared. */
   readonly algorithms: readonly RealChecksumAlgorithm[]
+  /** What of the files' content is looked at. */
+  readonly content: ContentRules | undefined
   readonly jobs: number
   /** Where the archive without a path comes from. */
   readonly stream: Readable | undefined
@@ -69,12 +73,14 @@ export async function readArchives(
 }
 
 function startOf(
-  { archives, algorithms }: ReadArchivesOptions,
+  { archives, algorithms, content }: ReadArchivesOptions,
   { manifest, options }: VerifyContext,
   progress: ArchiveProgress,
   sender: ByteSender | undefined,
 ): StartArchives {
   const { table } = manifest
+  const replayedWal = new ReplayedWal()
+  replayedWal.tell(manifest.walRanges)
   return {
     tasks: archives.map(({ path, contents, compression }) => ({
       path,
@@ -87,6 +93,7 @@ function startOf(
       rows: table.rows,
       ignore: options.ignore ?? [],
       algorithms,
+      content: content && { rules: content, replayedWal: replayedWal.buffer },
     },
     progress: progress.buffers,
     channel: sender?.channel,

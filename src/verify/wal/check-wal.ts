@@ -16,7 +16,6 @@ import type { IgnoreRules } from '../ignore-rules.js'
 import type { ManifestContents } from '../manifest-files.js'
 import type { ProblemList } from '../problems.js'
 import type { NotChecked } from '../report.js'
-import { listWalSegments } from './directory-wal-source.js'
 import { findRuns, type SegmentRun } from './plan-parts.js'
 import {
   emptyRangeProblem,
@@ -26,6 +25,7 @@ import {
 } from './wal-problems.js'
 import { findWalSegmentSize, readFirstPageHeader } from './wal-segment-size.js'
 import type { WalSource } from './wal-source.js'
+import { wrongSize } from './walk-part.js'
 import { walkRun } from './walk-run.js'
 
 /** `PG_VERSION` has three. */
@@ -33,11 +33,8 @@ const MAX_VERSION_BYTES = 1024
 
 /** Where the WAL is, and what cluster it should be of. */
 export interface WalContext {
-  /** Where the segments are: the first directory in which there are any. */
-  readonly walDirectories: readonly [string, ...string[]]
+  readonly source: WalSource
   readonly readSmallFile: ReadSmallBackupFile
-  /** Whether `.partial` segments are taken where the whole ones are missing. */
-  readonly usePartial: boolean
   readonly jobs: number
   readonly signal: AbortSignal | undefined
   readonly manifest: ManifestContents
@@ -58,9 +55,9 @@ export interface WalTotals {
 
 /** Checks that every segment that the WAL ranges need is there, and every record in them, from start to end. */
 export async function checkWal(context: WalContext): Promise<void> {
-  const { control, manifest, problems } = context
-  const source = listWalSegments(context.walDirectories, context.usePartial)
-  const segmentSize = control?.walSegmentSize ?? findWalSegmentSize(source)
+  const { control, manifest, problems, source } = context
+  if (manifest.walRanges.length === 0) return
+  const segmentSize = control?.walSegmentSize ?? (await findWalSegmentSize(source))
   const major = findMajorVersion(context)
   for (const range of manifest.walRanges) {
     if (range.endLsn <= range.startLsn) problems.add(emptyRangeProblem(range))
@@ -69,13 +66,12 @@ export async function checkWal(context: WalContext): Promise<void> {
   }
 }
 
-/** Where pg_waldump looks: in the directory, then in pg_wal below it. */
-export function walDirectoriesOf(walDirectory: string): readonly [string, ...string[]] {
-  return [walDirectory, `${walDirectory}/pg_wal`]
-}
-
 /** The cluster's version, where that can be read; says so when it is one whose WAL cannot be. */
-function findMajorVersion({ readSmallFile, ignore, notChecked }: WalContext): number | undefined {
+function findMajorVersion({ source, readSmallFile, ignore, notChecked }: WalContext): number | undefined {
+  if (source.whyNoBytes !== undefined) {
+    notChecked.push({ what: 'wal-records', why: source.whyNoBytes })
+    return undefined
+  }
   if (ignore.covers('PG_VERSION')) return undefined
   try {
     const major = parseMajorVersion(readSmallFile('PG_VERSION', MAX_VERSION_BYTES))
@@ -103,7 +99,7 @@ interface Segments {
 
 async function checkRange(context: WalContext, range: WalRange, segments: Segments): Promise<void> {
   const { problems } = context
-  const { segmentSize } = segments
+  const { source, segmentSize } = segments
   const firstSegment = segmentHoldingStart(range.startLsn, segmentSize)
   let next = firstSegment
   const reportMissingBefore = (segment: bigint): void => {
@@ -113,7 +109,8 @@ async function checkRange(context: WalContext, range: WalRange, segments: Segmen
     reportMissingBefore(run.firstSegment)
     next = run.lastSegment + 1n
     const startLsn = run.firstSegment === firstSegment ? range.startLsn : undefined
-    await checkRun(context, range, segments, { ...run, startLsn })
+    if (source.whyNoBytes === undefined) await checkRun(context, range, segments, { ...run, startLsn })
+    else checkSizes(context, range, segments, run)
   }
   reportMissingBefore(segmentHoldingEnd(range.endLsn, segmentSize) + 1n)
 }
@@ -131,6 +128,22 @@ function presentSegments(range: WalRange, { source, segmentSize }: Segments): bi
   return present.toSorted((left, right) => (left < right ? -1 : 1))
 }
 
+/** All that can be said of segments of which no bytes can be had. */
+function checkSizes(
+  { problems }: WalContext,
+  range: WalRange,
+  { source, segmentSize }: Segments,
+  { firstSegment, lastSegment }: { readonly firstSegment: bigint; readonly lastSegment: bigint },
+): void {
+  for (let segment = firstSegment; segment <= lastSegment; segment++) {
+    const { size } = source.open(walSegmentName(range.timeline, segment, segmentSize))
+    if (size === segmentSize) continue
+    problems.add(
+      faultProblem(range, segmentSize, wrongSize(segment * BigInt(segmentSize), size, segmentSize)),
+    )
+  }
+}
+
 async function checkRun(
   context: WalContext,
   range: WalRange,
@@ -139,7 +152,7 @@ async function checkRun(
 ): Promise<void> {
   const { manifest, control, problems, totals } = context
   const { source, segmentSize } = segments
-  const major = segments.major ?? majorOfSegment(range, segments, run.firstSegment)
+  const major = segments.major ?? (await majorOfSegment(range, segments, run.firstSegment))
   if (walFormatOf(major) === undefined) return
   const { timeline, endLsn } = range
   const systemIdentifier = manifest.summary.systemIdentifier ?? control?.systemIdentifier
@@ -153,8 +166,12 @@ async function checkRun(
 }
 
 /** The version that the segment's first page is of; a guess when that says nothing, so that the page is refused. */
-function majorOfSegment(range: WalRange, { source, segmentSize }: Segments, segment: bigint): number {
-  const header = readFirstPageHeader(source, walSegmentName(range.timeline, segment, segmentSize))
+async function majorOfSegment(
+  range: WalRange,
+  { source, segmentSize }: Segments,
+  segment: bigint,
+): Promise<number> {
+  const header = await readFirstPageHeader(source, walSegmentName(range.timeline, segment, segmentSize))
   return (header && postgresMajorOfWalPageMagic(header.magic)) ?? NEWEST_MAJOR
 }
 

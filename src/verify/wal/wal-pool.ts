@@ -1,39 +1,38 @@
-import { SHARE_ENV, Worker, type WorkerOptions } from 'node:worker_threads'
 import { PbManifestError } from '../../errors.js'
-import { throwIfAborted } from '../../files/give-way.js'
-import type { PartWalked, StartWalking } from './wal-messages.js'
+import { ThreadPool } from '../thread-pool.js'
+import { type PartWalked, type StartWalking, walkingControl } from './wal-messages.js'
 import type { PartResult } from './walk-part.js'
 
-const workerFile = new URL('wal-worker.js', import.meta.url)
+const file = new URL('wal-worker.js', import.meta.url)
 
 /** Threads that read the parts of one run of segments, the first part first. */
 export class WalPool {
-  readonly #workers: Worker[] = []
+  readonly #threads: ThreadPool<PartWalked>
   readonly #results = new Map<number, PartResult>()
-  readonly #signal: AbortSignal | undefined
-  #failure: PbManifestError | undefined
-  #running = 0
+  #failure: unknown
   #wake: () => void = () => {}
 
+  constructor(start: Omit<StartWalking, 'control'>) {
+    const control = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT)
+    this.#threads = new ThreadPool({
+      file,
+      workerData: { ...start, control },
+      onMessage: ({ index, result }) => {
+        this.#results.set(index, result)
+        this.#wake()
+      },
+      abandon: () => Atomics.store(new Int32Array(control), walkingControl.isAbandoned, 1),
+    })
+  }
+
   /**
-   * Starts the threads; `close` ends them.
+   * Starts so many threads; `close` ends them, also when not all could be started.
    *
    * @throws {@link PbManifestError} `IO` when the system grants no more of them
    */
-  constructor(start: Omit<StartWalking, 'taken'>, threads: number, signal: AbortSignal | undefined) {
-    this.#signal = signal
-    const taken = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
-    // The options of the process are for its own program: `--input-type` would keep a thread from starting.
-    const options: WorkerOptions = { workerData: { ...start, taken }, env: SHARE_ENV, execArgv: [] }
-    try {
-      while (this.#workers.length < threads) this.#workers.push(new Worker(workerFile, options))
-    } catch (cause) {
-      // Nobody gets hold of this pool, so nobody else can end the threads that have started.
-      for (const worker of this.#workers) void worker.terminate()
-      throw failureOf('could not start a worker thread', cause)
-    }
-    this.#running = this.#workers.length
-    for (const worker of this.#workers) this.#follow(worker)
+  start(threads: number, signal: AbortSignal | undefined): void {
+    this.#threads.growTo(threads)
+    void this.#watch(signal)
   }
 
   /**
@@ -42,50 +41,30 @@ export class WalPool {
    * @throws {@link PbManifestError} `ABORTED`, or `IO` when a thread dies
    */
   async resultOf(index: number): Promise<PartResult> {
-    const onAbort = (): void => this.#wake()
-    this.#signal?.addEventListener('abort', onAbort)
-    try {
-      for (;;) {
-        throwIfAborted(this.#signal)
-        const result = this.#results.get(index)
-        this.#results.delete(index)
-        if (result !== undefined) return result
-        if (this.#failure !== undefined) throw this.#failure
-        if (this.#running === 0) throw new PbManifestError('IO', 'worker threads ended without a result')
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-      }
-    } finally {
-      this.#signal?.removeEventListener('abort', onAbort)
+    for (;;) {
+      const result = this.#results.get(index)
+      this.#results.delete(index)
+      if (result !== undefined) return result
+      if (this.#failure !== undefined) throw this.#failure
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
     }
   }
 
-  /** Ends the threads, whatever they are doing, and waits for it. */
+  /** Ends the threads, and waits for it. */
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.terminate()))
+    await this.#threads.close()
   }
 
-  #follow(worker: Worker): void {
-    worker.on('message', ({ index, result }: PartWalked) => {
-      this.#results.set(index, result)
-      this.#wake()
-    })
-    worker.on('error', (cause: unknown) => this.#fail(failureOf('a worker thread failed', cause)))
-    worker.on('exit', (status) => {
-      this.#running--
-      if (status === 0) this.#wake()
-      else this.#fail(new PbManifestError('IO', `a worker thread ended unexpectedly with status ${status}`))
-    })
-  }
-
-  #fail(failure: PbManifestError): void {
-    this.#failure ??= failure
+  /** What has come before the end is there at the end: nothing more will. */
+  async #watch(signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#threads.finish(signal)
+      this.#failure = new PbManifestError('IO', 'worker threads ended without a result')
+    } catch (error) {
+      this.#failure = error
+    }
     this.#wake()
   }
-}
-
-function failureOf(what: string, cause: unknown): PbManifestError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new PbManifestError('IO', `${what}: ${reason}`, { cause })
 }

@@ -1,4 +1,4 @@
-import { directoryWalSource } from './directory-wal-source.js'
+import { fileWalSource, type SegmentPlace } from './file-wal-source.js'
 
 /** One segment, opened for reading. */
 export interface WalSegmentReader {
@@ -7,10 +7,11 @@ export interface WalSegmentReader {
   /**
    * Fills the buffer with what begins at this position.
    *
-   * @returns how many bytes; fewer than the buffer takes only at the segment's end
-   * @throws the error of the system
+   * @returns how many bytes; fewer than the buffer takes only at the segment's end. A promise of that only from a source
+   * without a description.
+   * @throws `DamagedArchiveError`, or the error of the system
    */
-  read(buffer: Buffer, position: number): number
+  read(buffer: Buffer, position: number): number | Promise<number>
   close(): void
 }
 
@@ -20,8 +21,10 @@ export interface WalSource {
   readonly place: string
   /** The names of those that are there. */
   readonly names: readonly string[]
-  /** Why there are none, when the place could not be read. */
+  /** Why there are none, or fewer than there could be. */
   readonly failure: string | undefined
+  /** Why only names and sizes can be had, and no bytes; a sentence. */
+  readonly whyNoBytes?: string
   /** Whether the segment is there as a `.partial` file only, which was not asked for. */
   hasUnusedPartial(name: string): boolean
   /**
@@ -36,13 +39,12 @@ export interface WalSource {
 
 /** A source as plain data, which crosses threads. */
 export interface WalSourceDescription {
-  readonly type: 'directory'
   readonly place: string
-  /** The path of each segment by its name. */
-  readonly paths: ReadonlyMap<string, string>
+  /** Where each segment is, by its name. */
+  readonly segments: ReadonlyMap<string, SegmentPlace>
 }
 
 /** Makes a source of its description, in any thread. */
 export function openWalSource(description: WalSourceDescription): WalSource {
-  return directoryWalSource({ ...description, unusedPartials: new Set(), failure: undefined })
+  return fileWalSource({ ...description, unusedPartials: new Set(), failure: undefined })
 }

@@ -1,7 +1,9 @@
+import { DamagedArchiveError } from '../../files/damaged-archive-error.js'
 import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { walFormatOf } from '../../postgres/wal/wal-format.js'
 import type { FirstRecord, WalFault, WalPosition } from '../../postgres/wal/wal-position.js'
+import type { WalBuffer } from '../../postgres/wal/wal-buffer.js'
 import { WalWalker } from '../../postgres/wal/wal-walker.js'
 import { WAL_BLOCK_SIZE } from '../../postgres/wal-page-header.js'
 import { segmentHoldingEnd, walSegmentName } from '../../postgres/wal-segment.js'
@@ -47,31 +49,49 @@ export interface PartResult {
 }
 
 /** Whole pages, few enough to stay in the processor's cache. */
-const BUFFER_BYTES = 32 * WAL_BLOCK_SIZE
+export const WAL_BUFFER_BYTES: number = 32 * WAL_BLOCK_SIZE
 
-/** Reads all records that begin in a part, and stops after every buffer, so that a caller can give way. */
+/**
+ * A walk on its way. It stops after every buffer, so that a caller can give way, and where bytes are still to come: with
+ * the promise of how many, to be told when they are there. With `throw` it is told why they will not come.
+ */
+export type PartWalk = Generator<Promise<number> | undefined, PartResult, number>
+
+type StepsOf<Result> = Generator<Promise<number> | undefined, Result, number>
+
+/**
+ * Reads all records that begin in a part.
+ *
+ * @param buffer - where pages are read to: whole ones; belongs to this walk until it has ended.
+ */
 export function* walkPart(
   source: WalSource,
   expected: ExpectedWal,
   part: WalPart,
-): Generator<void, PartResult, void> {
+  { buffer, extendCrc32c }: WalBuffer,
+): PartWalk {
   const format = walFormatOf(expected.major)
   if (format === undefined) throw new Error(`no WAL format of version ${expected.major}`)
-  const walker = new WalWalker({ ...expected, format, startLsn: part.startLsn, position: part.position })
-  const buffer = Buffer.from(new ArrayBuffer(BUFFER_BYTES))
+  const stretch = { ...expected, format, startLsn: part.startLsn, position: part.position }
+  const walker = new WalWalker(stretch, extendCrc32c)
   const lastSegment = segmentHoldingEnd(expected.endLsn, expected.segmentSize)
   let fault: PartFault | undefined
   let segment = part.firstSegment
   while (fault === undefined && !walker.isDone && segment <= part.lastPresentSegment) {
     const isOwn = segment <= part.lastSegment
     if (!isOwn && !walker.isInside) break
-    const startLsn = segment * BigInt(expected.segmentSize)
-    walker.beginSegment(startLsn, isOwn)
+    const segmentLsn = segment * BigInt(expected.segmentSize)
+    walker.beginSegment(segmentLsn, isOwn)
     const name = walSegmentName(expected.timeline, segment, expected.segmentSize)
     try {
-      fault = yield* walkSegment(source, name, { walker, buffer, startLsn, size: expected.segmentSize })
+      fault = yield* walkSegment(source, name, {
+        walker,
+        buffer,
+        startLsn: segmentLsn,
+        size: expected.segmentSize,
+      })
     } catch (error) {
-      fault = { lsn: startLsn, what: 'segment', reason: explain(error) }
+      fault = { lsn: segmentLsn, what: 'segment', reason: explain(error) }
     }
     segment++
   }
@@ -87,47 +107,43 @@ interface SegmentWalk {
   readonly size: number
 }
 
-function* walkSegment(
-  source: WalSource,
-  name: string,
-  walk: SegmentWalk,
-): Generator<void, PartFault | undefined, void> {
+function* walkSegment(source: WalSource, name: string, walk: SegmentWalk): StepsOf<PartFault | undefined> {
   const segment = source.open(name)
   try {
-    if (segment.size !== walk.size) return wrongSize(walk, segment.size)
+    if (segment.size !== walk.size) return wrongSize(walk.startLsn, segment.size, walk.size)
     return yield* walkPages(segment, walk)
   } finally {
     segment.close()
   }
 }
 
-function* walkPages(
-  segment: WalSegmentReader,
-  walk: SegmentWalk,
-): Generator<void, PartFault | undefined, void> {
+function* walkPages(segment: WalSegmentReader, walk: SegmentWalk): StepsOf<PartFault | undefined> {
   const { walker, buffer, size } = walk
-  const view = new DataView(buffer.buffer)
+  const viewOf = (bytes: number): DataView => new DataView(buffer.buffer, buffer.byteOffset, bytes)
+  const view = viewOf(buffer.length)
   for (let offset = walker.firstOffset; offset < size; offset += buffer.length) {
-    const length = segment.read(buffer, offset)
+    const read = segment.read(buffer, offset)
+    const length = typeof read === 'number' ? read : yield read
     const wanted = Math.min(buffer.length, size - offset)
-    if (length < wanted) return wrongSize(walk, offset + length)
-    const fault = walker.walk(
-      wanted === buffer.length ? view : new DataView(buffer.buffer, 0, wanted),
-      offset,
-    )
+    if (length < wanted) return wrongSize(walk.startLsn, offset + length, size)
+    const fault = walker.walk(wanted === buffer.length ? view : viewOf(wanted), offset)
     if (fault !== undefined) return fault
     if (!walker.wantsMore) return undefined
-    yield
+    yield undefined
   }
   return undefined
 }
 
-function wrongSize({ startLsn, size }: SegmentWalk, bytes: number): PartFault {
+/** A segment that is shorter or longer than it should be. */
+export function wrongSize(startLsn: bigint, bytes: number, size: number): PartFault {
   return { lsn: startLsn, what: 'segment', reason: `it has ${bytes} bytes, but should have ${size}` }
 }
 
 function explain(error: unknown): string {
   if (error instanceof NotARegularFileError) return error.message
+  if (error instanceof DamagedArchiveError) {
+    return error.detail === undefined ? error.message : `${error.message}: ${error.detail}`
+  }
   const description = describeSystemError(error)
   if (description === undefined) throw error
   return description.message

@@ -1,15 +1,20 @@
+import { createWalBuffer } from '../../postgres/wal/wal-buffer.js'
 import type { WayGiver } from '../../files/give-way.js'
 import { joinParts, type RunResult } from './join-parts.js'
 import { planParts, type SegmentRun, wholeRun } from './plan-parts.js'
 import { WalPool } from './wal-pool.js'
 import type { WalSource } from './wal-source.js'
-import { type ExpectedWal, type PartResult, type WalPart, walkPart } from './walk-part.js'
+import {
+  type ExpectedWal,
+  type PartResult,
+  type PartWalk,
+  WAL_BUFFER_BYTES,
+  type WalPart,
+  walkPart,
+} from './walk-part.js'
 
 /** To start a thread for less takes longer than to read it: a run of up to two of these is read in the main thread. */
 const BYTES_PER_THREAD = 32 * 1024 * 1024
-
-/** More threads would take memory and gain nothing: what they wait for is a disk or a network. */
-const MAX_THREADS = 64
 
 /** With what a run is read. */
 export interface RunReaders {
@@ -27,30 +32,42 @@ export async function walkRun(
   run: SegmentRun,
 ): Promise<RunResult> {
   const { source, jobs, way, signal } = readers
-  const walk = (part: WalPart): Promise<PartResult> => giveWayBetween(walkPart(source, expected, part), way)
+  const buffer = createWalBuffer(WAL_BUFFER_BYTES)
+  const walk = (part: WalPart): Promise<PartResult> =>
+    runGivingWay(walkPart(source, expected, part, buffer), way)
   const bytes = Number(run.lastSegment - run.firstSegment + 1n) * expected.segmentSize
-  const threads = Math.min(jobs, MAX_THREADS, Math.floor(bytes / BYTES_PER_THREAD))
+  const threads = Math.min(jobs, Math.floor(bytes / BYTES_PER_THREAD))
   const { description } = source
   if (threads < 2 || description === undefined) return await walk(wholeRun(run))
 
   const parts = planParts(run, expected.segmentSize)
-  const pool = new WalPool({ source: description, expected, parts }, threads, signal)
+  const pool = new WalPool({ source: description, expected, parts })
   try {
+    pool.start(threads, signal)
     return await joinParts(parts, expected.segmentSize, (index) => pool.resultOf(index), walk)
   } finally {
     await pool.close()
   }
 }
 
-async function giveWayBetween(walk: Generator<void, PartResult, void>, way: WayGiver): Promise<PartResult> {
+async function runGivingWay(walk: PartWalk, way: WayGiver): Promise<PartResult> {
   try {
-    for (;;) {
-      const step = walk.next()
-      if (step.done === true) return step.value
+    let step = walk.next()
+    while (step.done !== true) {
       if (way.isDue) await way.giveWay()
+      step = step.value === undefined ? walk.next() : await goOnWith(walk, step.value)
     }
+    return step.value
   } finally {
     // Closes the segment when the walk is left in its middle.
     walk.return({ records: 0, first: undefined, position: undefined, isDone: false, fault: undefined })
   }
+}
+
+async function goOnWith(walk: PartWalk, reading: Promise<number>): Promise<ReturnType<PartWalk['next']>> {
+  const goOn = await reading.then(
+    (length) => () => walk.next(length),
+    (error: unknown) => () => walk.throw(error),
+  )
+  return goOn()
 }

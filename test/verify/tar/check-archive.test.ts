@@ -39,6 +39,7 @@ async function loadTools(): Promise<MemberCheckTools> {
     rows: table.rows,
     ignore: [],
     algorithms: ['CRC32C'],
+    content: undefined,
   })
 }
 

@@ -3,6 +3,7 @@ import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyBackup, type VerifyReport } from 'pbmanifest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { parseLsn } from '../../../src/postgres/lsn.js'
 import { pbmanifest, shell } from '../../cli/pbmanifest.js'
 import type { BackupCopy } from '../../helpers/copy-backup.js'
 import type { PlainBackup } from '../../helpers/plain-backup.js'
@@ -25,12 +26,12 @@ function withoutSeconds({ seconds, ...rest }: VerifyReport): Omit<VerifyReport, 
 }
 
 /** What was found, without the words, in which the formats differ. */
-function findings({ problems, verdict }: VerifyReport): unknown {
+function findings({ problems, verdict, walRecords, walBytes }: VerifyReport): unknown {
   const found = problems.map(({ kind, path, encodedPath, detail }) => {
     // Where a WAL segment is missing from is told differently.
     return [kind, path, encodedPath, detail?.replace(/ missing from .*/, ' missing')]
   })
-  return { verdict, found: found.map((finding) => JSON.stringify(finding)).toSorted() }
+  return { verdict, walRecords, walBytes, found: found.map((finding) => JSON.stringify(finding)).toSorted() }
 }
 
 describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
@@ -44,6 +45,9 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
     test('verifies, every file in it', async () => {
       const report = await verifyBackup(backups[kind])
       expect(report).toMatchObject({ verdict: 'verified', format: 'tar', problems: [] })
+      const bytes = walBytesOf(report)
+      expect(report).toMatchObject({ walBytes: bytes })
+      expect(report.walRecords).toBeGreaterThan(0)
       // All but what is ignored: postgresql.auto.conf, and what the manifest has of pg_wal.
       expect(report.manifest.files - report.filesChecked).toBeLessThanOrEqual(2)
       expect(report.filesChecked).toBeGreaterThan(1000)
@@ -57,6 +61,21 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
       }
       expect(reports).toEqual([reports[0], reports[0], reports[0]])
     })
+  })
+
+  test('has the same WAL in every format', async () => {
+    // Each backup has a range of its own, so it is compared with itself, unpacked.
+    for (const kind of ['none', 'gzip', 'zstd', 'wal-in-base'] as const) {
+      const scratch = createScratchDirectory()
+      try {
+        const directory = await unpackTarBackup(backups[kind], scratch.path)
+        const plain = await verifyBackup(directory, { format: 'plain' })
+        const tar = await verifyBackup(backups[kind])
+        expect([kind, tar.walRecords, tar.walBytes]).toEqual([kind, plain.walRecords, plain.walBytes])
+      } finally {
+        scratch.remove()
+      }
+    }
   })
 
   test('verifies without checksums', async () => {
@@ -137,7 +156,14 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
         expect({ name, status, stderr }).toEqual({ name, status: 0, stderr: '' })
         const report = JSON.parse(stdout) as VerifyReport
         expect(report).toMatchObject({ verdict: 'verified', format: 'tar', directory: '-' })
-        expect(report.notChecked.map(({ what }) => what)).toContain('unseen-files')
+        const left = report.notChecked.map(({ what }) => what)
+        expect(left).toContain('unseen-files')
+        expect(report.walRecords).toBe(0)
+        const hasWal = name.startsWith('pg_wal') || kind === 'wal-in-base'
+        expect([name, left.filter((what) => what.startsWith('wal'))]).toEqual([
+          name,
+          [hasWal && !/^[0-9]/.test(name) ? 'wal-records' : 'wal'],
+        ])
       }
     })
   })
@@ -240,9 +266,17 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
   test('is listed with its result on the command line', async () => {
     const { status, stdout, stderr } = await pbmanifest(['verify', '-F', 'tar', backups.gzip])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    expect(stdout).toMatch(/^backup successfully verified\n.* not checked: page checksums, WAL records\n$/)
+    expect(stdout).toMatch(/^backup successfully verified\n.* not checked: page checksums\n$/)
   })
 })
+
+/** How long the WAL ranges of a backup are. */
+function walBytesOf({ manifest }: VerifyReport): number {
+  const lengths = manifest.walRanges.map(({ startLsn, endLsn }) =>
+    Number((parseLsn(endLsn) ?? 0n) - (parseLsn(startLsn) ?? 0n)),
+  )
+  return lengths.reduce((sum, length) => sum + length, 0)
+}
 
 /** Copies a backup without links in it by hard links; whoever changes a file in it unshares that before. */
 async function copyByLinks(backup: PlainBackup): Promise<BackupCopy> {

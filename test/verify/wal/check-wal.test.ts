@@ -8,6 +8,7 @@ import { pbmanifest } from '../../cli/pbmanifest.js'
 import { formatManifest, writeTree } from '../../cli/small-backup.js'
 import { createCluster } from '../../helpers/cluster.js'
 import { embeddedPostgres } from '../../helpers/postgres-programs.js'
+import { packTarBackup } from '../../helpers/tar-backups.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
 
 const size = 1024 * 1024
@@ -138,6 +139,22 @@ describe('a range of many segments', () => {
       await flip(16, at)
       expect(report.problems).toHaveLength(1)
     }
+  })
+
+  test.each(['.tar', '.tar.zst'] as const)('is read the same in archives that end in %s', async (ending) => {
+    await damage(-3, 500_000)
+    const plain = await verify()
+    const packed = join(scratch.path, `packed${ending}`)
+    await packTarBackup(directory, packed, [], ending)
+    for (const jobs of [1, 2, 8]) {
+      const { problems, walRecords, walBytes } = await verifyBackup(packed, { jobs })
+      expect({ problems, walRecords, walBytes }).toEqual({
+        problems: plain.problems,
+        walRecords: plain.walRecords,
+        walBytes: plain.walBytes,
+      })
+    }
+    expect(plain.walRecords).toBeGreaterThan(0.9 * records)
   })
 
   test('that is damaged twice is told about once', async () => {

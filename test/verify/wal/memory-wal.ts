@@ -1,10 +1,12 @@
 import { parseWalSegmentName } from '../../../src/postgres/wal-segment.js'
+import { createWalBuffer } from '../../../src/postgres/wal/wal-buffer.js'
 import { joinParts, type RunResult } from '../../../src/verify/wal/join-parts.js'
 import { type SegmentRun, wholeRun } from '../../../src/verify/wal/plan-parts.js'
 import type { WalSource } from '../../../src/verify/wal/wal-source.js'
 import {
   type ExpectedWal,
   type PartResult,
+  WAL_BUFFER_BYTES,
   type WalPart,
   walkPart,
 } from '../../../src/verify/wal/walk-part.js'
@@ -60,9 +62,11 @@ function memorySource(bytes: Buffer, firstSegment: bigint): WalSource {
   }
 }
 
+const buffer = createWalBuffer(WAL_BUFFER_BYTES)
+
 /** Reads a part to its end. */
 export function readPart({ source, expected }: MemoryWal, part: WalPart): PartResult {
-  const walk = walkPart(source, expected, part)
+  const walk = walkPart(source, expected, part, buffer)
   for (;;) {
     const step = walk.next()
     if (step.done === true) return step.value
