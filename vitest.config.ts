@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import type { ViteUserConfig } from 'vitest/config'
 
 const config: ViteUserConfig = {
@@ -6,6 +7,8 @@ const config: ViteUserConfig = {
     globalSetup: ['test/helpers/global-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // Much of the time is waiting for servers: more than the default of one less than there are processors.
+    maxWorkers: Math.max(2, availableParallelism()),
     coverage: { include: ['src/**', 'cli/**'], reporter: ['text-summary', 'html'] },
   },
 }

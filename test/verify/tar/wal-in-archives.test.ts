@@ -7,7 +7,7 @@ import { parseLsn } from '../../../src/postgres/lsn.js'
 import { type BackupCopy, copyBackup } from '../../helpers/copy-backup.js'
 import type { PlainBackup } from '../../helpers/plain-backup.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
-import { packArchive, packedEndings, packTarBackup } from '../../helpers/tar-backups.js'
+import { packArchive, type PackedEnding, packedEndings, packTarBackup } from '../../helpers/tar-backups.js'
 import { twoTimelinesBackup } from '../../helpers/two-timelines.js'
 import { flipBit, overwrite, removeFile, renameFile, resize, walSegments } from '../damage.js'
 
@@ -58,6 +58,12 @@ const rows: readonly Row[] = [
   { what: 'no PG_VERSION', damage: async (b) => removeFile(b, 'PG_VERSION') },
 ]
 
+/** All for plain archives; of the compressed ones, each takes its share, because packing them takes long. */
+function rowsFor(ending: PackedEnding): Row[] {
+  const share = packedEndings.indexOf(ending)
+  return rows.filter((_, index) => share === 0 || index % (packedEndings.length - 1) === share - 1)
+}
+
 describeWithDebianPostgres('the WAL of two timelines in archives', (programs) => {
   let original: PlainBackup
   let backup: BackupCopy
@@ -75,17 +81,20 @@ describeWithDebianPostgres('the WAL of two timelines in archives', (programs) =>
   afterEach(() => backup.remove())
 
   describe.each(packedEndings)('that end in %s', (ending) => {
-    test.each(rows)('is found to have $what, as in the directory', async ({ damage, isIntact = false }) => {
-      await damage(backup)
-      await packTarBackup(backup.directory, packed, [], ending)
-      const plain = await verifyBackup(backup.directory, { format: 'plain' })
-      expect(plain.verdict).toBe(isIntact ? 'verified' : 'failed')
-      for (const jobs of [1, 2]) {
-        const tar = await verifyBackup(packed, { jobs })
-        expect(sorted(findings(tar))).toEqual(sorted(findings(plain)))
-        expect(tar.notChecked.map(({ what }) => what)).not.toContain('wal-records')
-      }
-    })
+    test.each(rowsFor(ending))(
+      'is found to have $what, as in the directory',
+      async ({ damage, isIntact = false }) => {
+        await damage(backup)
+        await packTarBackup(backup.directory, packed, [], ending)
+        const plain = await verifyBackup(backup.directory, { format: 'plain' })
+        expect(plain.verdict).toBe(isIntact ? 'verified' : 'failed')
+        for (const jobs of [1, 2]) {
+          const tar = await verifyBackup(packed, { jobs })
+          expect(sorted(findings(tar))).toEqual(sorted(findings(plain)))
+          expect(tar.notChecked.map(({ what }) => what)).not.toContain('wal-records')
+        }
+      },
+    )
 
     test('may be in any order, and in base.tar', async () => {
       const plain = await verifyBackup(backup.directory)
