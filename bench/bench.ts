@@ -39,7 +39,7 @@ const usage = `npm run bench -- [--backup=DIR] [--bytes=3.8e9] [--files=60000] [
   cases: engines many jobs sha256 large million merge cold pages wal backup backup-link backup-rate backup-memory
 `
 
-const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const cli = fileURLToPath(new URL('../../dist/program/main.js', import.meta.url))
 const peer = '/usr/lib/postgresql/15/bin/pg_verifybackup'
 const walPeer = '/usr/lib/postgresql/15/bin/pg_waldump'
 const rounds = Number(values.rounds)
