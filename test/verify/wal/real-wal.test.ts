@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { WalPart } from '../../../src/verify/wal/walk-part.js'
 import { planParts } from '../../../src/verify/wal/plan-parts.js'
-import { embeddedPostgres, type PostgresPrograms } from '../../helpers/postgres-programs.js'
+import { embeddedPostgres, otherPostgres, type PostgresPrograms } from '../../helpers/postgres-programs.js'
 import { overwrittenWal, type RealWal, realWal, realWalSegmentSize } from '../../helpers/real-wal.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { coveredBits } from './covered-bytes.js'
@@ -23,6 +23,12 @@ describe('WAL of PostgreSQL 18', () => {
     overwrittenSuite(() => embeddedPostgres())
   })
 })
+
+// The extension that lists records is there from 15 on.
+const others = otherPostgres().filter(({ major }) => major > 15)
+if (others.length > 0) {
+  describe.each(others)('WAL of PostgreSQL $major', (programs) => suite(() => Promise.resolve(programs)))
+}
 
 function suite(findPrograms: () => Promise<PostgresPrograms>): void {
   let listed: RealWal
