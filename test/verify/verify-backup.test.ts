@@ -287,7 +287,9 @@ describe('a small backup', () => {
     expect(await runProgram(process.execPath, args)).toMatchObject({ status: 0 })
     await rm(join(installation, 'dist/program/checksum-worker.js'))
     const { status, stderr } = await runProgram(process.execPath, args)
-    expect(stderr).toMatch(/^pbmanifest: error: a worker thread failed: Cannot find module .*checksum-worker\.js/)
+    expect(stderr).toMatch(
+      /^pbmanifest: error: a worker thread failed: Cannot find module .*checksum-worker\.js/,
+    )
     expect(status).toBe(5)
   })
 })
