@@ -15,7 +15,7 @@ export function hasCompressor(program: string): boolean {
 function look(program: string): boolean {
   if (spawnSync(program, ['--version'], { stdio: 'ignore' }).error === undefined) return true
   const reason = `the program ${program} is not installed (Debian: apt-get install ${program})`
-  if (Boolean(process.env['CI'])) throw new Error(reason)
+  if (process.env['CI']) throw new Error(reason)
   process.stderr.write(`\nSKIPPED what is compressed by it: ${reason}\n\n`)
   return false
 }
