@@ -1,4 +1,5 @@
 import { displayPathname } from '../../files/pathname.js'
+import { RefusedError } from '../commands/refused-error.js'
 import { openBackup } from './backup.js'
 import type { BackupRegistry } from './backup-registry.js'
 import type { BackupPhase } from './backup-state.js'
@@ -18,7 +19,9 @@ const reasons: Readonly<Record<Exclude<BackupPhase, 'running'>, string>> = {
  */
 export async function joinBackup(backupId: string, registry: BackupRegistry): Promise<Membership> {
   const handle = registry.get(backupId)
-  if (handle === undefined) throw refused(`backup "${shorten(backupId)}" does not exist`)
+  if (handle === undefined) {
+    throw new RefusedError('unknown-object', `backup "${shorten(backupId)}" does not exist`)
+  }
   const backup = openBackup(handle)
   const worker = backup.state.join()
   if (worker !== undefined) return await createMembership(backup, worker, undefined)
