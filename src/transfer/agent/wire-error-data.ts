@@ -15,6 +15,16 @@ export interface WireErrorData {
   readonly bug: string | undefined
 }
 
+/** An error that another thread has told of. */
+export class ThreadError extends Error {
+  readonly data: WireErrorData
+
+  constructor(data: WireErrorData) {
+    super(data.message)
+    this.data = data
+  }
+}
+
 /** @see https://www.postgresql.org/docs/current/errcodes-appendix.html */
 export const sqlstates = {
   connectionFailure: '08006',
@@ -53,6 +63,7 @@ const sqlstateOfCode: Readonly<Record<ErrorCode, string>> = {
 
 /** Makes of whatever was thrown what the client is told. Of a bug of ours it learns nothing but that it is one. */
 export function toWireErrorData(error: unknown): WireErrorData {
+  if (error instanceof ThreadError) return error.data
   if (error instanceof WireError) {
     const { sqlstate, message, detail, hint, position } = error
     return { sqlstate, message, detail, hint, position, bug: undefined }

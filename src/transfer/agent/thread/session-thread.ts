@@ -1,15 +1,10 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { PbManifestError } from '../../../errors.js'
-import { toWireErrorData, type WireErrorData } from '../wire-error-data.js'
+import { ThreadError, toWireErrorData, type WireErrorData } from '../wire-error-data.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
 import type { SessionNotice } from '../../session/backup-session.js'
 import { allocatePieces, piecesOf } from './piece-memory.js'
-import type {
-  MessageFromSession,
-  MessageToSession,
-  SessionAnswer,
-  StartSession,
-} from './session-messages.js'
+import type { MessageFromSession, MessageToSession, SessionAnswer, StartSession } from './session-messages.js'
 
 const workerFile = new URL('session-worker.js', import.meta.url)
 
@@ -20,23 +15,13 @@ const GRACE_MS = 15_000
 export interface SessionListener {
   /** It leads a backup now. */
   readonly onStarted: (backup: BackupHandle) => void
-  /** The backup that it leads is lost. */
+  /** The backup that it leads is lost; or the whole thread, and nothing can be run in it any more. */
   readonly onLost: (error: WireErrorData) => void
   readonly onNotice: (notice: SessionNotice) => void
 }
 
 /** An answer as it comes out of the thread, the last one left out. */
 export type StreamedAnswer = Exclude<SessionAnswer, { type: 'done' | 'failed' }>
-
-/** A command of a session failed; `data` is what its client is told. */
-export class SessionCommandError extends Error {
-  readonly data: WireErrorData
-
-  constructor(data: WireErrorData) {
-    super(data.message)
-    this.data = data
-  }
-}
 
 /** The thread in which the session of one connection runs, seen from the thread that has the connection. */
 export class SessionThread {
@@ -74,7 +59,7 @@ export class SessionThread {
    * Runs one command; its answer comes piece by piece. Whoever takes them no longer, or whose signal fires, cancels the
    * command, and gets away when it has come to its end.
    *
-   * @throws {@link SessionCommandError}
+   * @throws {@link ThreadError}
    */
   async *run(
     command: Omit<Extract<MessageToSession, { type: 'run' }>, 'type'>,
@@ -90,7 +75,7 @@ export class SessionThread {
         const answer = await this.#nextAnswer()
         isOver = answer.type === 'done' || answer.type === 'failed'
         if (answer.type === 'done') return
-        if (answer.type === 'failed') throw new SessionCommandError(answer.error)
+        if (answer.type === 'failed') throw new ThreadError(answer.error)
         try {
           yield answer
         } finally {
@@ -134,9 +119,10 @@ export class SessionThread {
   }
 
   #die(error: PbManifestError): void {
-    if (this.#ended !== undefined) return
-    this.#death ??= toWireErrorData(error)
+    if (this.#ended !== undefined || this.#death !== undefined) return
+    this.#death = toWireErrorData(error)
     this.#wake?.()
+    this.#listener.onLost(this.#death)
   }
 
   async #nextAnswer(): Promise<SessionAnswer> {
