@@ -16,6 +16,9 @@ export interface LogLine {
   readonly [name: string]: unknown
 }
 
+/** What an agent needs of a cluster. */
+export type ServedCluster = Pick<Cluster, 'dataDirectory' | 'socketDirectory' | 'port'>
+
 /** How a process ended. */
 export interface AgentEnd {
   readonly status: number | null
@@ -55,7 +58,7 @@ export class AgentProgram {
   }
 
   /** Starts one for a cluster, and waits until it listens. */
-  static async start(cluster: Cluster, args: readonly string[] = []): Promise<AgentProgram> {
+  static async start(cluster: ServedCluster, args: readonly string[] = []): Promise<AgentProgram> {
     const server = `host=${cluster.socketDirectory} port=${cluster.port} user=postgres dbname=postgres`
     const common = [`--pgdata=${cluster.dataDirectory}`, `--server=${server}`]
     const agent = new AgentProgram([...common, ...args], createScratchDirectory().path)
