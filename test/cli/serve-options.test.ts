@@ -16,6 +16,7 @@ const none: ServeValues = {
   'max-backups': undefined,
   'max-message-size': undefined,
   'idle-timeout': undefined,
+  'backup-idle-timeout': undefined,
   'drain-timeout': undefined,
   'metrics-listen': undefined,
 }
@@ -35,6 +36,7 @@ test('a Unix socket is its owner’s alone, and there are limits, unless told ot
       maxMessageBytes: 4 * 1024 * 1024,
       idleTimeoutMs: 900_000,
       stallTimeoutMs: 900_000,
+      backupIdleTimeoutMs: 14_400_000,
     },
     drainTimeoutMs: 60_000,
     metrics: undefined,
@@ -89,6 +91,7 @@ test.each<[Partial<ServeValues>, string]>([
   [{ ...local, 'max-backups': 'x' }, 'invalid value "x" for option --max-backups'],
   [{ ...local, 'max-message-size': '0' }, 'invalid value "0" for option --max-message-size'],
   [{ ...local, 'idle-timeout': '-1' }, 'invalid value "-1" for option --idle-timeout'],
+  [{ ...local, 'backup-idle-timeout': 'x' }, 'invalid value "x" for option --backup-idle-timeout'],
   [{ ...local, 'drain-timeout': '2000001' }, 'invalid value "2000001" for option --drain-timeout'],
 ])('%o is refused', (values, message) => {
   expect(() => readServeOptions({ ...none, ...values })).toThrow(

@@ -32,6 +32,8 @@ type ConnectionEvent =
       readonly remote: string
       readonly user: string
     }
+  /** Gone before it said who it is, as health checks do. */
+  | { readonly type: 'connection-abandoned'; readonly connection: number; readonly remote: string }
   /** Turned away for another reason: too many, no encryption, no PostgreSQL protocol ... */
   | {
       readonly type: 'connection-refused'

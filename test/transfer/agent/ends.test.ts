@@ -147,6 +147,24 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     await expectNothingLeft()
   })
 
+  test('keeps its idle connections, until it does nothing at all', async () => {
+    await agent.stop()
+    agent = await AgentProgram.start(cluster, ['--idle-timeout=1', '--backup-idle-timeout=3'])
+    const [leader, idle] = [await agent.connect(), await agent.connect()]
+    await startBackup(leader)
+    const lost = (client: Client): Promise<Error> =>
+      new Promise((resolve) => {
+        client.once('error', resolve)
+      })
+    const leaderLost = lost(leader)
+    expect(await lost(idle)).toMatchObject({ code: '57P05' })
+    expect(await leaderLost).toMatchObject({ code: '57P05' })
+    await agent.untilLogged('backup-aborted')
+    const events = agent.log().map(({ event }) => event)
+    expect(events.indexOf('connection-closed')).toBeLessThan(events.indexOf('backup-aborted'))
+    await expectNothingLeft()
+  })
+
   test('may end after SIGTERM, when nothing else may begin', async () => {
     const leader = await agent.connect()
     const backupId = await startBackup(leader)
