@@ -119,7 +119,7 @@ export class AgentConnection implements WireHandler {
       this.#noteDone(command, joined)
       await writer.finish()
     } catch (error) {
-      if (this.#led?.state.phase === 'aborted') backups.abort(this.#led, toWireErrorData(error))
+      this.#noteAborted(toWireErrorData(error))
       throw error
     } finally {
       release?.()
@@ -166,6 +166,13 @@ export class AgentConnection implements WireHandler {
         return
       default:
     }
+  }
+
+  /** A command has failed, and the backup that it was for may have with it. */
+  #noteAborted(error: WireErrorData): void {
+    if (this.#led?.state.phase !== 'aborted') return
+    this.#context.backups.abort(this.#led, error)
+    this.#led = undefined
   }
 
   #startThread(): SessionThread {

@@ -13,7 +13,9 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
   let agent: AgentProgram
 
   beforeAll(async () => {
-    cluster = await createCluster(programs, { walSegmentMegabytes: 1 })
+    // Whoever waits for the archive waits in vain.
+    const settings = { archive_mode: true, archive_command: 'false' }
+    cluster = await createCluster(programs, { walSegmentMegabytes: 1, settings })
     await cluster.sql(
       `CREATE TABLE large AS SELECT n, repeat(md5(n::text), 8) AS filler FROM generate_series(1, 30000) AS n; CHECKPOINT`,
     )
@@ -119,6 +121,33 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     cancel(agent, client)
     expect(await failure).toMatchObject({ code: '57014' })
     await rowsOf(client, 'ABORT_BACKUP')
+    await expectNothingLeft()
+    await startBackup(client)
+    await client.end()
+  })
+
+  test.each([
+    ['by its leader', async (client: Client) => Promise.resolve(cancel(agent, client))],
+    [
+      'by the server',
+      async () => {
+        await cluster.sql(
+          `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'pbmanifest'`,
+        )
+      },
+    ],
+  ])('is aborted when its stop is cancelled %s', async (_, cancelStop) => {
+    const client = await agent.connect()
+    await startBackup(client)
+    const failure = failureOf(client, 'STOP_BACKUP')
+    await poll('the server to wait for the archive', async () => {
+      const rows = await cluster.sql(
+        `SELECT FROM pg_stat_activity WHERE application_name = 'pbmanifest' AND wait_event = 'BackupWaitWalArchive'`,
+      )
+      return rows.length === 1
+    })
+    await cancelStop(client)
+    expect(await failure).toMatchObject({ code: '57014', message: 'canceling statement due to user request' })
     await expectNothingLeft()
     await startBackup(client)
     await client.end()

@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { PbManifestError } from '../../../errors.js'
 import { LocalClusterFiles } from '../../cluster-files/local/local-cluster-files.js'
+import { RefusedError } from '../../commands/refused-error.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
 import { ReplicationSession } from '../../session/replication-session.js'
 import { toWireErrorData, type WireErrorData } from '../wire-error-data.js'
@@ -98,21 +99,20 @@ export class SessionRunner {
   ): Promise<void> {
     const output = { post: (message: MessageFromSession) => this.#post(message), sender: this.#sender }
     this.#joinable = backup
-    if (!waitingCommands.has(name)) return await answerCommand(session, name, text, output, signal)
-    let aborted: Promise<void> | undefined
-    const onCancel = (): void => {
-      aborted = session.abort()
-    }
-    signal.addEventListener('abort', onCancel, { once: true })
+    const cancel = waitingCommands.has(name) ? (): void => void session.abort() : undefined
+    if (cancel !== undefined) signal.addEventListener('abort', cancel, { once: true })
     try {
       await answerCommand(session, name, text, output, signal)
     } catch (error) {
-      if (aborted === undefined) throw error
-      await aborted
-      this.#session = undefined
-      throw new PbManifestError('ABORTED', 'canceling statement due to user request', { cause: error })
+      const isCancelled = cancel !== undefined && signal.aborted
+      if (isCancelled || (name === 'STOP_BACKUP' && !(error instanceof RefusedError))) {
+        // The server may still be in backup mode.
+        await session.abort()
+        this.#session = undefined
+      }
+      throw isCancelled ? cancelled(error) : error
     } finally {
-      signal.removeEventListener('abort', onCancel)
+      if (cancel !== undefined) signal.removeEventListener('abort', cancel)
     }
   }
 
@@ -141,4 +141,8 @@ export class SessionRunner {
     // Long lists change hands.
     this.#port.postMessage(message, message.type === 'rows' ? [message.rows.bytes.buffer] : [])
   }
+}
+
+function cancelled(cause: unknown): PbManifestError {
+  return new PbManifestError('ABORTED', 'canceling statement due to user request', { cause })
 }
