@@ -65,6 +65,9 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     })
     await agent.untilLogged('backup-aborted')
     await expectNothingLeft()
+    // The worker's connection is good for another backup when it has left this one.
+    expect(await failureOf(worker, 'LEAVE_BACKUP')).toMatchObject({ code: '08006' })
+    await startBackup(worker)
     await worker.end()
   })
 

@@ -18,6 +18,9 @@ const waitingCommands: ReadonlySet<string> = new Set(['IDENTIFY_CLUSTER', 'START
 /** After these the session is over, and the next command of the connection begins another one. */
 const endingCommands: ReadonlySet<string> = new Set(['LEAVE_BACKUP', 'ABORT_BACKUP'])
 
+/** After these, it is over when they fail. */
+const lastCommands: ReadonlySet<string> = new Set(['STOP_BACKUP', ...endingCommands])
+
 /** Runs the commands of one connection, in a thread, and answers with messages. */
 export class SessionRunner {
   readonly #start: StartSession
@@ -104,16 +107,25 @@ export class SessionRunner {
     try {
       await answerCommand(session, name, text, output, signal)
     } catch (error) {
-      const isCancelled = cancel !== undefined && signal.aborted
-      if (isCancelled || (name === 'STOP_BACKUP' && !(error instanceof RefusedError))) {
-        // The server may still be in backup mode.
-        await session.abort()
-        this.#session = undefined
-      }
-      throw isCancelled ? cancelled(error) : error
+      await this.#giveUp(session, name, error, signal)
+      throw signal.aborted ? cancelled(error) : error
     } finally {
       if (cancel !== undefined) signal.removeEventListener('abort', cancel)
     }
+  }
+
+  /** Ends a session in which nothing can be done any more after this failure. */
+  async #giveUp(
+    session: ReplicationSession,
+    name: RunMessage['name'],
+    error: unknown,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const isOver = lastCommands.has(name) && !(error instanceof RefusedError)
+    if (!isOver && !(signal.aborted && waitingCommands.has(name))) return
+    // After a stop that failed, the server may still be in backup mode.
+    await session.abort()
+    this.#session = undefined
   }
 
   /** The backup is lost: its workers need not go on. Whoever has the connection ends that. */
