@@ -1,9 +1,12 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client, type ClientConfig, type DatabaseError } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { poll } from '../../../helpers/poll.js'
-import { mustRun, type ProgramResult, runProgram } from '../../../helpers/run-program.js'
+import { mustRun, plainEnvironment, type ProgramResult, runProgram } from '../../../helpers/run-program.js'
+import { field, query, startup, typed, untyped } from '../raw-client.js'
 import { copyByte } from './script-handler.js'
 import { WireFixture } from './wire-fixture.js'
 
@@ -131,6 +134,7 @@ describe('pg', () => {
         ['half', '58030'],
         ['bug', 'XX000'],
         ['open', 'XX000'],
+        ['late', 'XX000'],
         ['nothing', 'XX000'],
       ] as const) {
         const failure = await client.query(command).catch((error: DatabaseError) => error)
@@ -200,6 +204,20 @@ async function cancel({ processID, secretKey }: CancelKeys): Promise<void> {
 }
 
 describe('cancel requests', () => {
+  test('of psql, by SIGINT', async () => {
+    const conninfo = `host=${fixture.socketDirectory} user=joe dbname=base`
+    const child = spawn('psql', ['-X', conninfo, '-c', 'wait'], { env: plainEnvironment() })
+    const output: Buffer[] = []
+    child.stderr.on('data', (chunk: Buffer) => output.push(chunk))
+    const closed = once(child, 'close')
+    await running()
+    child.kill('SIGINT')
+    await closed
+    expect(Buffer.concat(output).toString()).toBe(
+      'Cancel request sent\nERROR:  canceling statement due to user request\n',
+    )
+  })
+
   test('ends the query that runs, and no other', async () => {
     await withClient(async (other) => {
       await withClient(async (client) => {
@@ -232,6 +250,29 @@ describe('cancel requests', () => {
       await cancel({ processID, secretKey })
       expect(await failure).toMatchObject({ code: '57014' })
     })
+  })
+
+  test('end rows that come without end', async () => {
+    const client = await fixture.connect()
+    client.send(startup({ user: 'joe' }))
+    const key = (await client.until('Z')).find(({ type }) => type === 'K')?.payload ?? Buffer.alloc(8)
+    client.send(query('rows=99999999'))
+    await client.until('D')
+    const canceller = await fixture.connect()
+    await canceller.send(untyped(80877102, key)).untilClosed()
+    expect(
+      field(
+        (await client.until('Z')).find(({ type }) => type === 'E'),
+        'C',
+      ),
+    ).toBe('57014')
+    client.send(typed('X'))
+    await client.untilClosed()
+    // Whom it belonged to is gone.
+    const late = await fixture.connect()
+    await late.send(untyped(80877102, key)).untilClosed()
+    const requests = fixture.events.filter(({ type }) => type === 'cancel-request').slice(-2)
+    expect(requests).toMatchObject([{ isGranted: true }, { isGranted: false }])
   })
 
   test('between two queries do nothing', async () => {

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createSecureContext } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
 import { ScramUsers } from '../../../../src/transfer/wire/scram/scram-users.js'
 import { makeScramVerifier } from '../../../../src/transfer/wire/scram/scram-verifier.js'
+import type { WireAccess } from '../../../../src/transfer/wire/connection/wire-access.js'
 import { WireError } from '../../../../src/transfer/wire/wire-error.js'
 import { poll } from '../../../helpers/poll.js'
-import { field, query, type RawClient, type RawMessage, startup, typed } from '../raw-client.js'
+import { field, query, type RawClient, type RawMessage, sslRequest, startup, typed } from '../raw-client.js'
 import { type FixtureOptions, WireFixture } from './wire-fixture.js'
 
 const user = startup({ user: 'joe', replication: '1' })
@@ -98,6 +100,22 @@ describe('limits', () => {
     await expectAllWell(server)
   })
 
+  test('who does not finish the handshake of TLS is sent away', async () => {
+    const access: WireAccess = {
+      authentication: { method: 'trust' },
+      tls: { context: createSecureContext(), isRequired: true },
+    }
+    const server = await start({ limits: { authenticationTimeoutMs: 150 }, access })
+    const client = await server.connect()
+    expect(await client.send(sslRequest).byte()).toBe('S')
+    await client.untilClosed()
+    await server.quiet()
+    expect(server.events).toMatchObject([
+      { type: 'connected' },
+      { type: 'refused', error: { sqlstate: '57014' } },
+    ])
+  })
+
   test('who is idle for too long is sent away, unless the handler needs him', async () => {
     const server = await start({ limits: { idleTimeoutMs: 100 } })
     const [idle, needed] = [await enter(server), await enter(server)]
@@ -158,6 +176,18 @@ describe('limits', () => {
 })
 
 describe('a client that goes away', () => {
+  test('with much to say after an error that ends it is read to its end, so that it sees the error', async () => {
+    const server = await start()
+    const client = await enter(server)
+    const bytes = [query('fatal'), Buffer.alloc(4 << 20, typed('S'))]
+    const [socket] = server.sockets
+    const before = socket?.bytesRead ?? 0
+    const messages = client.send(...bytes).untilClosed()
+    expect(said(await messages)).toEqual(['FATAL 57P01'])
+    await server.quiet()
+    expect((socket?.bytesRead ?? 0) - before).toBe(Buffer.concat(bytes).length)
+  })
+
   test.each(['wait', 'endless', 'rows=1000000'])('while "%s" runs ends it', async (text) => {
     const server = await start()
     const client = await enter(server)
