@@ -179,11 +179,14 @@ describe('a client that goes away', () => {
   test('with much to say after an error that ends it is read to its end, so that it sees the error', async () => {
     const server = await start()
     const client = await enter(server)
-    const bytes = [query('fatal'), Buffer.alloc(4 << 20, typed('S'))]
+    const bytes = [query('wait'), Buffer.alloc(4 << 20, typed('S'))]
     const [socket] = server.sockets
     const before = socket?.bytesRead ?? 0
-    const messages = client.send(...bytes).untilClosed()
-    expect(said(await messages)).toEqual(['FATAL 57P01'])
+    client.send(...bytes)
+    await running(server)
+    await poll('nothing more to be read', async () => Promise.resolve(socket?.isPaused()))
+    server.handlers[0]?.session.end(new WireError('57P01', 'that was it'))
+    expect(said(await client.untilClosed())).toEqual(['FATAL 57P01'])
     await server.quiet()
     expect((socket?.bytesRead ?? 0) - before).toBe(Buffer.concat(bytes).length)
   })
