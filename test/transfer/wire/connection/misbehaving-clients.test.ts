@@ -29,12 +29,6 @@ async function enter(server: WireFixture): Promise<RawClient> {
   return client
 }
 
-async function running(server: WireFixture): Promise<void> {
-  await poll('a query to run', async () =>
-    Promise.resolve(server.handlers.some(({ running }) => running > 0)),
-  )
-}
-
 function said(messages: readonly (RawMessage | undefined)[]): string[] {
   return messages.flatMap((message) =>
     message?.type === 'E' ? [`${field(message, 'S') ?? ''} ${field(message, 'C') ?? ''}`] : [],
@@ -183,7 +177,7 @@ describe('a client that goes away', () => {
     const [socket] = server.sockets
     const before = socket?.bytesRead ?? 0
     client.send(...bytes)
-    await running(server)
+    await server.running()
     await poll('nothing more to be read', async () => Promise.resolve(socket?.isPaused()))
     server.handlers[0]?.session.end(new WireError('57P01', 'that was it'))
     expect(said(await client.untilClosed())).toEqual(['FATAL 57P01'])
@@ -195,7 +189,7 @@ describe('a client that goes away', () => {
     const server = await start()
     const client = await enter(server)
     client.send(query(text))
-    await running(server)
+    await server.running()
     client.socket.destroy()
     await expectAllWell(server)
     expect(server.closed).toEqual(['lost', 'terminated'])
@@ -250,7 +244,7 @@ describe('the end from our side', () => {
     const server = await start()
     const client = await enter(server)
     client.send(query('tag=1 wait'))
-    await running(server)
+    await server.running()
     server.handlers[0]?.session.end(because)
     const messages = await client.untilClosed()
     expect(messages.map(({ type }) => type)).toEqual(['C', 'E'])
@@ -263,7 +257,7 @@ describe('the end from our side', () => {
     const client = await enter(server)
     client.socket.pause()
     client.send(query('endless'))
-    await running(server)
+    await server.running()
     server.handlers[0]?.session.end(because)
     await expectAllWell(server)
     expect(server.closed).toEqual(['lost', 'terminated'])
@@ -274,7 +268,7 @@ describe('the end from our side', () => {
     const server = await start()
     const [idle, busy, stranger] = [await enter(server), await enter(server), await server.connect()]
     busy.send(query('wait'))
-    await running(server)
+    await server.running()
     await poll('the third to be seen', async () => Promise.resolve(server.server.connections === 3))
     const closing = server.server.close()
     for (const client of [idle, busy, stranger]) {
