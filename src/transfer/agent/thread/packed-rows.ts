@@ -12,6 +12,8 @@ export interface PackedRows {
 
 const NULL_LENGTH = -1
 const LENGTH_BYTES = 4
+/** Of one code unit of text. */
+const MAX_UTF8_BYTES = 3
 const FIRST_BYTES = 16 * 1024
 
 /** Packs rows; text becomes the bytes that it stands for, also where it is a name that is not UTF-8. */
@@ -20,15 +22,23 @@ export function packRows(columns: number, rows: Iterable<Row>): PackedRows {
   let length = 0
   for (const row of rows) {
     for (const value of row) {
-      const bytes = typeof value === 'string' ? encodePathname(value) : value
-      const needed = length + LENGTH_BYTES + (bytes?.length ?? 0)
-      if (needed > buffer.length) buffer = grow(buffer, length, needed)
-      buffer.writeInt32LE(bytes?.length ?? NULL_LENGTH, length)
-      if (bytes !== null) buffer.set(bytes, length + LENGTH_BYTES)
-      length = needed
+      const room = length + LENGTH_BYTES + MAX_UTF8_BYTES * (value?.length ?? 0)
+      if (room > buffer.length) buffer = grow(buffer, length, room)
+      const written = value === null ? NULL_LENGTH : writeValue(buffer, value, length + LENGTH_BYTES)
+      buffer.writeInt32LE(written, length)
+      length += LENGTH_BYTES + Math.max(written, 0)
     }
   }
   return { columns, bytes: buffer.subarray(0, length) }
+}
+
+/** Returns how many bytes it has. */
+function writeValue(buffer: Buffer, value: string | Uint8Array, at: number): number {
+  // The common case, without a buffer for each value: a list may have millions.
+  if (typeof value === 'string' && value.isWellFormed()) return buffer.write(value, at)
+  const bytes = typeof value === 'string' ? encodePathname(value) : value
+  buffer.set(bytes, at)
+  return bytes.length
 }
 
 /** The rows again, one after the other; their values are parts of the same memory. */
