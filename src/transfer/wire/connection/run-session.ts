@@ -34,23 +34,26 @@ export async function runSession(context: SessionContext): Promise<void> {
   for (;;) {
     // Waiting keeps a client that asks and does not read from filling our memory.
     if (next === 'ready') await channel.write(backendMessages.readyForQuery())
-    const message = await readMessage(context)
-    if (message === undefined) next = 'ready'
-    else if (message.type === 'terminate') return
-    else if (next === 'skip until sync' && message.type !== 'sync') continue
-    else next = await answer(message, context)
+    const isSkipping: boolean = next === 'skip until sync'
+    const message = await readMessage(context, isSkipping)
+    if (message?.type === 'terminate') return
+    if (isSkipping && message?.type !== 'sync') continue
+    next = message === undefined ? 'ready' : await answer(message, context)
   }
 }
 
-/** `undefined` when the message was wrong, and the client has been told. */
-async function readMessage(context: SessionContext): Promise<FrontendMessage | undefined> {
+/** `undefined` when the message was wrong; unless it is to be skipped anyway, the client has been told. */
+async function readMessage(
+  context: SessionContext,
+  isSkipping: boolean,
+): Promise<FrontendMessage | undefined> {
   const { channel, maxMessageBytes } = context
   const timer = watchIdleness(context)
   try {
     return await channel.readMessage(maxMessageBytes)
   } catch (error) {
     if (!(error instanceof WireError) || error.severity === 'FATAL') throw error
-    channel.send(backendMessages.errorResponse(error))
+    if (!isSkipping) channel.send(backendMessages.errorResponse(error))
     return undefined
   } finally {
     clearInterval(timer)
@@ -64,7 +67,10 @@ function watchIdleness({ channel, handler, idleTimeoutMs }: SessionContext): Nod
   }, idleTimeoutMs)
 }
 
-async function answer(message: FrontendMessage, context: SessionContext): Promise<Next> {
+async function answer(
+  message: Exclude<FrontendMessage, { type: 'terminate' }>,
+  context: SessionContext,
+): Promise<Next> {
   const { channel } = context
   switch (message.type) {
     case 'query':
@@ -81,8 +87,6 @@ async function answer(message: FrontendMessage, context: SessionContext): Promis
     case 'flush':
     case 'copy':
       // The client may still be sending data of a COPY that has failed.
-      return 'go on'
-    case 'terminate':
       return 'go on'
     case 'authentication':
       throw brokenProtocol(`invalid frontend message type ${String('p'.charCodeAt(0))}`)

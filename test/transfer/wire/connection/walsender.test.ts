@@ -54,6 +54,10 @@ const scripts: readonly (readonly [string, Script])[] = [
     [opening, [Buffer.concat([typed('P', '\0x\0\0\0'), typed('B'), typed('E'), typed('S')]), 'Z']],
   ],
   ['a simple query before Sync', [opening, [Buffer.concat([typed('D'), query('SHOW x'), typed('S')]), 'Z']]],
+  [
+    'a wrong query before Sync',
+    [opening, [Buffer.concat([typed('D'), typed('Q', 'no end'), typed('S')]), 'Z'], [typed('S'), 'Z']],
+  ],
   ['a function call', [opening, [typed('F'), 'Z']]],
   [
     'data of a COPY that there is not',
