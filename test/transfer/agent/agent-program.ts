@@ -5,6 +5,7 @@ import { Client, type ClientConfig } from 'pg'
 import type { Cluster } from '../../helpers/cluster.js'
 import { atExit } from '../../helpers/at-exit.js'
 import { poll } from '../../helpers/poll.js'
+import { debianPostgres } from '../../helpers/postgres-programs.js'
 import { plainEnvironment, type ProgramResult, runProgram } from '../../helpers/run-program.js'
 import { createScratchDirectory } from '../../helpers/scratch-directory.js'
 import { mainFile } from '../../cli/pbmanifest.js'
@@ -114,7 +115,7 @@ export class AgentProgram {
 
   /** Runs psql as a user would. */
   async psql(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<ProgramResult> {
-    return await runProgram('psql', ['--no-psqlrc', 'replication=1', ...args], {
+    return await runProgram(psqlProgram(), ['--no-psqlrc', 'replication=1', ...args], {
       env: { ...this.environment(), ...env },
     })
   }
@@ -134,6 +135,13 @@ export class AgentProgram {
     this.process.kill(signal)
     return await this.end
   }
+}
+
+/** That of Debian's PostgreSQL: whatever needs it is skipped without that. */
+export function psqlProgram(): string {
+  const path = debianPostgres()?.path('psql')
+  if (path === undefined) throw new Error('there is no psql of PostgreSQL 15')
+  return path
 }
 
 /** Whether the server has a connection of the agent's in backup mode, or on its way there. */

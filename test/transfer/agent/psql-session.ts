@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { plainEnvironment } from '../../helpers/run-program.js'
-import type { AgentProgram } from './agent-program.js'
+import { type AgentProgram, psqlProgram } from './agent-program.js'
 
 /** A psql at whose keyboard we sit. Nothing of ours reads or writes the protocol. */
 export class PsqlSession {
@@ -17,7 +17,7 @@ export class PsqlSession {
     this.#directory = mkdtempSync(join(agent.socketDirectory, 'psql-'))
     // Fields and rows end with a NUL, which no name holds.
     const args = ['--no-psqlrc', '--quiet', '--no-align', '--tuples-only', '-z', '-0', 'replication=1']
-    this.#process = spawn('psql', args, {
+    this.#process = spawn(psqlProgram(), args, {
       env: { ...plainEnvironment(), ...agent.environment() },
       stdio: ['pipe', 'ignore', 'pipe'],
     })

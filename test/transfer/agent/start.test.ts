@@ -7,7 +7,7 @@ import { poll } from '../../helpers/poll.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { type ProgramResult, runProgram } from '../../helpers/run-program.js'
 import { pbmanifest } from '../../cli/pbmanifest.js'
-import { AgentProgram, isInBackupMode } from './agent-program.js'
+import { AgentProgram, isInBackupMode, psqlProgram } from './agent-program.js'
 import { makeCertificate } from './make-certificate.js'
 import { rowsOf, startBackup } from './rows.js'
 
@@ -127,7 +127,7 @@ describeWithDebianPostgres('pbmanifest serve', (programs) => {
     const port = Number(String(address).split(':')[1])
     const asUser = (user: string, password: string, sslmode = 'require'): Promise<ProgramResult> =>
       runProgram(
-        'psql',
+        psqlProgram(),
         [
           '-X',
           `host=127.0.0.1 port=${String(port)} user=${user} sslmode=${sslmode} replication=1`,
