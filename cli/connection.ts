@@ -44,9 +44,9 @@ export async function prepareConnection(
   if (values.password === true) {
     const password = await askPassword()
     if (password === undefined) throw usageError('cannot ask for a password: there is no terminal')
-    return resolve({ ...settings, password }, context)
+    return resolveSettings({ ...settings, password }, context)
   }
-  const options = resolve(settings, context)
+  const options = resolveSettings(settings, context)
   try {
     await tryConnection(options, context.signal)
     return options
@@ -54,11 +54,15 @@ export async function prepareConnection(
     if (!isPasswordMissing(error) || values['no-password'] === true) throw error
     const password = await askPassword()
     if (password === undefined) throw error
-    return resolve({ ...settings, password }, context)
+    return resolveSettings({ ...settings, password }, context)
   }
 }
 
-function resolve(settings: ConnectionSettings, { env, messages }: ConnectionContext): ConnectionOptions {
+/** Works out how to connect, without trying it. */
+export function resolveSettings(
+  settings: ConnectionSettings,
+  { env, messages }: Pick<ConnectionContext, 'env' | 'messages'>,
+): ConnectionOptions {
   const { options, warnings } = resolveConnection(settings, readConnectionEnvironment(env))
   for (const warning of warnings) messages.warning(warning)
   return options
