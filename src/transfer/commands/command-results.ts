@@ -10,6 +10,8 @@ import type {
 
 /** What each command gives. */
 export interface CommandResults {
+  /** What the cluster is; needs no backup. */
+  readonly IDENTIFY_CLUSTER: ClusterFacts
   readonly START_BACKUP: {
     readonly backupId: string
     readonly startLsn: bigint
@@ -18,6 +20,7 @@ export interface CommandResults {
   }
   /** The worker's number in this backup: 0 is the leader. */
   readonly JOIN_BACKUP: { readonly worker: number }
+  /** Needs no backup, but with PROGRESS. */
   readonly LIST_TABLESPACES: readonly Tablespace[]
   readonly LIST_FILES: readonly ClusterFile[]
   readonly LIST_WAL_FILES: readonly WalFile[]
@@ -25,6 +28,27 @@ export interface CommandResults {
   readonly STOP_BACKUP: StoppedBackup
   /** The bytes of the merged backup_manifest. */
   readonly BUILD_MANIFEST: AsyncIterable<Buffer>
+  /** The session is over, its fragment sealed. */
+  readonly LEAVE_BACKUP: undefined
+  /** The session is over, the server out of backup mode, and no fragment is left. */
+  readonly ABORT_BACKUP: undefined
+  /** The backups that have not ended, the oldest first. */
+  readonly LIST_BACKUPS: readonly ListedBackup[]
+}
+
+/** A backup that has not ended. */
+export interface ListedBackup {
+  /** `undefined`: not for whoever asks, for who has it can join. */
+  readonly backupId: string | undefined
+  readonly label: string
+  /** How many sessions have joined, the leader's not counted. */
+  readonly workers: number
+  readonly bytes: number
+  /** Bytes per second, lately. */
+  readonly rate: number
+  readonly state: 'running' | 'stopping' | 'stopped'
+  /** An estimate; `undefined` until LIST_TABLESPACES PROGRESS was run. */
+  readonly bytesExpected: number | undefined
 }
 
 /**

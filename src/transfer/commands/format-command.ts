@@ -34,6 +34,11 @@ function formatRest(command: ReplicationCommand): string[] {
       ]
     case 'STOP_BACKUP':
       return command.wait ? [] : ['NOWAIT']
+    case 'IDENTIFY_CLUSTER':
+    case 'LEAVE_BACKUP':
+    case 'ABORT_BACKUP':
+    case 'LIST_BACKUPS':
+      return []
     default:
       return command satisfies never
   }

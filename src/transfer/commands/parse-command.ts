@@ -16,6 +16,7 @@ type Command<Name extends CommandName> = Extract<ReplicationCommand, { command: 
 type CommandReaders = { readonly [Name in CommandName]: (tokens: CommandTokens) => Command<Name> }
 
 const commandReaders: CommandReaders = {
+  IDENTIFY_CLUSTER: () => ({ command: 'IDENTIFY_CLUSTER' }),
   START_BACKUP: readStartBackup,
   JOIN_BACKUP: (tokens) => ({ command: 'JOIN_BACKUP', backupId: readString(tokens) }),
   LIST_TABLESPACES: (tokens) => {
@@ -33,6 +34,9 @@ const commandReaders: CommandReaders = {
     return { command: 'STOP_BACKUP', wait: !nowait }
   },
   BUILD_MANIFEST: (tokens) => ({ command: 'BUILD_MANIFEST', backupId: readString(tokens) }),
+  LEAVE_BACKUP: () => ({ command: 'LEAVE_BACKUP' }),
+  ABORT_BACKUP: () => ({ command: 'ABORT_BACKUP' }),
+  LIST_BACKUPS: () => ({ command: 'LIST_BACKUPS' }),
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Pathname } from '../../files/pathname.js'
 /**
  * The commands of a parallel backup, parsed. As text they are:
  *
+ *     IDENTIFY_CLUSTER
  *     START_BACKUP [LABEL 'label'] [FAST] [MAX_RATE kB/s] [MANIFEST_CHECKSUMS 'algorithm'] [MANIFEST 'yes'|'no'|'force-encode']
  *     JOIN_BACKUP 'backup_id'
  *     LIST_TABLESPACES [PROGRESS]
@@ -11,11 +12,15 @@ import type { Pathname } from '../../files/pathname.js'
  *     SEND_FILE ( 'pathname' [, ...] ) [NOVERIFY_CHECKSUMS]
  *     STOP_BACKUP [NOWAIT]
  *     BUILD_MANIFEST 'backup_id'
+ *     LEAVE_BACKUP
+ *     ABORT_BACKUP
+ *     LIST_BACKUPS
  *
  * Keywords in any case, options in any order, each once. A quote in a string is doubled. Bytes that are not UTF-8, which a
  * pathname may hold, stand in an escape string as PostgreSQL has it: `E'base/\xff'` (see `quoted-string.ts`).
  */
 export type ReplicationCommand =
+  | { readonly command: 'IDENTIFY_CLUSTER' }
   | {
       readonly command: 'START_BACKUP'
       readonly label: string
@@ -41,8 +46,14 @@ export type ReplicationCommand =
     }
   | { readonly command: 'STOP_BACKUP'; readonly wait: boolean }
   | { readonly command: 'BUILD_MANIFEST'; readonly backupId: string }
+  | { readonly command: 'LEAVE_BACKUP' }
+  | { readonly command: 'ABORT_BACKUP' }
+  | { readonly command: 'LIST_BACKUPS' }
 
 export type CommandName = ReplicationCommand['command']
+
+/** What a session answers. LIST_BACKUPS is about all backups: whoever has all the sessions answers it. */
+export type SessionCommand = Exclude<ReplicationCommand, { command: 'LIST_BACKUPS' }>
 
 /** The label of a backup that was given none: the server's own. */
 export const DEFAULT_LABEL = 'base backup'

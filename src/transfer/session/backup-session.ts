@@ -1,5 +1,5 @@
 import type { CommandResults } from '../commands/command-results.js'
-import type { CommandName } from '../commands/replication-command.js'
+import type { SessionCommand } from '../commands/replication-command.js'
 
 /** Something that the session wants said, which is no error: a page whose checksum failed, for example. */
 export interface SessionNotice {
@@ -18,7 +18,11 @@ export interface BackupSession {
    * @param name - the command's name, which types the result; another command in `text` is refused
    * @throws {@link PbManifestError} when it is refused or fails
    */
-  run<Name extends CommandName>(name: Name, text: string, signal?: AbortSignal): Promise<CommandResults[Name]>
+  run<Name extends SessionCommand['command']>(
+    name: Name,
+    text: string,
+    signal?: AbortSignal,
+  ): Promise<CommandResults[Name]>
   /**
    * Ends the session in good order: a worker's fragment is sealed. A leader's end before BUILD_MANIFEST, or before
    * STOP_BACKUP when there is to be no manifest, aborts its backup.

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { CommandResults, SentFileEvent } from '../commands/command-results.js'
 import { parseCommand } from '../commands/parse-command.js'
-import type { CommandName, ReplicationCommand } from '../commands/replication-command.js'
+import type { SessionCommand } from '../commands/replication-command.js'
 import { backupAborted } from './backup.js'
 import type { BackupSession } from './backup-session.js'
 import { CommandSlot } from './command-slot.js'
@@ -18,7 +18,8 @@ import { stopBackup } from './stop-backup.js'
 /** For so long, in milliseconds, an abort waits for what is under way, and for connections to close. */
 const GRACE_MS = 5000
 
-type Command<Name extends CommandName> = Extract<ReplicationCommand, { command: Name }>
+type CommandName = SessionCommand['command']
+type Command<Name extends CommandName> = Extract<SessionCommand, { command: Name }>
 
 type Handlers = {
   readonly [Name in CommandName]: (
@@ -61,9 +62,17 @@ export class ReplicationSession implements BackupSession {
       await this.abort()
       throw refused('the session was ended while a command was running, and so aborted')
     }
-    const membership = this.#membership
-    if (membership?.leader?.isComplete === false) return await this.abort()
+    if (this.#membership?.leader?.isComplete === false) return await this.abort()
+    await this.#leave()
+  }
+
+  async abort(): Promise<void> {
+    if (!this.#isEnded) await this.#abort(this.#slot.running)
+  }
+
+  async #leave(): Promise<void> {
     this.#isEnded = true
+    const membership = this.#membership
     try {
       if (membership !== undefined && membership.leader === undefined) await sealFragment(membership)
     } finally {
@@ -71,8 +80,8 @@ export class ReplicationSession implements BackupSession {
     }
   }
 
-  async abort(): Promise<void> {
-    if (this.#isEnded) return
+  /** @param running - the command that has to come to its end before files are removed */
+  async #abort(running: Promise<void> | undefined): Promise<void> {
     this.#isEnded = true
     const membership = this.#membership
     const isLeader = membership?.leader !== undefined
@@ -81,12 +90,17 @@ export class ReplicationSession implements BackupSession {
     // A stream that nobody reads from waits at a `yield`; this lets it end.
     this.#stream?.return(undefined).catch(() => {})
     // A command that waits for the server ends when its connection does.
-    await Promise.all([withinGrace(this.#slot.running), withinGrace(this.#close())])
+    await Promise.all([withinGrace(running), withinGrace(this.#close())])
     await membership?.recorder?.discard()
     if (isLeader) await removeFragments(membership.backup)
   }
 
   readonly #handlers: Handlers = {
+    IDENTIFY_CLUSTER: async () => {
+      const cluster = this.#membership?.backup.description.cluster ?? (await this.#options.mode?.facts())
+      if (cluster === undefined) throw notInBackup()
+      return cluster
+    },
     START_BACKUP: async (command) => {
       this.#requireNoMembership()
       this.#membership = await this.#admit(await startBackup(command, this.#options))
@@ -99,9 +113,9 @@ export class ReplicationSession implements BackupSession {
       return { worker: this.#membership.worker }
     },
     LIST_TABLESPACES: async ({ progress }) => {
-      const { backup } = this.#requireMembership()
+      const backup = progress ? this.#requireMembership().backup : undefined
       const tablespaces = await this.#options.files.listTablespaces({ withSizes: progress })
-      if (progress) {
+      if (backup !== undefined) {
         backup.state.bytesExpected = tablespaces.reduce((total, { bytes = 0 }) => total + bytes, 0)
       }
       return tablespaces
@@ -128,6 +142,24 @@ export class ReplicationSession implements BackupSession {
       const { buildManifest } = await import('./build-manifest.js')
       return this.#handOut(this.#streaming<Buffer>(() => buildManifest(membership, backupId, signal)))
     },
+    LEAVE_BACKUP: async () => {
+      if (this.#requireMembership().leader?.isComplete === false) {
+        throw refused(
+          'the session that started the backup cannot leave it before it is complete',
+          'ABORT_BACKUP ends it.',
+        )
+      }
+      await this.#leave()
+      return undefined
+    },
+    ABORT_BACKUP: async () => {
+      const { leader } = this.#requireMembership()
+      if (leader === undefined) throw refused('only the session that started the backup can abort it')
+      if (leader.isComplete) throw refused('the backup is complete')
+      // This is the command that runs.
+      await this.#abort(undefined)
+      return undefined
+    },
   }
 
   /** A membership that came about while the session was being aborted has nobody to end it. */
@@ -144,7 +176,7 @@ export class ReplicationSession implements BackupSession {
   }
 
   #requireMembership(): Membership {
-    if (this.#membership === undefined) throw refused('this session has neither started nor joined a backup')
+    if (this.#membership === undefined) throw notInBackup()
     return this.#membership
   }
 
@@ -195,6 +227,10 @@ export class ReplicationSession implements BackupSession {
     const { files, mode } = this.#options
     await Promise.all([files.close(), mode?.close()])
   }
+}
+
+function notInBackup(): Error {
+  return refused('this session has neither started nor joined a backup')
 }
 
 /** Waits for it, whatever comes of it, but not forever. */

@@ -48,13 +48,17 @@ describe('parseCommand', () => {
     ],
     ['STOP_BACKUP', { command: 'STOP_BACKUP', wait: true }],
     ['STOP_BACKUP NOWAIT', { command: 'STOP_BACKUP', wait: false }],
+    ['list_backups;', { command: 'LIST_BACKUPS' }],
+    ['LEAVE_BACKUP', { command: 'LEAVE_BACKUP' }],
+    ['ABORT_BACKUP', { command: 'ABORT_BACKUP' }],
+    ['IDENTIFY_CLUSTER', { command: 'IDENTIFY_CLUSTER' }],
     ["BUILD_MANIFEST 'x';", { command: 'BUILD_MANIFEST', backupId: 'x' }],
   ])('reads %s', (text, command) => {
     expect(parseCommand(text)).toEqual(command)
   })
 
   test.each([
-    ['', 1, 'syntax error at end of input', /^The commands are START_BACKUP, /],
+    ['', 1, 'syntax error at end of input', /^The commands are IDENTIFY_CLUSTER, /],
     [' \n', 3, 'syntax error at end of input', /^The commands are /],
     ['BASE_BACKUP', 1, 'syntax error at or near "BASE_BACKUP"', /^The commands are /],
     ['toString', 1, 'syntax error at or near "toString"', /^The commands are /],
@@ -102,6 +106,8 @@ describe('parseCommand', () => {
     ['JOIN_BACKUP', 12, 'syntax error at end of input', /single quotes/],
     ["JOIN_BACKUP 'x' 'y'", 17, 'syntax error at or near "\'y\'"', undefined],
     ["JOIN_BACKUP 'x';;", 17, 'syntax error at or near ";"', undefined],
+    ['LIST_BACKUPS FAST', 14, 'syntax error at or near "FAST"', undefined],
+    ["LEAVE_BACKUP 'x'", 14, 'syntax error at or near "\'x\'"', undefined],
     ["LIST_FILES '0'", 12, 'invalid tablespace OID', /OID/],
     ["LIST_FILES '4294967296'", 12, 'invalid tablespace OID', /OID/],
     ['LIST_FILES 16384', 12, 'syntax error at or near "16384"', /single quotes/],
@@ -204,6 +210,9 @@ function anyCommand(): fc.Arbitrary<ReplicationCommand> {
     start,
     fc.record({ command: fc.constantFrom('JOIN_BACKUP', 'BUILD_MANIFEST'), backupId: text }),
     fc.record({ command: fc.constant('LIST_TABLESPACES'), progress: fc.boolean() }),
+    fc.record({
+      command: fc.constantFrom('IDENTIFY_CLUSTER', 'LEAVE_BACKUP', 'ABORT_BACKUP', 'LIST_BACKUPS'),
+    }),
     fc.record({
       command: fc.constant('LIST_FILES'),
       tablespace: fc.option(fc.integer({ min: 1, max: 0xffff_ffff }), { nil: undefined }),

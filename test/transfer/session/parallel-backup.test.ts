@@ -165,6 +165,23 @@ describeWithDebianPostgres('sessions over a running PostgreSQL 15', (programs) =
       expect(readdirSync(fragments)).toEqual([])
     })
 
+    test('may have asked for it, which a session that left before does not notice', async () => {
+      const leader = await sessions.lead()
+      const facts = await run(leader, { command: 'IDENTIFY_CLUSTER' })
+      const start = await run(leader, startBackup)
+      expect(start.facts).toEqual(facts)
+      const worker = await sessions.work()
+      expect(await run(worker, { command: 'LIST_TABLESPACES', progress: false })).toHaveLength(2)
+      await run(worker, { command: 'JOIN_BACKUP', backupId: start.backupId })
+      await run(worker, { command: 'LEAVE_BACKUP' })
+      await expect(run(worker, { command: 'LEAVE_BACKUP' })).rejects.toThrow('the session has ended')
+      expect(readdirSync(fragments)).toHaveLength(2)
+      await run(leader, { command: 'ABORT_BACKUP' })
+      expect(readdirSync(fragments)).toEqual([])
+      await worker.finish()
+      await leader.finish()
+    })
+
     test('may be in the middle of a file that nobody reads on', async () => {
       const leader = await sessions.lead()
       await run(leader, startBackup)

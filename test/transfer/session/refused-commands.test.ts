@@ -1,13 +1,13 @@
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import type { ReplicationCommand } from '../../../src/transfer/commands/replication-command.js'
+import type { SessionCommand } from '../../../src/transfer/commands/replication-command.js'
 import type { BackupSession } from '../../../src/transfer/session/backup-session.js'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { run, type Sessions, sessionsOf, startBackup } from './take-parallel-backup.js'
 
-const stop: ReplicationCommand = { command: 'STOP_BACKUP', wait: false }
+const stop: SessionCommand = { command: 'STOP_BACKUP', wait: false }
 const unknown = '0'.repeat(32)
 
 describeWithDebianPostgres('a session refuses', (programs) => {
@@ -28,8 +28,10 @@ describeWithDebianPostgres('a session refuses', (programs) => {
     sessions = sessionsOf(cluster, fragments)
   })
 
-  test.each<[ReplicationCommand]>([
-    [{ command: 'LIST_TABLESPACES', progress: false }],
+  test.each<[SessionCommand]>([
+    [{ command: 'LIST_TABLESPACES', progress: true }],
+    [{ command: 'LEAVE_BACKUP' }],
+    [{ command: 'ABORT_BACKUP' }],
     [{ command: 'LIST_FILES', tablespace: undefined }],
     [{ command: 'LIST_WAL_FILES', startLsn: undefined, endLsn: undefined }],
     [sendFile('PG_VERSION')],
@@ -106,6 +108,10 @@ describeWithDebianPostgres('a session refuses', (programs) => {
     await expect(exhaust(worker, { command: 'BUILD_MANIFEST', backupId })).rejects.toThrow(
       /^only the session that started the backup can build its manifest$/,
     )
+    await expect(run(worker, { command: 'ABORT_BACKUP' })).rejects.toThrow(
+      /^only the session that started the backup can abort it$/,
+    )
+    await expect(run(leader, { command: 'LEAVE_BACKUP' })).rejects.toThrow(/cannot leave it before/)
     await expect(run(leader, { command: 'JOIN_BACKUP', backupId })).rejects.toThrow(
       /part of a backup already$/,
     )
@@ -121,7 +127,7 @@ describeWithDebianPostgres('a session refuses', (programs) => {
     const lost = await sessions.work()
     await run(worker, { command: 'JOIN_BACKUP', backupId })
     await run(lost, { command: 'JOIN_BACKUP', backupId })
-    const build: ReplicationCommand = { command: 'BUILD_MANIFEST', backupId }
+    const build: SessionCommand = { command: 'BUILD_MANIFEST', backupId }
     await expect(exhaust(leader, build)).rejects.toThrow('the backup has not been stopped')
     await exhaust(leader, stop)
     await expect(exhaust(leader, stop)).rejects.toThrow('the backup has been stopped already')
@@ -190,7 +196,7 @@ describeWithDebianPostgres('a session refuses', (programs) => {
 })
 
 /** Runs a command to the end of what it streams. */
-async function exhaust(session: BackupSession, command: ReplicationCommand): Promise<readonly unknown[]> {
+async function exhaust(session: BackupSession, command: SessionCommand): Promise<readonly unknown[]> {
   const result: unknown = await run(session, command)
   if (typeof result !== 'object' || result === null || !(Symbol.asyncIterator in result)) return []
   const items: unknown[] = []
@@ -198,6 +204,6 @@ async function exhaust(session: BackupSession, command: ReplicationCommand): Pro
   return items
 }
 
-function sendFile(...pathnames: readonly string[]): ReplicationCommand {
+function sendFile(...pathnames: readonly string[]): SessionCommand {
   return { command: 'SEND_FILE', pathnames, verifyChecksums: true }
 }

@@ -4,7 +4,10 @@ import { pathOf } from '../../../src/files/path-of.js'
 import { LocalClusterFiles } from '../../../src/transfer/cluster-files/local/local-cluster-files.js'
 import type { StoppedBackup } from '../../../src/transfer/commands/command-results.js'
 import { formatCommand } from '../../../src/transfer/commands/format-command.js'
-import type { ReplicationCommand } from '../../../src/transfer/commands/replication-command.js'
+import type {
+  ReplicationCommand,
+  SessionCommand,
+} from '../../../src/transfer/commands/replication-command.js'
 import { BackupRegistry } from '../../../src/transfer/session/backup-registry.js'
 import type { BackupSession } from '../../../src/transfer/session/backup-session.js'
 import { ReplicationSession } from '../../../src/transfer/session/replication-session.js'
@@ -38,7 +41,7 @@ export function sessionsOf(cluster: Cluster, fragmentDirectory: string): Session
 }
 
 /** Runs a command that is given as data. */
-export function run<Command extends ReplicationCommand>(
+export function run<Command extends SessionCommand>(
   session: BackupSession,
   command: Command,
 ): ReturnType<typeof session.run<Command['command']>> {
