@@ -16,7 +16,6 @@ export interface CommandResults {
     readonly backupId: string
     readonly startLsn: bigint
     readonly startTimeline: number
-    readonly facts: ClusterFacts
   }
   /** The worker's number in this backup: 0 is the leader. */
   readonly JOIN_BACKUP: { readonly worker: number }
@@ -30,7 +29,7 @@ export interface CommandResults {
   readonly BUILD_MANIFEST: AsyncIterable<Buffer>
   /** The session is over, its fragment sealed. */
   readonly LEAVE_BACKUP: undefined
-  /** The session is over, the server out of backup mode, and no fragment is left. */
+  /** The session is over, the server out of backup mode, and no fragment is left. Without a backup: nothing. */
   readonly ABORT_BACKUP: undefined
   /** The backups that have not ended, the oldest first. */
   readonly LIST_BACKUPS: readonly ListedBackup[]

@@ -104,8 +104,8 @@ export class ReplicationSession implements BackupSession {
     START_BACKUP: async (command) => {
       this.#requireNoMembership()
       this.#membership = await this.#admit(await startBackup(command, this.#options))
-      const { id, startLsn, startTimeline, cluster } = this.#membership.backup.description
-      return { backupId: id, startLsn, startTimeline, facts: cluster }
+      const { id, startLsn, startTimeline } = this.#membership.backup.description
+      return { backupId: id, startLsn, startTimeline }
     },
     JOIN_BACKUP: async ({ backupId }) => {
       this.#requireNoMembership()
@@ -153,7 +153,9 @@ export class ReplicationSession implements BackupSession {
       return undefined
     },
     ABORT_BACKUP: async () => {
-      const { leader } = this.#requireMembership()
+      // Like a ROLLBACK without a transaction: whoever gives up need not know how far it has come.
+      if (this.#membership === undefined) return undefined
+      const { leader } = this.#membership
       if (leader === undefined) throw refused('only the session that started the backup can abort it')
       if (leader.isComplete) throw refused('the backup is complete')
       // This is the command that runs.

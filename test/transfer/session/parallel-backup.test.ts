@@ -167,9 +167,9 @@ describeWithDebianPostgres('sessions over a running PostgreSQL 15', (programs) =
 
     test('may have asked for it, which a session that left before does not notice', async () => {
       const leader = await sessions.lead()
-      const facts = await run(leader, { command: 'IDENTIFY_CLUSTER' })
+      await run(leader, { command: 'ABORT_BACKUP' })
+      expect(await run(leader, { command: 'IDENTIFY_CLUSTER' })).toMatchObject({ majorVersion: 15 })
       const start = await run(leader, startBackup)
-      expect(start.facts).toEqual(facts)
       const worker = await sessions.work()
       expect(await run(worker, { command: 'LIST_TABLESPACES', progress: false })).toHaveLength(2)
       await run(worker, { command: 'JOIN_BACKUP', backupId: start.backupId })

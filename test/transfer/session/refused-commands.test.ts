@@ -31,7 +31,6 @@ describeWithDebianPostgres('a session refuses', (programs) => {
   test.each<[SessionCommand]>([
     [{ command: 'LIST_TABLESPACES', progress: true }],
     [{ command: 'LEAVE_BACKUP' }],
-    [{ command: 'ABORT_BACKUP' }],
     [{ command: 'LIST_FILES', tablespace: undefined }],
     [{ command: 'LIST_WAL_FILES', startLsn: undefined, endLsn: undefined }],
     [sendFile('PG_VERSION')],
