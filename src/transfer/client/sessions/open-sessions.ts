@@ -1,6 +1,7 @@
 import type { BackupOptions } from '../options.js'
 import type { LeaderSession, OpenOptions, SessionServer, WorkerSession } from './sessions.js'
-import { openSqlLeader, openSqlWorker } from './sql-sessions.js'
+
+// Each way is loaded only where it is gone: a thread that needs neither SQL nor checksums starts the sooner.
 
 /**
  * Opens the session that is to lead a backup.
@@ -8,10 +9,15 @@ import { openSqlLeader, openSqlWorker } from './sql-sessions.js'
  * @throws {@link PbManifestError} `SERVER` or `ABORTED`
  */
 export async function openLeaderSession(
-  { connection }: Pick<BackupOptions, 'connection'>,
+  { agent, connection }: Pick<BackupOptions, 'agent' | 'connection'>,
   options: OpenOptions,
 ): Promise<LeaderSession> {
-  return await openSqlLeader(connection, options)
+  if (agent === undefined) {
+    const { openSqlLeader } = await import('./sql-sessions.js')
+    return await openSqlLeader(connection, options)
+  }
+  const { openAgentLeader } = await import('./agent-sessions.js')
+  return await openAgentLeader(agent, connection, options)
 }
 
 /**
@@ -20,8 +26,19 @@ export async function openLeaderSession(
  * @throws {@link PbManifestError} `SERVER` or `ABORTED`
  */
 export async function openWorkerSession(
-  { connection }: SessionServer,
+  { kind, connection }: SessionServer,
   options: OpenOptions,
 ): Promise<WorkerSession> {
-  return await openSqlWorker(connection, options)
+  switch (kind) {
+    case 'sql': {
+      const { openSqlWorker } = await import('./sql-sessions.js')
+      return await openSqlWorker(connection, options)
+    }
+    case 'agent': {
+      const { openAgentWorker } = await import('./agent-sessions.js')
+      return await openAgentWorker(connection, options)
+    }
+    default:
+      return kind satisfies never
+  }
 }

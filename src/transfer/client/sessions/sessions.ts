@@ -6,8 +6,8 @@ import type { NetworkWatch } from '../network-watch.js'
 
 /** Where sessions are to be had. Plain data: it crosses threads. */
 export interface SessionServer {
-  /** `sql`: they run in this process and reach the cluster by the SQL of this database server. */
-  readonly kind: 'sql'
+  /** `sql`: in this process, which reaches the cluster by the SQL of this database server; `agent`: at this agent. */
+  readonly kind: 'sql' | 'agent'
   readonly connection: ConnectionOptions
 }
 

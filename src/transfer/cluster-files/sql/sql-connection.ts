@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, DatabaseError, type QueryResultRow } from 'pg'
 import type { PbManifestError } from '../../../errors.js'
-import { cancelRequest } from './cancel-request.js'
+import { cancelRequest } from '../../connection/cancel-request.js'
 import { CopyDataSplitter } from './copy-data-splitter.js'
 import { CopyOut } from './copy-out.js'
 import { sqlError } from './sql-error.js'
