@@ -9,6 +9,7 @@ import type { VerifyOptions } from './options.js'
 import type { ProblemList } from './problems.js'
 import type { NotChecked, VerifyReport } from './report.js'
 import type { StepTimer } from './step-timer.js'
+import type { ThreadAhead } from './thread-ahead.js'
 
 /** What the steps of a verification share. */
 export interface VerifyContext {
@@ -63,4 +64,6 @@ export interface BackupFilesOptions {
   /** The manifest's files; empty yet. */
   readonly table: FileTable
   readonly manifestBytes: number
+  /** For the first of the threads. */
+  readonly ahead: ThreadAhead | undefined
 }

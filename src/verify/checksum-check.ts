@@ -14,6 +14,7 @@ import type { VerifyProgress } from './options.js'
 import { fileProblem, type ProblemList } from './problems.js'
 import type { Problem, VerifyReport } from './report.js'
 import { nameEngines } from './name-engines.js'
+import type { ThreadAhead } from './thread-ahead.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 
 /** How often what the threads found is passed on, in milliseconds. */
@@ -27,6 +28,8 @@ export interface ChecksumOptions {
   readonly content: ContentRules | undefined
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: VerifyProgress) => void) | undefined
+  /** Becomes the first thread. */
+  readonly ahead: ThreadAhead | undefined
 }
 
 /**
@@ -61,7 +64,7 @@ export class ChecksumCheck {
       content: options.content,
       replayedWal: this.#replayedWal.buffer,
     }
-    this.#pool = new ChecksumPool(start, options.jobs)
+    this.#pool = new ChecksumPool(start, options.jobs, options.ahead)
   }
 
   /** What computed the checksums that the manifest has; after `finish`. */

@@ -1,9 +1,9 @@
+import { checksumThread } from './checksum-thread.js'
 import type { FileFinding, StartChecking, WorkerMessage } from './checksum-messages.js'
 import type { EngineUse } from './thread-hashers.js'
+import type { ThreadAhead } from './thread-ahead.js'
 import { type DoneMessage, ThreadPool } from './thread-pool.js'
 import { WorkQueue } from './work-queue.js'
-
-const file = new URL('checksum-worker.js', import.meta.url)
 
 /** One more thread for less work costs more than it helps. */
 const BYTES_PER_THREAD = 64 * 1024 * 1024
@@ -12,20 +12,22 @@ const FILES_PER_THREAD = 2000
 /** Threads that check the files of one queue. */
 export class ChecksumPool {
   readonly #jobs: number
-  readonly #threads: ThreadPool<Exclude<WorkerMessage, DoneMessage>>
+  readonly #threads: ThreadPool<StartChecking, Exclude<WorkerMessage, DoneMessage>>
   readonly #findings = new Map<number, FileFinding>()
   readonly #engines: EngineUse[] = []
 
   /**
    * Starts the first thread; `close` ends it.
    *
+   * @param ahead - becomes the first thread
    * @throws {@link PbManifestError} `IO` when the system does not grant it
    */
-  constructor(start: StartChecking, jobs: number) {
+  constructor(start: StartChecking, jobs: number, ahead?: ThreadAhead) {
     this.#jobs = jobs
     this.#threads = new ThreadPool({
-      file,
-      workerData: start,
+      file: checksumThread,
+      ahead,
+      start,
       onMessage: (message) => {
         if (message.type === 'engine') this.#engines.push(message.use)
         else this.#findings.set(message.place, message.finding)

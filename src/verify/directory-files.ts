@@ -20,7 +20,7 @@ export class DirectoryFiles implements BackupFiles {
   readonly #checksums: ChecksumCheck | undefined
 
   /** Starts the threads; `close` ends them. */
-  constructor({ directory, options, jobs, content, table, manifestBytes }: BackupFilesOptions) {
+  constructor({ directory, options, jobs, content, table, manifestBytes, ahead }: BackupFilesOptions) {
     const { signal, onProgress } = options
     this.#directory = directory
     this.#jobs = jobs
@@ -28,7 +28,7 @@ export class DirectoryFiles implements BackupFiles {
       options.skipChecksums === true || options.knownChecksums !== undefined
         ? undefined
         : new ChecksumCheck(
-            { directory, jobs, signal, onProgress, content: content.rules },
+            { directory, jobs, signal, onProgress, content: content.rules, ahead },
             table,
             manifestBytes,
           )

@@ -9,7 +9,7 @@ import { PathBuffer } from './path-buffer.js'
 import type { WorkQueue } from './work-queue.js'
 
 /** Large enough that calls cost little, small enough to stay in the processor's cache; whole pages. */
-const BUFFER_BYTES = 256 * 1024
+const BUFFER_BYTES = 512 * 1024
 
 /** Checks the files of rows, with memory that is used again. */
 export class RowChecker {

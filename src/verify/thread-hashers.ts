@@ -1,5 +1,6 @@
+import { AdaptiveCrc32cHasher } from '../manifest/checksum/adaptive-crc32c-hasher.js'
 import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
-import { createFileHasher, type FileHasher } from '../manifest/checksum/file-hasher.js'
+import { createFileHasher, type FileHasher, MUCH_WORK } from '../manifest/checksum/file-hasher.js'
 import type { WorkQueue } from './work-queue.js'
 
 /** What computed checksums of an algorithm: the name of a package, or `node:crypto`. */
@@ -8,20 +9,19 @@ export interface EngineUse {
   readonly engine: string
 }
 
-/** From so many bytes that are still to be read, the fastest engine saves more time than its loading takes. */
-const MUCH_BYTES = 400e6
+/** So many bytes make it worth it to load the fastest engine when another thread of the process has: in 3 ms, not 55. */
+const MUCH_WORK_ONCE_LOADED = 25e6
 
 /**
  * The hashers of one thread, made when they are first needed.
  *
- * While one thread of the process loads the fastest engine, the others go on with the one that they have: for them
- * loading it is quick when it has been loaded once.
+ * While one thread of the process loads the fastest engine for CRC-32C, the others go on with the one that they have; in
+ * the middle of their file they go over to it when it is there.
  */
 export class ThreadHashers {
   readonly #queue: WorkQueue
   readonly #hashers = new Map<RealChecksumAlgorithm, FileHasher>()
   readonly #onEngine: (use: EngineUse) => void
-  #isFastest = false
 
   /** @param onEngine - is told of each engine before it is used */
   constructor(queue: WorkQueue, onEngine: (use: EngineUse) => void) {
@@ -31,25 +31,32 @@ export class ThreadHashers {
 
   /** The hasher for the next file; a promise when it has to be made first. */
   of(algorithm: RealChecksumAlgorithm): FileHasher | Promise<FileHasher> {
-    if (algorithm === 'CRC32C' && !this.#isFastest && this.#isWorthIt()) return this.#loadFastest()
-    return this.#hashers.get(algorithm) ?? this.#load(algorithm, 'little')
+    return this.#hashers.get(algorithm) ?? this.#load(algorithm)
   }
 
-  #isWorthIt(): boolean {
-    return this.#queue.bytesLeft >= MUCH_BYTES && this.#queue.mayLoadEngine()
-  }
-
-  async #loadFastest(): Promise<FileHasher> {
-    this.#isFastest = true
-    const hasher = await this.#load('CRC32C', 'much')
-    this.#queue.engineIsLoaded()
-    return hasher
-  }
-
-  async #load(algorithm: RealChecksumAlgorithm, work: 'much' | 'little'): Promise<FileHasher> {
-    const hasher = await createFileHasher(algorithm, work)
+  async #load(algorithm: RealChecksumAlgorithm): Promise<FileHasher> {
+    const hasher = await this.#create(algorithm)
     this.#hashers.set(algorithm, hasher)
-    this.#onEngine({ algorithm, engine: hasher.engine })
     return hasher
+  }
+
+  async #create(algorithm: RealChecksumAlgorithm): Promise<FileHasher> {
+    const onEngine = (engine: string): void => this.#onEngine({ algorithm, engine })
+    if (algorithm === 'CRC32C') {
+      return await AdaptiveCrc32cHasher.create({
+        isWorthIt: () => this.#isFastestWorthIt(),
+        onLoaded: () => this.#queue.engineIsLoaded(),
+        onEngine,
+      })
+    }
+    const hasher = await createFileHasher(algorithm)
+    onEngine(hasher.engine)
+    return hasher
+  }
+
+  #isFastestWorthIt(): boolean {
+    const queue = this.#queue
+    const much = queue.isEngineLoaded ? MUCH_WORK_ONCE_LOADED : MUCH_WORK
+    return queue.bytesLeft >= much && queue.mayLoadEngine()
   }
 }

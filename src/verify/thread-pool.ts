@@ -1,6 +1,9 @@
-import { SHARE_ENV, type TransferListItem, Worker } from 'node:worker_threads'
+import type { TransferListItem, Worker } from 'node:worker_threads'
 import { PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/give-way.js'
+import { startThread } from './start-thread.js'
+import type { ThreadAhead } from './thread-ahead.js'
+import type { StartMessage } from './thread-start.js'
 
 /** More threads would take memory, 15 MB each, and gain nothing: what they wait for is a disk or a network. */
 const MAX_THREADS = 64
@@ -9,10 +12,13 @@ const MAX_THREADS = 64
 const GRACE_MS = 10_000
 
 /** What threads are started with. */
-export interface ThreadPoolOptions<Message> {
+export interface ThreadPoolOptions<Start, Message> {
   /** What each of them runs. */
   readonly file: URL
-  readonly workerData: unknown
+  /** Becomes the first of them. */
+  readonly ahead?: ThreadAhead | undefined
+  /** What each of them is to do. */
+  readonly start: Start
   readonly transferList?: TransferListItem[]
   /** Is told of every message but the last of a thread, which is `done`. What it throws fails the pool. */
   readonly onMessage: (message: Message) => void
@@ -26,14 +32,14 @@ export interface DoneMessage {
 }
 
 /** Threads that do one work together. */
-export class ThreadPool<Message extends { readonly type: string }> {
-  readonly #options: ThreadPoolOptions<Message>
+export class ThreadPool<Start, Message extends { readonly type: string }> {
+  readonly #options: ThreadPoolOptions<Start, Message>
   readonly #workers: Worker[] = []
   readonly #ends: Promise<void>[] = []
   readonly #exits: Promise<unknown>[] = []
   #hasFailed = false
 
-  constructor(options: ThreadPoolOptions<Message>) {
+  constructor(options: ThreadPoolOptions<Start, Message>) {
     this.#options = options
   }
 
@@ -78,13 +84,15 @@ export class ThreadPool<Message extends { readonly type: string }> {
   }
 
   #start(): void {
-    const worker = createWorker(this.#options)
+    const { file, ahead, start, transferList } = this.#options
+    const worker = ahead?.take() ?? startThread(file)
     this.#workers.push(worker)
     const end = this.#follow(worker)
     // Whoever waits for the end is told; until then a failure must not count as unhandled.
     end.catch(() => {})
     this.#ends.push(end)
     this.#exits.push(new Promise((resolve) => worker.once('exit', resolve)))
+    worker.postMessage({ type: 'start', start } satisfies StartMessage<Start>, transferList)
   }
 
   #follow(worker: Worker): Promise<void> {
@@ -110,20 +118,5 @@ export class ThreadPool<Message extends { readonly type: string }> {
         reject(new PbManifestError('IO', `a worker thread ended unexpectedly with status ${status}`))
       })
     })
-  }
-}
-
-function createWorker<Message>({ file, workerData, transferList }: ThreadPoolOptions<Message>): Worker {
-  try {
-    return new Worker(file, {
-      workerData,
-      env: SHARE_ENV,
-      // The options of the process are for its own program: `--input-type` would keep a thread from starting.
-      execArgv: [],
-      ...(transferList !== undefined && { transferList }),
-    })
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new PbManifestError('IO', `could not start a worker thread: ${reason}`, { cause })
   }
 }

@@ -1,15 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
-import { openManifest } from '../manifest/read-manifest.js'
+import { checksumThread } from './checksum-thread.js'
 import { detectBackupFormat } from './detect-backup-format.js'
-import { decideContentRules } from './content/decide-content-rules.js'
-import { DirectoryFiles } from './directory-files.js'
-import { FileTable } from './file-table/file-table.js'
-import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
-import { ArchiveFiles } from './tar/archive-files.js'
-import { verifyFiles } from './verify-files.js'
+import { ThreadAhead } from './thread-ahead.js'
 
 /**
  * Verifies a backup against its manifest, in parallel, and reports all that is wrong with it. The backup is a directory,
@@ -32,19 +27,14 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
   const jobs = options.jobs ?? availableParallelism()
   if (!Number.isSafeInteger(jobs) || jobs < 1)
     throw new PbManifestError('USAGE', 'jobs must be a whole number from 1')
-  const ignore = new IgnoreRules(options.ignore ?? [])
-  const isTar = (options.format ?? detectBackupFormat(directory)) === 'tar'
-  const content = isTar ? undefined : decideContentRules(directory, options, ignore)
-  const source = openManifest(options.manifestPath ?? `${directory}/backup_manifest`)
-  const manifestBytes = source.file.stats.size
-  const table = new FileTable(manifestBytes)
-  const files =
-    content === undefined
-      ? new ArchiveFiles({ directory, options, jobs })
-      : new DirectoryFiles({ directory, options, jobs, content, table, manifestBytes })
+  const format = options.format ?? detectBackupFormat(directory)
+  const readsFiles = options.skipChecksums !== true && options.knownChecksums === undefined
+  const ahead = format === 'plain' && readsFiles ? new ThreadAhead(checksumThread) : undefined
   try {
-    return await verifyFiles(files, { directory, options, ignore, content, source, table })
+    // Only now, so that the thread loads what it needs at the same time.
+    const { runVerification } = await import('./run-verification.js')
+    return await runVerification(directory, { options, jobs, format, ahead })
   } finally {
-    await files.close()
+    await ahead?.close()
   }
 }

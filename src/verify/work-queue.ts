@@ -154,6 +154,11 @@ export class WorkQueue {
     return Atomics.compareExchange(this.#control, ENGINE, NOT_LOADED, LOADING) !== LOADING
   }
 
+  /** Whether a thread of the process has loaded the fastest engine, or found that it cannot be. */
+  get isEngineLoaded(): boolean {
+    return Atomics.load(this.#control, ENGINE) === LOADED
+  }
+
   engineIsLoaded(): void {
     Atomics.store(this.#control, ENGINE, LOADED)
   }

@@ -1,9 +1,10 @@
 import { createRequire } from 'node:module'
 import { arch, platform } from 'node:os'
+import type { Crc32c } from './native-crc32c-hasher.js'
 
 /** The one function that is wanted of the package's 44 MB. */
 interface NativeChecksums {
-  readonly checksums_crc32c: (bytes: Uint8Array, previous: number) => number
+  readonly checksums_crc32c: Crc32c
 }
 
 /**
@@ -14,7 +15,7 @@ interface NativeChecksums {
  *
  * @throws when it is not installed, or has no binary for this platform
  */
-export function loadAwsCrc32c(): NativeChecksums['checksums_crc32c'] {
+export function loadAwsCrc32c(): Crc32c {
   const require = createRequire(import.meta.url)
   const failures: unknown[] = []
   for (const runtime of platform() === 'linux' ? ['glibc', 'musl'] : ['cruntime']) {

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
+import { AdaptiveCrc32cHasher } from './adaptive-crc32c-hasher.js'
 import type { RealChecksumAlgorithm } from './checksum-algorithm.js'
 import { loadCrc32cHasher } from './crc32c-engines.js'
 
@@ -20,16 +21,21 @@ const hashNames: Readonly<Record<Exclude<RealChecksumAlgorithm, 'CRC32C'>, strin
   SHA512: 'sha512',
 }
 
+/** From so many bytes on, the fastest engine saves more time than its loading takes. */
+export const MUCH_WORK = 400e6
+
 /**
  * A hasher of this algorithm, by the fastest engine that works here.
  *
- * @param work - `little`: not by one that takes long to load
+ * @param work - `unknown`: if that one takes long to load, only once many bytes have come
  */
 export async function createFileHasher(
   algorithm: RealChecksumAlgorithm,
-  work: 'much' | 'little' = 'much',
+  work: 'much' | 'unknown' = 'much',
 ): Promise<FileHasher> {
-  return algorithm === 'CRC32C' ? loadCrc32cHasher(work) : new ShaHasher(hashNames[algorithm])
+  if (algorithm !== 'CRC32C') return new ShaHasher(hashNames[algorithm])
+  if (work === 'much') return await loadCrc32cHasher()
+  return await AdaptiveCrc32cHasher.create({ isWorthIt: (bytes) => bytes >= MUCH_WORK })
 }
 
 class ShaHasher implements FileHasher {

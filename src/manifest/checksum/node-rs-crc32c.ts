@@ -1,7 +1,6 @@
 import { createRequire } from 'node:module'
 import { arch, platform } from 'node:os'
-
-type Crc32c = (bytes: Uint8Array, previous: number) => number
+import type { Crc32c } from './native-crc32c-hasher.js'
 
 const suffixes: Readonly<Partial<Record<NodeJS.Platform, readonly string[]>>> = {
   // npm installs the one that fits the C library here.

@@ -3,6 +3,7 @@ import { PbManifestError } from '../../errors.js'
 import { throwIfAborted } from '../../files/give-way.js'
 import { describeConnectionFailure, mayWorkOtherwise, NoPasswordError } from './connection-failure.js'
 import type { ConnectionHost, ConnectionOptions } from './connection-options.js'
+import { ReusingSocket } from './reusing-socket.js'
 import { hasSessionAttributes, type HostAttributes } from './session-attributes.js'
 import { type TlsAttempt, tlsAttempts } from './tls-attempts.js'
 
@@ -101,7 +102,8 @@ function clientConfig({ options, host, tls, mode }: Attempt): ClientConfig {
     connectionTimeoutMillis: connectTimeout === 0 ? 0 : Math.max(connectTimeout, 2) * 1000,
     ...(mode.replication === undefined ? {} : { replication: mode.replication }),
   }
-  return tls === false ? { ...config, sslnegotiation: 'postgres' } : config
+  // With TLS, the memory of a read is OpenSSL's.
+  return tls === false ? { ...config, sslnegotiation: 'postgres', stream: () => new ReusingSocket() } : config
 }
 
 /** Ends a connection at once: `end` would wait for a server that may never answer. */

@@ -38,7 +38,8 @@ export class FragmentRecorder {
    */
   static async create(description: BackupDescription, worker: number): Promise<FragmentRecorder> {
     const { id, checksumAlgorithm } = description
-    const hasher = checksumAlgorithm === 'NONE' ? undefined : await createFileHasher(checksumAlgorithm)
+    const hasher =
+      checksumAlgorithm === 'NONE' ? undefined : await createFileHasher(checksumAlgorithm, 'unknown')
     const writer = await FragmentWriter.create(fragmentPath(description, worker), id, worker)
     return new FragmentRecorder(description, writer, hasher)
   }

@@ -1,6 +1,7 @@
-import { parentPort, workerData } from 'node:worker_threads'
 import type { StartArchives } from './archive-messages.js'
 import { checkArchives } from './check-archives.js'
+import { postToParent, receiveStart } from '../thread-start.js'
 
 /** A thread that checks archives. The logic is in `check-archives.ts`. */
-await checkArchives(workerData as StartArchives, (message) => parentPort?.postMessage(message))
+const start = (await receiveStart()) as StartArchives | undefined
+if (start !== undefined) await checkArchives(start, postToParent)

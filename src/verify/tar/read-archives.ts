@@ -48,9 +48,9 @@ export async function readArchives(
   const { onProgress, signal } = context.options
   const sender = stream && new ByteSender()
   const progress = ArchiveProgress.allocate()
-  const threads = new ThreadPool<ArchiveMessage>({
+  const threads = new ThreadPool<StartArchives, ArchiveMessage>({
     file,
-    workerData: startOf(reading, context, progress, sender),
+    start: startOf(reading, context, progress, sender),
     transferList: sender === undefined ? [] : [sender.channel.port],
     onMessage: (message) => results.accept(message),
     abandon: () => progress.abandon(),

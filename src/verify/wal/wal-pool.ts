@@ -7,7 +7,7 @@ const file = new URL('wal-worker.js', import.meta.url)
 
 /** Threads that read the parts of one run of segments, the first part first. */
 export class WalPool {
-  readonly #threads: ThreadPool<PartWalked>
+  readonly #threads: ThreadPool<StartWalking, PartWalked>
   readonly #results = new Map<number, PartResult>()
   #failure: unknown
   #wake: () => void = () => {}
@@ -16,7 +16,7 @@ export class WalPool {
     const control = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT)
     this.#threads = new ThreadPool({
       file,
-      workerData: { ...start, control },
+      start: { ...start, control },
       onMessage: ({ index, result }) => {
         this.#results.set(index, result)
         this.#wake()

@@ -3,12 +3,13 @@ import type { PbManifestError } from '../../../errors.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
 import { destroyConnection } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
+import { ReusingSocket } from '../../connection/reusing-socket.js'
 import type { SessionNotice } from '../../session/backup-session.js'
 import { lostAgent, reportedError } from './agent-error.js'
 import type { Answer, BackendMessage } from './backend-message.js'
 import { BackendMessageParser } from './backend-message-parser.js'
 import { connectAgent } from './connect-agent.js'
-import { Exchange } from './exchange.js'
+import { Exchange, type Flow } from './exchange.js'
 
 /** How long the agent may take to say goodbye. */
 const GOODBYE_MS = 5000
@@ -64,7 +65,7 @@ export class AgentConnection {
   async *run(text: string, signal?: AbortSignal): AsyncGenerator<readonly Answer[], void, undefined> {
     while (this.#exchange !== undefined) await this.#exchange.over
     if (this.#loss !== undefined) throw this.#loss
-    const exchange = new Exchange(this.#stream)
+    const exchange = new Exchange(this.#flow)
     this.#exchange = exchange
     this.client.connection.query(text)
     yield* exchange.answers(signal)
@@ -93,16 +94,29 @@ export class AgentConnection {
     return this.client.connection.stream
   }
 
+  readonly #flow: Flow = {
+    pause: () => this.#stream.pause(),
+    resume: () => this.#stream.resume(),
+    release: (chunks) => {
+      if (this.#stream instanceof ReusingSocket) this.#stream.release(chunks)
+    },
+  }
+
   #takeOver(): void {
     const parser = new BackendMessageParser((message) => this.#accept(message))
     const stream = this.#stream
     stream.removeAllListeners('data')
+    if (stream instanceof ReusingSocket) stream.reuse()
     stream.on('data', (chunk: Buffer) => {
+      // Its end may be in the chunk.
+      const exchange = this.#exchange
       try {
         parser.push(chunk)
       } catch (error) {
         stream.destroy(error as Error)
       }
+      if (exchange === undefined) this.#flow.release(1)
+      else exchange.endChunk()
     })
     stream.on('close', () => this.#lose(lostAgent(new Error('Connection terminated'))))
   }

@@ -4,10 +4,12 @@ import type { Answer } from './backend-message.js'
 /** Beyond this many bytes that nobody took yet, the agent has to wait. */
 const MOST_BYTES_WAITING = 1 << 20
 
-/** Lets the other side send, or not. */
+/** What the answers come by. */
 export interface Flow {
   pause(): void
   resume(): void
+  /** So many chunks that were read, the oldest, are of no more use. */
+  release(chunks: number): void
 }
 
 /** One command and what is answered to it, from the connection that hears it to whoever asked. */
@@ -18,6 +20,9 @@ export class Exchange {
   #endWaiting: () => void = () => {}
   #answers: Answer[] = []
   #bytes = 0
+  /** Chunks that the answers are slices of: of what nobody took yet, and of what is being taken. */
+  #chunksWaiting = 0
+  #chunksOut = 0
   #isOver = false
   #isAbandoned = false
   #error: unknown
@@ -35,6 +40,12 @@ export class Exchange {
     this.#answers.push(answer)
     if (answer.type === 'data') this.#bytes += answer.bytes.length
     if (this.#bytes >= MOST_BYTES_WAITING) this.#flow.pause()
+  }
+
+  /** There are no more answers in this chunk. */
+  endChunk(): void {
+    if (this.#isAbandoned) this.#flow.release(1)
+    else this.#chunksWaiting++
     this.#wake?.()
   }
 
@@ -51,8 +62,9 @@ export class Exchange {
   }
 
   /**
-   * What is answered, as much at a time as is there. Memory for about {@link MOST_BYTES_WAITING} is all that files need,
-   * however slow their taker. Who leaves early does not hear the rest; the connection stays in step.
+   * What is answered, as much at a time as is there; data is valid until more is asked for. Memory for about
+   * {@link MOST_BYTES_WAITING} is all that files need, however slow their taker. Who leaves early does not hear the rest;
+   * the connection stays in step.
    *
    * @throws what the agent reported, the loss of the connection, or {@link PbManifestError} `ABORTED`
    */
@@ -62,7 +74,8 @@ export class Exchange {
     try {
       for (;;) {
         throwIfAborted(signal)
-        if (this.#answers.length > 0) yield this.#take()
+        const answers = this.#take()
+        if (answers.length > 0) yield answers
         else if (this.#error !== undefined) throw this.#error
         else if (this.#isOver) return
         else await this.#more()
@@ -71,6 +84,7 @@ export class Exchange {
       signal?.removeEventListener('abort', wake)
       this.#isAbandoned = true
       this.#take()
+      this.#take()
     }
   }
 
@@ -78,6 +92,10 @@ export class Exchange {
     const answers = this.#answers
     this.#answers = []
     this.#bytes = 0
+    // What was taken before has been used.
+    this.#flow.release(this.#chunksOut)
+    this.#chunksOut = this.#chunksWaiting
+    this.#chunksWaiting = 0
     this.#flow.resume()
     return answers
   }

@@ -5,7 +5,7 @@ export interface BinaryRowHandler {
   /**
    * A row has begun.
    *
-   * @param fields - all its columns but the last; `null` is SQL's
+   * @param fields - all its columns but the last, in memory of their own; `null` is SQL's
    * @param valueBytes - how long the last column is; `undefined`: it is SQL's null
    */
   row(fields: readonly (Buffer | null)[], valueBytes: number | undefined): void
@@ -71,7 +71,7 @@ export class BinaryCopyParser {
   }
 
   #gather(piece: Buffer): Buffer | undefined {
-    if (this.#gatheredBytes === 0 && piece.length === this.#needed) return piece
+    if (this.#gatheredBytes === 0 && piece.length === this.#needed && this.#state !== 'field') return piece
     this.#gathered ??= Buffer.allocUnsafe(this.#needed)
     piece.copy(this.#gathered, this.#gatheredBytes)
     this.#gatheredBytes += piece.length

@@ -30,7 +30,7 @@ export async function* copiedRows(
       fields = columnsBefore
       pieces = []
     },
-    value: (piece) => pieces.push(piece),
+    value: (piece) => pieces.push(Buffer.from(piece)),
     endOfRow: () => rows.push({ fields, value: Buffer.concat(pieces) }),
   })
   for await (const chunk of connection.copyOut(copyToStdout(query), signal)) {

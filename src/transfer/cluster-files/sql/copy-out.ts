@@ -10,27 +10,38 @@ const MOST_BYTES_WAITING = 1 << 20
  */
 export class CopyOut {
   readonly #text: string
+  readonly #release: (chunks: number) => void
   #connection: Connection | undefined
   #waiting: Buffer[] = []
   #waitingBytes = 0
+  /** What the connection read, and the pieces are slices of: what nobody took yet, and what is being taken. */
+  #chunksWaiting = 0
+  #chunksOut = 0
   #isOver = false
   #error: unknown
   #wake: (() => void) | undefined
 
-  constructor(text: string) {
+  /** @param release - is told how many chunks, in their order, are of no more use */
+  constructor(text: string, release: (chunks: number) => void) {
     this.#text = text
+    this.#release = release
   }
 
-  /** A piece of the data. */
+  /** A piece of the data. It is left alone until the chunk that it is a slice of is released. */
   push(piece: Buffer): void {
     this.#waiting.push(piece)
     this.#waitingBytes += piece.length
     if (this.#waitingBytes >= MOST_BYTES_WAITING) this.#connection?.stream.pause()
+  }
+
+  /** There are no more pieces in this chunk. */
+  endChunk(): void {
+    this.#chunksWaiting++
     this.#wake?.()
   }
 
   /**
-   * The data, piece by piece. Memory for about {@link MOST_BYTES_WAITING} is all it needs, however slow its taker.
+   * The data, piece by piece, each valid until the next is asked for. Memory for about {@link MOST_BYTES_WAITING} is all it needs, however slow its taker.
    *
    * @throws what the server reported, the loss of the connection, or {@link PbManifestError} `ABORTED`
    */
@@ -48,6 +59,8 @@ export class CopyOut {
       }
     } finally {
       signal?.removeEventListener('abort', wake)
+      this.#releaseTaken()
+      this.#releaseTaken()
     }
   }
 
@@ -81,8 +94,16 @@ export class CopyOut {
     const pieces = this.#waiting
     this.#waiting = []
     this.#waitingBytes = 0
+    this.#releaseTaken()
     this.#connection?.stream.resume()
     return pieces
+  }
+
+  /** What was taken before has been used, and what has come since is taken now. */
+  #releaseTaken(): void {
+    this.#release(this.#chunksOut)
+    this.#chunksOut = this.#chunksWaiting
+    this.#chunksWaiting = 0
   }
 
   async #nextMessage(): Promise<void> {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, DatabaseError, type QueryResultRow } from 'pg'
 import type { PbManifestError } from '../../../errors.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
+import { ReusingSocket } from '../../connection/reusing-socket.js'
 import { CopyDataSplitter } from './copy-data-splitter.js'
 import { CopyOut } from './copy-out.js'
 import { sqlError } from './sql-error.js'
@@ -86,15 +87,15 @@ export class SqlConnection {
   }
 
   /**
-   * The data of `COPY ... TO STDOUT`, in pieces that nobody else holds. The connection is closed when they are not all
-   * taken: the server cannot be made to skip the rest.
+   * The data of `COPY ... TO STDOUT`, in pieces that are valid until the next is asked for. The connection is closed when
+   * they are not all taken: the server cannot be made to skip the rest.
    *
    * @throws {@link PbManifestError} `SERVER` or `ABORTED`
    */
   async *copyOut(text: string, signal?: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
     while (this.#running !== undefined) await this.#running
     if (this.#copy !== undefined) throw new Error('a COPY on a connection whose COPY is not over')
-    const copy = new CopyOut(text)
+    const copy = new CopyOut(text, (chunks) => this.#release(chunks))
     this.#copy = copy
     let isInStep = false
     try {
@@ -134,15 +135,27 @@ export class SqlConnection {
     const splitter = new CopyDataSplitter({
       copyData: (piece) => this.#copy?.push(piece),
       otherBytes: (bytes) => {
-        for (const listener of listeners) listener.call(stream, bytes)
+        // `pg` keeps an incomplete message as it came.
+        const kept = Buffer.from(bytes)
+        for (const listener of listeners) listener.call(stream, kept)
       },
     })
+    if (stream instanceof ReusingSocket) stream.reuse()
     stream.on('data', (chunk: Buffer) => {
+      // The end of a COPY may be in it.
+      const copy = this.#copy
       try {
         splitter.push(chunk)
       } catch (error) {
         stream.destroy(error as Error)
       }
+      if (copy === undefined) this.#release(1)
+      else copy.endChunk()
     })
+  }
+
+  #release(chunks: number): void {
+    const { stream } = this.#client.connection
+    if (stream instanceof ReusingSocket) stream.release(chunks)
   }
 }

@@ -1,0 +1,44 @@
+import { openManifest } from '../manifest/read-manifest.js'
+import { decideContentRules } from './content/decide-content-rules.js'
+import { DirectoryFiles } from './directory-files.js'
+import { FileTable } from './file-table/file-table.js'
+import { IgnoreRules } from './ignore-rules.js'
+import type { VerifyOptions } from './options.js'
+import type { VerifyReport } from './report.js'
+import { ArchiveFiles } from './tar/archive-files.js'
+import type { ThreadAhead } from './thread-ahead.js'
+import { verifyFiles } from './verify-files.js'
+
+/** A verification, and what was decided about it. */
+export interface VerificationPlan {
+  readonly options: VerifyOptions
+  readonly jobs: number
+  readonly format: VerifyReport['format']
+  /** For the first of the threads that read files. */
+  readonly ahead: ThreadAhead | undefined
+}
+
+/**
+ * Verifies a backup with threads and files opened for it: see `verifyBackup`.
+ *
+ * @throws {@link PbManifestError} as `verifyBackup`
+ */
+export async function runVerification(
+  directory: string,
+  { options, jobs, format, ahead }: VerificationPlan,
+): Promise<VerifyReport> {
+  const ignore = new IgnoreRules(options.ignore ?? [])
+  const content = format === 'tar' ? undefined : decideContentRules(directory, options, ignore)
+  const source = openManifest(options.manifestPath ?? `${directory}/backup_manifest`)
+  const manifestBytes = source.file.stats.size
+  const table = new FileTable(manifestBytes)
+  const files =
+    content === undefined
+      ? new ArchiveFiles({ directory, options, jobs })
+      : new DirectoryFiles({ directory, options, jobs, content, table, manifestBytes, ahead })
+  try {
+    return await verifyFiles(files, { directory, options, ignore, content, source, table })
+  } finally {
+    await files.close()
+  }
+}
