@@ -4,6 +4,7 @@ import { backupIdCommand } from './commands/backup-id.js'
 import type { Command } from './commands/command.js'
 import { fragmentCommand } from './commands/fragment.js'
 import { mergeCommand } from './commands/merge.js'
+import { serveCommand } from './commands/serve.js'
 import { verifyCommand } from './commands/verify.js'
 import type { OptionTable } from './read-arguments.js'
 
@@ -11,6 +12,7 @@ import type { OptionTable } from './read-arguments.js'
 export const commands: readonly Command[] = [
   verifyCommand,
   backupCommand,
+  serveCommand,
   mergeCommand,
   fragmentCommand,
   backupIdCommand,

@@ -5,7 +5,11 @@ import { readConnectionEnvironment } from '../src/transfer/connection/connection
 import { isPasswordMissing } from '../src/transfer/connection/connection-failure.js'
 import type { ConnectionOptions } from '../src/transfer/connection/connection-options.js'
 import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
-import { resolveConnection, type ResolvedConnection } from '../src/transfer/connection/resolve-connection.js'
+import {
+  type ConnectionSettings,
+  resolveConnection,
+  type ResolvedConnection,
+} from '../src/transfer/connection/resolve-connection.js'
 import { askPassword } from './ask-password.js'
 import type { Messages } from './messages.js'
 import { usageError } from './usage-error.js'
@@ -59,19 +63,13 @@ interface Peer {
   connect(options: ConnectionOptions): ReturnType<typeof connect>
 }
 
-function databaseOf(
-  values: ConnectionValues,
-  { env, messages, signal }: ConnectionContext,
-  replication?: 'true',
-): Peer {
+function databaseOf(values: ConnectionValues, context: ConnectionContext, replication?: 'true'): Peer {
   const { dbname: conninfo, host, port, username: user } = values
   return {
     prompt: 'Password: ',
-    resolve: (password) => {
-      const settings = withoutUndefined({ conninfo, host, port, user, password })
-      return warned(resolveConnection(settings, readConnectionEnvironment(env)), messages)
-    },
-    connect: (options) => connect(options, withoutUndefined({ replication, signal })),
+    resolve: (password) =>
+      resolveSettings(withoutUndefined({ conninfo, host, port, user, password }), context),
+    connect: (options) => connect(options, withoutUndefined({ replication, signal: context.signal })),
   }
 }
 
@@ -110,6 +108,14 @@ async function prepare(
     if (password === undefined) throw error
     return peer.resolve(password)
   }
+}
+
+/** Works out how to connect, without trying it. */
+export function resolveSettings(
+  settings: ConnectionSettings,
+  { env, messages }: Pick<ConnectionContext, 'env' | 'messages'>,
+): ConnectionOptions {
+  return warned(resolveConnection(settings, readConnectionEnvironment(env)), messages)
 }
 
 function warned({ options, warnings }: ResolvedConnection, messages: Messages): ConnectionOptions {

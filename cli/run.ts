@@ -28,7 +28,11 @@ export async function run(host: Host): Promise<ExitStatus> {
   const messages = new Messages(stderr, wantsColor(undefined, env, isTerminal))
   const print = (text: string): void => void host.stdout.write(`${text}\n`)
   let wantsStack = Boolean(env['PBMANIFEST_DEBUG'])
-  signal.addEventListener('abort', () => messages.note(describeStop(signal)), { once: true })
+  let endsBySignal = false
+  const noteStop = (): void => {
+    if (!endsBySignal) messages.note(describeStop(signal))
+  }
+  signal.addEventListener('abort', noteStop, { once: true })
 
   let status: ExitStatus
   try {
@@ -39,8 +43,10 @@ export async function run(host: Host): Promise<ExitStatus> {
     }
     messages.hasColor = wantsColor(request.color, env, isTerminal)
     wantsStack ||= request.debug
+    endsBySignal = request.command.endsBySignal === true
     const context = { print, messages, stdin: host.stdin, env, signal }
     status = await request.command.run(context, request.options, request.operands)
+    if (endsBySignal) return status
   } catch (thrown) {
     const error = isAbort(thrown, signal) ? abortError(signal, thrown) : thrown
     const hint = hintFor(error, args)

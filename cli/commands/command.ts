@@ -23,6 +23,8 @@ interface CommandDescription<Table extends OptionTable> {
   /** What follows `pbmanifest NAME` in the help. */
   readonly synopsis: string
   readonly options: Table
+  /** A signal is this command's ordinary end: nothing is said about it, and the exit status is what `run` returns. */
+  readonly endsBySignal?: true
   /** Arguments, and what they do. */
   readonly examples: readonly (readonly [args: string, what: string])[]
 }

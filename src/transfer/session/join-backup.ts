@@ -1,6 +1,7 @@
 import { displayPathname } from '../../files/pathname.js'
+import { RefusedError } from '../commands/refused-error.js'
 import { openBackup } from './backup.js'
-import type { BackupRegistry } from './backup-registry.js'
+import type { KnownBackups } from './backup-registry.js'
 import type { BackupPhase } from './backup-state.js'
 import { createMembership, type Membership } from './membership.js'
 import { refused } from './refused.js'
@@ -16,9 +17,11 @@ const reasons: Readonly<Record<Exclude<BackupPhase, 'running'>, string>> = {
  *
  * @throws {@link PbManifestError} `USAGE` when there is no such backup, or it does not run; `IO`; `ABORTED`
  */
-export async function joinBackup(backupId: string, registry: BackupRegistry): Promise<Membership> {
+export async function joinBackup(backupId: string, registry: KnownBackups): Promise<Membership> {
   const handle = registry.get(backupId)
-  if (handle === undefined) throw refused(`backup "${shorten(backupId)}" does not exist`)
+  if (handle === undefined) {
+    throw new RefusedError('unknown-object', `backup "${shorten(backupId)}" does not exist`)
+  }
   const backup = openBackup(handle)
   const worker = backup.state.join()
   if (worker !== undefined) return await createMembership(backup, worker, undefined)

@@ -1,6 +1,6 @@
-import { PbManifestError } from '../../errors.js'
+import { RefusedError } from '../commands/refused-error.js'
 
 /** A command that makes no sense now, or from this session. */
-export function refused(message: string, hint?: string): PbManifestError {
-  return new PbManifestError('USAGE', message, hint === undefined ? {} : { hint })
+export function refused(message: string, hint?: string): RefusedError {
+  return new RefusedError('wrong-state', message, hint)
 }

@@ -1,6 +1,7 @@
 import type { ChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { parseChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createBackupId } from '../../manifest/fragment/backup-id.js'
+import { RefusedError } from '../commands/refused-error.js'
 import type { ReplicationCommand } from '../commands/replication-command.js'
 import { createBackup, handleOf } from './backup.js'
 import { createMembership, type Membership } from './membership.js'
@@ -47,7 +48,8 @@ export async function startBackup(command: StartBackup, options: SessionOptions)
 function checkAlgorithm(name: string | undefined): ChecksumAlgorithm {
   const algorithm = parseChecksumAlgorithm(name ?? 'CRC32C')
   if (algorithm !== undefined) return algorithm
-  throw refused(
+  throw new RefusedError(
+    'invalid-value',
     `unrecognized checksum algorithm: "${name}"`,
     'The algorithms are NONE, CRC32C, SHA224, SHA256, SHA384 and SHA512.',
   )
@@ -55,9 +57,13 @@ function checkAlgorithm(name: string | undefined): ChecksumAlgorithm {
 
 /** A line break would let the label pass for further lines of backup_label. */
 function checkLabel(label: string): void {
-  if (/[\n\r]/.test(label)) throw refused('a backup label cannot hold a line break')
-  if (!label.isWellFormed()) throw refused('a backup label must be valid UTF-8')
+  if (/[\n\r]/.test(label)) throw badLabel('a backup label cannot hold a line break')
+  if (!label.isWellFormed()) throw badLabel('a backup label must be valid UTF-8')
   if (Buffer.byteLength(label) > MAX_LABEL_BYTES) {
-    throw refused(`backup label too long (max ${MAX_LABEL_BYTES} bytes)`)
+    throw badLabel(`backup label too long (max ${MAX_LABEL_BYTES} bytes)`)
   }
+}
+
+function badLabel(message: string): RefusedError {
+  return new RefusedError('invalid-value', message)
 }

@@ -1,3 +1,5 @@
+import type { WireError } from './wire-error.js'
+
 /** What answers one authenticated connection. */
 export interface WireHandler {
   /**
@@ -62,6 +64,8 @@ export interface WireNotice {
 
 /** Who connected. */
 export interface WireSession {
+  /** What the client knows this connection by; no other open connection has it. */
+  readonly pid: number
   readonly user: string
   /** The user's name when none was asked for. */
   readonly database: string
@@ -70,6 +74,11 @@ export interface WireSession {
   /** Where from, as given to `WireServer.accept`. */
   readonly remote: string
   readonly isEncrypted: boolean
+  /**
+   * Ends the connection from our side, also when it is idle. A running query's signal fires; the client gets this error,
+   * `FATAL`, in place of the rest of its response, and the handler's `close('lost')` follows.
+   */
+  readonly end: (error: WireError) => void
 }
 
 /** Makes the handler of a connection that has been authenticated. What it throws ends the connection. */

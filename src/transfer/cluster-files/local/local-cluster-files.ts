@@ -1,9 +1,9 @@
-import { PbManifestError } from '../../../errors.js'
 import { WayGiver } from '../../../files/give-way.js'
 import type { Pathname } from '../../../files/pathname.js'
 import type { ClusterLayout } from '../../../manifest/fragment/backup-contents.js'
 import { readClusterLayout } from '../../../manifest/fragment/cluster-layout.js'
 import { PAGE_SIZE } from '../../../postgres/data-page/page-layout.js'
+import { RefusedError } from '../../commands/refused-error.js'
 import type { ClusterFile, ClusterFiles, FileEvent, Tablespace, WalFile } from '../cluster-files.js'
 import { listLocalFiles } from './list-local-files.js'
 import { listLocalTablespaces } from './list-local-tablespaces.js'
@@ -52,7 +52,7 @@ export class LocalClusterFiles implements ClusterFiles {
 
   #requireTablespace(oid: number): void {
     if (listLocalTablespaces(this.#directory).some((tablespace) => tablespace.oid === oid)) return
-    throw new PbManifestError('USAGE', `there is no tablespace with OID ${oid}`)
+    throw new RefusedError('unknown-object', `there is no tablespace with OID ${oid}`)
   }
 
   async listWalFiles(): Promise<readonly WalFile[]> {

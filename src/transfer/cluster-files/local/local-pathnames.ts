@@ -1,5 +1,4 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from 'node:fs'
-import { PbManifestError } from '../../../errors.js'
 import { NotARegularFileError, type OpenedFile } from '../../../files/open-regular-file.js'
 import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
@@ -7,6 +6,7 @@ import { describeSystemError, ioError } from '../../../files/system-error.js'
 import { type ClusterLayout, holdsBackupFiles } from '../../../manifest/fragment/backup-contents.js'
 import { unsafePathnameReason } from '../../../manifest/unsafe-pathname.js'
 import { isLeftOutOfBaseBackup } from '../../../postgres/base-backup-contents.js'
+import { RefusedError } from '../../commands/refused-error.js'
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
 
@@ -87,6 +87,6 @@ function openWithoutLink(path: string | Buffer): OpenedFile {
   }
 }
 
-function refuse(pathname: Pathname, reason: string): PbManifestError {
-  return new PbManifestError('USAGE', `could not send file "${displayPathname(pathname)}": ${reason}`)
+function refuse(pathname: Pathname, reason: string): RefusedError {
+  return new RefusedError('forbidden', `could not send file "${displayPathname(pathname)}": ${reason}`)
 }

@@ -1,0 +1,39 @@
+import { type DestinationStream, pino } from 'pino'
+import type { AgentEvent } from '../src/transfer/agent/agent-event.js'
+import type { LogLevel } from './log-levels.js'
+
+const levelOf: Readonly<Record<AgentEvent['type'], LogLevel>> = {
+  listening: 'info',
+  'serving-metrics': 'info',
+  'server-unavailable': 'warn',
+  draining: 'info',
+  stopped: 'info',
+  'connection-opened': 'info',
+  'connection-closed': 'info',
+  'authentication-failed': 'warn',
+  'connection-refused': 'warn',
+  'cancel-request': 'info',
+  'file-refused': 'warn',
+  'command-failed': 'error',
+  'internal-error': 'error',
+  'backup-started': 'info',
+  'worker-joined': 'info',
+  'backup-warning': 'warn',
+  'backup-stopped': 'info',
+  'backup-finished': 'info',
+  'backup-aborted': 'error',
+}
+
+/** Writes each event as one line of JSON: `{"level":"info","time":"...","event":"backup-started",...}`. */
+export function createEventLog(level: LogLevel, output: DestinationStream): (event: AgentEvent) => void {
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    output,
+  )
+  return ({ type, ...details }) => logger[levelOf[type]]({ event: type, ...details })
+}

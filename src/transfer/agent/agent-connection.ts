@@ -1,0 +1,246 @@
+import type { ReplicationCommand, SessionCommand } from '../commands/replication-command.js'
+import type { BackupHandle } from '../session/backup-handle.js'
+import { openBackup } from '../session/backup.js'
+import { removeFragments } from '../session/membership.js'
+import type { WireClose, WireHandler, WireReply, WireSession } from '../wire/wire-handler.js'
+import { type AgentEvent, withoutBackupIds } from './agent-event.js'
+import { AnswerWriter } from './answer-writer.js'
+import { type BackupTable, type LedBackup, secondsSince } from './backup-table.js'
+import { type ReadQuery, readQuery } from './read-query.js'
+import { makeResultRows } from './thread/result-rows.js'
+import type { StartSession } from './thread/session-messages.js'
+import { SessionThread } from './thread/session-thread.js'
+import { sqlstates, toWireError, toWireErrorData, type WireErrorData } from './wire-error-data.js'
+
+/** What all connections of an agent share. */
+export interface AgentContext {
+  readonly backups: BackupTable
+  /** What each session's thread works with. */
+  readonly session: Omit<StartSession, 'pieces'>
+  readonly onEvent: (event: AgentEvent) => void
+}
+
+/**
+ * One connection: reads its commands and has its session, in a thread, run them. The thread starts with the first
+ * command that needs it.
+ */
+export class AgentConnection implements WireHandler {
+  readonly #context: AgentContext
+  readonly #client: WireSession
+  /** Whether the client may read the ids of other users' backups. */
+  readonly #seesAllIds: boolean
+  readonly #onClose: () => void
+  #thread: SessionThread | undefined
+  /** The reply to the command that runs. */
+  #reply: WireReply | undefined
+  /** The label in the START_BACKUP that runs. */
+  #label = ''
+  #led: LedBackup | undefined
+  #joined: LedBackup | undefined
+  #bytesWhenIdle = 0
+
+  constructor(
+    context: AgentContext,
+    client: WireSession,
+    options: { readonly seesAllIds: boolean; readonly onClose: () => void },
+  ) {
+    this.#context = context
+    this.#client = client
+    this.#seesAllIds = options.seesAllIds
+    this.#onClose = options.onClose
+  }
+
+  /** Whether it has, or had, a part in a backup that it has not left. */
+  get isInBackup(): boolean {
+    return this.#led !== undefined || this.#joined !== undefined
+  }
+
+  /** Ends the connection from our side. */
+  end(error: WireErrorData): void {
+    this.#client.end(toWireError(error, 'FATAL'))
+  }
+
+  async query(text: Buffer, reply: WireReply, signal: AbortSignal): Promise<void> {
+    let query: ReadQuery | undefined
+    this.#reply = reply
+    try {
+      query = readQuery(text)
+      const { command } = query
+      if (command.command === 'LIST_BACKUPS') await this.#listBackups(reply)
+      else await this.#runInSession(command, query.text, reply, signal)
+    } catch (error) {
+      throw toWireError(this.#explain(error, query?.command.command))
+    } finally {
+      this.#reply = undefined
+    }
+  }
+
+  async close(how: WireClose): Promise<void> {
+    const led = this.#led
+    if (led !== undefined) led.failure ??= leaderLeft(how)
+    const failure = await this.#thread?.end(how === 'terminated' ? 'finish' : 'abort')
+    if (led !== undefined) await this.#endLed(led)
+    if (failure !== undefined) this.#report(failure, undefined)
+    this.#onClose()
+  }
+
+  mayStayIdle(): boolean {
+    // A leader has nothing to say while its workers copy.
+    const bytes = this.#led?.state.bytesStreamed ?? 0
+    const hasGrown = bytes > this.#bytesWhenIdle
+    this.#bytesWhenIdle = bytes
+    return hasGrown
+  }
+
+  async #listBackups(reply: WireReply): Promise<void> {
+    const { user } = this.#client
+    const listed = this.#context.backups.list((backup) => this.#seesAllIds || backup.user === user)
+    const { columns, rows } = makeResultRows('LIST_BACKUPS', listed)
+    await reply.rows(columns, rows, 'LIST_BACKUPS')
+  }
+
+  async #runInSession(
+    command: SessionCommand,
+    text: string,
+    reply: WireReply,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { backups } = this.#context
+    const release = command.command === 'START_BACKUP' ? backups.reserve() : undefined
+    const joined = command.command === 'JOIN_BACKUP' ? backups.find(command.backupId) : undefined
+    this.#prepare(command)
+    try {
+      this.#thread ??= this.#startThread()
+      const writer = new AnswerWriter(reply, command.command, this.#thread.pieces)
+      const request = { name: command.command, text, backup: joined?.handle }
+      for await (const answer of this.#thread.run(request, signal)) await writer.write(answer)
+      this.#noteDone(command, joined)
+      await writer.finish()
+    } catch (error) {
+      if (this.#led?.state.phase === 'aborted') backups.abort(this.#led, toWireErrorData(error))
+      throw error
+    } finally {
+      release?.()
+    }
+  }
+
+  /** What has to be known before the session hears of the command. */
+  #prepare(command: ReplicationCommand): void {
+    if (command.command === 'START_BACKUP') this.#label = command.label
+    // The workers may fail before it is done.
+    if (command.command === 'ABORT_BACKUP' && this.#led !== undefined) this.#led.failure ??= abortedByLeader
+  }
+
+  #noteDone({ command }: ReplicationCommand, joined: LedBackup | undefined): void {
+    const { backups, onEvent } = this.#context
+    const led = this.#led
+    switch (command) {
+      case 'JOIN_BACKUP':
+        this.#joined = joined
+        if (joined !== undefined) this.#tell({ type: 'worker-joined', backup: joined.number })
+        return
+      case 'STOP_BACKUP': {
+        if (led === undefined) return
+        const { number: backup, state, startedAt, handle } = led
+        onEvent({
+          type: 'backup-stopped',
+          backup,
+          bytes: state.bytesStreamed,
+          seconds: secondsSince(startedAt),
+        })
+        if (handle.description.manifest === 'no') backups.finish(led)
+        return
+      }
+      case 'BUILD_MANIFEST':
+        if (led !== undefined) backups.finish(led)
+        return
+      case 'ABORT_BACKUP':
+        if (led !== undefined) backups.abort(led, abortedByLeader)
+        this.#led = undefined
+        return
+      case 'LEAVE_BACKUP':
+        this.#led = undefined
+        this.#joined = undefined
+        return
+      default:
+    }
+  }
+
+  #startThread(): SessionThread {
+    return new SessionThread(this.#context.session, {
+      onStarted: (backup) => this.#lead(backup),
+      onLost: (error) => this.#lose(error),
+      onNotice: ({ severity, message }) => {
+        this.#reply?.notice({ severity, message })
+        const backup = (this.#led ?? this.#joined)?.number
+        if (backup !== undefined) this.#context.onEvent({ type: 'backup-warning', backup, message })
+      },
+    })
+  }
+
+  #lead(backup: BackupHandle): void {
+    const { pid: connection, user } = this.#client
+    this.#led = this.#context.backups.add(backup, { connection, user, label: this.#label })
+  }
+
+  #lose(error: WireErrorData): void {
+    if (this.#led !== undefined) this.#context.backups.abort(this.#led, error)
+    this.end(error)
+  }
+
+  /** The session of a leader has ended: what it led, and did not complete, is over. */
+  async #endLed(led: LedBackup): Promise<void> {
+    const { backups } = this.#context
+    if (!backups.running.includes(led)) return
+    // The session has done this itself, unless its thread died.
+    led.state.move(['running', 'stopping', 'stopped'], 'aborted')
+    await removeFragments(openBackup(led.handle))
+    backups.abort(led, leaderLeft('lost'))
+  }
+
+  /** Notes the failure of a command, and finds the words for the client. */
+  #explain(error: unknown, command: string | undefined): WireErrorData {
+    const data = toWireErrorData(error)
+    this.#report(data, command)
+    // A worker whose backup was aborted is told why.
+    const joined = this.#joined
+    const isAborted = data.sqlstate === sqlstates.queryCanceled && joined?.state.phase === 'aborted'
+    return (isAborted ? joined.failure : undefined) ?? data
+  }
+
+  #report({ sqlstate, message, bug }: WireErrorData, command: string | undefined): void {
+    if (bug !== undefined) this.#tell({ type: 'internal-error', stack: bug })
+    const shown = withoutBackupIds(message)
+    if (command === 'SEND_FILE' && sqlstate === sqlstates.insufficientPrivilege) {
+      this.#tell({ type: 'file-refused', message: shown })
+    } else {
+      this.#tell({ type: 'command-failed', command, sqlstate, message: shown })
+    }
+  }
+
+  #tell(event: WithoutConnection<AgentEvent>): void {
+    this.#context.onEvent({ connection: this.#client.pid, ...event })
+  }
+}
+
+type WithoutConnection<Event> = Event extends { readonly connection: number }
+  ? Omit<Event, 'connection'>
+  : never
+
+const abortedByLeader: WireErrorData = {
+  sqlstate: sqlstates.queryCanceled,
+  message: 'the backup was aborted by the session that started it',
+  detail: undefined,
+  hint: undefined,
+  position: undefined,
+  bug: undefined,
+}
+
+function leaderLeft(how: WireClose): WireErrorData {
+  const what = how === 'terminated' ? 'has ended' : 'was lost'
+  return {
+    ...abortedByLeader,
+    sqlstate: sqlstates.connectionFailure,
+    message: `the connection that started the backup ${what} before the backup was complete`,
+  }
+}

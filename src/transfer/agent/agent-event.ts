@@ -1,0 +1,97 @@
+/** What happens to an agent, for a log and for metrics. No event has a backup's id: who knows it can join. */
+export type AgentEvent =
+  /** `address`: the path of a socket, or `HOST:PORT`. */
+  | { readonly type: 'listening'; readonly address: string; readonly isEncrypted: boolean }
+  | { readonly type: 'serving-metrics'; readonly address: string }
+  /** The database server does not answer, or not as it should; a backup cannot start until it does. */
+  | { readonly type: 'server-unavailable'; readonly message: string }
+  /** No backup can start any more, and running ones may end: so many. */
+  | { readonly type: 'draining'; readonly backups: number }
+  | { readonly type: 'stopped' }
+  | ConnectionEvent
+  | BackupEvent
+
+/** `connection` is the number that the client knows as its backend's process id. */
+type ConnectionEvent =
+  | {
+      readonly type: 'connection-opened'
+      readonly connection: number
+      readonly remote: string
+      readonly user: string
+      readonly isEncrypted: boolean
+    }
+  | {
+      readonly type: 'connection-closed'
+      readonly connection: number
+      readonly how: 'terminated' | 'lost'
+      readonly reason: string | undefined
+    }
+  | {
+      readonly type: 'authentication-failed'
+      readonly connection: number
+      readonly remote: string
+      readonly user: string
+    }
+  /** Turned away for another reason: too many, no encryption, no PostgreSQL protocol ... */
+  | {
+      readonly type: 'connection-refused'
+      readonly connection: number
+      readonly remote: string
+      readonly user: string | undefined
+      readonly sqlstate: string
+      readonly message: string
+    }
+  | {
+      readonly type: 'cancel-request'
+      readonly connection: number
+      readonly remote: string
+      readonly isGranted: boolean
+    }
+  /** A file that nobody gets was asked for. */
+  | { readonly type: 'file-refused'; readonly connection: number; readonly message: string }
+  | {
+      readonly type: 'command-failed'
+      readonly connection: number
+      /** `undefined`: it was none. */
+      readonly command: string | undefined
+      readonly sqlstate: string
+      readonly message: string
+    }
+  /** A bug of ours. */
+  | { readonly type: 'internal-error'; readonly connection: number; readonly stack: string }
+
+/** `backup` is a number of our own, counted from 1. */
+type BackupEvent =
+  | {
+      readonly type: 'backup-started'
+      readonly backup: number
+      readonly connection: number
+      readonly user: string
+      readonly label: string
+      readonly startLsn: string
+      readonly timeline: number
+    }
+  | { readonly type: 'worker-joined'; readonly backup: number; readonly connection: number }
+  | { readonly type: 'backup-warning'; readonly backup: number; readonly message: string }
+  | {
+      readonly type: 'backup-stopped'
+      readonly backup: number
+      readonly bytes: number
+      readonly seconds: number
+    }
+  | ({ readonly type: 'backup-finished' } & BackupTotals)
+  | ({ readonly type: 'backup-aborted'; readonly sqlstate: string; readonly reason: string } & BackupTotals)
+
+interface BackupTotals {
+  readonly backup: number
+  readonly bytes: number
+  readonly seconds: number
+  /** How many sessions took part, the leader's among them. */
+  readonly sessions: number
+  readonly checksumFailures: number
+}
+
+/** A message as a log may have it: what could be a backup's id is left out. */
+export function withoutBackupIds(message: string): string {
+  return message.replaceAll(/[0-9a-f]{16,}/gi, '<backup id>')
+}

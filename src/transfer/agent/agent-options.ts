@@ -1,0 +1,38 @@
+import type { SecureContext } from 'node:tls'
+import type { ConnectionOptions } from '../connection/connection-options.js'
+import type { ScramUsers } from '../wire/scram/scram-users.js'
+import type { AgentEvent } from './agent-event.js'
+import type { Address } from './listen/listen-on-address.js'
+import type { SocketPlace } from './listen/listen-on-socket.js'
+
+/** What an agent serves, where, to whom, and how much. */
+export interface AgentOptions {
+  readonly dataDirectory: string
+  /** The server that runs on it. */
+  readonly server: ConnectionOptions
+  /** Whoever can connect there is let in. */
+  readonly socket?: SocketPlace | undefined
+  readonly network?: NetworkAccess | undefined
+  readonly limits: AgentLimits
+  readonly onEvent: (event: AgentEvent) => void
+}
+
+/** Where and how clients come in over TCP. */
+export interface NetworkAccess {
+  readonly address: Address
+  /** **`undefined`: everybody is let in.** */
+  readonly users: ScramUsers | undefined
+  /** **`undefined`: nothing is encrypted.** Otherwise everything must be. */
+  readonly tls: SecureContext | undefined
+}
+
+export interface AgentLimits {
+  readonly maxConnections: number
+  readonly maxBackups: number
+  /** Bytes of a command. */
+  readonly maxMessageBytes: number
+  /** How long a connection may say nothing; 0: forever. A leader may as long as its workers copy. */
+  readonly idleTimeoutMs: number
+  /** How long a client may take nothing of what it asked for; 0: forever. */
+  readonly stallTimeoutMs: number
+}

@@ -1,0 +1,205 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import type { Server, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isPbManifestError, PbManifestError } from '../../errors.js'
+import { ioError } from '../../files/system-error.js'
+import { readControlFile, readMajorVersion } from '../../manifest/cluster-files.js'
+import { version } from '../../version.js'
+import type { WireAccess } from '../wire/connection/wire-access.js'
+import { WireServer } from '../wire/connection/wire-server.js'
+import type { MakeHandler } from '../wire/wire-handler.js'
+import { AgentConnection } from './agent-connection.js'
+import type { AgentOptions, NetworkAccess } from './agent-options.js'
+import { type AgentStatus, statusOf } from './agent-status.js'
+import { BackupTable } from './backup-table.js'
+import { addressOf, formatAddress, listenOnAddress } from './listen/listen-on-address.js'
+import { listenOnSocket, socketPath } from './listen/listen-on-socket.js'
+import { toAgentEvent } from './to-agent-event.js'
+import { AgentBackupMode } from './thread/agent-backup-mode.js'
+import { sqlstates, type WireErrorData } from './wire-error-data.js'
+
+/** Where a client on a Unix socket comes from, as PostgreSQL calls it. */
+const LOCAL = '[local]'
+
+/** How often it is looked whether the last backup has ended, in milliseconds. */
+const DRAIN_INTERVAL_MS = 100
+
+/**
+ * Serves the commands of parallel backups beside a database server: files from its data directory, backup mode from the
+ * server itself.
+ */
+export class Agent {
+  readonly #options: AgentOptions
+  readonly #fragmentDirectory: string
+  readonly #backups: BackupTable
+  readonly #connections = new Set<AgentConnection>()
+  readonly #wire: WireServer
+  readonly #listeners: Server[] = []
+  #closed: Promise<void> | undefined
+
+  private constructor(options: AgentOptions, majorVersion: number) {
+    this.#options = options
+    this.#fragmentDirectory = makeFragmentDirectory()
+    this.#backups = new BackupTable(options.limits.maxBackups, options.onEvent)
+    this.#wire = new WireServer({
+      serverVersion: `${majorVersion} (pbmanifest ${version})`,
+      limits: options.limits,
+      makeHandler: this.#makeHandler,
+      onEvent: (event) => {
+        const told = toAgentEvent(event)
+        if (told !== undefined) options.onEvent(told)
+      },
+    })
+  }
+
+  /**
+   * Starts an agent; `close` ends it.
+   *
+   * @throws {@link PbManifestError} `USAGE` when the server runs on another data directory; `IO`, `BAD_FILE`
+   */
+  static async start(options: AgentOptions): Promise<Agent> {
+    const majorVersion = requireCluster(options.dataDirectory)
+    await lookAtServer(options)
+    const agent = new Agent(options, majorVersion)
+    try {
+      await agent.#listen()
+      return agent
+    } catch (error) {
+      await agent.close()
+      throw error
+    }
+  }
+
+  /** What it does just now. */
+  get status(): AgentStatus {
+    return statusOf(this.#backups, this.#wire.connections)
+  }
+
+  /**
+   * Ends the agent when the backups that run have ended, or after some time. No other may start.
+   *
+   * @param timeoutMs - after that, the backups that are left are aborted
+   */
+  async drain(timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs
+    this.#stopListening()
+    this.#backups.close()
+    this.#options.onEvent({ type: 'draining', backups: this.#backups.running.length })
+    for (const connection of this.#connections) {
+      if (!connection.isInBackup) connection.end(shutdown)
+    }
+    while (this.#isInUse && performance.now() < deadline) await sleep(DRAIN_INTERVAL_MS)
+    await this.close()
+  }
+
+  /** Ends the agent at once: backups that run are aborted, and the server is out of backup mode. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  /** What is left when the process ends without {@link close}. Waits for nothing. */
+  removeFiles(): void {
+    rmSync(this.#fragmentDirectory, { recursive: true, force: true })
+  }
+
+  /** Whoever has built its manifest has not left yet: a client may take it for the loss of its backup. */
+  get #isInUse(): boolean {
+    return this.#backups.isStarting || [...this.#connections].some(({ isInBackup }) => isInBackup)
+  }
+
+  async #close(): Promise<void> {
+    this.#stopListening()
+    this.#backups.close()
+    await this.#wire.close()
+    this.removeFiles()
+    this.#options.onEvent({ type: 'stopped' })
+  }
+
+  async #listen(): Promise<void> {
+    const { socket, network, onEvent } = this.#options
+    if (socket !== undefined) {
+      const access: WireAccess = { authentication: { method: 'trust' } }
+      this.#listeners.push(await listenOnSocket(socket, (client) => this.#accept(client, LOCAL, access)))
+      onEvent({ type: 'listening', address: socketPath(socket), isEncrypted: false })
+    }
+    if (network !== undefined) {
+      const access = networkAccess(network)
+      const server = await listenOnAddress(network.address, (client) => {
+        const { remoteAddress: host = '?', remotePort: port = 0 } = client
+        this.#accept(client, formatAddress({ host, port }), access)
+      })
+      this.#listeners.push(server)
+      const address = formatAddress(addressOf(server))
+      onEvent({ type: 'listening', address, isEncrypted: network.tls !== undefined })
+    }
+  }
+
+  #accept(client: Socket, remote: string, access: WireAccess): void {
+    this.#wire.accept(client, { remote, access })
+  }
+
+  readonly #makeHandler: MakeHandler = async (client) => {
+    const { dataDirectory, server, onEvent } = this.#options
+    const session = { dataDirectory, server, fragmentDirectory: this.#fragmentDirectory }
+    const connection = new AgentConnection({ backups: this.#backups, session, onEvent }, client, {
+      seesAllIds: client.remote === LOCAL,
+      onClose: () => this.#connections.delete(connection),
+    })
+    this.#connections.add(connection)
+    return await Promise.resolve(connection)
+  }
+
+  #stopListening(): void {
+    // What `close` of a server waits for are the connections, which end in another way.
+    for (const server of this.#listeners.splice(0)) server.close()
+  }
+}
+
+/** The major version of the cluster, which is there and can be read. */
+function requireCluster(dataDirectory: string): number {
+  const majorVersion = readMajorVersion(dataDirectory)
+  if (majorVersion !== undefined && readControlFile(dataDirectory) !== undefined) return majorVersion
+  throw new PbManifestError('USAGE', `directory "${dataDirectory}" is not a database cluster directory`)
+}
+
+/** A server that is down may come up; one that is another one is a mistake. */
+async function lookAtServer({ server, dataDirectory, onEvent }: AgentOptions): Promise<void> {
+  const mode = new AgentBackupMode(server, dataDirectory)
+  try {
+    await mode.facts()
+  } catch (error) {
+    if (!isPbManifestError(error) || error.code !== 'SERVER') throw error
+    onEvent({ type: 'server-unavailable', message: error.message })
+  } finally {
+    await mode.close()
+  }
+}
+
+function makeFragmentDirectory(): string {
+  const prefix = join(tmpdir(), 'pbmanifest-agent-')
+  try {
+    // Nobody else can enter it.
+    return mkdtempSync(prefix)
+  } catch (error) {
+    throw ioError(`could not create directory "${prefix}XXXXXX"`, error)
+  }
+}
+
+function networkAccess({ users, tls }: NetworkAccess): WireAccess {
+  return {
+    authentication: users === undefined ? { method: 'trust' } : { method: 'scram-sha-256', users },
+    tls: tls && { context: tls, isRequired: true },
+  }
+}
+
+const shutdown: WireErrorData = {
+  sqlstate: sqlstates.adminShutdown,
+  message: 'terminating connection due to administrator command',
+  detail: undefined,
+  hint: undefined,
+  position: undefined,
+  bug: undefined,
+}

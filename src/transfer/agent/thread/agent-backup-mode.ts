@@ -1,0 +1,103 @@
+import type { Client } from 'pg'
+import type { PbManifestError } from '../../../errors.js'
+import type { BackupEnd, BackupMode, BackupStart, ClusterFacts } from '../../cluster-files/cluster-files.js'
+import { SqlBackupMode } from '../../cluster-files/sql/sql-backup-mode.js'
+import { connect } from '../../connection/connect.js'
+import type { ConnectionOptions } from '../../connection/connection-options.js'
+import { requireSameCluster } from './require-same-cluster.js'
+
+interface OpenedMode {
+  readonly mode: SqlBackupMode
+  readonly client: Client
+}
+
+/**
+ * Backup mode of the server that runs on our data directory. It connects when it is first needed, so that a session which
+ * joins a backup has no connection, and a server that is down is an error of the command that needs it.
+ */
+export class AgentBackupMode implements BackupMode {
+  readonly #server: ConnectionOptions
+  readonly #dataDirectory: string
+  #opened: Promise<OpenedMode> | undefined
+  #isRunning = false
+  readonly #ending = new AbortController()
+  #reportLoss: (error: PbManifestError) => void = () => {}
+  readonly lost: Promise<PbManifestError>
+
+  constructor(server: ConnectionOptions, dataDirectory: string) {
+    this.#server = server
+    this.#dataDirectory = dataDirectory
+    this.lost = new Promise((resolve) => {
+      this.#reportLoss = resolve
+    })
+  }
+
+  async facts(): Promise<ClusterFacts> {
+    const { mode } = await this.#open()
+    return await mode.facts()
+  }
+
+  async start(options: { readonly label: string; readonly fast: boolean }): Promise<BackupStart> {
+    const { mode, client } = await this.#open()
+    this.#isRunning = true
+    const start = await mode.start(options)
+    // Again: of a copy that was made just before we connected, the control file was the same until this checkpoint.
+    await requireSameCluster(client, this.#dataDirectory)
+    return start
+  }
+
+  async stop(options: { readonly waitForArchive: boolean }): Promise<BackupEnd> {
+    const { mode } = await this.#open()
+    const end = await mode.stop(options)
+    this.#isRunning = false
+    return end
+  }
+
+  async timelineHistory(timeline: number): Promise<Buffer | undefined> {
+    const { mode } = await this.#open()
+    return await mode.timelineHistory(timeline)
+  }
+
+  async close(): Promise<void> {
+    this.#ending.abort()
+    const opened = await this.#opened?.catch(() => {})
+    await opened?.mode.close()
+  }
+
+  #open(): Promise<OpenedMode> {
+    this.#opened ??= this.#connect()
+    return this.#opened
+  }
+
+  async #connect(): Promise<OpenedMode> {
+    try {
+      return await this.#connectOnce()
+    } catch (error) {
+      this.#opened = undefined
+      throw error
+    }
+  }
+
+  async #connectOnce(): Promise<OpenedMode> {
+    let client: Client | undefined
+    const mode = await SqlBackupMode.open(async () => {
+      client = await connect(this.#server, { signal: this.#ending.signal })
+      return client
+    })
+    if (client === undefined) throw new Error('a connection without a client')
+    try {
+      await requireSameCluster(client, this.#dataDirectory)
+    } catch (error) {
+      await mode.close()
+      throw error
+    }
+    void mode.lost.then((error) => this.#lose(error))
+    return { mode, client }
+  }
+
+  #lose(error: PbManifestError): void {
+    if (this.#isRunning) this.#reportLoss(error)
+    // An idle one is made again when it is needed.
+    else this.#opened = undefined
+  }
+}

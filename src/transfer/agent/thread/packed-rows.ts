@@ -1,0 +1,56 @@
+import { encodePathname } from '../../../files/pathname.js'
+
+/** One row: text, bytes as they are, or NULL. */
+export type Row = readonly (string | Uint8Array | null)[]
+
+/** Rows in one piece of memory, which goes from thread to thread without being copied. */
+export interface PackedRows {
+  readonly columns: number
+  /** Of each value its length (Int32; {@link NULL_LENGTH} for NULL) and its bytes. */
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+const NULL_LENGTH = -1
+const LENGTH_BYTES = 4
+const FIRST_BYTES = 16 * 1024
+
+/** Packs rows; text becomes the bytes that it stands for, also where it is a name that is not UTF-8. */
+export function packRows(columns: number, rows: Iterable<Row>): PackedRows {
+  let buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  let length = 0
+  for (const row of rows) {
+    for (const value of row) {
+      const bytes = typeof value === 'string' ? encodePathname(value) : value
+      const needed = length + LENGTH_BYTES + (bytes?.length ?? 0)
+      if (needed > buffer.length) buffer = grow(buffer, length, needed)
+      buffer.writeInt32LE(bytes?.length ?? NULL_LENGTH, length)
+      if (bytes !== null) buffer.set(bytes, length + LENGTH_BYTES)
+      length = needed
+    }
+  }
+  return { columns, bytes: buffer.subarray(0, length) }
+}
+
+/** The rows again, one after the other; their values are parts of the same memory. */
+export function* unpackRows({
+  columns,
+  bytes,
+}: PackedRows): Generator<(Uint8Array | null)[], void, undefined> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  for (let at = 0; at < buffer.length;) {
+    const row: (Uint8Array | null)[] = []
+    while (row.length < columns) {
+      const length = buffer.readInt32LE(at)
+      at += LENGTH_BYTES
+      row.push(length === NULL_LENGTH ? null : buffer.subarray(at, at + length))
+      at += Math.max(length, 0)
+    }
+    yield row
+  }
+}
+
+function grow(buffer: Buffer<ArrayBuffer>, length: number, needed: number): Buffer<ArrayBuffer> {
+  const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * buffer.length))
+  larger.set(buffer.subarray(0, length))
+  return larger
+}

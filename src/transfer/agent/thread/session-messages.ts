@@ -1,0 +1,61 @@
+import type { SessionCommand } from '../../commands/replication-command.js'
+import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { BackupHandle } from '../../session/backup-handle.js'
+import type { SessionNotice } from '../../session/backup-session.js'
+import type { WireColumn } from '../../wire/wire-handler.js'
+import type { WireErrorData } from '../wire-error-data.js'
+import type { PackedRows } from './packed-rows.js'
+import type { PieceMemory } from './piece-memory.js'
+
+/** What the thread of a session is started with. Plain data and shared memory. */
+export interface StartSession {
+  readonly dataDirectory: string
+  readonly server: ConnectionOptions
+  readonly fragmentDirectory: string
+  readonly pieces: PieceMemory
+}
+
+/** What is sent to the thread of a session. */
+export type MessageToSession =
+  /** Run this command; the one before it has been answered. */
+  | {
+      readonly type: 'run'
+      readonly name: SessionCommand['command']
+      readonly text: string
+      /** The backup that JOIN_BACKUP names, if there is one. */
+      readonly backup: BackupHandle | undefined
+    }
+  /** Nobody waits for the answer to the command that runs; an end to it is due all the same. */
+  | { readonly type: 'cancel' }
+  /** What a `stream` message said was taken: its piece is free again. */
+  | { readonly type: 'taken'; readonly piece: number }
+  /** End the session, in good order or after a failure, and then the thread. */
+  | { readonly type: 'end'; readonly how: 'finish' | 'abort' }
+
+/** What the thread of a session sends. */
+export type MessageFromSession =
+  /** A backup has started, with this session as its leader. Comes before the answer to START_BACKUP. */
+  | { readonly type: 'started'; readonly backup: BackupHandle }
+  /** The backup that this session leads is lost. */
+  | { readonly type: 'lost'; readonly error: WireErrorData }
+  | { readonly type: 'notice'; readonly notice: SessionNotice }
+  | SessionAnswer
+  /** The session is over, and the thread ends. */
+  | { readonly type: 'ended'; readonly error: WireErrorData | undefined }
+
+/** What a command is answered with: `rows`, or any number of `stream`, and then `done`; or `failed` at any point. */
+export type SessionAnswer =
+  | { readonly type: 'rows'; readonly columns: readonly WireColumn[]; readonly rows: PackedRows }
+  /** Parts of streams, in order; their bytes are in this piece, one after the other. */
+  | { readonly type: 'stream'; readonly piece: number; readonly parts: readonly StreamPart[] }
+  | { readonly type: 'done' }
+  | { readonly type: 'failed'; readonly error: WireErrorData }
+
+export type StreamPart =
+  /** A COPY begins. */
+  | { readonly type: 'begin' }
+  | { readonly type: 'bytes'; readonly length: number }
+  /** The COPY is over. */
+  | { readonly type: 'end'; readonly tag: string }
+  /** A result without a COPY. */
+  | { readonly type: 'nothing'; readonly tag: string }

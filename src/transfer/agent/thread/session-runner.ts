@@ -1,0 +1,144 @@
+import type { MessagePort } from 'node:worker_threads'
+import { PbManifestError } from '../../../errors.js'
+import { LocalClusterFiles } from '../../cluster-files/local/local-cluster-files.js'
+import type { BackupHandle } from '../../session/backup-handle.js'
+import { ReplicationSession } from '../../session/replication-session.js'
+import { toWireErrorData, type WireErrorData } from '../wire-error-data.js'
+import { AgentBackupMode } from './agent-backup-mode.js'
+import { answerCommand } from './answer-command.js'
+import type { MessageFromSession, MessageToSession, StartSession } from './session-messages.js'
+import { StreamSender } from './stream-sender.js'
+
+type RunMessage = Extract<MessageToSession, { type: 'run' }>
+
+/** What waits for the database server: nothing but the end of the session ends that. */
+const waitingCommands: ReadonlySet<string> = new Set(['IDENTIFY_CLUSTER', 'START_BACKUP', 'STOP_BACKUP'])
+
+/** After these the session is over, and the next command of the connection begins another one. */
+const endingCommands: ReadonlySet<string> = new Set(['LEAVE_BACKUP', 'ABORT_BACKUP'])
+
+/** Runs the commands of one connection, in a thread, and answers with messages. */
+export class SessionRunner {
+  readonly #start: StartSession
+  readonly #port: MessagePort
+  readonly #sender: StreamSender
+  #session: ReplicationSession | undefined
+  /** What the command that runs may join. */
+  #joinable: BackupHandle | undefined
+  /** Of the command that runs. */
+  #cancel = new AbortController()
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(start: StartSession, port: MessagePort) {
+    this.#start = start
+    this.#port = port
+    this.#sender = new StreamSender(start.pieces, (piece, parts) =>
+      this.#post({ type: 'stream', piece, parts }),
+    )
+  }
+
+  /** Obeys messages, until one says that this is the end. */
+  start(): void {
+    this.#port.on('message', (message: MessageToSession) => this.#accept(message))
+  }
+
+  #accept(message: MessageToSession): void {
+    switch (message.type) {
+      case 'run':
+        this.#running = this.#run(message)
+        return
+      case 'cancel':
+        this.#cancel.abort()
+        return this.#sender.wake()
+      case 'taken':
+        return this.#sender.release(message.piece)
+      case 'end':
+        void this.#end(message.how)
+        return
+      default:
+        message satisfies never
+    }
+  }
+
+  async #run(message: RunMessage): Promise<void> {
+    this.#cancel = new AbortController()
+    try {
+      this.#session ??= await this.#openSession()
+      await this.#answer(this.#session, message, this.#cancel.signal)
+      if (endingCommands.has(message.name)) this.#session = undefined
+      this.#post({ type: 'done' })
+    } catch (error) {
+      this.#sender.discard()
+      this.#post({ type: 'failed', error: toWireErrorData(error) })
+    }
+  }
+
+  async #openSession(): Promise<ReplicationSession> {
+    const { dataDirectory, server, fragmentDirectory } = this.#start
+    const files = await LocalClusterFiles.open(dataDirectory)
+    const mode = new AgentBackupMode(server, dataDirectory)
+    const session = new ReplicationSession({
+      files,
+      mode,
+      registry: {
+        add: (backup) => this.#post({ type: 'started', backup }),
+        get: (backupId) => (this.#joinable?.description.id === backupId ? this.#joinable : undefined),
+      },
+      fragmentDirectory,
+      onNotice: (notice) => this.#post({ type: 'notice', notice }),
+    })
+    void mode.lost.then((error) => this.#lose(session, error))
+    return session
+  }
+
+  async #answer(
+    session: ReplicationSession,
+    { name, text, backup }: RunMessage,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const output = { post: (message: MessageFromSession) => this.#post(message), sender: this.#sender }
+    this.#joinable = backup
+    if (!waitingCommands.has(name)) return await answerCommand(session, name, text, output, signal)
+    let aborted: Promise<void> | undefined
+    const onCancel = (): void => {
+      aborted = session.abort()
+    }
+    signal.addEventListener('abort', onCancel, { once: true })
+    try {
+      await answerCommand(session, name, text, output, signal)
+    } catch (error) {
+      if (aborted === undefined) throw error
+      await aborted
+      this.#session = undefined
+      throw new PbManifestError('ABORTED', 'canceling statement due to user request', { cause: error })
+    } finally {
+      signal.removeEventListener('abort', onCancel)
+    }
+  }
+
+  /** The backup is lost: its workers need not go on. Whoever has the connection ends that. */
+  async #lose(session: ReplicationSession, error: PbManifestError): Promise<void> {
+    if (session !== this.#session) return
+    this.#post({ type: 'lost', error: toWireErrorData(error) })
+    await session.abort()
+  }
+
+  async #end(how: 'finish' | 'abort'): Promise<void> {
+    let failure: WireErrorData | undefined
+    this.#cancel.abort()
+    this.#sender.wake()
+    try {
+      await this.#session?.[how]()
+    } catch (error) {
+      failure = toWireErrorData(error)
+    }
+    await this.#running
+    this.#post({ type: 'ended', error: failure })
+    this.#port.close()
+  }
+
+  #post(message: MessageFromSession): void {
+    // Long lists change hands.
+    this.#port.postMessage(message, message.type === 'rows' ? [message.rows.bytes.buffer] : [])
+  }
+}

@@ -1,0 +1,78 @@
+import type { TLSSocket } from 'node:tls'
+import { backendMessages } from '../protocol/backend-messages.js'
+import { brokenProtocol } from '../protocol/protocol-violation.js'
+import { ScramExchange } from '../scram/scram-exchange.js'
+import type { ScramUsers } from '../scram/scram-users.js'
+import { serverEndPoint } from '../scram/server-end-point.js'
+import { WireError } from '../wire-error.js'
+import { parseSaslInitialResponse } from './sasl-initial-response.js'
+import type { WireAuthentication } from './wire-access.js'
+import type { WireChannel } from './wire-channel.js'
+
+/** PostgreSQL's limit, before anybody has shown who he is. */
+const MAX_SASL_BYTES = 1024
+
+const SCRAM = 'SCRAM-SHA-256'
+const SCRAM_PLUS = 'SCRAM-SHA-256-PLUS'
+
+/**
+ * Lets the user in, up to and with AuthenticationOk.
+ *
+ * @throws {@link WireError} `FATAL`
+ */
+export async function authenticate(
+  channel: WireChannel,
+  user: string,
+  authentication: WireAuthentication,
+  secureSocket: TLSSocket | undefined,
+): Promise<void> {
+  switch (authentication.method) {
+    case 'trust':
+      break
+    case 'scram-sha-256':
+      await runScram(channel, user, authentication.users, secureSocket)
+      break
+    default:
+      authentication satisfies never
+  }
+  channel.send(backendMessages.authenticationOk())
+}
+
+async function runScram(
+  channel: WireChannel,
+  user: string,
+  users: ScramUsers,
+  secureSocket: TLSSocket | undefined,
+): Promise<void> {
+  const endPoint = endPointOf(secureSocket)
+  const mechanisms = endPoint === undefined ? [SCRAM] : [SCRAM_PLUS, SCRAM]
+  channel.send(backendMessages.saslMechanisms(mechanisms))
+  const { mechanism, data } = parseSaslInitialResponse(await readSasl(channel))
+  if (!mechanisms.includes(mechanism)) {
+    throw brokenProtocol('client selected an invalid SASL authentication mechanism')
+  }
+  const exchange = new ScramExchange({
+    identity: users.identify(user),
+    boundTo: mechanism === SCRAM_PLUS ? endPoint : undefined,
+    isPlusOffered: endPoint !== undefined,
+  })
+  channel.send(backendMessages.saslContinue(exchange.start(data)))
+  const serverFinal = exchange.finish(await readSasl(channel))
+  if (serverFinal === undefined) {
+    throw new WireError('28P01', `password authentication failed for user "${user}"`, { severity: 'FATAL' })
+  }
+  channel.send(backendMessages.saslFinal(serverFinal))
+}
+
+async function readSasl(channel: WireChannel): Promise<Buffer> {
+  const message = await channel.readMessage(MAX_SASL_BYTES)
+  if (message.type === 'authentication') return message.payload
+  throw brokenProtocol(`expected SASL response, got message type "${message.type}"`)
+}
+
+function endPointOf(secureSocket: TLSSocket | undefined): Buffer | undefined {
+  const certificate = secureSocket?.getCertificate()
+  return certificate !== null && certificate !== undefined && 'raw' in certificate
+    ? serverEndPoint(certificate.raw as Buffer)
+    : undefined
+}

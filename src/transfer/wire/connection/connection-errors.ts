@@ -1,0 +1,30 @@
+import { WireError } from '../wire-error.js'
+
+/** The client is gone; nobody will read this, but the handler and the log will see it. */
+export function connectionLost(cause?: Error): WireError {
+  return new WireError('08006', 'connection to client lost', { severity: 'FATAL', cause })
+}
+
+/** A client that takes nothing of what we send. */
+export function stalledClient(): WireError {
+  return new WireError('08006', 'terminating connection because the client does not read', {
+    severity: 'FATAL',
+  })
+}
+
+export function authenticationTimeout(): WireError {
+  return new WireError('57014', 'canceling authentication due to timeout', { severity: 'FATAL' })
+}
+
+export function idleTimeout(): WireError {
+  return new WireError('57P05', 'terminating connection due to idle-session timeout', { severity: 'FATAL' })
+}
+
+/** We are told to stop. */
+export function adminShutdown(): WireError {
+  return new WireError('57P01', 'terminating connection due to administrator command', { severity: 'FATAL' })
+}
+
+export function tooManyConnections(): WireError {
+  return new WireError('53300', 'sorry, too many clients already', { severity: 'FATAL' })
+}

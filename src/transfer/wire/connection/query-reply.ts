@@ -1,0 +1,95 @@
+import { WayGiver } from '../../../files/give-way.js'
+import { backendMessages } from '../protocol/backend-messages.js'
+import type { WireColumn, WireCopy, WireNotice, WireReply, WireRow } from '../wire-handler.js'
+import type { WireChannel } from './wire-channel.js'
+
+/** Rows are sent in bundles of about this size. */
+const ROW_BUNDLE_BYTES = 65_536
+/** Clients keep a whole CopyData in memory. */
+const MAX_COPY_DATA_BYTES = 1 << 20
+
+/** Writes the response to one query, and sees to it that it is one. */
+export class QueryReply implements WireReply {
+  readonly #channel: WireChannel
+  #state: 'empty' | 'in a result' | 'complete' | 'over' = 'empty'
+
+  constructor(channel: WireChannel) {
+    this.#channel = channel
+  }
+
+  async rows(columns: readonly WireColumn[], rows: Iterable<WireRow>, tag: string): Promise<void> {
+    this.#begin()
+    const way = new WayGiver(this.#channel.over)
+    let bundle = [backendMessages.rowDescription(columns)]
+    let bundleBytes = 0
+    for (const row of rows) {
+      const dataRow = backendMessages.dataRow(row)
+      bundle.push(dataRow)
+      bundleBytes += dataRow.length
+      if (bundleBytes >= ROW_BUNDLE_BYTES) {
+        await this.#channel.write(...bundle)
+        bundle = []
+        bundleBytes = 0
+      }
+      if (way.isDue) await way.giveWay()
+    }
+    await this.#complete(tag, bundle)
+  }
+
+  async complete(tag: string): Promise<void> {
+    this.#begin()
+    await this.#complete(tag, [])
+  }
+
+  copyOut(): WireCopy {
+    this.#begin()
+    let opening = [backendMessages.copyOutResponse()]
+    const takeOpening = (): Buffer[] => {
+      const taken = opening
+      opening = []
+      return taken
+    }
+    return {
+      write: async (bytes) => {
+        this.#require('in a result')
+        for (let at = 0; at < bytes.length; at += MAX_COPY_DATA_BYTES) {
+          const piece = bytes.subarray(at, at + MAX_COPY_DATA_BYTES)
+          await this.#channel.write(...takeOpening(), backendMessages.copyDataHeader(piece.length), piece)
+        }
+      },
+      end: async (tag) => {
+        await this.#complete(tag, [...takeOpening(), backendMessages.copyDone()])
+      },
+    }
+  }
+
+  notice(notice: WireNotice): void {
+    if (this.#state !== 'over') this.#channel.send(backendMessages.noticeResponse(notice))
+  }
+
+  /** The query has ended by itself. */
+  finish(): void {
+    this.#require('complete')
+    this.#state = 'over'
+  }
+
+  /** The query has failed: what comes now is too late. */
+  abandon(): void {
+    this.#state = 'over'
+  }
+
+  #begin(): void {
+    if (this.#state !== 'empty') this.#require('complete')
+    this.#state = 'in a result'
+  }
+
+  async #complete(tag: string, before: readonly Buffer[]): Promise<void> {
+    this.#require('in a result')
+    await this.#channel.write(...before, backendMessages.commandComplete(tag))
+    this.#state = 'complete'
+  }
+
+  #require(state: 'in a result' | 'complete'): void {
+    if (this.#state !== state) throw new Error(`a reply must be ${state}, but it is ${this.#state}`)
+  }
+}

@@ -1,0 +1,163 @@
+import type { TLSSocket } from 'node:tls'
+import { backendMessages } from '../protocol/backend-messages.js'
+import { WireError } from '../wire-error.js'
+import type { MakeHandler, WireClose, WireHandler } from '../wire-handler.js'
+import { authenticate } from './authenticate.js'
+import type { CancelTable } from './cancel-table.js'
+import { authenticationTimeout } from './connection-errors.js'
+import { greet } from './greet.js'
+import { openStartup } from './open-startup.js'
+import { readSessionParameters, type SessionParameters } from './read-session-parameters.js'
+import { internalError } from './run-query.js'
+import { runSession } from './run-session.js'
+import type { WireAccess } from './wire-access.js'
+import type { WireChannel } from './wire-channel.js'
+import type { WireEvent } from './wire-event.js'
+import type { WireLimits } from './wire-limits.js'
+
+export interface ConnectionContext {
+  readonly channel: WireChannel
+  readonly access: WireAccess
+  readonly pid: number
+  readonly remote: string
+  readonly cancels: CancelTable
+  readonly limits: WireLimits
+  /** Further ParameterStatus, or others than ours. */
+  readonly settings: ReadonlyMap<string, string>
+  readonly makeHandler: MakeHandler
+  /** Called when the user is known; refuses one connection too many. */
+  readonly admit: () => void
+  readonly onEvent: (event: WireEvent) => void
+}
+
+/** One client, from its first byte to the last. */
+export class WireConnection {
+  readonly #context: ConnectionContext
+  readonly #channel: WireChannel
+  #user: string | undefined
+  #running: AbortController | undefined
+
+  constructor(context: ConnectionContext) {
+    this.#context = context
+    this.#channel = context.channel
+  }
+
+  /** Never throws. */
+  async run(): Promise<void> {
+    try {
+      const session = await this.#inTime(() => this.#authenticate())
+      if (session !== undefined) await this.#serve(session)
+    } catch (error) {
+      const reason = this.#sayGoodbye(error)
+      this.#tell({ type: 'refused', user: this.#user, error: reason })
+    } finally {
+      await this.#channel.close()
+    }
+  }
+
+  /** Who the client is; `undefined` when it only wanted to cancel a query. */
+  async #authenticate(): Promise<AuthenticatedSession | undefined> {
+    const channel = this.#channel
+    const { access } = this.#context
+    const opening = await openStartup(channel, access.tls)
+    if (opening.type === 'cancel-request') {
+      // Without an answer, as from a server: who guesses secrets learns nothing.
+      this.#tell({ type: 'cancel-request', isGranted: this.#context.cancels.cancel(opening) })
+      return undefined
+    }
+    const { packet, secureSocket } = opening
+    const parameters = readSessionParameters(packet)
+    this.#user = parameters.user
+    if (packet.minorVersion > 0 || parameters.unknownOptions.length > 0) {
+      channel.send(backendMessages.negotiateProtocolVersion(parameters.unknownOptions))
+    }
+    await authenticate(channel, parameters.user, access.authentication, secureSocket)
+    this.#context.admit()
+    return { parameters, secureSocket }
+  }
+
+  async #serve({ parameters, secureSocket }: AuthenticatedSession): Promise<void> {
+    const { makeHandler, remote } = this.#context
+    const isEncrypted = secureSocket !== undefined
+    const { user, database } = parameters
+    const end = (error: WireError): void => this.#channel.interrupt(asFatal(error))
+    this.#tell({ type: 'authenticated', user, database, isEncrypted })
+    let how: WireClose = 'lost'
+    let error: WireError | undefined
+    let handler: WireHandler | undefined
+    try {
+      handler = await makeHandler({ ...parameters, pid: this.#context.pid, remote, isEncrypted, end })
+      await this.#answerQueries(handler, parameters)
+      how = 'terminated'
+    } catch (thrown) {
+      error = this.#sayGoodbye(thrown)
+    }
+    await this.#close(handler, how)
+    this.#tell({ type: 'disconnected', how, error })
+  }
+
+  async #answerQueries(handler: WireHandler, parameters: SessionParameters): Promise<void> {
+    const { cancels, pid, limits, settings } = this.#context
+    const key = cancels.register(pid, () => this.#running?.abort())
+    try {
+      greet(this.#channel, parameters, key, settings)
+      await runSession({
+        channel: this.#channel,
+        handler,
+        ...limits,
+        onQuery: (cancelled) => {
+          this.#running = cancelled
+        },
+        onInternalError: (error) => this.#tell({ type: 'internal-error', error }),
+      })
+    } finally {
+      cancels.forget(pid)
+    }
+  }
+
+  async #close(handler: WireHandler | undefined, how: WireClose): Promise<void> {
+    try {
+      await handler?.close(how)
+    } catch (error) {
+      this.#tell({ type: 'internal-error', error })
+    }
+  }
+
+  async #inTime<Result>(act: () => Promise<Result>): Promise<Result> {
+    const { authenticationTimeoutMs } = this.#context.limits
+    const timer = setTimeout(() => this.#channel.interrupt(authenticationTimeout()), authenticationTimeoutMs)
+    try {
+      return await act()
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Tells the client why, if it is still there. */
+  #sayGoodbye(thrown: unknown): WireError {
+    if (!(thrown instanceof WireError)) this.#tell({ type: 'internal-error', error: thrown })
+    const error = asFatal(this.#channel.reason ?? thrown)
+    this.#channel.send(backendMessages.errorResponse(error))
+    return error
+  }
+
+  #tell(event: EventDetails): void {
+    const { pid, remote, onEvent } = this.#context
+    onEvent({ pid, remote, ...event })
+  }
+}
+
+interface AuthenticatedSession {
+  readonly parameters: SessionParameters
+  readonly secureSocket: TLSSocket | undefined
+}
+
+type WithoutPlace<Event> = Event extends WireEvent ? Omit<Event, 'pid' | 'remote'> : never
+type EventDetails = WithoutPlace<WireEvent>
+
+function asFatal(thrown: unknown): WireError {
+  const error = thrown instanceof WireError ? thrown : internalError(thrown)
+  if (error.severity === 'FATAL') return error
+  const { sqlstate, message, detail, hint, position, cause } = error
+  return new WireError(sqlstate, message, { severity: 'FATAL', detail, hint, position, cause })
+}

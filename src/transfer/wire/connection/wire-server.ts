@@ -1,0 +1,125 @@
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { backendMessages } from '../protocol/backend-messages.js'
+import type { WireError } from '../wire-error.js'
+import type { MakeHandler } from '../wire-handler.js'
+import { CancelTable } from './cancel-table.js'
+import { adminShutdown, tooManyConnections } from './connection-errors.js'
+import type { WireAccess } from './wire-access.js'
+import { WireChannel } from './wire-channel.js'
+import { WireConnection } from './wire-connection.js'
+import type { WireEvent } from './wire-event.js'
+import { defaultLimits, type WireLimits } from './wire-limits.js'
+
+/** A client that has vanished without a word is found out after about so long, in milliseconds. */
+const KEEP_ALIVE_MS = 60_000
+/** What a client knows a connection by is a positive 32-bit number. */
+const MAX_PID = 2 ** 31 - 1
+
+export interface WireServerOptions {
+  readonly makeHandler: MakeHandler
+  /** What `server_version` says: clients decide by it what they may ask for. */
+  readonly serverVersion: string
+  /** Further parameters to report, or other values: `in_hot_standby` ... */
+  readonly settings?: ReadonlyMap<string, string>
+  /** Default: {@link defaultLimits}. */
+  readonly limits?: Partial<WireLimits>
+  readonly onEvent?: (event: WireEvent) => void
+}
+
+/** Where a client comes from, and on what terms. */
+export interface WireEntry {
+  readonly remote: string
+  readonly access: WireAccess
+}
+
+/**
+ * Speaks the PostgreSQL frontend/backend protocol 3.0 with any number of clients. It does not listen: whoever does hands
+ * over the streams.
+ */
+export class WireServer {
+  readonly #options: WireServerOptions
+  readonly #limits: WireLimits
+  readonly #settings: ReadonlyMap<string, string>
+  readonly #cancels = new CancelTable()
+  readonly #open = new Map<number, { readonly channel: WireChannel; readonly over: Promise<void> }>()
+  readonly #authenticated = new Set<number>()
+  #lastPid = 0
+  #closing: WireError | undefined
+
+  constructor(options: WireServerOptions) {
+    this.#options = options
+    this.#limits = { ...defaultLimits, ...options.limits }
+    this.#settings = new Map([['server_version', options.serverVersion], ...(options.settings ?? [])])
+  }
+
+  /** How many connections are open, those included that are being ended. */
+  get connections(): number {
+    return this.#open.size
+  }
+
+  /** Takes over a client that has just connected. */
+  accept(stream: Duplex, { remote, access }: WireEntry): void {
+    if (stream instanceof Socket) stream.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS)
+    const channel = new WireChannel(stream, this.#limits.stallTimeoutMs)
+    const pid = this.#nextPid()
+    const over = this.#run(channel, pid, { remote, access }).finally(() => {
+      this.#open.delete(pid)
+      this.#authenticated.delete(pid)
+    })
+    this.#open.set(pid, { channel, over })
+  }
+
+  /**
+   * Ends all connections, and resolves when their handlers are closed. Those who come later are turned away, too.
+   *
+   * @param error - what clients are told
+   */
+  async close(error: WireError = adminShutdown()): Promise<void> {
+    this.#closing = error
+    const open = [...this.#open.values()]
+    for (const { channel } of open) channel.interrupt(error)
+    await Promise.all(open.map(({ over }) => over))
+  }
+
+  async #run(channel: WireChannel, pid: number, { remote, access }: WireEntry): Promise<void> {
+    const onEvent = this.#options.onEvent ?? (() => {})
+    const refusal = this.#refusal()
+    if (refusal !== undefined) {
+      onEvent({ type: 'refused', pid, remote, user: undefined, error: refusal })
+      channel.send(backendMessages.errorResponse(refusal))
+      await channel.close()
+      return
+    }
+    onEvent({ type: 'connected', pid, remote })
+    await new WireConnection({
+      channel,
+      access,
+      pid,
+      remote,
+      cancels: this.#cancels,
+      limits: this.#limits,
+      settings: this.#settings,
+      makeHandler: this.#options.makeHandler,
+      admit: () => this.#admit(pid),
+      onEvent,
+    }).run()
+  }
+
+  /** Why a client is turned away before it has said anything. */
+  #refusal(): WireError | undefined {
+    const strangers = this.#open.size - this.#authenticated.size
+    return this.#closing ?? (strangers >= this.#limits.maxConnections ? tooManyConnections() : undefined)
+  }
+
+  #admit(pid: number): void {
+    if (this.#authenticated.size >= this.#limits.maxConnections) throw tooManyConnections()
+    this.#authenticated.add(pid)
+  }
+
+  #nextPid(): number {
+    do this.#lastPid = (this.#lastPid % MAX_PID) + 1
+    while (this.#open.has(this.#lastPid))
+    return this.#lastPid
+  }
+}

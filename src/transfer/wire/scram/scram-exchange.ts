@@ -1,0 +1,119 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { WireError } from '../wire-error.js'
+import { parseClientFinal, parseClientFirst, type ClientFirst } from './scram-messages.js'
+import { hmac, sha256 } from './scram-verifier.js'
+import type { ScramIdentity } from './scram-users.js'
+
+const NONCE_BYTES = 18
+
+export interface ScramOptions {
+  readonly identity: ScramIdentity
+  /** What the client's end of the channel must be bound to, when the mechanism is the one with `-PLUS`. */
+  readonly boundTo: Buffer | undefined
+  /** Whether we offered the mechanism with `-PLUS`. */
+  readonly isPlusOffered: boolean
+}
+
+/**
+ * The server's side of SCRAM-SHA-256: two messages in, two out. No socket.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc5802
+ * @see PostgreSQL's src/backend/libpq/auth-scram.c
+ */
+export class ScramExchange {
+  readonly #options: ScramOptions
+  #first: ClientFirst | undefined
+  #nonce = ''
+  #serverFirst = ''
+
+  constructor(options: ScramOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Takes client-first-message.
+   *
+   * @returns server-first-message
+   * @throws {@link WireError} `FATAL`
+   */
+  start(clientFirst: Buffer): string {
+    const first = parseClientFirst(clientFirst)
+    this.#checkBindingFlag(first)
+    const { salt, iterations } = this.#options.identity.verifier
+    this.#first = first
+    this.#nonce = first.nonce + randomBytes(NONCE_BYTES).toString('base64')
+    this.#serverFirst = `r=${this.#nonce},s=${salt.toString('base64')},i=${String(iterations)}`
+    return this.#serverFirst
+  }
+
+  /**
+   * Takes client-final-message.
+   *
+   * @returns server-final-message; `undefined`: the password is wrong, or there is no such user
+   * @throws {@link WireError} `FATAL`
+   */
+  finish(clientFinal: Buffer): string | undefined {
+    if (this.#first === undefined) throw new Error('a SCRAM exchange has to be started first')
+    const final = parseClientFinal(clientFinal)
+    if (!sameBytes(final.channelBinding, this.#expectedBinding(this.#first))) throw bindingFailed()
+    if (!sameBytes(Buffer.from(final.nonce, 'latin1'), Buffer.from(this.#nonce, 'latin1'))) {
+      throw violation('invalid SCRAM response', 'Nonce does not match.')
+    }
+    const authMessage = Buffer.from(
+      `${this.#first.bare},${this.#serverFirst},${final.withoutProof}`,
+      'latin1',
+    )
+    const { verifier } = this.#options.identity
+    if (!this.#isProven(final.proof, authMessage)) return undefined
+    return `v=${hmac(verifier.serverKey, authMessage).toString('base64')}`
+  }
+
+  /** An unknown user takes the same way, to the last comparison. */
+  #isProven(proof: Buffer, authMessage: Buffer): boolean {
+    const { verifier, isKnown } = this.#options.identity
+    const signature = hmac(verifier.storedKey, authMessage)
+    const clientKey = Buffer.from(signature.map((byte, index) => byte ^ proof.readUInt8(index)))
+    const isRight = timingSafeEqual(sha256(clientKey), verifier.storedKey)
+    return isRight && isKnown
+  }
+
+  #checkBindingFlag({ bindingFlag }: ClientFirst): void {
+    const { boundTo, isPlusOffered } = this.#options
+    if (bindingFlag === 'p' && boundTo === undefined) {
+      throw violation(
+        'malformed SCRAM message',
+        'The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel binding data.',
+      )
+    }
+    if (bindingFlag !== 'p' && boundTo !== undefined) {
+      throw violation(
+        'malformed SCRAM message',
+        'The client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include channel binding data.',
+      )
+    }
+    // Somebody in between may have taken the better mechanism out of our list.
+    if (bindingFlag === 'y' && isPlusOffered) {
+      throw new WireError('28000', 'SCRAM channel binding negotiation error', {
+        severity: 'FATAL',
+        detail:
+          'The client supports SCRAM channel binding but thinks the server does not.  However, this server does support channel binding.',
+      })
+    }
+  }
+
+  #expectedBinding({ gs2Header }: ClientFirst): Buffer {
+    return Buffer.concat([Buffer.from(gs2Header), this.#options.boundTo ?? Buffer.alloc(0)])
+  }
+}
+
+function sameBytes(one: Buffer, other: Buffer): boolean {
+  return one.length === other.length && timingSafeEqual(one, other)
+}
+
+function violation(message: string, detail: string): WireError {
+  return new WireError('08P01', message, { severity: 'FATAL', detail })
+}
+
+function bindingFailed(): WireError {
+  return new WireError('28000', 'SCRAM channel binding check failed', { severity: 'FATAL' })
+}

@@ -1,0 +1,87 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import type { MakeHandler, WireClose, WireSession } from '../../../../src/transfer/wire/wire-handler.js'
+import type { WireAccess } from '../../../../src/transfer/wire/connection/wire-access.js'
+import type { WireEvent } from '../../../../src/transfer/wire/connection/wire-event.js'
+import type { WireLimits } from '../../../../src/transfer/wire/connection/wire-limits.js'
+import { WireServer } from '../../../../src/transfer/wire/connection/wire-server.js'
+import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
+import { ScriptHandler } from './script-handler.js'
+
+export interface FixtureOptions {
+  readonly access?: WireAccess
+  readonly limits?: Partial<WireLimits>
+  /** Default: a {@link ScriptHandler}. */
+  readonly makeHandler?: MakeHandler
+}
+
+/** A server on a Unix socket and on a port of the loopback, and what was heard of it. */
+export class WireFixture {
+  readonly events: WireEvent[] = []
+  readonly handlers: ScriptHandler[] = []
+  readonly closed: WireClose[] = []
+  readonly scratch: ScratchDirectory = createScratchDirectory()
+  readonly server: WireServer
+  readonly #listeners: Server[] = []
+  readonly #sockets = new Set<Socket>()
+  readonly #access: WireAccess
+
+  private constructor({ access, limits, makeHandler }: FixtureOptions) {
+    this.#access = access ?? { authentication: { method: 'trust' } }
+    this.server = new WireServer({
+      serverVersion: '15.0 (test)',
+      makeHandler: makeHandler ?? ((session) => this.#makeHandler(session)),
+      onEvent: (event) => this.events.push(event),
+      ...(limits === undefined ? {} : { limits }),
+    })
+  }
+
+  static async start(options: FixtureOptions = {}): Promise<WireFixture> {
+    const fixture = new WireFixture(options)
+    await fixture.#listen({ path: join(fixture.socketDirectory, '.s.PGSQL.5432') })
+    await fixture.#listen({ host: '127.0.0.1', port: 0 })
+    return fixture
+  }
+
+  get socketDirectory(): string {
+    return this.scratch.path
+  }
+
+  get port(): number {
+    const address = this.#listeners[1]?.address()
+    return typeof address === 'object' && address !== null ? address.port : 0
+  }
+
+  /** Sockets of clients that the system has not closed yet. */
+  get openSockets(): number {
+    return this.#sockets.size
+  }
+
+  errors(): string[] {
+    return this.events.flatMap((event) =>
+      'error' in event && event.error instanceof Error ? [event.error.message] : [],
+    )
+  }
+
+  async stop(): Promise<void> {
+    for (const listener of this.#listeners) listener.close()
+    await this.server.close()
+    this.scratch.remove()
+  }
+
+  async #listen(where: { path: string } | { host: string; port: number }): Promise<void> {
+    const listener = createServer((socket) => {
+      this.#sockets.add(socket)
+      socket.on('close', () => this.#sockets.delete(socket))
+      this.server.accept(socket, { remote: 'path' in where ? 'socket' : 'tcp', access: this.#access })
+    })
+    this.#listeners.push(listener)
+    await new Promise<void>((resolve) => listener.listen(where, resolve))
+  }
+
+  async #makeHandler(session: WireSession): Promise<ScriptHandler> {
+    const handler = new ScriptHandler(session, (how) => this.closed.push(how))
+    this.handlers.push(handler)
+    return await Promise.resolve(handler)
+  }
+}
