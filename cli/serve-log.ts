@@ -11,6 +11,7 @@ const levelOf: Readonly<Record<AgentEvent['type'], LogLevel>> = {
   'connection-opened': 'info',
   'connection-closed': 'info',
   'authentication-failed': 'warn',
+  'connection-abandoned': 'debug',
   'connection-refused': 'warn',
   'cancel-request': 'info',
   'file-refused': 'warn',

@@ -20,6 +20,7 @@ export interface ServeValues {
   readonly 'max-backups': string | undefined
   readonly 'max-message-size': string | undefined
   readonly 'idle-timeout': string | undefined
+  readonly 'backup-idle-timeout': string | undefined
   readonly 'drain-timeout': string | undefined
   readonly 'metrics-listen': string | undefined
 }
@@ -49,6 +50,7 @@ const DEFAULT_MAX_CONNECTIONS = 100
 const DEFAULT_MAX_BACKUPS = 10
 const DEFAULT_MESSAGE_KB = 4096
 const DEFAULT_IDLE_SECONDS = 900
+const DEFAULT_BACKUP_IDLE_SECONDS = 4 * 3600
 const DEFAULT_DRAIN_SECONDS = 60
 
 /** More, and a timer of Node's would fire at once. */
@@ -77,6 +79,9 @@ export function readServeOptions(values: ServeValues): ServeSettings {
       maxMessageBytes: readKilobytes(values['max-message-size']) * 1024,
       idleTimeoutMs: seconds * 1000,
       stallTimeoutMs: seconds * 1000,
+      backupIdleTimeoutMs:
+        readSeconds('--backup-idle-timeout', values['backup-idle-timeout'], DEFAULT_BACKUP_IDLE_SECONDS) *
+        1000,
     },
     drainTimeoutMs: readSeconds('--drain-timeout', values['drain-timeout'], DEFAULT_DRAIN_SECONDS) * 1000,
     metrics: readOptional(readMetricsAddress, '--metrics-listen', values['metrics-listen']),

@@ -64,6 +64,11 @@ const options = {
     group: limitGroup,
     describe: 'seconds that a client may say and take nothing; 0: forever (default: 900)',
   },
+  'backup-idle-timeout': {
+    type: 'string',
+    group: limitGroup,
+    describe: 'seconds that all clients of a backup together may do so; 0: forever (default: 14400)',
+  },
   'drain-timeout': {
     type: 'string',
     group: limitGroup,

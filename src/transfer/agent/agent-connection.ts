@@ -17,6 +17,7 @@ export interface AgentContext {
   readonly backups: BackupTable
   /** What each session's thread works with. */
   readonly session: Omit<StartSession, 'pieces'>
+  readonly backupIdleTimeoutMs: number
   readonly onEvent: (event: AgentEvent) => void
 }
 
@@ -37,7 +38,6 @@ export class AgentConnection implements WireHandler {
   #label = ''
   #led: LedBackup | undefined
   #joined: LedBackup | undefined
-  #bytesWhenIdle = 0
 
   constructor(
     context: AgentContext,
@@ -72,6 +72,8 @@ export class AgentConnection implements WireHandler {
       throw toWireError(this.#explain(error, query?.command.command))
     } finally {
       this.#reply = undefined
+      const backup = this.#led ?? this.#joined
+      if (backup !== undefined) backup.lastActiveAt = performance.now()
     }
   }
 
@@ -85,11 +87,11 @@ export class AgentConnection implements WireHandler {
   }
 
   mayStayIdle(): boolean {
-    // A leader has nothing to say while its workers copy.
-    const bytes = this.#led?.state.bytesStreamed ?? 0
-    const hasGrown = bytes > this.#bytesWhenIdle
-    this.#bytesWhenIdle = bytes
-    return hasGrown
+    // A leader has nothing to say while its workers copy, and a worker while others do, or while it makes files durable.
+    const { backupIdleTimeoutMs } = this.#context
+    const backup = this.#led ?? this.#joined
+    if (backup === undefined || !this.#context.backups.running.includes(backup)) return false
+    return backupIdleTimeoutMs === 0 || performance.now() - backup.lastActiveAt < backupIdleTimeoutMs
   }
 
   async #listBackups(reply: WireReply): Promise<void> {

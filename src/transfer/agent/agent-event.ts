@@ -32,6 +32,8 @@ type ConnectionEvent =
       readonly remote: string
       readonly user: string
     }
+  /** Gone before it said who it is, as health checks do. */
+  | { readonly type: 'connection-abandoned'; readonly connection: number; readonly remote: string }
   /** Turned away for another reason: too many, no encryption, no PostgreSQL protocol ... */
   | {
       readonly type: 'connection-refused'
@@ -91,7 +93,7 @@ interface BackupTotals {
   readonly checksumFailures: number
 }
 
-/** A message as a log may have it: what could be a backup's id is left out. */
+/** A message as a log may have it: what could be a backup's id, which is longer than the name of a WAL segment, is left out. */
 export function withoutBackupIds(message: string): string {
-  return message.replaceAll(/[0-9a-f]{16,}/gi, '<backup id>')
+  return message.replaceAll(/[0-9a-f]{25,}/gi, '<backup id>')
 }

@@ -31,8 +31,10 @@ export interface AgentLimits {
   readonly maxBackups: number
   /** Bytes of a command. */
   readonly maxMessageBytes: number
-  /** How long a connection may say nothing; 0: forever. A leader may as long as its workers copy. */
+  /** How long a connection may say nothing; 0: forever. One that is part of a backup may as long as that is not idle. */
   readonly idleTimeoutMs: number
+  /** How long a backup may do nothing at all; 0: forever. It is looked at once in `idleTimeoutMs`. */
+  readonly backupIdleTimeoutMs: number
   /** How long a client may take nothing of what it asked for; 0: forever. */
   readonly stallTimeoutMs: number
 }

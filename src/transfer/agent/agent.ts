@@ -142,9 +142,14 @@ export class Agent {
   }
 
   readonly #makeHandler: MakeHandler = async (client) => {
-    const { dataDirectory, server, onEvent } = this.#options
-    const session = { dataDirectory, server, fragmentDirectory: this.#fragmentDirectory }
-    const connection = new AgentConnection({ backups: this.#backups, session, onEvent }, client, {
+    const { dataDirectory, server, limits, onEvent } = this.#options
+    const context = {
+      backups: this.#backups,
+      session: { dataDirectory, server, fragmentDirectory: this.#fragmentDirectory },
+      backupIdleTimeoutMs: limits.backupIdleTimeoutMs,
+      onEvent,
+    }
+    const connection = new AgentConnection(context, client, {
       seesAllIds: client.remote === LOCAL,
       onClose: () => this.#connections.delete(connection),
     })

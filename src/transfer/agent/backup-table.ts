@@ -22,6 +22,8 @@ export interface LedBackup {
   /** Milliseconds, of `performance.now`. */
   readonly startedAt: number
   readonly meter: RateMeter
+  /** When one of its sessions last ran a command, or bytes flowed; milliseconds as above. */
+  lastActiveAt: number
   /** Why it is being aborted, or was. */
   failure: WireErrorData | undefined
 }
@@ -95,6 +97,7 @@ export class BackupTable {
       user,
       startedAt: now,
       meter: new RateMeter(now),
+      lastActiveAt: now,
       failure: undefined,
     }
     const { id, startLsn, startTimeline: timeline } = handle.description
@@ -173,7 +176,10 @@ export class BackupTable {
 
   #sample(): void {
     const now = performance.now()
-    for (const { meter, state } of this.#running.values()) meter.sample(now, state.bytesStreamed)
+    for (const backup of this.#running.values()) {
+      const { meter, state } = backup
+      if (meter.sample(now, state.bytesStreamed)) backup.lastActiveAt = now
+    }
   }
 }
 

@@ -17,14 +17,16 @@ export class RateMeter {
     this.#samples = [{ time, value: 0 }]
   }
 
-  sample(time: number, value: number): void {
+  /** @returns whether the number has grown since the sample before */
+  sample(time: number, value: number): boolean {
     const last = this.#samples.at(-1)
-    if (last !== undefined && time - last.time < INTERVAL_MS) return
+    if (last !== undefined && time - last.time < INTERVAL_MS) return false
     // The newest of those that are too old is where the window begins.
     const kept = this.#samples.filter(
       (_, index) => (this.#samples[index + 1]?.time ?? time) > time - WINDOW_MS,
     )
     this.#samples = [...kept, { time, value }]
+    return value > (last?.value ?? 0)
   }
 
   /** Per second. */

@@ -2,6 +2,7 @@ import type { WireEvent } from '../wire/connection/wire-event.js'
 import { type AgentEvent, withoutBackupIds } from './agent-event.js'
 
 const INVALID_PASSWORD = '28P01'
+const CONNECTION_FAILURE = '08006'
 
 /** What an event of the protocol means to an agent; `undefined`: nothing that is worth a line. */
 export function toAgentEvent(event: WireEvent): AgentEvent | undefined {
@@ -21,6 +22,9 @@ export function toAgentEvent(event: WireEvent): AgentEvent | undefined {
       const { user, error } = event
       if (error.sqlstate === INVALID_PASSWORD && user !== undefined) {
         return { type: 'authentication-failed', connection, remote, user }
+      }
+      if (error.sqlstate === CONNECTION_FAILURE && user === undefined) {
+        return { type: 'connection-abandoned', connection, remote }
       }
       const { sqlstate, message } = error
       return {

@@ -73,6 +73,6 @@ async function readSasl(channel: WireChannel): Promise<Buffer> {
 function endPointOf(secureSocket: TLSSocket | undefined): Buffer | undefined {
   const certificate = secureSocket?.getCertificate()
   return certificate !== null && certificate !== undefined && 'raw' in certificate
-    ? serverEndPoint(certificate.raw as Buffer)
+    ? serverEndPoint(certificate.raw)
     : undefined
 }

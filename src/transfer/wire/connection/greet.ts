@@ -11,19 +11,20 @@ export function greet(
   settings: ReadonlyMap<string, string>,
 ): void {
   const statuses = new Map([
-    ['in_hot_standby', 'off'],
-    ['integer_datetimes', 'on'],
-    ['TimeZone', 'UTC'],
-    ['IntervalStyle', 'postgres'],
-    ['is_superuser', 'off'],
     ['application_name', parameters.get('application_name') ?? ''],
-    ['default_transaction_read_only', 'off'],
-    ['session_authorization', user],
-    ['standard_conforming_strings', 'on'],
-    ['DateStyle', 'ISO, MDY'],
     // Whatever the client asked for: there is no conversion.
     ['client_encoding', 'UTF8'],
+    ['DateStyle', 'ISO, MDY'],
+    ['default_transaction_read_only', 'off'],
+    ['in_hot_standby', 'off'],
+    ['integer_datetimes', 'on'],
+    ['IntervalStyle', 'postgres'],
+    ['is_superuser', 'off'],
     ['server_encoding', 'UTF8'],
+    ['server_version', ''],
+    ['session_authorization', user],
+    ['standard_conforming_strings', 'on'],
+    ['TimeZone', 'UTC'],
     ...settings,
   ])
   channel.send(

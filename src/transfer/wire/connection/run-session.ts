@@ -76,7 +76,7 @@ async function answer(message: FrontendMessage, context: SessionContext): Promis
       refuse(channel, 'extended query protocol not supported in a replication connection')
       return 'skip until sync'
     case 'function-call':
-      refuse(channel, 'cannot execute fastpath function calls in a replication connection')
+      refuse(channel, 'fastpath function calls not supported in a replication connection')
       return 'ready'
     case 'flush':
     case 'copy':

@@ -21,7 +21,7 @@ export class WireChannel {
   /** Why it is over: lost, or interrupted by us. */
   #end: { readonly how: 'lost' | 'interrupted'; readonly error: WireError } | undefined
   #wakeReader: (() => void) | undefined
-  readonly #rejectWrites = new Set<(error: WireError) => void>()
+  readonly #pendingWrites = new Set<(error: WireError) => void>()
   #isDiscarding = false
 
   /** @param stallTimeoutMs - how long a write may wait for the client; 0: forever */
@@ -58,7 +58,7 @@ export class WireChannel {
 
   /** Sends without waiting: for what is short. */
   send(...parts: readonly Uint8Array[]): void {
-    if (!this.isLost) this.#put(parts)
+    if (!this.isLost && !this.#stream.destroyed) this.#put(parts)
   }
 
   /**
@@ -69,17 +69,15 @@ export class WireChannel {
   async write(...parts: readonly Uint8Array[]): Promise<void> {
     if (this.#end !== undefined) throw this.#end.error
     const stall = this.#watchForStall()
-    let giveUp: (error: WireError) => void = () => {}
-    try {
-      await new Promise<void>((resolve, reject) => {
-        giveUp = reject
-        this.#rejectWrites.add(reject)
-        this.#put(parts, (error) => (error ? reject(connectionLost(error)) : resolve()))
+    await new Promise<void>((resolve, reject) => {
+      this.#pendingWrites.add(reject)
+      this.#put(parts, (error) => {
+        clearTimeout(stall)
+        this.#pendingWrites.delete(reject)
+        if (error) reject(connectionLost(error))
+        else resolve()
       })
-    } finally {
-      this.#rejectWrites.delete(giveUp)
-      clearTimeout(stall)
-    }
+    })
   }
 
   /**
@@ -150,7 +148,11 @@ export class WireChannel {
 
   #watchForStall(): NodeJS.Timeout | undefined {
     if (this.#stallTimeoutMs === 0) return undefined
-    return setTimeout(() => this.interrupt(stalledClient()), this.#stallTimeoutMs)
+    return setTimeout(() => {
+      this.interrupt(stalledClient())
+      // What does not read will not read our last words either.
+      this.#stream.destroy()
+    }, this.#stallTimeoutMs)
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -184,7 +186,7 @@ export class WireChannel {
     const error = this.#end?.error ?? end.error
     const how = this.isLost ? 'lost' : end.how
     this.#end = { how, error }
-    for (const reject of this.#rejectWrites) reject(error)
+    for (const reject of this.#pendingWrites) reject(error)
     this.#over.abort(error)
     this.#wake()
   }

@@ -79,7 +79,7 @@ export class WireServer {
     this.#closing = error
     const open = [...this.#open.values()]
     for (const { channel } of open) channel.interrupt(error)
-    await Promise.all(open.map(({ over }) => over))
+    for (const { over } of open) await over
   }
 
   async #run(channel: WireChannel, pid: number, { remote, access }: WireEntry): Promise<void> {

@@ -43,6 +43,7 @@ export class ScriptHandler implements WireHandler {
 
   async #act(word: string, text: Buffer, reply: WireReply, signal: AbortSignal): Promise<void> {
     const [action, count = '0'] = word.split('=')
+    if (!/^[0-9]{1,8}$/.test(count)) throw new WireError('22023', 'not a count')
     switch (action) {
       case 'who': {
         const { user, database, isEncrypted, parameters } = this.session
@@ -84,8 +85,12 @@ export class ScriptHandler implements WireHandler {
         return undefined
       case 'bug':
         throw new TypeError('a secret of ours')
-      default:
+      case 'nothing':
+      case '':
         return undefined
+      default:
+        if (word.startsWith("'")) return undefined
+        throw new WireError('42601', 'not a word')
     }
   }
 }

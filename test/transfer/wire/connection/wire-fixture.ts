@@ -6,6 +6,8 @@ import type { WireEvent } from '../../../../src/transfer/wire/connection/wire-ev
 import type { WireLimits } from '../../../../src/transfer/wire/connection/wire-limits.js'
 import { WireServer } from '../../../../src/transfer/wire/connection/wire-server.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
+import { poll } from '../../../helpers/poll.js'
+import { RawClient } from '../raw-client.js'
 import { ScriptHandler } from './script-handler.js'
 
 export interface FixtureOptions {
@@ -52,15 +54,27 @@ export class WireFixture {
     return typeof address === 'object' && address !== null ? address.port : 0
   }
 
-  /** Sockets of clients that the system has not closed yet. */
-  get openSockets(): number {
-    return this.#sockets.size
+  /** Our ends of the connections that are not closed yet. */
+  get sockets(): readonly Socket[] {
+    return [...this.#sockets]
   }
 
+  /** The messages of all errors that were told of. */
   errors(): string[] {
     return this.events.flatMap((event) =>
       'error' in event && event.error instanceof Error ? [event.error.message] : [],
     )
+  }
+
+  /** Waits until the last connection is gone. */
+  async quiet(): Promise<void> {
+    await poll('all connections to be closed', async () =>
+      Promise.resolve(this.server.connections === 0 && this.#sockets.size === 0),
+    )
+  }
+
+  async connect(): Promise<RawClient> {
+    return await RawClient.connect({ path: join(this.socketDirectory, '.s.PGSQL.5432') })
   }
 
   async stop(): Promise<void> {

@@ -70,6 +70,11 @@ export class RawClient {
     }
   }
 
+  /** Waits for the end of the connection, whatever comes before it. */
+  async drained(): Promise<void> {
+    while (!this.#isClosed) await once(this.socket, 'more')
+  }
+
   async untilClosed(): Promise<RawMessage[]> {
     return await this.until('none of this type')
   }

@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest'
+import { SessionThread } from '../../../../src/transfer/agent/thread/session-thread.js'
+import type { WireErrorData } from '../../../../src/transfer/agent/wire-error-data.js'
+
+test('a thread that dies fails its command, and says so when there is none', async () => {
+  const lost: WireErrorData[] = []
+  // Uncompiled, its file is not where it is looked for.
+  const thread = new SessionThread(
+    { dataDirectory: '/', server: undefined as never, fragmentDirectory: '/' },
+    { onStarted: () => {}, onLost: (error) => lost.push(error), onNotice: () => {} },
+  )
+  const command = { name: 'LIST_FILES', text: 'LIST_FILES', backup: undefined } as const
+  const run = async (): Promise<unknown> => await thread.run(command, new AbortController().signal).next()
+  const failure = {
+    sqlstate: '58030',
+    message: expect.stringMatching(/^the thread of the session failed: Cannot find module /),
+  }
+  await expect(run()).rejects.toMatchObject({ data: failure })
+  await expect(run()).rejects.toMatchObject({ data: failure })
+  expect(lost).toEqual([expect.objectContaining(failure)])
+  expect(await thread.end('finish')).toMatchObject(failure)
+})
