@@ -6,6 +6,7 @@ import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { createStandby } from '../../../helpers/standby.js'
 import { tablespaceMappings } from '../../../helpers/tablespace-mappings.js'
+import { AgentProgram } from '../../agent/agent-program.js'
 import {
   expectNothingLeft,
   listTree,
@@ -15,11 +16,11 @@ import {
   untilCopying,
 } from '../backup-program.js'
 import { failureOf } from '../failure-of.js'
-import { type RunningAgent, startAgentProgram, startCuttable } from './agent-program.js'
+import { startCuttable } from './cuttable-agent.js'
 
 describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
   let cluster: Cluster
-  let agent: RunningAgent
+  let agent: AgentProgram
   let scratch: ScratchDirectory
   const ends: (() => Promise<unknown> | void)[] = []
 
@@ -29,11 +30,11 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
     await cluster.sql(`
       CREATE TABLE other TABLESPACE elsewhere AS SELECT n FROM generate_series(1, 1000) AS n;
       CHECKPOINT`)
-    agent = await startAgentProgram(cluster)
+    agent = await AgentProgram.start(cluster)
   })
 
   afterAll(async () => {
-    await agent.remove()
+    await agent.stop()
     await cluster.remove()
   })
 
@@ -64,8 +65,8 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
   }
 
   test('at SIGTERM, which ends when the server is out of backup mode and no fragment is left', async () => {
-    const running = await startSlowly(cluster, agent.place)
-    expect(agent.fragments()).toHaveLength(3)
+    const running = await startSlowly(cluster, agent.socketDirectory)
+    await poll('all to have a fragment', () => Promise.resolve(agent.fragments().length === 3))
     expect(await isInBackupMode(cluster)).toBe(true)
     running.process.kill('SIGTERM')
     expect(await running.result).toMatchObject({ status: 143, stderr: 'pbmanifest: terminated\n' })
@@ -92,9 +93,9 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
   test('when the standby that it is beside is promoted', async () => {
     const standby = await createStandby(cluster)
     ends.push(() => standby.remove())
-    const beside = await startAgentProgram(standby)
-    ends.push(() => beside.remove())
-    const running = await startSlowly(standby, beside.place)
+    const beside = await AgentProgram.start(standby)
+    ends.push(() => beside.stop())
+    const running = await startSlowly(standby, beside.socketDirectory)
     await standby.promote()
     expect(failureOf(await running.result)).toEqual({
       status: 6,
@@ -106,7 +107,7 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
   })
 
   test('when the database server is restarted', async () => {
-    const running = await startSlowly(cluster, agent.place)
+    const running = await startSlowly(cluster, agent.socketDirectory)
     await cluster.restart()
     expect(failureOf(await running.result)).toEqual({
       status: 6,
@@ -116,7 +117,7 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
     await expectNothingLeft(cluster)
     await expectNothingHere()
     // The agent is as good as before.
-    const args = await argumentsFor(cluster, agent.place)
+    const args = await argumentsFor(cluster, agent.socketDirectory)
     const again = { directory: join(scratch.path, 'backup'), args }
     expect(await runBackupProgram(cluster, again)).toMatchObject({ status: 0, stderr: '' })
   })
@@ -124,7 +125,7 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
   test('when -X stream is asked of another cluster', async () => {
     const other = await createCluster(programs)
     ends.push(() => other.remove())
-    const args = await argumentsFor(cluster, agent.place)
+    const args = await argumentsFor(cluster, agent.socketDirectory)
     const result = await runBackupProgram(other, { directory: join(scratch.path, 'backup'), args })
     expect(failureOf(result)).toEqual({
       status: 6,
@@ -157,8 +158,8 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
 
   // The last one: there is no agent afterwards.
   test('when the agent is killed', async () => {
-    const running = await startSlowly(cluster, agent.place)
-    await agent.kill()
+    const running = await startSlowly(cluster, agent.socketDirectory)
+    await agent.stop('SIGKILL')
     expect(failureOf(await running.result)).toEqual({
       status: 6,
       error: expect.stringMatching(/: lost the connection to the agent: /),

@@ -42,32 +42,32 @@ describe("a server's messages", () => {
       COPY (SELECT 1 WHERE false) TO STDOUT;
       SET application_name = 'told by ParameterStatus';
       DO $$ BEGIN RAISE EXCEPTION 'bad thing' USING DETAIL = 'how bad', HINT = 'Do not.', ERRCODE = '55000'; END $$`)
-    for (const chunks of everyCut(bytes)) {
-      expect(parse(chunks)).toEqual([
-        { type: 'columns', names: ['one', 'nothing', 'name'] },
-        // The server sent Latin-1.
-        { type: 'row', values: ['1', null, 'caf\udce9'] },
-        { type: 'complete', tag: 'SELECT 1' },
-        { type: 'notice', notice: { severity: 'WARNING', message: 'look out' } },
-        { type: 'notice', notice: { severity: 'NOTICE', message: 'by the way' } },
-        { type: 'complete', tag: 'DO' },
-        { type: 'data', bytes: Buffer.from(`${'x'.repeat(40)}\n`) },
-        { type: 'complete', tag: 'COPY 1' },
-        { type: 'complete', tag: 'COPY 0' },
-        { type: 'complete', tag: 'SET' },
-        {
-          type: 'error',
-          error: {
-            isFatal: false,
-            sqlstate: '55000',
-            message: 'bad thing',
-            detail: 'how bad',
-            hint: 'Do not.',
-          },
+    const found = new Set(Array.from(everyCut(bytes), (chunks) => JSON.stringify(parse(chunks))))
+    expect(found.size).toBe(1)
+    expect(parse([bytes])).toEqual([
+      { type: 'columns', names: ['one', 'nothing', 'name'] },
+      // The server sent Latin-1.
+      { type: 'row', values: ['1', null, 'caf\udce9'] },
+      { type: 'complete', tag: 'SELECT 1' },
+      { type: 'notice', notice: { severity: 'WARNING', message: 'look out' } },
+      { type: 'notice', notice: { severity: 'NOTICE', message: 'by the way' } },
+      { type: 'complete', tag: 'DO' },
+      { type: 'data', bytes: Buffer.from(`${'x'.repeat(40)}\n`) },
+      { type: 'complete', tag: 'COPY 1' },
+      { type: 'complete', tag: 'COPY 0' },
+      { type: 'complete', tag: 'SET' },
+      {
+        type: 'error',
+        error: {
+          isFatal: false,
+          sqlstate: '55000',
+          message: 'bad thing',
+          detail: 'how bad',
+          hint: 'Do not.',
         },
-        { type: 'ready' },
-      ])
-    }
+      },
+      { type: 'ready' },
+    ])
   })
 
   test('do not change when the memory that they came in is used again', () => {

@@ -8,6 +8,9 @@ import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { runProgram } from '../../../helpers/run-program.js'
 import { pbmanifest } from '../../../cli/pbmanifest.js'
 import { tablespaceMappings } from '../../../helpers/tablespace-mappings.js'
+import { formatScramVerifier, makeScramVerifier } from '../../../../src/transfer/wire/scram/scram-verifier.js'
+import { AgentProgram } from '../../agent/agent-program.js'
+import { makeCertificate } from '../../agent/make-certificate.js'
 import { expectNothingLeft, manifestFileLines, runBackupProgram } from '../backup-program.js'
 import {
   createRestoreSite,
@@ -16,11 +19,11 @@ import {
   type RestoreSite,
   startRestored,
 } from '../restored-cluster.js'
-import { type RunningAgent, startAgentProgram } from './agent-program.js'
 
 describeWithDebianPostgres('a backup from an agent', (programs) => {
   let cluster: Cluster
-  let agent: RunningAgent
+  let agent: AgentProgram
+  let certificate: string
   let sqlLines: readonly string[]
   const ends: (() => Promise<unknown> | void)[] = []
 
@@ -38,13 +41,24 @@ describeWithDebianPostgres('a backup from an agent', (programs) => {
     for (const name of ["it's", 'caf\udce9', 'back\\slash', 'two\nlines']) {
       writeFileSync(pathOf(cluster.dataDirectory, `odd names/${name}`), name.slice(0, 3))
     }
-    agent = await startAgentProgram(cluster)
+    const { cert, key } = await makeCertificate(cluster.scratch.path, 'agent')
+    certificate = cert
+    const users = join(cluster.scratch.path, 'users')
+    const verifier = formatScramVerifier(await makeScramVerifier('for the agent'))
+    writeFileSync(users, `backup:${verifier}\n`, { mode: 0o600 })
+    const network = [
+      '--listen=127.0.0.1:0',
+      `--users-file=${users}`,
+      `--tls-cert=${cert}`,
+      `--tls-key=${key}`,
+    ]
+    agent = await AgentProgram.start(cluster, network)
     const { site } = await backup([])
     sqlLines = await manifestFileLines(site.directory)
   })
 
   afterAll(async () => {
-    await agent.remove()
+    await agent.stop()
     await cluster.remove()
   })
 
@@ -78,7 +92,7 @@ describeWithDebianPostgres('a backup from an agent', (programs) => {
     'by $jobs workers $more, has the manifest of one over SQL, verifies, and a server starts on it',
     async ({ jobs, more, env }) => {
       const { site, stdout, stderr } = await backup(
-        [`--agent=${agent.place}`, `--jobs=${jobs}`, ...more, '--output=json'],
+        [`--agent=${agent.socketDirectory}`, `--jobs=${jobs}`, ...more, '--output=json'],
         env,
       )
       expect(stderr).toBe('')
@@ -106,6 +120,17 @@ describeWithDebianPostgres('a backup from an agent', (programs) => {
     },
   )
 
+  test('over TLS, with a password that is not the one of the database server, has the same manifest', async () => {
+    const { address } = await agent.untilLogged('listening', ({ isEncrypted }) => isEncrypted === true)
+    const port = String(address).split(':').at(-1)
+    const passwords = join(cluster.scratch.path, 'pgpass')
+    writeFileSync(passwords, `127.0.0.1:${port}:replication:backup:for the agent\n`, { mode: 0o600 })
+    const conninfo = `hostaddr=127.0.0.1 port=${port} user=backup sslmode=verify-ca sslrootcert=${certificate}`
+    const { site } = await backup([`--agent=${conninfo}`, '--jobs=2'], { PGPASSFILE: passwords })
+    expect(await manifestFileLines(site.directory)).toEqual(sqlLines)
+    expect(agent.log().filter(({ level }) => level !== 'info')).toEqual([])
+  })
+
   test('takes the options of one over SQL', async () => {
     const args = [
       '--label=from afar',
@@ -115,7 +140,7 @@ describeWithDebianPostgres('a backup from an agent', (programs) => {
       '-P',
       '-v',
     ]
-    const { site, stderr } = await backup([`--agent=${agent.place}`, ...args])
+    const { site, stderr } = await backup([`--agent=${agent.socketDirectory}`, ...args])
     expect(await readFile(join(site.directory, 'backup_label'), 'utf8')).toContain('\nLABEL: from afar\n')
     const lines = await manifestFileLines(site.directory)
     expect(lines.filter((line) => !/"Encoded-Path".*"SHA256"/.test(line))).toEqual([])
@@ -134,7 +159,7 @@ describeWithDebianPostgres('a backup from an agent', (programs) => {
       '--no-manifest',
       '--output=json',
     ]
-    const { site, stdout } = await backup([`--agent=${agent.place}`, ...args], nowhere)
+    const { site, stdout } = await backup([`--agent=${agent.socketDirectory}`, ...args], nowhere)
     const { bytes, seconds, workers } = JSON.parse(stdout) as {
       bytes: number
       seconds: { copy: number }
