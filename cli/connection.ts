@@ -1,3 +1,4 @@
+import { isPbManifestError, PbManifestError } from '../src/errors.js'
 import { connectAgent } from '../src/transfer/client/agent/connect-agent.js'
 import type { BackupOptions, WalMethod } from '../src/transfer/client/options.js'
 import { connect } from '../src/transfer/connection/connect.js'
@@ -47,10 +48,9 @@ export async function prepareConnections(
   if (values.agent === undefined) return { connection: await prepare(databaseOf(values, context), values) }
   const agent = agentOf(values, values.agent, context)
   if (walMethod === 'stream') {
-    const database = databaseOf(values, context, 'true')
     return {
       agent: await prepare(agent, { ...values, password: false }),
-      connection: await prepare(database, values),
+      connection: await prepare(walSourceOf(values, context), values),
     }
   }
   return { agent: await prepare(agent, values), connection: databaseOf(values, context).resolve(undefined) }
@@ -63,15 +63,34 @@ interface Peer {
   connect(options: ConnectionOptions): ReturnType<typeof connect>
 }
 
-function databaseOf(values: ConnectionValues, context: ConnectionContext, replication?: 'true'): Peer {
+function databaseOf(values: ConnectionValues, context: ConnectionContext): Peer {
   const { dbname: conninfo, host, port, username: user } = values
   return {
     prompt: 'Password: ',
     resolve: (password) =>
       resolveSettings(withoutUndefined({ conninfo, host, port, user, password }), context),
-    connect: (options) => connect(options, withoutUndefined({ replication, signal: context.signal })),
+    connect: (options) => connect(options, { signal: context.signal }),
   }
 }
+
+/** The database server where all but the stream of WAL comes from an agent. */
+function walSourceOf(values: ConnectionValues, context: ConnectionContext): Peer {
+  return {
+    ...databaseOf(values, context),
+    connect: async (options) => {
+      try {
+        return await connect(options, { replication: 'true', signal: context.signal })
+      } catch (error) {
+        if (!isPbManifestError(error) || error.code !== 'SERVER') throw error
+        const { code, message, details, cause } = error
+        throw new PbManifestError(code, message, { details, cause, hint: walHint })
+      }
+    },
+  }
+}
+
+const walHint =
+  'The stream of WAL comes from the database server, which -d, -h and -p name; -X fetch does without it.'
 
 function agentOf(
   { username: user }: ConnectionValues,

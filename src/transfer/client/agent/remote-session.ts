@@ -1,3 +1,4 @@
+import type { Client } from 'pg'
 import type { CommandResults } from '../../commands/command-results.js'
 import { formatCommand } from '../../commands/format-command.js'
 import { parseCommand } from '../../commands/parse-command.js'
@@ -10,7 +11,7 @@ import { resultReaders } from './read-results.js'
 import { readRows } from './result-row.js'
 
 /** How long an agent may take to end a backup that is given up. */
-const GRACE_MS = 10_000
+const GRACE_MS = 5000
 
 type Name = SessionCommand['command']
 
@@ -30,8 +31,9 @@ export class RemoteSession implements BackupSession {
     return new RemoteSession(await AgentConnection.open(options, more))
   }
 
-  get connection(): AgentConnection {
-    return this.#connection
+  /** It knows to which of several hosts it is connected. */
+  get client(): Client {
+    return this.#connection.client
   }
 
   async run<Of extends Name>(name: Of, text: string, signal?: AbortSignal): Promise<CommandResults[Of]> {

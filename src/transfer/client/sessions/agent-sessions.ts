@@ -17,7 +17,7 @@ export async function openAgentLeader(
   const session = await RemoteSession.open(agent, options)
   return {
     session,
-    workers: { kind: 'agent', connection: pinHost(agent, session.connection.client) },
+    workers: { kind: 'agent', connection: pinHost(agent, session.client) },
     database,
     ticketOf: (backupId) => ({ backupId, handle: undefined }),
     // An agent is no process of the database server, and does not tell what it waits for.

@@ -156,6 +156,18 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
     await expectNothingHere()
   })
 
+  test('when there is no database server for the stream of WAL', async () => {
+    const args = await argumentsFor(cluster, agent.socketDirectory)
+    const env = { PGHOST: '/nonexistent' }
+    const result = await runBackupProgram(cluster, { directory: join(scratch.path, 'backup'), args, env })
+    expect(failureOf(result)).toEqual({
+      status: 6,
+      error: expect.stringMatching(/: connection to server on socket .* failed: No such file or directory$/),
+    })
+    expect(result.stderr).toContain('hint: The stream of WAL comes from the database server')
+    await expectNothingHere()
+  })
+
   // The last one: there is no agent afterwards.
   test('when the agent is killed', async () => {
     const running = await startSlowly(cluster, agent.socketDirectory)
