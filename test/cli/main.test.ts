@@ -27,6 +27,7 @@ describe('pbmanifest', () => {
     ['-?'],
     ['--help'],
     ['verify', '--help'],
+    ['serve', '-?'],
     ['merge', '-?'],
     ['fragment', '-?'],
     ['backup-id', '-?'],

@@ -50,9 +50,10 @@ export class AgentConnection implements WireHandler {
     this.#onClose = options.onClose
   }
 
-  /** Whether it has, or had, a part in a backup that it has not left. */
+  /** Whether it has a part in a backup that it has not left, and that was not aborted. */
   get isInBackup(): boolean {
-    return this.#led !== undefined || this.#joined !== undefined
+    const backup = this.#led ?? this.#joined
+    return backup !== undefined && backup.state.phase !== 'aborted'
   }
 
   /** Ends the connection from our side. */
@@ -69,7 +70,9 @@ export class AgentConnection implements WireHandler {
       if (command.command === 'LIST_BACKUPS') await this.#listBackups(reply)
       else await this.#runInSession(command, query.text, reply, signal)
     } catch (error) {
-      throw toWireError(this.#explain(error, query?.command.command))
+      const told = toWireError(this.#explain(error, query?.command.command))
+      if (query?.command.command === 'LEAVE_BACKUP' && !this.isInBackup) this.#joined = undefined
+      throw told
     } finally {
       this.#reply = undefined
       const backup = this.#led ?? this.#joined
@@ -119,7 +122,7 @@ export class AgentConnection implements WireHandler {
       this.#noteDone(command, joined)
       await writer.finish()
     } catch (error) {
-      if (this.#led?.state.phase === 'aborted') backups.abort(this.#led, toWireErrorData(error))
+      this.#noteAborted(toWireErrorData(error))
       throw error
     } finally {
       release?.()
@@ -166,6 +169,13 @@ export class AgentConnection implements WireHandler {
         return
       default:
     }
+  }
+
+  /** A command has failed, and the backup that it was for may have with it. */
+  #noteAborted(error: WireErrorData): void {
+    if (this.#led?.state.phase !== 'aborted') return
+    this.#context.backups.abort(this.#led, error)
+    this.#led = undefined
   }
 
   #startThread(): SessionThread {

@@ -38,6 +38,7 @@ export class ReplicationSession implements BackupSession {
   /** The stream that was handed out last. */
   #stream: AsyncGenerator | undefined
   #isEnded = false
+  #aborting: Promise<void> | undefined
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -67,7 +68,8 @@ export class ReplicationSession implements BackupSession {
   }
 
   async abort(): Promise<void> {
-    if (!this.#isEnded) await this.#abort(this.#slot.running)
+    if (!this.#isEnded) this.#aborting = this.#abort(this.#slot.running)
+    await this.#aborting
   }
 
   async #leave(): Promise<void> {

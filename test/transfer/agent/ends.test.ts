@@ -13,7 +13,9 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
   let agent: AgentProgram
 
   beforeAll(async () => {
-    cluster = await createCluster(programs, { walSegmentMegabytes: 1 })
+    // Whoever waits for the archive waits in vain.
+    const settings = { archive_mode: true, archive_command: 'false' }
+    cluster = await createCluster(programs, { walSegmentMegabytes: 1, settings })
     await cluster.sql(
       `CREATE TABLE large AS SELECT n, repeat(md5(n::text), 8) AS filler FROM generate_series(1, 30000) AS n; CHECKPOINT`,
     )
@@ -54,16 +56,18 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     const [start = []] = await leader.rows('START_BACKUP FAST MAX_RATE 32', 3)
     const worker = await agent.connect()
     await rowsOf(worker, `JOIN_BACKUP '${String(start[0])}'`)
-    const sending = worker.query(`SEND_FILE ('${await largeFile()}')`)
-    const outcome = expect(sending).rejects.toMatchObject({
+    const failure = failureOf(worker, `SEND_FILE ('${await largeFile()}')`)
+    await untilSending()
+    await leader.kill()
+    expect(await failure).toMatchObject({
       code: '08006',
       message: 'the connection that started the backup was lost before the backup was complete',
     })
-    await untilSending()
-    await leader.kill()
-    await outcome
     await agent.untilLogged('backup-aborted')
     await expectNothingLeft()
+    // The worker's connection is good for another backup when it has left this one.
+    expect(await failureOf(worker, 'LEAVE_BACKUP')).toMatchObject({ code: '08006' })
+    await startBackup(worker)
     await worker.end()
   })
 
@@ -91,9 +95,7 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     const backupId = await startBackup(leader)
     const worker = await agent.connect()
     await rowsOf(worker, `JOIN_BACKUP '${backupId}'`)
-    const said = new Promise<Error>((resolve) => {
-      leader.once('error', resolve)
-    })
+    const said = lossOf(leader)
     await cluster.stop('immediate')
     expect(await said).toMatchObject({ severity: 'FATAL' })
     await expect(worker.query("SEND_FILE ('PG_VERSION')")).rejects.toMatchObject({
@@ -117,12 +119,38 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     // A checkpoint that does not hurry takes minutes when there is something to write.
     await cluster.sql('CREATE TABLE dirty AS SELECT generate_series(1, 200000) AS n')
     const client = await agent.connect()
-    const starting = client.query("START_BACKUP LABEL 'slow'")
-    const outcome = expect(starting).rejects.toMatchObject({ code: '57014' })
+    const failure = failureOf(client, "START_BACKUP LABEL 'slow'")
     await poll('the server to begin', () => isInBackupMode(cluster))
     cancel(agent, client)
-    await outcome
+    expect(await failure).toMatchObject({ code: '57014' })
     await rowsOf(client, 'ABORT_BACKUP')
+    await expectNothingLeft()
+    await startBackup(client)
+    await client.end()
+  })
+
+  test.each([
+    ['by its leader', async (client: Client) => Promise.resolve(cancel(agent, client))],
+    [
+      'by the server',
+      async () => {
+        await cluster.sql(
+          `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'pbmanifest'`,
+        )
+      },
+    ],
+  ])('is aborted when its stop is cancelled %s', async (_, cancelStop) => {
+    const client = await agent.connect()
+    await startBackup(client)
+    const failure = failureOf(client, 'STOP_BACKUP')
+    await poll('the server to wait for the archive', async () => {
+      const rows = await cluster.sql(
+        `SELECT FROM pg_stat_activity WHERE application_name = 'pbmanifest' AND wait_event = 'BackupWaitWalArchive'`,
+      )
+      return rows.length === 1
+    })
+    await cancelStop(client)
+    expect(await failure).toMatchObject({ code: '57014', message: 'canceling statement due to user request' })
     await expectNothingLeft()
     await startBackup(client)
     await client.end()
@@ -131,12 +159,10 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
   test('goes on when sending a file is cancelled', async () => {
     const client = await agent.connect()
     const [start] = await rowsOf(client, 'START_BACKUP FAST MAX_RATE 32')
-    const outcome = expect(client.query(`SEND_FILE ('${await largeFile()}')`)).rejects.toMatchObject({
-      code: '57014',
-    })
+    const failure = failureOf(client, `SEND_FILE ('${await largeFile()}')`)
     await untilSending()
     cancel(agent, client)
-    await outcome
+    expect(await failure).toMatchObject({ code: '57014' })
     expect(await rowsOf(client, 'LIST_BACKUPS')).toEqual([
       expect.objectContaining({ backup_id: start?.['backup_id'], state: 'running' }),
     ])
@@ -152,12 +178,8 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     agent = await AgentProgram.start(cluster, ['--idle-timeout=1', '--backup-idle-timeout=3'])
     const [leader, idle] = [await agent.connect(), await agent.connect()]
     await startBackup(leader)
-    const lost = (client: Client): Promise<Error> =>
-      new Promise((resolve) => {
-        client.once('error', resolve)
-      })
-    const leaderLost = lost(leader)
-    expect(await lost(idle)).toMatchObject({ code: '57P05' })
+    const leaderLost = lossOf(leader)
+    expect(await lossOf(idle)).toMatchObject({ code: '57P05' })
     expect(await leaderLost).toMatchObject({ code: '57P05' })
     await agent.untilLogged('backup-aborted')
     const events = agent.log().map(({ event }) => event)
@@ -171,9 +193,7 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     const worker = await agent.connect()
     await rowsOf(worker, `JOIN_BACKUP '${backupId}'`)
     const idle = await agent.connect()
-    const said = new Promise<Error>((resolve) => {
-      idle.once('error', resolve)
-    })
+    const said = lossOf(idle)
     agent.process.kill('SIGTERM')
     expect(await said).toMatchObject({ code: '57P01' })
     await expect(agent.connect()).rejects.toThrow(/ECONNREFUSED|ENOENT/)
@@ -197,6 +217,21 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     await poll('the server to be out of backup mode', async () => !(await isInBackupMode(cluster)))
   })
 })
+
+/** What an idle connection ends with. */
+async function lossOf(client: Client): Promise<Error> {
+  return await new Promise((resolve) => {
+    client.once('error', resolve)
+  })
+}
+
+/** Runs a command that has to fail. */
+async function failureOf(client: Client, text: string): Promise<unknown> {
+  return await client.query(text).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+}
 
 /** What psql does at Ctrl-C. */
 function cancel(agent: AgentProgram, client: Client): void {

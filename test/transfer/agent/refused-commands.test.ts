@@ -25,6 +25,7 @@ describeWithDebianPostgres('pbmanifest serve refuses', (programs) => {
     mkdirSync(inData('directory'))
     await mustRun('mkfifo', [inData('fifo')])
     agent = await AgentProgram.start(cluster, [
+      '--max-connections=8',
       '--max-backups=2',
       '--max-message-size=1',
       '--drain-timeout=0',
@@ -130,6 +131,19 @@ describeWithDebianPostgres('pbmanifest serve refuses', (programs) => {
     // There is room again, also on the connection whose backup has ended.
     await startBackup(second)
     for (const client of [second, third, worker]) await client.end()
+  })
+
+  test('one connection more than there may be', async () => {
+    const clients: Client[] = []
+    const fill = async (): Promise<void> => {
+      for (;;) clients.push(await agent.connect())
+    }
+    await expect(fill()).rejects.toMatchObject({ code: '53300' })
+    // With the leader they are eight; one that has just left may have counted.
+    expect(clients.length).toBeGreaterThan(2)
+    expect(clients.length).toBeLessThan(8)
+    await agent.untilLogged('connection-refused', ({ sqlstate }) => sqlstate === '53300')
+    for (const client of clients) await client.end()
   })
 
   test('after all that, still runs the backup', async () => {

@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { formatScramVerifier, makeScramVerifier } from '../../../src/transfer/wire/scram/scram-verifier.js'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
+import { poll } from '../../helpers/poll.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { type ProgramResult, runProgram } from '../../helpers/run-program.js'
 import { pbmanifest } from '../../cli/pbmanifest.js'
-import { AgentProgram } from './agent-program.js'
+import { AgentProgram, isInBackupMode } from './agent-program.js'
 import { makeCertificate } from './make-certificate.js'
 import { rowsOf, startBackup } from './rows.js'
 
@@ -77,8 +78,9 @@ describeWithDebianPostgres('pbmanifest serve', (programs) => {
       code: '55000',
       message: `the server runs on another data directory than "${copy}"`,
     })
-    await client.end()
+    await poll('the server to be out of backup mode', async () => !(await isInBackupMode(cluster)))
     expect(agent.fragments()).toEqual([])
+    await client.end()
     await agent.stop()
   })
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { PbManifestError } from '../../../src/errors.js'
 import { withoutBackupIds } from '../../../src/transfer/agent/agent-event.js'
 import { toWireError, toWireErrorData } from '../../../src/transfer/agent/wire-error-data.js'
-import { parseCommand } from '../../../src/transfer/commands/parse-command.js'
+import { CommandSyntaxError } from '../../../src/transfer/commands/command-syntax-error.js'
 import { RefusedError } from '../../../src/transfer/commands/refused-error.js'
 
 const reported = Object.assign(new DatabaseError('permission denied', 1, 'error'), { code: '42501' })
@@ -23,14 +23,8 @@ test.each<[unknown, object]>([
 })
 
 test('a syntax error has its position', () => {
-  const error = (): unknown => {
-    try {
-      return parseCommand('LIST_BACKUPS é x')
-    } catch (thrown) {
-      return thrown
-    }
-  }
-  expect(toWireErrorData(error())).toMatchObject({ sqlstate: '42601', position: 14, detail: undefined })
+  const error = new CommandSyntaxError('m', 'LIST_BACKUPS é x', 15)
+  expect(toWireErrorData(error)).toMatchObject({ sqlstate: '42601', position: 16, detail: undefined })
 })
 
 test('of a bug the client learns nothing, and the log all', () => {

@@ -7,7 +7,6 @@ import { ScramUsers } from '../../wire/scram/scram-users.js'
 import { parseScramVerifier, type ScramVerifier } from '../../wire/scram/scram-verifier.js'
 
 const MAX_BYTES = 1 << 20
-const GROUP_AND_OTHERS = 0o077
 
 /**
  * Reads the users that may connect: lines of `user:SCRAM-SHA-256$…`, with empty lines and comments (`#`). What stands behind the
@@ -33,16 +32,25 @@ export function readUsersFile(path: string): ScramUsers {
   return new ScramUsers(verifiers, mockKey)
 }
 
-/** Checks a file with secrets as libpq checks a private key. @throws {@link PbManifestError} */
+/**
+ * Checks a file with secrets as a PostgreSQL server checks its private key: what root owns, a group may read.
+ *
+ * @throws {@link PbManifestError} `USAGE` or `IO`
+ */
 export function requirePrivate(path: string): void {
+  if (!isTooOpen(path)) return
+  throw new PbManifestError('USAGE', `file "${path}" has group or world access`, {
+    hint: 'It must have permissions u=rw (0600) or less, or u=rw,g=r (0640) or less when root owns it.',
+  })
+}
+
+function isTooOpen(path: string): boolean {
   try {
-    if ((statSync(path).mode & GROUP_AND_OTHERS) === 0) return
+    const { mode, uid } = statSync(path)
+    return (mode & (uid === 0 ? 0o037 : 0o077)) !== 0
   } catch (error) {
     throw ioError(`could not stat file "${path}"`, error)
   }
-  throw new PbManifestError('USAGE', `file "${path}" has group or world access`, {
-    hint: 'Permissions should be u=rw (0600) or less.',
-  })
 }
 
 function parseLine(line: string, path: string, number: number): { user: string; verifier: ScramVerifier } {

@@ -40,10 +40,18 @@ export class AgentBackupMode implements BackupMode {
   async start(options: { readonly label: string; readonly fast: boolean }): Promise<BackupStart> {
     const { mode, client } = await this.#open()
     this.#isRunning = true
-    const start = await mode.start(options)
-    // Again: of a copy that was made just before we connected, the control file was the same until this checkpoint.
-    await requireSameCluster(client, this.#dataDirectory)
-    return start
+    try {
+      const start = await mode.start(options)
+      // Again: of a copy that was made just before we connected, the control file was the same until this checkpoint.
+      await requireSameCluster(client, this.#dataDirectory)
+      return start
+    } catch (error) {
+      // The server may be in backup mode.
+      this.#isRunning = false
+      this.#opened = undefined
+      await mode.close()
+      throw error
+    }
   }
 
   async stop(options: { readonly waitForArchive: boolean }): Promise<BackupEnd> {

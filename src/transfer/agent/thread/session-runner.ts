@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { PbManifestError } from '../../../errors.js'
 import { LocalClusterFiles } from '../../cluster-files/local/local-cluster-files.js'
+import { RefusedError } from '../../commands/refused-error.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
 import { ReplicationSession } from '../../session/replication-session.js'
 import { toWireErrorData, type WireErrorData } from '../wire-error-data.js'
@@ -16,6 +17,9 @@ const waitingCommands: ReadonlySet<string> = new Set(['IDENTIFY_CLUSTER', 'START
 
 /** After these the session is over, and the next command of the connection begins another one. */
 const endingCommands: ReadonlySet<string> = new Set(['LEAVE_BACKUP', 'ABORT_BACKUP'])
+
+/** After these, it is over when they fail. */
+const lastCommands: ReadonlySet<string> = new Set(['STOP_BACKUP', ...endingCommands])
 
 /** Runs the commands of one connection, in a thread, and answers with messages. */
 export class SessionRunner {
@@ -98,22 +102,30 @@ export class SessionRunner {
   ): Promise<void> {
     const output = { post: (message: MessageFromSession) => this.#post(message), sender: this.#sender }
     this.#joinable = backup
-    if (!waitingCommands.has(name)) return await answerCommand(session, name, text, output, signal)
-    let aborted: Promise<void> | undefined
-    const onCancel = (): void => {
-      aborted = session.abort()
-    }
-    signal.addEventListener('abort', onCancel, { once: true })
+    const cancel = waitingCommands.has(name) ? (): void => void session.abort() : undefined
+    if (cancel !== undefined) signal.addEventListener('abort', cancel, { once: true })
     try {
       await answerCommand(session, name, text, output, signal)
     } catch (error) {
-      if (aborted === undefined) throw error
-      await aborted
-      this.#session = undefined
-      throw new PbManifestError('ABORTED', 'canceling statement due to user request', { cause: error })
+      await this.#giveUp(session, name, error, signal)
+      throw signal.aborted ? cancelled(error) : error
     } finally {
-      signal.removeEventListener('abort', onCancel)
+      if (cancel !== undefined) signal.removeEventListener('abort', cancel)
     }
+  }
+
+  /** Ends a session in which nothing can be done any more after this failure. */
+  async #giveUp(
+    session: ReplicationSession,
+    name: RunMessage['name'],
+    error: unknown,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const isOver = lastCommands.has(name) && !(error instanceof RefusedError)
+    if (!isOver && !(signal.aborted && waitingCommands.has(name))) return
+    // After a stop that failed, the server may still be in backup mode.
+    await session.abort()
+    this.#session = undefined
   }
 
   /** The backup is lost: its workers need not go on. Whoever has the connection ends that. */
@@ -141,4 +153,8 @@ export class SessionRunner {
     // Long lists change hands.
     this.#port.postMessage(message, message.type === 'rows' ? [message.rows.bytes.buffer] : [])
   }
+}
+
+function cancelled(cause: unknown): PbManifestError {
+  return new PbManifestError('ABORTED', 'canceling statement due to user request', { cause })
 }

@@ -72,7 +72,7 @@ function readClusterFile(row: ResultRow): ClusterFile {
     pathname: row.text('pathname'),
     kind,
     size: row.integer('size'),
-    modified: row.integer('modified'),
+    modified: row.seconds('modified'),
   }
 }
 

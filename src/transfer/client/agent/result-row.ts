@@ -37,6 +37,12 @@ export class ResultRow {
     return this.#readInteger(column, this.text(column))
   }
 
+  /** Seconds since 1970; before it, they are negative. */
+  seconds(column: string): number {
+    const text = this.text(column)
+    return text.startsWith('-') ? -this.#readInteger(column, text.slice(1)) : this.#readInteger(column, text)
+  }
+
   integerOrNull(column: string): number | undefined {
     const text = this.textOrNull(column)
     return text === undefined ? undefined : this.#readInteger(column, text)

@@ -30,7 +30,7 @@ test.each([
 })
 
 test('a key that others can read is refused', () => {
-  chmodSync(second.key, 0o640)
+  chmodSync(second.key, 0o644)
   expect(() => readTlsFiles(second.cert, second.key)).toThrow(
     `file "${second.key}" has group or world access`,
   )

@@ -45,7 +45,7 @@ test.each([
   expect(act).not.toThrow(new RegExp(verifier.slice(20, 30).replaceAll(/[+/$]/g, '.')))
 })
 
-test.each([0o640, 0o604])('a file of mode %o is refused', (mode) => {
+test.each([0o660, 0o604])('a file of mode %o is refused', (mode) => {
   expect(() => readUsersFile(write(`x:${verifier}`, mode))).toThrow(/has group or world access$/)
 })
 

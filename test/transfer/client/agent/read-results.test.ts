@@ -66,6 +66,14 @@ describe("an agent's rows", () => {
     })
   })
 
+  test('may be of files older than time', async () => {
+    const answers = rows(['pathname', 'kind', 'size', 'modified'], ['caf\udce9', 'file', '3', '-1'])
+    const command = { command: 'LIST_FILES', tablespace: undefined } as const
+    expect(await resultReaders.LIST_FILES(answers, command)).toEqual([
+      { pathname: 'caf\udce9', kind: 'file', size: 3, modified: -1 },
+    ])
+  })
+
   test('may lack an OID and a size', async () => {
     const answers = rows(['oid', 'location', 'bytes'], ['16384', '/srv/ts', '10'], [null, '', null])
     const command = { command: 'LIST_TABLESPACES', progress: false } as const
