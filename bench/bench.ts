@@ -1,6 +1,16 @@
 import { execFileSync } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -40,7 +50,7 @@ const usage = `npm run bench -- [--backup=DIR] [--bytes=3.8e9] [--files=60000] [
   cases: engines many jobs sha256 large million merge cold pages wal backup backup-link backup-rate backup-memory agent
 `
 
-const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const cli = fileURLToPath(new URL('../../dist/program/main.js', import.meta.url))
 const peer = '/usr/lib/postgresql/15/bin/pg_verifybackup'
 const walPeer = '/usr/lib/postgresql/15/bin/pg_waldump'
 const rounds = Number(values.rounds)
@@ -230,16 +240,16 @@ function recordDirectory(directory: string, algorithm: string): string {
     fragment,
     `--checksum-algorithm=${algorithm}`,
   )
-  runQuietly(
-    'merge',
-    fragment,
-    '-o',
-    manifest,
-    '--manifest-version=1',
-    '--wal-range',
-    '1,0/2000028,0/2000100',
-  )
+  runQuietly('merge', fragment, '-o', manifest, '--manifest-version=1', '--wal-range', walRangeOf(directory))
   return manifest
+}
+
+/** That of the backup's own manifest, or any, when it has none. */
+function walRangeOf(directory: string): string {
+  const path = join(directory, 'backup_manifest')
+  const text = existsSync(path) ? readFileSync(path, 'latin1') : ''
+  const range = /"Timeline": (\d+), "Start-LSN": "([^"]+)", "End-LSN": "([^"]+)"/.exec(text)
+  return range === null ? '1,0/2000028,0/2000100' : range.slice(1).join(',')
 }
 
 async function main(): Promise<void> {

@@ -11,8 +11,8 @@ export interface CommandResult {
   readonly output: string
 }
 
-// The demo is compiled to build/demo, the command line to dist/cli.
-const commandLineProgram = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+// The demo is compiled to build/demo, the command line to dist/program.
+const commandLineProgram = fileURLToPath(new URL('../../dist/program/main.js', import.meta.url))
 
 /** Writes a line of the story. */
 export function say(text: string): void {

@@ -29,7 +29,7 @@ export interface ChecksumOptions {
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: VerifyProgress) => void) | undefined
   /** Becomes the first thread. */
-  readonly ahead: ThreadAhead | undefined
+  readonly ahead?: ThreadAhead | undefined
 }
 
 /**

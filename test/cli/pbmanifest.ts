@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { type ProgramResult, runProgram } from '../helpers/run-program.js'
 
 /** The built program; `npm test` builds it first. */
-export const mainFile: string = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+export const mainFile: string = fileURLToPath(new URL('../../dist/program/main.js', import.meta.url))
 
 /** A test runner may ask for colours; the programs that it starts must not. */
 const environment = { FORCE_COLOR: '0', PBMANIFEST_DEBUG: '' }

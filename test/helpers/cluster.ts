@@ -184,7 +184,7 @@ async function initialize(cluster: Cluster, options: ClusterOptions): Promise<vo
       '--locale=C',
       '--encoding=UTF8',
       '--no-sync',
-      '--no-instructions',
+
       ...(dataChecksums === true ? ['--data-checksums'] : []),
       // The option that says so came with the version that turned checksums on.
       ...(dataChecksums === false && programs.major >= 18 ? ['--no-data-checksums'] : []),

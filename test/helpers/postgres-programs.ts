@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { cp, mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -43,6 +44,18 @@ async function findEmbedded(): Promise<PostgresPrograms> {
     () => false,
   )
   return programsIn(join(usable ? installed : await copyOf(installed), 'native', 'bin'), 18)
+}
+
+/**
+ * Other servers to test with, for whoever has them: `PBMANIFEST_TEST_POSTGRES` names the directories of their programs,
+ * with colons between them.
+ */
+export function otherPostgres(): readonly PostgresPrograms[] {
+  const directories = (process.env['PBMANIFEST_TEST_POSTGRES'] ?? '').split(':').filter((bin) => bin !== '')
+  return directories.map((bin) => {
+    const version = execFileSync(join(bin, 'postgres'), ['--version'], { encoding: 'utf8' })
+    return programsIn(bin, Number(/\d+/.exec(version)?.[0]))
+  })
 }
 
 /** The programs below `node_modules` for the platform that we run on. */

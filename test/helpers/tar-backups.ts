@@ -1,6 +1,7 @@
 import { chownSync, mkdirSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { hasCompressor } from './compressors.js'
 import { type Cluster, createCluster } from './cluster.js'
 import type { PostgresPrograms } from './postgres-programs.js'
 import { fillCluster } from './real-backups.js'
@@ -72,17 +73,22 @@ export async function unpackTarBackup(directory: string, root: string): Promise<
   return data
 }
 
-/** How archives are packed, by the ending of their names. */
-export const packedEndings = ['.tar', '.tar.gz', '.tar.lz4', '.tar.zst'] as const
-
-export type PackedEnding = (typeof packedEndings)[number]
-
-const compressOptions: Readonly<Record<PackedEnding, readonly string[]>> = {
+const compressOptions = {
   '.tar': [],
   '.tar.gz': ['-I', 'gzip -1'],
   '.tar.lz4': ['-I', 'lz4 -q'],
   '.tar.zst': ['-I', 'zstd -q'],
-}
+} as const
+
+export type PackedEnding = keyof typeof compressOptions
+
+/** How archives are packed, by the ending of their names. */
+export const packedEndings: readonly PackedEnding[] = (Object.keys(compressOptions) as PackedEnding[]).filter(
+  (ending) => {
+    const program = compressOptions[ending][1]?.split(' ')[0]
+    return program === undefined || hasCompressor(program)
+  },
+)
 
 /** Packs a directory as an archive. */
 export async function packArchive(

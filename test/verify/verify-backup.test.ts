@@ -282,12 +282,14 @@ describe('a small backup', () => {
   test('fails with the reason when its threads die', async () => {
     const installation = join(scratch.path, 'installation')
     await copyInstallation(installation)
-    const main = join(installation, 'dist/cli/main.js')
+    const main = join(installation, 'dist/program/main.js')
     const args = [main, 'verify', '-n', '-j', '2', directory]
     expect(await runProgram(process.execPath, args)).toMatchObject({ status: 0 })
-    await rm(join(installation, 'dist/src/verify/check-queue.js'))
+    await rm(join(installation, 'dist/program/checksum-worker.js'))
     const { status, stderr } = await runProgram(process.execPath, args)
-    expect(stderr).toMatch(/^pbmanifest: error: a worker thread failed: Cannot find module .*check-queue\.js/)
+    expect(stderr).toMatch(
+      /^pbmanifest: error: a worker thread failed: Cannot find module .*checksum-worker\.js/,
+    )
     expect(status).toBe(5)
   })
 })

@@ -6,9 +6,10 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { type Compression, detectCompression } from '../../../src/files/compression/compression.js'
 import { type Decompressor, loadDecompressor } from '../../../src/files/compression/decompressor.js'
 import { DamagedArchiveError } from '../../../src/files/damaged-archive-error.js'
+import { hasCompressor } from '../../helpers/compressors.js'
 
 /** Each is a way to call the format's own program. */
-const programs = [
+const allPrograms = [
   { compression: 'gzip', args: ['gzip', '-c'] },
   { compression: 'gzip', args: ['gzip', '-1', '-c'] },
   { compression: 'lz4', args: ['lz4', '-c'] },
@@ -20,7 +21,8 @@ const programs = [
   { compression: 'zstd', args: ['zstd', '-19', '-c', '--no-check'] },
 ] as const
 
-const formats = ['gzip', 'lz4', 'zstd'] as const
+const programs = allPrograms.filter(({ args: [program] }) => hasCompressor(program))
+const formats = (['gzip', 'lz4', 'zstd'] as const).filter((program) => hasCompressor(program))
 
 function compress([program, ...args]: readonly [string, ...string[]], bytes: Buffer): Buffer {
   const options: ExecFileSyncOptionsWithBufferEncoding = {
@@ -204,7 +206,7 @@ function lz4Frame([flags = 0, descriptor = 0, ...rest]: readonly number[], off =
   return Buffer.from([0x04, 0x22, 0x4d, 0x18, flags, descriptor, ...bytes])
 }
 
-test('frames of lz4 that are to be skipped are skipped', async () => {
+test.runIf(hasCompressor('lz4'))('frames of lz4 that are to be skipped are skipped', async () => {
   const decompress = await loadDecompressor('lz4')
   const skipped = Buffer.from('502a4d1803000000aabbcc', 'hex')
   const bytes = Buffer.concat([skipped, compressAs('lz4', Buffer.from('hello')), skipped])

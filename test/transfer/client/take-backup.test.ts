@@ -2,7 +2,12 @@ import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
-import { debianPostgres, embeddedPostgres, type PostgresPrograms } from '../../helpers/postgres-programs.js'
+import {
+  debianPostgres,
+  embeddedPostgres,
+  otherPostgres,
+  type PostgresPrograms,
+} from '../../helpers/postgres-programs.js'
 import { poll } from '../../helpers/poll.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { runProgram } from '../../helpers/run-program.js'
@@ -34,23 +39,22 @@ async function mappingArgs(cluster: Cluster, parent: string): Promise<string[]> 
 
 const servers: readonly {
   name: string
-  programs: () => Promise<PostgresPrograms> | PostgresPrograms | undefined
+  programs: () => Promise<PostgresPrograms> | PostgresPrograms
 }[] = [
   { name: 'PostgreSQL 18', programs: embeddedPostgres },
-  { name: 'PostgreSQL 15', programs: debianPostgres },
+  ...[debianPostgres(), ...otherPostgres()].flatMap((programs) =>
+    programs === undefined ? [] : [{ name: `PostgreSQL ${programs.major}`, programs: () => programs }],
+  ),
 ]
 
-const present = servers.filter(({ name, programs }) => name.endsWith('18') || programs() !== undefined)
 const hasPgbench = findPgbench() !== undefined
 
-describe.each(present)('a backup of $name', ({ name, programs }) => {
+describe.each(servers)('a backup of $name', ({ name, programs }) => {
   let cluster: Cluster
 
   beforeAll(async () => {
-    const found = await programs()
-    if (found === undefined) throw new Error('it was there a moment ago')
     const settings = { max_wal_size: '256MB', checkpoint_timeout: '30s', full_page_writes: true }
-    cluster = await createCluster(found, { dataChecksums: true, settings })
+    cluster = await createCluster(await programs(), { dataChecksums: true, settings })
     await cluster.createTablespace('fast')
     await cluster.createTablespace('slow')
     if (hasPgbench) await fillPgbench(cluster, 3, 'fast')
