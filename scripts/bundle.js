@@ -7,6 +7,7 @@ import { build } from 'rolldown'
 /** Threads are started by the file beside the one that starts them: in a bundle all are in one directory. */
 const threads = [
   'src/manifest/checksum/sha256-worker',
+  'src/transfer/agent/thread/session-worker',
   'src/transfer/client/backup-worker',
   'src/verify/checksum-worker',
   'src/verify/tar/archive-worker',

@@ -37,7 +37,7 @@ export async function listenOnSocket(
       `Unix-domain socket path "${path}" is too long (maximum ${MAX_PATH_BYTES} bytes)`,
     )
   }
-  const server = createServer({ pauseOnConnect: false }, onConnection)
+  const server = createServer(onConnection)
   try {
     return await bind(server, path, place.mode)
   } catch (error) {

@@ -11,15 +11,18 @@ const MAX_COPY_DATA_BYTES = 1 << 20
 /** Writes the response to one query, and sees to it that it is one. */
 export class QueryReply implements WireReply {
   readonly #channel: WireChannel
+  readonly #signal: AbortSignal
   #state: 'empty' | 'in a result' | 'complete' | 'over' = 'empty'
 
-  constructor(channel: WireChannel) {
+  /** @param signal - ends what we do on our own: going through rows */
+  constructor(channel: WireChannel, signal: AbortSignal) {
     this.#channel = channel
+    this.#signal = signal
   }
 
   async rows(columns: readonly WireColumn[], rows: Iterable<WireRow>, tag: string): Promise<void> {
     this.#begin()
-    const way = new WayGiver(this.#channel.over)
+    const way = new WayGiver(this.#signal)
     let bundle = [backendMessages.rowDescription(columns)]
     let bundleBytes = 0
     for (const row of rows) {

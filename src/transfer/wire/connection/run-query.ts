@@ -20,7 +20,7 @@ export interface QueryContext {
  */
 export async function runQuery(text: Buffer, context: QueryContext): Promise<void> {
   const { channel, handler, cancelled } = context
-  const reply = new QueryReply(channel)
+  const reply = new QueryReply(channel, cancelled.signal)
   const stop = (): void => cancelled.abort(channel.reason)
   channel.over.addEventListener('abort', stop, { once: true })
   try {

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createSecureContext } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
 import { ScramUsers } from '../../../../src/transfer/wire/scram/scram-users.js'
 import { makeScramVerifier } from '../../../../src/transfer/wire/scram/scram-verifier.js'
+import type { WireAccess } from '../../../../src/transfer/wire/connection/wire-access.js'
 import { WireError } from '../../../../src/transfer/wire/wire-error.js'
 import { poll } from '../../../helpers/poll.js'
-import { field, query, type RawClient, type RawMessage, startup, typed } from '../raw-client.js'
+import { field, query, type RawClient, type RawMessage, sslRequest, startup, typed } from '../raw-client.js'
 import { type FixtureOptions, WireFixture } from './wire-fixture.js'
 
 const user = startup({ user: 'joe', replication: '1' })
@@ -25,12 +27,6 @@ async function enter(server: WireFixture): Promise<RawClient> {
   const client = await server.connect()
   await client.send(user).until('Z')
   return client
-}
-
-async function running(server: WireFixture): Promise<void> {
-  await poll('a query to run', async () =>
-    Promise.resolve(server.handlers.some(({ running }) => running > 0)),
-  )
 }
 
 function said(messages: readonly (RawMessage | undefined)[]): string[] {
@@ -98,6 +94,22 @@ describe('limits', () => {
     await expectAllWell(server)
   })
 
+  test('who does not finish the handshake of TLS is sent away', async () => {
+    const access: WireAccess = {
+      authentication: { method: 'trust' },
+      tls: { context: createSecureContext(), isRequired: true },
+    }
+    const server = await start({ limits: { authenticationTimeoutMs: 150 }, access })
+    const client = await server.connect()
+    expect(await client.send(sslRequest).byte()).toBe('S')
+    await client.untilClosed()
+    await server.quiet()
+    expect(server.events).toMatchObject([
+      { type: 'connected' },
+      { type: 'refused', error: { sqlstate: '57014' } },
+    ])
+  })
+
   test('who is idle for too long is sent away, unless the handler needs him', async () => {
     const server = await start({ limits: { idleTimeoutMs: 100 } })
     const [idle, needed] = [await enter(server), await enter(server)]
@@ -158,11 +170,26 @@ describe('limits', () => {
 })
 
 describe('a client that goes away', () => {
+  test('with much to say after an error that ends it is read to its end, so that it sees the error', async () => {
+    const server = await start()
+    const client = await enter(server)
+    const bytes = [query('wait'), Buffer.alloc(4 << 20, typed('S'))]
+    const [socket] = server.sockets
+    const before = socket?.bytesRead ?? 0
+    client.send(...bytes)
+    await server.running()
+    await poll('nothing more to be read', async () => Promise.resolve(socket?.isPaused()))
+    server.handlers[0]?.session.end(new WireError('57P01', 'that was it'))
+    expect(said(await client.untilClosed())).toEqual(['FATAL 57P01'])
+    await server.quiet()
+    expect((socket?.bytesRead ?? 0) - before).toBe(Buffer.concat(bytes).length)
+  })
+
   test.each(['wait', 'endless', 'rows=1000000'])('while "%s" runs ends it', async (text) => {
     const server = await start()
     const client = await enter(server)
     client.send(query(text))
-    await running(server)
+    await server.running()
     client.socket.destroy()
     await expectAllWell(server)
     expect(server.closed).toEqual(['lost', 'terminated'])
@@ -217,7 +244,7 @@ describe('the end from our side', () => {
     const server = await start()
     const client = await enter(server)
     client.send(query('tag=1 wait'))
-    await running(server)
+    await server.running()
     server.handlers[0]?.session.end(because)
     const messages = await client.untilClosed()
     expect(messages.map(({ type }) => type)).toEqual(['C', 'E'])
@@ -230,7 +257,7 @@ describe('the end from our side', () => {
     const client = await enter(server)
     client.socket.pause()
     client.send(query('endless'))
-    await running(server)
+    await server.running()
     server.handlers[0]?.session.end(because)
     await expectAllWell(server)
     expect(server.closed).toEqual(['lost', 'terminated'])
@@ -241,7 +268,7 @@ describe('the end from our side', () => {
     const server = await start()
     const [idle, busy, stranger] = [await enter(server), await enter(server), await server.connect()]
     busy.send(query('wait'))
-    await running(server)
+    await server.running()
     await poll('the third to be seen', async () => Promise.resolve(server.server.connections === 3))
     const closing = server.server.close()
     for (const client of [idle, busy, stranger]) {

@@ -83,6 +83,8 @@ export class ScriptHandler implements WireHandler {
       case 'open':
         reply.copyOut()
         return undefined
+      case 'late':
+        return await writeAfterEnd(reply)
       case 'bug':
         throw new TypeError('a secret of ours')
       case 'nothing':
@@ -99,16 +101,22 @@ function* numbers(count: number): Generator<readonly string[]> {
   for (let n = 1; n <= count; n++) yield [String(n), 'x'.repeat(n % 100)]
 }
 
-/** Bytes that tell where they are; the buffer is used again, as it may be. */
+/** Bytes that tell where they are; the buffer is used again, as it may be, and could be another thread's. */
 async function copy(reply: WireReply, bytes: number): Promise<void> {
   const out = reply.copyOut()
-  const buffer = Buffer.alloc(3 << 20)
+  const buffer = Buffer.from(new SharedArrayBuffer(3 << 20))
   for (let at = 0; at < bytes; at += buffer.length) {
     const piece = buffer.subarray(0, Math.min(buffer.length, bytes - at))
     piece.forEach((_, index) => (piece[index] = copyByte(at + index)))
     await out.write(piece)
   }
   await out.end(`COPY ${String(bytes)}`)
+}
+
+async function writeAfterEnd(reply: WireReply): Promise<void> {
+  const out = reply.copyOut()
+  await out.end('COPY 0')
+  await out.write(Buffer.from('more'))
 }
 
 async function endless(reply: WireReply): Promise<void> {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ScramUsers } from '../../../../src/transfer/wire/scram/scram-users.js'
 import { makeScramVerifier } from '../../../../src/transfer/wire/scram/scram-verifier.js'
 import type { WireAccess } from '../../../../src/transfer/wire/connection/wire-access.js'
+import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { mustRun, runProgram } from '../../../helpers/run-program.js'
 import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { field, RawClient, sslRequest, startup } from '../raw-client.js'
@@ -41,23 +42,6 @@ async function makeAccess(isRequired: boolean, key: readonly string[]): Promise<
 
 const ecdsa = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1']
 
-/** The row of `who`, or why there is none. */
-async function who({ port }: WireFixture, conninfo: string, password = 'se cret ü'): Promise<string> {
-  const { status, stdout, stderr } = await runProgram(
-    'psql',
-    [
-      '-X',
-      '-A',
-      '-t',
-      `host=localhost hostaddr=127.0.0.1 port=${String(port)} dbname=x ${conninfo}`,
-      '-c',
-      'who',
-    ],
-    { env: { PGPASSWORD: password } },
-  )
-  return status === 0 ? stdout.trim() : (stderr.split('failed: ').at(-1) ?? '').trim()
-}
-
 async function connectAs(fixture: WireFixture, config: ClientConfig): Promise<unknown> {
   const client = new Client({
     host: 'localhost',
@@ -80,102 +64,123 @@ function refusal(user: string): string {
   return `FATAL:  password authentication failed for user "${user}"`
 }
 
-describe('TLS required', () => {
-  let fixture: WireFixture
-  let certificate: string
+describeWithDebianPostgres('TLS and SCRAM', (programs) => {
+  /** The row of `who`, or why there is none. */
+  async function who({ port }: WireFixture, conninfo: string, password = 'se cret ü'): Promise<string> {
+    const { status, stdout, stderr } = await runProgram(
+      programs.path('psql') ?? 'psql',
+      [
+        '-X',
+        '-A',
+        '-t',
+        `host=localhost hostaddr=127.0.0.1 port=${String(port)} dbname=x ${conninfo}`,
+        '-c',
+        'who',
+      ],
+      { env: { PGPASSWORD: password } },
+    )
+    return status === 0 ? stdout.trim() : (stderr.split('failed: ').at(-1) ?? '').trim()
+  }
 
-  beforeAll(async () => {
-    fixture = await WireFixture.start({ access: await makeAccess(true, ecdsa) })
-    certificate = join(certificates.path, `${ecdsa.join('').replaceAll(/\W/g, '')}.crt`)
+  describe('TLS required', () => {
+    let fixture: WireFixture
+    let certificate: string
+
+    beforeAll(async () => {
+      fixture = await WireFixture.start({ access: await makeAccess(true, ecdsa) })
+      certificate = join(certificates.path, `${ecdsa.join('').replaceAll(/\W/g, '')}.crt`)
+    })
+
+    afterAll(() => fixture.stop())
+
+    test.each([
+      ['user=joe', 'joe|x|t|'],
+      ['user=joe sslmode=require', 'joe|x|t|'],
+      ['user=joe channel_binding=disable', 'joe|x|t|'],
+      ['user=joe channel_binding=require', 'joe|x|t|'],
+      ['user=joe replication=1', 'joe|x|t|1'],
+      [
+        'user=joe sslmode=disable',
+        'FATAL:  connection requires encryption\nHINT:  Connect with sslmode=require, or better verify-full.',
+      ],
+    ])('psql %s', async (conninfo, expected) => {
+      expect(await who(fixture, conninfo)).toBe(expected)
+    })
+
+    test('psql verifies the certificate', async () => {
+      expect(await who(fixture, `user=joe sslmode=verify-full sslrootcert=${certificate}`)).toBe('joe|x|t|')
+    })
+
+    test('a wrong password and an unknown user sound the same', async () => {
+      expect(await who(fixture, 'user=joe sslmode=require', 'se cret')).toBe(refusal('joe'))
+      expect(await who(fixture, 'user=jim sslmode=require')).toBe(refusal('jim'))
+      expect(fixture.events.filter(({ type }) => type === 'refused').slice(-2)).toMatchObject([
+        { user: 'joe', error: { sqlstate: '28P01' } },
+        { user: 'jim', error: { sqlstate: '28P01' } },
+      ])
+    })
+
+    test.each([false, true])('pg, channel binding %s', async (enableChannelBinding) => {
+      const ssl = { ca: readFileSync(certificate) }
+      const config = { ssl, enableChannelBinding } as ClientConfig
+      expect(await connectAs(fixture, config)).toMatchObject({ user: 'joe', tls: true })
+      await expect(connectAs(fixture, { ...config, password: 'x' })).rejects.toMatchObject({ code: '28P01' })
+      await expect(connectAs(fixture, { ssl: false })).rejects.toMatchObject({ code: '28000' })
+    })
+
+    test('bytes that came along with the request are not taken for encrypted ones', async () => {
+      const client = await RawClient.connect({ host: '127.0.0.1', port: fixture.port })
+      client.send(sslRequest, startup({ user: 'joe' }))
+      const [refusal] = await client.untilClosed()
+      expect(field(refusal, 'M')).toBe('received unencrypted data after SSL request')
+    })
+
+    test('a handshake that is none, and one that breaks off, end the connection', async () => {
+      for (const bytes of [Buffer.from('GET / HTTP/1.1\r\n\r\n'), Buffer.from('16030100c8', 'hex')]) {
+        const client = await RawClient.connect({ host: '127.0.0.1', port: fixture.port })
+        client.send(sslRequest)
+        expect(await client.byte()).toBe('S')
+        client.send(bytes).socket.end()
+        await client.untilClosed()
+      }
+      expect(await who(fixture, 'user=joe')).toBe('joe|x|t|')
+    })
   })
-
-  afterAll(() => fixture.stop())
 
   test.each([
-    ['user=joe', 'joe|x|t|'],
-    ['user=joe sslmode=require', 'joe|x|t|'],
-    ['user=joe channel_binding=disable', 'joe|x|t|'],
-    ['user=joe channel_binding=require', 'joe|x|t|'],
-    ['user=joe replication=1', 'joe|x|t|1'],
-    [
-      'user=joe sslmode=disable',
-      'FATAL:  connection requires encryption\nHINT:  Connect with sslmode=require, or better verify-full.',
-    ],
-  ])('psql %s', async (conninfo, expected) => {
-    expect(await who(fixture, conninfo)).toBe(expected)
-  })
-
-  test('psql verifies the certificate', async () => {
-    expect(await who(fixture, `user=joe sslmode=verify-full sslrootcert=${certificate}`)).toBe('joe|x|t|')
-  })
-
-  test('a wrong password and an unknown user sound the same', async () => {
-    expect(await who(fixture, 'user=joe sslmode=require', 'se cret')).toBe(refusal('joe'))
-    expect(await who(fixture, 'user=jim sslmode=require')).toBe(refusal('jim'))
-    expect(fixture.events.filter(({ type }) => type === 'refused').slice(-2)).toMatchObject([
-      { user: 'joe', error: { sqlstate: '28P01' } },
-      { user: 'jim', error: { sqlstate: '28P01' } },
-    ])
-  })
-
-  test.each([false, true])('pg, channel binding %s', async (enableChannelBinding) => {
-    const ssl = { ca: readFileSync(certificate) }
-    const config = { ssl, enableChannelBinding } as ClientConfig
-    expect(await connectAs(fixture, config)).toMatchObject({ user: 'joe', tls: true })
-    await expect(connectAs(fixture, { ...config, password: 'x' })).rejects.toMatchObject({ code: '28P01' })
-    await expect(connectAs(fixture, { ssl: false })).rejects.toMatchObject({ code: '28000' })
-  })
-
-  test('bytes that came along with the request are not taken for encrypted ones', async () => {
-    const client = await RawClient.connect({ host: '127.0.0.1', port: fixture.port })
-    client.send(sslRequest, startup({ user: 'joe' }))
-    const [refusal] = await client.untilClosed()
-    expect(field(refusal, 'M')).toBe('received unencrypted data after SSL request')
-  })
-
-  test('a handshake that is none, and one that breaks off, end the connection', async () => {
-    for (const bytes of [Buffer.from('GET / HTTP/1.1\r\n\r\n'), Buffer.from('16030100c8', 'hex')]) {
-      const client = await RawClient.connect({ host: '127.0.0.1', port: fixture.port })
-      client.send(sslRequest)
-      expect(await client.byte()).toBe('S')
-      client.send(bytes).socket.end()
-      await client.untilClosed()
-    }
-    expect(await who(fixture, 'user=joe')).toBe('joe|x|t|')
-  })
-})
-
-test.each([
-  [['-newkey', 'rsa:2048', '-sha384']],
-  [['-newkey', 'rsa:2048', '-sha512']],
-  [[...ecdsa, '-sha384']],
-])('channel binding with a certificate of %j', async (key) => {
-  await withServer(await makeAccess(false, key), async (fixture) => {
-    expect(await who(fixture, 'user=joe channel_binding=require')).toBe('joe|x|t|')
-  })
-})
-
-test.each([[['-newkey', 'ed25519']], [['-newkey', 'rsa:2048', '-sigopt', 'rsa_padding_mode:pss']]])(
-  'no channel binding, but a connection, with a certificate of %j',
-  async (key) => {
+    [['-newkey', 'rsa:2048', '-sha384']],
+    [['-newkey', 'rsa:2048', '-sha512']],
+    [[...ecdsa, '-sha384']],
+  ])('channel binding with a certificate of %j', async (key) => {
     await withServer(await makeAccess(false, key), async (fixture) => {
-      expect(await who(fixture, 'user=joe channel_binding=disable')).toBe('joe|x|t|')
-      expect(await who(fixture, 'user=joe channel_binding=require')).toContain('channel binding is required')
+      expect(await who(fixture, 'user=joe channel_binding=require')).toBe('joe|x|t|')
     })
-  },
-)
-
-test('without TLS, SCRAM alone', async () => {
-  await withServer({ authentication: { method: 'scram-sha-256', users } }, async (fixture) => {
-    expect(await who(fixture, 'user=joe sslmode=prefer')).toBe('joe|x|f|')
-    expect(await who(fixture, 'user=joe sslmode=require')).toContain('server does not support SSL')
-    expect(await who(fixture, 'user=joe', 'wrong')).toContain('password authentication failed')
   })
-})
 
-test('TLS alone, where everybody is let in', async () => {
-  const access = await makeAccess(true, ecdsa)
-  await withServer({ ...access, authentication: { method: 'trust' } }, async (fixture) => {
-    expect(await who(fixture, 'user=anybody')).toBe('anybody|x|t|')
+  test.each([[['-newkey', 'ed25519']], [['-newkey', 'rsa:2048', '-sigopt', 'rsa_padding_mode:pss']]])(
+    'no channel binding, but a connection, with a certificate of %j',
+    async (key) => {
+      await withServer(await makeAccess(false, key), async (fixture) => {
+        expect(await who(fixture, 'user=joe channel_binding=disable')).toBe('joe|x|t|')
+        expect(await who(fixture, 'user=joe channel_binding=require')).toContain(
+          'channel binding is required',
+        )
+      })
+    },
+  )
+
+  test('without TLS, SCRAM alone', async () => {
+    await withServer({ authentication: { method: 'scram-sha-256', users } }, async (fixture) => {
+      expect(await who(fixture, 'user=joe sslmode=prefer')).toBe('joe|x|f|')
+      expect(await who(fixture, 'user=joe sslmode=require')).toContain('server does not support SSL')
+      expect(await who(fixture, 'user=joe', 'wrong')).toContain('password authentication failed')
+    })
+  })
+
+  test('TLS alone, where everybody is let in', async () => {
+    const access = await makeAccess(true, ecdsa)
+    await withServer({ ...access, authentication: { method: 'trust' } }, async (fixture) => {
+      expect(await who(fixture, 'user=anybody')).toBe('anybody|x|t|')
+    })
   })
 })

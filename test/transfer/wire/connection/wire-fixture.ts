@@ -73,6 +73,13 @@ export class WireFixture {
     )
   }
 
+  /** Waits until a query runs. */
+  async running(): Promise<void> {
+    await poll('a query to run', async () =>
+      Promise.resolve(this.handlers.some(({ running }) => running > 0)),
+    )
+  }
+
   async connect(): Promise<RawClient> {
     return await RawClient.connect({ path: join(this.socketDirectory, '.s.PGSQL.5432') })
   }

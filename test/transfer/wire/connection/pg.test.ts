@@ -1,10 +1,7 @@
-import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client, type ClientConfig, type DatabaseError } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { poll } from '../../../helpers/poll.js'
-import { mustRun, type ProgramResult, runProgram } from '../../../helpers/run-program.js'
-import { copyByte } from './script-handler.js'
+import { field, query, startup, typed, untyped } from '../raw-client.js'
 import { WireFixture } from './wire-fixture.js'
 
 let fixture: WireFixture
@@ -20,11 +17,6 @@ afterEach(async () => {
 
 afterAll(() => fixture.stop())
 
-async function psql(command: string, more = 'replication=1'): Promise<ProgramResult> {
-  const conninfo = `host=${fixture.socketDirectory} user=joe dbname=base ${more}`
-  return await runProgram('psql', ['-X', '-A', conninfo, '-c', command])
-}
-
 async function withClient<Result>(
   use: (client: Client) => Promise<Result>,
   config: ClientConfig = {},
@@ -38,72 +30,6 @@ async function withClient<Result>(
     await client.end()
   }
 }
-
-describe('psql', () => {
-  test.each([
-    ['', ''],
-    ['replication=1', '1'],
-    ['replication=true', 'true'],
-    ['replication=on', 'on'],
-    ['replication=yes', 'yes'],
-    ['replication=database', 'database'],
-  ])('connects with "%s"', async (more, expected) => {
-    const { status, stdout, stderr } = await psql('who', more)
-    expect({ status, stderr, row: stdout.split('\n')[1] }).toEqual({
-      status: 0,
-      stderr: '',
-      row: `joe|base|f|${expected}`,
-    })
-  })
-
-  test('prints several results of one query, and notices', async () => {
-    const { status, stdout, stderr } = await psql('rows=2 notice tag=1 rows=1')
-    expect(stdout).toBe('n|t\n1|x\n2|xx\n(2 rows)\nTAG 1\nn|t\n1|x\n(1 row)\n')
-    expect(stderr).toBe('WARNING:  beware\nDETAIL:  Of this.\nHINT:  Run.\n')
-    expect(status).toBe(0)
-  })
-
-  test('shows an error with its place, after what came of a COPY', async () => {
-    const { status, stdout, stderr } = await psql('half')
-    expect({ status, stdout }).toEqual({ status: 1, stdout: 'half of it' })
-    expect(stderr).toBe(
-      'ERROR:  could not read file "x"\nLINE 1: half\n          ^\nDETAIL:  D.\nHINT:  H.\n',
-    )
-  })
-
-  test('writes a COPY into a file, byte for byte', async () => {
-    const bytes = 7_000_001
-    await mkdir(join(fixture.socketDirectory, 'out'))
-    const file = join(fixture.socketDirectory, 'out', 'copy')
-    await mustRun('sh', [
-      '-c',
-      `psql -X "host=$0 user=joe replication=1" -c "$1" > "$2"`,
-      fixture.socketDirectory,
-      `copy=${String(bytes)}`,
-      file,
-    ])
-    const written = await readFile(file)
-    expect(written.length).toBe(bytes)
-    expect(written.findIndex((byte, at) => byte !== copyByte(at))).toBe(-1)
-  })
-
-  test.each([
-    ['', ''],
-    [' ;\n; ', ''],
-  ])('an empty query %j is answered as such', async (command, expected) => {
-    const { status, stdout, stderr } = await psql(command)
-    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: expected, stderr: '' })
-  })
-
-  test('what the handler did not foresee is told to us only', async () => {
-    const { status, stderr } = await psql('bug')
-    expect({ status, stderr }).toEqual({
-      status: 1,
-      stderr: 'ERROR:  internal error\nHINT:  The log of the server says more.\n',
-    })
-    expect(fixture.errors()).toContain('a secret of ours')
-  })
-})
 
 describe('pg', () => {
   test('gets the rows, their types, NULL and what is empty', async () => {
@@ -131,6 +57,7 @@ describe('pg', () => {
         ['half', '58030'],
         ['bug', 'XX000'],
         ['open', 'XX000'],
+        ['late', 'XX000'],
         ['nothing', 'XX000'],
       ] as const) {
         const failure = await client.query(command).catch((error: DatabaseError) => error)
@@ -177,12 +104,6 @@ async function failureOf(work: Promise<unknown>): Promise<unknown> {
   )
 }
 
-async function running(): Promise<void> {
-  await poll('a query to run', async () =>
-    Promise.resolve(fixture.handlers.some(({ running }) => running > 0)),
-  )
-}
-
 async function cancel({ processID, secretKey }: CancelKeys): Promise<void> {
   const canceller = new Client({ host: fixture.socketDirectory, user: 'joe' })
   const { connection } = canceller as unknown as {
@@ -205,7 +126,7 @@ describe('cancel requests', () => {
       await withClient(async (client) => {
         const failure = failureOf(client.query('wait'))
         const bystander = failureOf(other.query('wait'))
-        await running()
+        await fixture.running()
         await cancel(client as unknown as CancelKeys)
         expect(await failure).toMatchObject({
           code: '57014',
@@ -223,7 +144,7 @@ describe('cancel requests', () => {
     await withClient(async (client) => {
       const { processID, secretKey } = client as unknown as CancelKeys
       const failure = failureOf(client.query('wait'))
-      await running()
+      await fixture.running()
       await cancel({ processID, secretKey: secretKey ^ 1 })
       await cancel({ processID: processID + 1, secretKey })
       expect(fixture.handlers.filter(({ running }) => running > 0)).toHaveLength(1)
@@ -232,6 +153,29 @@ describe('cancel requests', () => {
       await cancel({ processID, secretKey })
       expect(await failure).toMatchObject({ code: '57014' })
     })
+  })
+
+  test('end rows that come without end', async () => {
+    const client = await fixture.connect()
+    client.send(startup({ user: 'joe' }))
+    const key = (await client.until('Z')).find(({ type }) => type === 'K')?.payload ?? Buffer.alloc(8)
+    client.send(query('rows=99999999'))
+    await client.until('D')
+    const canceller = await fixture.connect()
+    await canceller.send(untyped(80877102, key)).untilClosed()
+    expect(
+      field(
+        (await client.until('Z')).find(({ type }) => type === 'E'),
+        'C',
+      ),
+    ).toBe('57014')
+    client.send(typed('X'))
+    await client.untilClosed()
+    // Whom it belonged to is gone.
+    const late = await fixture.connect()
+    await late.send(untyped(80877102, key)).untilClosed()
+    const requests = fixture.events.filter(({ type }) => type === 'cancel-request').slice(-2)
+    expect(requests).toMatchObject([{ isGranted: true }, { isGranted: false }])
   })
 
   test('between two queries do nothing', async () => {
