@@ -54,8 +54,7 @@ export async function scanManifest(
   try {
     const way = new WayGiver(options.signal)
     for (const chunk of readOpenedFile(source.file, Buffer.allocUnsafe(CHUNK_BYTES))) {
-      // The parser may keep a piece of a chunk, so each has memory of its own.
-      parser.write(Buffer.from(chunk))
+      parser.write(chunk)
       options.onChunk?.()
       if (way.isDue) await way.giveWay()
     }

@@ -25,18 +25,25 @@ const MINUS = 0x2d
  * @see src/common/jsonapi.c
  */
 export class JsonLexer {
-  #buffer: Buffer = Buffer.alloc(0)
+  /** Used again for each chunk: fresh memory would cost more than the lexing. */
+  #memory = Buffer.alloc(0)
+  /** The part of it that holds bytes of the input. */
+  #buffer = this.#memory
   #position = 0
   /** Offset of the buffer's first byte in the whole input. */
   #base = 0
   #isEnded = false
 
-  /** Adds the next bytes of the input. They must not change until they are consumed. */
+  /** Adds the next bytes of the input; they are copied. What {@link pending} gave before is of no more use. */
   write(chunk: Buffer): void {
     const rest = this.#buffer.subarray(this.#position)
+    const length = rest.length + chunk.length
     this.#base += this.#position
     this.#position = 0
-    this.#buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    if (length > this.#memory.length) this.#memory = Buffer.allocUnsafeSlow(2 * length)
+    rest.copy(this.#memory)
+    chunk.copy(this.#memory, rest.length)
+    this.#buffer = this.#memory.subarray(0, length)
   }
 
   /** Says that no more bytes will come. */

@@ -313,9 +313,11 @@ describeWithDebianPostgres('servers that change', (programs) => {
   test.each(['fast', 'immediate'] as const)('a server that is shut down %s', async (mode) => {
     const receiver = await openReceiver(await optionsFor(cluster))
     const received = receiver.start(await currentLsn(cluster), 1)
-    await poll('the stream', async () => (await cluster.sql('SELECT FROM pg_stat_replication')).length === 1)
+    const streams = `SELECT FROM pg_stat_replication WHERE state = 'streaming'`
+    await poll('the stream', async () => (await cluster.sql(streams)).length === 1)
     const refused = received.catch((error: unknown) => error)
     await cluster.stop(mode)
+    ends.push(() => cluster.start())
     expect(await refused).toMatchObject({
       code: 'SERVER',
       message: expect.stringMatching(
@@ -324,7 +326,6 @@ describeWithDebianPostgres('servers that change', (programs) => {
           : /^could not receive data from WAL stream: /,
       ),
     })
-    await cluster.start()
   })
 
   test('the timeline changes on the way: both are received, with the history', async () => {
