@@ -100,7 +100,7 @@ async function benchMemory(bench: BackupBench): Promise<void> {
   }
 }
 
-async function withCluster(
+export async function withCluster(
   bench: BackupBench,
   scale: number,
   run: (cluster: Cluster) => Promise<void>,
@@ -125,18 +125,18 @@ function targetOf({ scratch }: BackupBench): string {
   return join(scratch, 'target')
 }
 
-function removeTarget(bench: BackupBench): void {
+export function removeTarget(bench: BackupBench): void {
   rmSync(targetOf(bench), { recursive: true, force: true })
 }
 
-function ours(bench: BackupBench, host: string, port: number, ...args: readonly string[]): Subject {
+export function ours(bench: BackupBench, host: string, port: number, ...args: readonly string[]): Subject {
   return {
     name: 'pbmanifest',
     command: [process.execPath, bench.cli, 'backup', ...commonArgs(bench, host, port), ...args],
   }
 }
 
-function theirs(bench: BackupBench, host: string, port: number, ...args: readonly string[]): Subject {
+export function theirs(bench: BackupBench, host: string, port: number, ...args: readonly string[]): Subject {
   const program = debianPostgres()?.path('pg_basebackup') ?? 'pg_basebackup'
   return { name: 'pg_basebackup', command: [program, ...commonArgs(bench, host, port), ...args] }
 }

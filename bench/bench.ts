@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { crc32cEngines } from '../src/manifest/checksum/crc32c-engines.js'
+import { benchAgent } from './bench-agent.js'
 import { type BackupBench, backupCases } from './bench-backup.js'
 import { makeBackup } from './make-backup.js'
 import { makeWal } from './make-wal.js'
@@ -46,7 +47,7 @@ const usage = `npm run bench -- [--backup=DIR] [--bytes=3.8e9] [--files=60000] [
   --backup  a backup in plain format with a CRC32C manifest of version 1; default: one is made
   --wal     where WAL is kept for later runs, or was kept by an earlier one
   --scale   of pgbench, for the cases of backup: 15 MB each
-  cases: engines many jobs sha256 large million merge cold pages wal backup backup-link backup-rate backup-memory
+  cases: engines many jobs sha256 large million merge cold pages wal backup backup-link backup-rate backup-memory agent
 `
 
 const cli = fileURLToPath(new URL('../../dist/program/main.js', import.meta.url))
@@ -68,6 +69,7 @@ const cases: Readonly<Record<string, () => Promise<void>>> = {
   cold: benchCold,
   pages: benchPages,
   wal: benchWal,
+  agent: () => benchAgent(backupBench()),
   ...Object.fromEntries(Object.entries(backupCases).map(([name, run]) => [name, () => run(backupBench())])),
 }
 

@@ -30,8 +30,8 @@ export interface BackupValues {
   readonly password: boolean | undefined
 }
 
-/** All of the command line but for the connection, which is worked out later. */
-export type BackupSettings = Omit<BackupOptions, 'connection'>
+/** All of the command line but for the connections, which are worked out later. */
+export type BackupSettings = Omit<BackupOptions, 'connection' | 'agent'>
 
 /**
  * What the command line says. The refusals are those of pg_basebackup.

@@ -1,8 +1,16 @@
+import { isPbManifestError, PbManifestError } from '../src/errors.js'
+import { connectAgent } from '../src/transfer/client/agent/connect-agent.js'
+import type { BackupOptions, WalMethod } from '../src/transfer/client/options.js'
 import { connect } from '../src/transfer/connection/connect.js'
 import { readConnectionEnvironment } from '../src/transfer/connection/connection-environment.js'
 import { isPasswordMissing } from '../src/transfer/connection/connection-failure.js'
 import type { ConnectionOptions } from '../src/transfer/connection/connection-options.js'
-import { type ConnectionSettings, resolveConnection } from '../src/transfer/connection/resolve-connection.js'
+import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
+import {
+  type ConnectionSettings,
+  resolveConnection,
+  type ResolvedConnection,
+} from '../src/transfer/connection/resolve-connection.js'
 import { askPassword } from './ask-password.js'
 import type { Messages } from './messages.js'
 import { usageError } from './usage-error.js'
@@ -10,6 +18,7 @@ import { withoutUndefined } from './without-undefined.js'
 
 /** The connection options as the command line has them. */
 export interface ConnectionValues {
+  readonly agent: string | undefined
   readonly dbname: string | undefined
   readonly host: string | undefined
   readonly port: string | undefined
@@ -26,35 +35,97 @@ export interface ConnectionContext {
 }
 
 /**
- * Works out how to connect, as PostgreSQL's programs do, and tries it once: only the server knows whether there has to be
- * a password, which is then asked for.
+ * Works out how to connect, as PostgreSQL's programs do, and tries it once where the backup will connect: only the server
+ * knows whether there has to be a password, which is then asked for.
  *
  * @throws {@link PbManifestError} `USAGE`, `SERVER`, `IO`
  */
-export async function prepareConnection(
+export async function prepareConnections(
   values: ConnectionValues,
+  walMethod: WalMethod | undefined,
   context: ConnectionContext,
-): Promise<ConnectionOptions> {
-  const settings = withoutUndefined({
-    conninfo: values.dbname,
-    host: values.host,
-    port: values.port,
-    user: values.username,
-  })
-  if (values.password === true) {
-    const password = await askPassword()
-    if (password === undefined) throw usageError('cannot ask for a password: there is no terminal')
-    return resolveSettings({ ...settings, password }, context)
+): Promise<Pick<BackupOptions, 'connection' | 'agent'>> {
+  if (values.agent === undefined) return { connection: await prepare(databaseOf(values, context), values) }
+  const agent = agentOf(values, values.agent, context)
+  if (walMethod === 'stream') {
+    return {
+      agent: await prepare(agent, { ...values, password: false }),
+      connection: await prepare(walSourceOf(values, context), values),
+    }
   }
-  const options = resolveSettings(settings, context)
+  return { agent: await prepare(agent, values), connection: databaseOf(values, context).resolve(undefined) }
+}
+
+/** A server that there may have to be a password for. */
+interface Peer {
+  readonly prompt: string
+  resolve(password: string | undefined): ConnectionOptions
+  connect(options: ConnectionOptions): ReturnType<typeof connect>
+}
+
+function databaseOf(values: ConnectionValues, context: ConnectionContext): Peer {
+  const { dbname: conninfo, host, port, username: user } = values
+  return {
+    prompt: 'Password: ',
+    resolve: (password) =>
+      resolveSettings(withoutUndefined({ conninfo, host, port, user, password }), context),
+    connect: (options) => connect(options, { signal: context.signal }),
+  }
+}
+
+/** The database server where all but the stream of WAL comes from an agent. */
+function walSourceOf(values: ConnectionValues, context: ConnectionContext): Peer {
+  return {
+    ...databaseOf(values, context),
+    connect: async (options) => {
+      try {
+        return await connect(options, { replication: 'true', signal: context.signal })
+      } catch (error) {
+        if (!isPbManifestError(error) || error.code !== 'SERVER') throw error
+        const { code, message, details, cause } = error
+        throw new PbManifestError(code, message, { details, cause, hint: walHint })
+      }
+    },
+  }
+}
+
+const walHint =
+  'The stream of WAL comes from the database server, which -d, -h and -p name; -X fetch does without it.'
+
+function agentOf(
+  { username: user }: ConnectionValues,
+  agent: string,
+  { env, messages, signal }: ConnectionContext,
+): Peer {
+  return {
+    prompt: 'Password for the agent: ',
+    resolve: (password) => {
+      const settings = withoutUndefined({ user, password })
+      return warned(resolveAgent(agent, settings, readConnectionEnvironment(env)), messages)
+    },
+    connect: (options) => connectAgent(options, signal),
+  }
+}
+
+async function prepare(
+  peer: Peer,
+  values: Pick<ConnectionValues, 'no-password' | 'password'>,
+): Promise<ConnectionOptions> {
+  if (values.password === true) {
+    const password = await askPassword(peer.prompt)
+    if (password === undefined) throw usageError('cannot ask for a password: there is no terminal')
+    return peer.resolve(password)
+  }
+  const options = peer.resolve(undefined)
   try {
-    await tryConnection(options, context.signal)
+    const client = await peer.connect(options)
+    await client.end()
     return options
   } catch (error) {
     if (!isPasswordMissing(error) || values['no-password'] === true) throw error
-    const password = await askPassword()
+    const password = await askPassword(peer.prompt)
     if (password === undefined) throw error
-    return resolveSettings({ ...settings, password }, context)
+    return peer.resolve(password)
   }
 }
 
@@ -63,12 +134,10 @@ export function resolveSettings(
   settings: ConnectionSettings,
   { env, messages }: Pick<ConnectionContext, 'env' | 'messages'>,
 ): ConnectionOptions {
-  const { options, warnings } = resolveConnection(settings, readConnectionEnvironment(env))
-  for (const warning of warnings) messages.warning(warning)
-  return options
+  return warned(resolveConnection(settings, readConnectionEnvironment(env)), messages)
 }
 
-async function tryConnection(options: ConnectionOptions, signal: AbortSignal): Promise<void> {
-  const client = await connect(options, { signal })
-  await client.end()
+function warned({ options, warnings }: ResolvedConnection, messages: Messages): ConnectionOptions {
+  for (const warning of warnings) messages.warning(warning)
+  return options
 }

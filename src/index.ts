@@ -26,6 +26,7 @@ export type {
 export { verifyChain, type VerifyChainOptions } from './verify/chain/verify-chain.js'
 export { readConnectionEnvironment } from './transfer/connection/connection-environment.js'
 export type { ConnectionOptions } from './transfer/connection/connection-options.js'
+export { type AgentUser, resolveAgent } from './transfer/connection/resolve-agent.js'
 export { type ConnectionSettings, resolveConnection } from './transfer/connection/resolve-connection.js'
 export type { BackupOptions, BackupProgress } from './transfer/client/options.js'
 export type { BackupReport } from './transfer/client/report.js'

@@ -101,6 +101,12 @@ const options = {
     group: generalGroup,
     describe: 'read the whole backup again at the end, as "pbmanifest verify" does',
   },
+  agent: {
+    type: 'string',
+    group: connectionGroup,
+    describe:
+      'HOST:PORT, socket directory or connection string of a "pbmanifest serve" that files are to come from',
+  },
   dbname: { alias: 'd', type: 'string', group: connectionGroup, describe: 'connection string' },
   host: {
     alias: 'h',
@@ -133,6 +139,10 @@ export const backupCommand: Command = defineCommand({
   options,
   examples: [
     ['-h db1 -U backup -D /backups/monday -j 8 -c fast -P', '8 workers, with progress'],
+    [
+      '--agent db1:5433 -h db1 -D DIR',
+      'files from the agent on db1, the stream of WAL from its database server',
+    ],
     ['-D DIR -r 50M -T /srv/ts1=/backups/ts1', '50 MB/s at most, and a tablespace elsewhere'],
   ],
   run: async (context, values, operands) => {
@@ -147,17 +157,17 @@ export const backupCommand: Command = defineCommand({
 async function takeBackup(context: CommandContext, values: Values): Promise<TakenBackup> {
   const { messages, signal } = context
   const settings = readBackupOptions(values)
-  const [{ prepareConnection }, { takeBackup }] = await Promise.all([
+  const [{ prepareConnections }, { takeBackup }] = await Promise.all([
     import('../connection.js'),
     import('../../src/transfer/client/take-backup.js'),
   ])
-  const connection = await prepareConnection(values, context)
+  const connections = await prepareConnections(values, settings.walMethod, context)
   const progress = values.progress
     ? new ProgressReporter(messages, undefined, formatBackupProgress)
     : undefined
   const taken = await takeBackup({
     ...settings,
-    connection,
+    ...connections,
     signal,
     onNotice: ({ severity, message }) => {
       if (severity === 'WARNING') messages.warning(message)

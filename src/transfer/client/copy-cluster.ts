@@ -1,20 +1,18 @@
 import type { Pathname } from '../../files/pathname.js'
-import type { BackupHandle } from '../session/backup-handle.js'
-import type { ConnectionOptions } from '../connection/connection-options.js'
 import type { ReceivedFile } from './file-receiver.js'
 import type { ClusterListing } from './list-cluster.js'
 import type { ReportParts } from './make-report.js'
-import { NetworkWatch } from './network-watch.js'
 import { planBatches } from './plan-batches.js'
 import { ProgressMeter } from './progress-meter.js'
 import type { RunContext } from './run-context.js'
 import type { StartWorker } from './run-worker.js'
+import type { BackupTicket, LeaderSession } from './sessions/sessions.js'
 import { WorkerCounters } from './worker-counters.js'
 import { WorkerPool } from './worker-pool.js'
 
 /** What the copying of a cluster needs. */
 export interface CopyOptions extends RunContext {
-  readonly connection: ConnectionOptions
+  readonly leader: LeaderSession
   readonly directory: string
   readonly fileMode: number
 }
@@ -49,19 +47,19 @@ export class ClusterCopy {
   }
 
   /** The backup has started. */
-  join(backup: BackupHandle): void {
-    this.#pool.join(backup)
+  join(ticket: BackupTicket): void {
+    this.#pool.join(ticket)
   }
 
   /** Copies everything that is listed. */
   async copy({ tablespaces, files }: ClusterListing): Promise<void> {
-    const { connection, failure } = this.#options
+    const { leader, failure } = this.#options
     const { onProgress, jobs } = this.#options.options
     if (onProgress !== undefined) {
       const pathnames = files.map(({ pathname }) => pathname)
       this.#meter = new ProgressMeter(tablespaces, pathnames, () => this.counters.totalBytes(), onProgress)
     }
-    const watch = await NetworkWatch.start(connection, () => this.#pool.pids, failure.signal)
+    const watch = await leader.watchNetwork(() => this.#pool.pids, failure.signal)
     try {
       await this.#pool.copy(planBatches(files, jobs))
       this.#meter?.finish()
@@ -102,10 +100,10 @@ export class ClusterCopy {
   }
 
   #describeWorkers(): StartWorker[] {
-    const { options, connection, directory, fileMode } = this.#options
+    const { options, leader, directory, fileMode } = this.#options
     const { verifyPageChecksums = true, sync = true } = options
     return Array.from({ length: options.jobs }, (_, worker) => ({
-      connection,
+      server: leader.workers,
       directory,
       fileMode,
       verifyPageChecksums,

@@ -30,7 +30,6 @@ export interface FileTarget {
 interface OpenFile {
   readonly pathname: Pathname
   readonly descriptor: number
-  readonly size: number
   written: number
 }
 
@@ -52,11 +51,11 @@ export class FileReceiver {
   accept(event: SentFileEvent): void {
     switch (event.type) {
       case 'file':
-        return this.#begin(event.pathname, event.size)
+        return this.#begin(event.pathname)
       case 'bytes':
         return this.#write(event.bytes)
       case 'end':
-        return this.#end(event.checksum)
+        return this.#end(event.size, event.checksum)
       case 'vanished':
         return this.#target.onVanished(event.pathname)
       default:
@@ -76,7 +75,7 @@ export class FileReceiver {
     }
   }
 
-  #begin(pathname: Pathname, size: number): void {
+  #begin(pathname: Pathname): void {
     const { directory, fileMode } = this.#target
     const reason = unsafePathnameReason(pathname)
     if (reason !== undefined || this.#open !== undefined) {
@@ -84,7 +83,7 @@ export class FileReceiver {
     }
     try {
       const descriptor = openSync(pathOf(directory, pathname), 'wx', fileMode)
-      this.#open = { pathname, descriptor, size, written: 0 }
+      this.#open = { pathname, descriptor, written: 0 }
       // Our umask may forbid what the server's group is granted.
       if (fileMode !== 0o600) fchmodSync(descriptor, fileMode)
     } catch (error) {
@@ -103,8 +102,8 @@ export class FileReceiver {
     this.#target.onBytes(bytes.length)
   }
 
-  #end(checksum: string | undefined): void {
-    const { pathname, descriptor, size, written } = this.#requireOpen()
+  #end(size: number, checksum: string | undefined): void {
+    const { pathname, descriptor, written } = this.#requireOpen()
     if (written !== size) throw protocolError(pathname, `${written} bytes came of ${size}`)
     this.#open = undefined
     try {

@@ -23,7 +23,10 @@ export interface BackupProgress {
 export interface BackupOptions {
   /** The directory that becomes the backup. Created; or it must be empty. */
   readonly directory: string
+  /** The database server. With an agent, it is for the stream of WAL and for `writeRecoveryConf` only. */
   readonly connection: ConnectionOptions
+  /** An agent (`pbmanifest serve`) beside the database server, which files then come from. Default: files come over SQL. */
+  readonly agent?: ConnectionOptions
   /** How many workers copy files, each on a connection of its own, 1 to 128. Default 4. */
   readonly jobs?: number
   readonly tablespaceMappings?: readonly TablespaceMapping[]

@@ -7,7 +7,6 @@ import { ClusterCopy } from './copy-cluster.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import { type ClusterListing, CONTROL_FILE, listCluster } from './list-cluster.js'
 import { makeReport } from './make-report.js'
-import { type LeaderSession, openLeaderSession } from './open-sessions.js'
 import {
   claimTarget,
   makeDirectories,
@@ -18,6 +17,8 @@ import {
 import type { BackedUpTablespace, BackupReport } from './report.js'
 import { runCommand } from './run-command.js'
 import type { RunContext } from './run-context.js'
+import { openLeaderSession } from './sessions/open-sessions.js'
+import type { LeaderSession } from './sessions/sessions.js'
 import { type StartedBackup, startBackup, stopBackup } from './start-and-stop.js'
 import { StepClock } from './step-clock.js'
 import type { TakenBackup } from './take-backup.js'
@@ -31,16 +32,18 @@ export async function runBackup(context: RunContext): Promise<TakenBackup> {
   const clock = new StepClock()
   await requireUsableTarget(options.directory)
   const leader = await openLeader(context)
-  const facts = await failure.waitFor(leader.mode.facts())
-  const tablespaces = await failure.waitFor(leader.files.listTablespaces({ withSizes: false }))
+  const { session } = leader
+  const facts = await runCommand(session, failure, { command: 'IDENTIFY_CLUSTER' })
+  const tablespaces = await runCommand(session, failure, { command: 'LIST_TABLESPACES', progress: false })
   const target = await claimTarget(context, tablespaces, facts)
   const run = new BackupRun({ context, leader, facts, target, clock })
   return await run.take(tablespaces)
 }
 
 async function openLeader({ options, failure, cleanUp }: RunContext): Promise<LeaderSession> {
-  const { connection, directory, onNotice } = options
-  const leader = await openLeaderSession(connection, directory, {
+  const { directory, onNotice } = options
+  const leader = await openLeaderSession(options, {
+    fragmentDirectory: directory,
     onNotice: (notice) => onNotice?.(notice),
     onLost: (error) => failure.report(error),
     signal: failure.signal,
@@ -75,7 +78,7 @@ class BackupRun {
     const start = await clock.time('start', () => startBackup(context, leader))
     await this.#parts.target.mark(start.backupId)
     wal.start(start)
-    copy.join(start.handle)
+    copy.join(start.ticket)
     const listing = await clock.time('list', () => this.#list(tablespaces))
     await clock.time('copy', () => this.#copyFiles(copy, listing))
     const end = await clock.time('stop', () => this.#stop())
@@ -97,7 +100,7 @@ class BackupRun {
     const slot = chooseSlot(options.slot, useTemporarySlot)
     const wal = await BackupWal.open({
       method: walMethod,
-      connection: leader.connection,
+      connection: leader.database,
       facts,
       directory: `${target.path}/pg_wal`,
       fileMode: targetModes(facts).fileMode,
@@ -115,8 +118,7 @@ class BackupRun {
   #startWorkers(): ClusterCopy {
     const { context, leader, facts, target } = this.#parts
     const { fileMode } = targetModes(facts)
-    const { connection } = leader
-    return new ClusterCopy({ ...context, connection, directory: target.path, fileMode })
+    return new ClusterCopy({ ...context, leader, directory: target.path, fileMode })
   }
 
   async #list(tablespaces: readonly Tablespace[]): Promise<ClusterListing> {

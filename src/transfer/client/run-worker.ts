@@ -1,11 +1,11 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { ConnectionOptions } from '../connection/connection-options.js'
 import type { BackupSession } from '../session/backup-session.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import { toErrorData } from './error-data.js'
 import { FirstFailure } from './first-failure.js'
-import { createWorkerSession, openWorkerFiles, type WorkerFiles } from './open-sessions.js'
 import { runCommand } from './run-command.js'
+import { openWorkerSession } from './sessions/open-sessions.js'
+import type { SessionServer } from './sessions/sessions.js'
 import { WrittenFiles } from './written-files.js'
 import { WorkerCounters, type WorkerCountersBuffer } from './worker-counters.js'
 import { WorkerInbox } from './worker-inbox.js'
@@ -13,7 +13,7 @@ import type { MessageFromWorker } from './worker-messages.js'
 
 /** What a worker is started with. Plain data and shared memory. */
 export interface StartWorker {
-  readonly connection: ConnectionOptions
+  readonly server: SessionServer
   readonly directory: string
   readonly fileMode: number
   readonly verifyPageChecksums: boolean
@@ -29,16 +29,18 @@ export async function runWorker(start: StartWorker, port: MessagePort): Promise<
   const failure = new FirstFailure(inbox.signal)
   const post = (message: MessageFromWorker): void => port.postMessage(message)
   let session: BackupSession | undefined
-  let opened: WorkerFiles | undefined
   try {
-    opened = await openWorkerFiles(start.connection, {
+    const opened = await openWorkerSession(start.server, {
+      fragmentDirectory: start.directory,
+      onNotice: (notice) => post({ type: 'notice', notice }),
       onLost: (error) => failure.report(error),
       signal: failure.signal,
     })
+    session = opened.session
     post({ type: 'ready', pid: opened.pid })
-    const { backup } = await failure.waitFor(inbox.nextOf('join'))
-    session = createWorkerSession(backup, opened, (notice) => post({ type: 'notice', notice }))
-    await runCommand(session, failure, { command: 'JOIN_BACKUP', backupId: backup.description.id })
+    const { ticket } = await failure.waitFor(inbox.nextOf('join'))
+    opened.introduce(ticket)
+    await runCommand(session, failure, { command: 'JOIN_BACKUP', backupId: ticket.backupId })
     post({ type: 'joined' })
     await copyUntilFinished(start, { session, inbox, failure, post })
     await session.finish()
@@ -47,7 +49,7 @@ export async function runWorker(start: StartWorker, port: MessagePort): Promise<
     failure.report(error)
     // At once: the others should not go on for nothing.
     post({ type: 'failed', error: toErrorData(failure.error) })
-    await (session === undefined ? opened?.files.close() : session.abort())
+    await session?.abort()
   } finally {
     failure.close()
     inbox.close()

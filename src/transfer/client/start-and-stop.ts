@@ -1,21 +1,20 @@
 import { formatLsn } from '../../postgres/lsn.js'
 import type { CommandResults, StoppedBackup } from '../commands/command-results.js'
-import type { BackupHandle } from '../session/backup-handle.js'
-import type { LeaderSession } from './open-sessions.js'
 import { runCommand } from './run-command.js'
 import type { RunContext } from './run-context.js'
+import type { BackupTicket, LeaderSession } from './sessions/sessions.js'
 
 const DEFAULT_LABEL = 'pbmanifest base backup'
 
 /** A backup that runs, and what workers need to take part. */
-export type StartedBackup = CommandResults['START_BACKUP'] & { readonly handle: BackupHandle }
+export type StartedBackup = CommandResults['START_BACKUP'] & { readonly ticket: BackupTicket }
 
 export async function startBackup(
   { options, failure }: RunContext,
-  { session, registry }: LeaderSession,
+  leader: LeaderSession,
 ): Promise<StartedBackup> {
   options.onStep?.('initiating base backup, waiting for checkpoint to complete')
-  const start = await runCommand(session, failure, {
+  const start = await runCommand(leader.session, failure, {
     command: 'START_BACKUP',
     label: options.label ?? DEFAULT_LABEL,
     fast: options.checkpoint === 'fast',
@@ -26,9 +25,7 @@ export async function startBackup(
   const { startLsn, startTimeline, backupId } = start
   options.onStep?.('checkpoint completed')
   options.onStep?.(`write-ahead log start point: ${formatLsn(startLsn)} on timeline ${startTimeline}`)
-  const handle = registry.get(backupId)
-  if (handle === undefined) throw new Error(`the session forgot the backup "${backupId}" that it started`)
-  return { ...start, handle }
+  return { ...start, ticket: leader.ticketOf(backupId) }
 }
 
 export async function stopBackup(

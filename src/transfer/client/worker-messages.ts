@@ -1,13 +1,13 @@
 import type { Pathname } from '../../files/pathname.js'
-import type { BackupHandle } from '../session/backup-handle.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { ErrorData } from './error-data.js'
 import type { ReceivedFile } from './file-receiver.js'
+import type { BackupTicket } from './sessions/sessions.js'
 
 /** What the leader sends to a worker. */
 export type MessageToWorker =
   /** The backup has started: take part. The first of all. */
-  | { readonly type: 'join'; readonly backup: BackupHandle }
+  | { readonly type: 'join'; readonly ticket: BackupTicket }
   /** Copy these files, after those that were sent before. */
   | { readonly type: 'copy'; readonly pathnames: readonly Pathname[] }
   /** There is no more: make what was written durable, seal the fragment, and end. */
@@ -17,8 +17,8 @@ export type MessageToWorker =
 
 /** What a worker sends to the leader. */
 export type MessageFromWorker =
-  /** It is connected. `pid`: the server's process that it is connected to. */
-  | { readonly type: 'ready'; readonly pid: number }
+  /** It is connected. `pid`: the database server's process behind it, where that is known. */
+  | { readonly type: 'ready'; readonly pid: number | undefined }
   /** It is part of the backup. */
   | { readonly type: 'joined' }
   /** The files of one `copy` are here. */

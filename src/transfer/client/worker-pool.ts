@@ -1,13 +1,13 @@
 import { SHARE_ENV, Worker, type WorkerOptions } from 'node:worker_threads'
 import { PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
-import type { BackupHandle } from '../session/backup-handle.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import { fromErrorData } from './error-data.js'
 import type { ReceivedFile } from './file-receiver.js'
 import type { FirstFailure } from './first-failure.js'
 import type { Batch } from './plan-batches.js'
 import type { StartWorker } from './run-worker.js'
+import type { BackupTicket } from './sessions/sessions.js'
 import type { MessageFromWorker, MessageToWorker } from './worker-messages.js'
 
 const workerFile = new URL('backup-worker.js', import.meta.url)
@@ -70,7 +70,7 @@ export class WorkerPool {
     return this.#workers.length
   }
 
-  /** The server's processes that the threads are connected to. */
+  /** The database server's processes that the threads are connected to, where these are known. */
   get pids(): readonly number[] {
     return this.#pids
   }
@@ -82,8 +82,8 @@ export class WorkerPool {
   }
 
   /** The backup has started: lets the workers, those to come as well, take part in it. */
-  join(backup: BackupHandle): void {
-    this.#join = { type: 'join', backup }
+  join(ticket: BackupTicket): void {
+    this.#join = { type: 'join', ticket }
     for (const worker of this.#workers) send(worker, this.#join)
   }
 
@@ -176,7 +176,7 @@ export class WorkerPool {
   #accept(worker: PooledWorker, message: MessageFromWorker): void {
     switch (message.type) {
       case 'ready':
-        this.#pids.push(message.pid)
+        if (message.pid !== undefined) this.#pids.push(message.pid)
         return this.#startNext()
       case 'joined':
         return worker.markJoined()

@@ -1,3 +1,4 @@
+import type { Pathname } from '../../files/pathname.js'
 import type {
   BackupEnd,
   ClusterFacts,
@@ -61,11 +62,20 @@ export interface StoppedBackup extends BackupEnd {
   readonly checksumFailures: number
 }
 
-/** What SEND_FILE streams: the files' events, each end with the checksum that stands in the fragment. */
+/**
+ * What SEND_FILE streams: the files in the order in which they were asked for. What is known of a file follows its bytes,
+ * because a COPY has no place for it before them.
+ */
 export type SentFileEvent =
-  | Exclude<FileEvent, { type: 'end' }>
+  /** The next file begins. */
+  | { readonly type: 'file'; readonly pathname: Pathname }
+  | Extract<FileEvent, { type: 'bytes' | 'vanished' }>
   | {
       readonly type: 'end'
+      /** How many bytes were sent; what a file that shrank lacked was sent as zeros. */
+      readonly size: number
+      /** Seconds since 1970. */
+      readonly modified: number
       /** Lower-case hexadecimal; `undefined` without a manifest, with NONE, and for files in pg_wal. */
       readonly checksum: string | undefined
       /** How long its bytes had to wait because of MAX_RATE. */

@@ -53,7 +53,7 @@ async function* streamFiles(
     switch (event.type) {
       case 'file':
         file = new FileInTransit(event, options)
-        yield event
+        yield { type: 'file', pathname: event.pathname }
         break
       case 'bytes':
         if (file !== undefined) yield* file.pass(event.bytes)
@@ -110,7 +110,7 @@ class FileInTransit {
       )
     }
     const checksum = await this.#recorder?.endFile({ pathname, size, modified })
-    yield { type: 'end', checksum, throttledMs: Number(this.#throttledNs / 1_000_000n) }
+    yield { type: 'end', size, modified, checksum, throttledMs: Number(this.#throttledNs / 1_000_000n) }
   }
 
   async *#send(bytes: Buffer): AsyncGenerator<SentFileEvent, void, undefined> {

@@ -5,7 +5,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { poll } from '../../helpers/poll.js'
 import { debianPostgres, embeddedPostgres } from '../../helpers/postgres-programs.js'
-import type { ProgramResult } from '../../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
 import { tablespaceMappings } from '../../helpers/tablespace-mappings.js'
 import {
@@ -16,6 +15,7 @@ import {
   startBackupProgram,
   untilCopying,
 } from './backup-program.js'
+import { failureOf } from './failure-of.js'
 
 /** So slow that there is time to do something to it. */
 const slowly = ['--jobs=2', '--max-rate=2M']
@@ -47,16 +47,6 @@ async function startSlowBackup(cluster: Cluster, ...more: readonly string[]): Pr
   const running = startBackupProgram(cluster, { directory: target(), args })
   await untilCopying(running)
   return running
-}
-
-/** The exit status, and the one error that there is to be; nothing on standard output, and no stack. */
-function failureOf({ status, stdout, stderr }: ProgramResult): { status: number | null; error: string } {
-  const errors = stderr.split('\n').filter((line) => line.startsWith('pbmanifest: error: '))
-  const [error = ''] = errors
-  if (errors.length !== 1 || stdout !== '' || /\n\s+at |bug of pbmanifest/.test(stderr)) {
-    throw new Error(`not one clean error: ${stdout}${stderr}`)
-  }
-  return { status, error }
 }
 
 async function expectNothingHere(): Promise<void> {

@@ -27,26 +27,27 @@ function receive(events: readonly SentFileEvent[], fileMode = 0o600) {
   return { files, vanished, bytes }
 }
 
-const begin = (pathname: string, size: number): SentFileEvent => ({
-  type: 'file',
-  pathname,
+const begin = (pathname: string): SentFileEvent => ({ type: 'file', pathname })
+const bytes = (text: string): SentFileEvent => ({ type: 'bytes', bytes: Buffer.from(text) })
+const end = (size: number): SentFileEvent => ({
+  type: 'end',
   size,
   modified: 0,
+  checksum: 'ab12cd34',
+  throttledMs: 0,
 })
-const bytes = (text: string): SentFileEvent => ({ type: 'bytes', bytes: Buffer.from(text) })
-const end: SentFileEvent = { type: 'end', checksum: 'ab12cd34', throttledMs: 0 }
 
 describe('receiving files', () => {
   test('writes each whole, with its mode, and says what came', () => {
     mkdirSync(`${scratch.path}/base`)
     const received = receive([
-      begin('base/1', 5),
+      begin('base/1'),
       bytes('abc'),
       bytes('de'),
-      end,
+      end(5),
       { type: 'vanished', pathname: 'base/2' },
-      begin('base/3', 0),
-      end,
+      begin('base/3'),
+      end(0),
     ])
     expect(received).toEqual({
       files: [
@@ -64,7 +65,7 @@ describe('receiving files', () => {
   test('grants the group what it is to have, whatever our umask says', () => {
     const before = process.umask(0o077)
     try {
-      receive([begin('shared', 0), end], 0o640)
+      receive([begin('shared'), end(0)], 0o640)
     } finally {
       process.umask(before)
     }
@@ -72,13 +73,13 @@ describe('receiving files', () => {
   })
 
   test('writes a name that is not UTF-8 as the bytes that it is', () => {
-    receive([begin('caf\udce9', 1), bytes('x'), end])
+    receive([begin('caf\udce9'), bytes('x'), end(1)])
     expect(existsSync(Buffer.concat([Buffer.from(`${scratch.path}/caf`), Buffer.of(0xe9)]))).toBe(true)
   })
 
   test('never overwrites a file', () => {
     writeFileSync(`${scratch.path}/mine`, 'mine')
-    expect(() => receive([begin('mine', 0)])).toThrow(
+    expect(() => receive([begin('mine')])).toThrow(
       expect.objectContaining({
         code: 'IO',
         message: `could not create file "${scratch.path}/mine": File exists`,
@@ -90,16 +91,16 @@ describe('receiving files', () => {
   test.each([['../outside'], ['/etc/passwd'], ['base/../../x'], ['a//b'], [''], ['a\0b']])(
     'does not write to "%s"',
     (pathname) => {
-      expect(() => receive([begin(pathname, 0)])).toThrow(expect.objectContaining({ code: 'SERVER' }))
+      expect(() => receive([begin(pathname)])).toThrow(expect.objectContaining({ code: 'SERVER' }))
     },
   )
 
   test.each([
-    ['fewer bytes than promised', [begin('a', 2), bytes('x'), end]],
-    ['more bytes than promised', [begin('a', 1), bytes('xy'), end]],
+    ['fewer bytes than its end says', [begin('a'), bytes('x'), end(2)]],
+    ['more bytes than its end says', [begin('a'), bytes('xy'), end(1)]],
     ['bytes of no file', [bytes('x')]],
-    ['an end of no file', [end]],
-    ['a file within a file', [begin('a', 1), begin('b', 1)]],
+    ['an end of no file', [end(0)]],
+    ['a file within a file', [begin('a'), begin('b')]],
   ])('refuses %s', (_what, events) => {
     expect(() => receive(events)).toThrow(expect.objectContaining({ code: 'SERVER' }))
   })
@@ -107,7 +108,7 @@ describe('receiving files', () => {
   test('says which file could not be written', () => {
     mkdirSync(`${scratch.path}/no`)
     chmodSync(`${scratch.path}/no`, 0o700)
-    expect(() => receive([begin('nowhere/1', 0)])).toThrow(
+    expect(() => receive([begin('nowhere/1')])).toThrow(
       expect.objectContaining({
         message: `could not create file "${scratch.path}/nowhere/1": No such file or directory`,
       }),

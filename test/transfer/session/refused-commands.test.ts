@@ -136,6 +136,8 @@ describeWithDebianPostgres('a session refuses', (programs) => {
     const [segment] = await run(worker, { command: 'LIST_WAL_FILES', startLsn: undefined, endLsn: undefined })
     expect(await exhaust(worker, sendFile(`pg_wal/${segment?.name}`))).toContainEqual({
       type: 'end',
+      size: segment?.size,
+      modified: expect.closeTo(Date.now() / 1000, -3),
       checksum: undefined,
       throttledMs: 0,
     })

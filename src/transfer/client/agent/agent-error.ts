@@ -1,0 +1,38 @@
+import { isPbManifestError, PbManifestError } from '../../../errors.js'
+import { describeServerError } from '../../connection/server-error.js'
+import type { ReportedError } from './backend-message.js'
+
+const SYNTAX_ERROR = '42601'
+
+/** What a database server says that was taken for an agent. */
+const walSenderWords = 'commands in WAL sender'
+
+/** The error that an agent has reported, in its words. */
+export function reportedError({ message, detail, hint, sqlstate }: ReportedError): PbManifestError {
+  const isStranger = sqlstate === SYNTAX_ERROR || message.includes(walSenderWords)
+  const shownHint = isStranger ? strangerHint : hint
+  return new PbManifestError('SERVER', onOneLine(message), {
+    details: detail === undefined ? [] : detail.split(/[\r\n]+/),
+    ...(shownHint === undefined ? {} : { hint: onOneLine(shownHint) }),
+  })
+}
+
+/** What we send is right for an agent of our version. */
+const strangerHint = 'This may not be an agent of pbmanifest, or not one of this version.'
+
+/** What is left to say when the connection is gone. */
+export function lostAgent(cause: unknown): PbManifestError {
+  if (isPbManifestError(cause)) return cause
+  return new PbManifestError('SERVER', `lost the connection to the agent: ${describeServerError(cause)}`, {
+    cause,
+  })
+}
+
+/** What it says is not what was agreed on. */
+export function agentProtocolError(what: string): PbManifestError {
+  return new PbManifestError('SERVER', `the agent does not keep to the protocol: ${what}`)
+}
+
+function onOneLine(text: string): string {
+  return text.trim().replaceAll(/\s*[\r\n]+\s*/g, ' ')
+}

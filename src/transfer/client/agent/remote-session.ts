@@ -1,0 +1,87 @@
+import type { Client } from 'pg'
+import type { CommandResults } from '../../commands/command-results.js'
+import { formatCommand } from '../../commands/format-command.js'
+import { parseCommand } from '../../commands/parse-command.js'
+import type { SessionCommand } from '../../commands/replication-command.js'
+import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { BackupSession } from '../../session/backup-session.js'
+import { refused } from '../../session/refused.js'
+import { AgentConnection, type AgentConnectionOptions } from './agent-connection.js'
+import { resultReaders } from './read-results.js'
+import { readRows } from './result-row.js'
+
+/** How long an agent may take to end a backup that is given up. */
+const GRACE_MS = 5000
+
+type Name = SessionCommand['command']
+
+/** A session at an agent, on a connection of its own. */
+export class RemoteSession implements BackupSession {
+  readonly #connection: AgentConnection
+  /** What it has asked to be. */
+  #role: 'leader' | 'worker' | undefined
+  #isEnded = false
+
+  private constructor(connection: AgentConnection) {
+    this.#connection = connection
+  }
+
+  /** @throws {@link PbManifestError} `SERVER` or `ABORTED` */
+  static async open(options: ConnectionOptions, more: AgentConnectionOptions): Promise<RemoteSession> {
+    return new RemoteSession(await AgentConnection.open(options, more))
+  }
+
+  /** It knows to which of several hosts it is connected. */
+  get client(): Client {
+    return this.#connection.client
+  }
+
+  async run<Of extends Name>(name: Of, text: string, signal?: AbortSignal): Promise<CommandResults[Of]> {
+    if (this.#isEnded) throw refused('the session has ended')
+    const command = parseCommand(text)
+    if (command.command !== name) throw refused(`command ${name} was expected, not ${command.command}`)
+    if (name === 'START_BACKUP') this.#role = 'leader'
+    if (name === 'JOIN_BACKUP') this.#role = 'worker'
+    const read = resultReaders[name]
+    return await read(this.#connection.run(text, signal), command as Extract<SessionCommand, { command: Of }>)
+  }
+
+  async finish(): Promise<void> {
+    if (this.#isEnded) return
+    if (this.#connection.isBusy) {
+      await this.abort()
+      throw refused('the session was ended while a command was running, and so aborted')
+    }
+    this.#isEnded = true
+    try {
+      // A goodbye seals the fragment as well, but is not answered.
+      if (this.#role === 'worker') await this.#runLast('LEAVE_BACKUP')
+    } finally {
+      await this.#connection.close()
+    }
+  }
+
+  async abort(): Promise<void> {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    if (this.#role === 'leader' && !this.#connection.isLost) await this.#abortBackup()
+    this.#connection.destroy()
+  }
+
+  /** So that the server is out of backup mode when this resolves. Should that fail, the loss of the connection does it. */
+  async #abortBackup(): Promise<void> {
+    const timer = setTimeout(() => this.#connection.destroy(), GRACE_MS)
+    try {
+      if (this.#connection.isBusy) await this.#connection.cancel()
+      await this.#runLast('ABORT_BACKUP')
+    } catch {
+      // There is an error on its way already.
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #runLast(command: 'LEAVE_BACKUP' | 'ABORT_BACKUP'): Promise<void> {
+    await readRows(this.#connection.run(formatCommand({ command })))
+  }
+}

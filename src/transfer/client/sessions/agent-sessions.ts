@@ -1,0 +1,39 @@
+import type { ConnectionOptions } from '../../connection/connection-options.js'
+import { pinHost } from '../../connection/pin-host.js'
+import { RemoteSession } from '../agent/remote-session.js'
+import type { LeaderSession, OpenOptions, WorkerSession } from './sessions.js'
+
+/**
+ * Opens a leader's session at an agent.
+ *
+ * @param database - the agent's database server, for the stream of WAL
+ * @throws {@link PbManifestError} `SERVER` or `ABORTED`
+ */
+export async function openAgentLeader(
+  agent: ConnectionOptions,
+  database: ConnectionOptions,
+  options: OpenOptions,
+): Promise<LeaderSession> {
+  const session = await RemoteSession.open(agent, options)
+  return {
+    session,
+    workers: { kind: 'agent', connection: pinHost(agent, session.client) },
+    database,
+    ticketOf: (backupId) => ({ backupId, handle: undefined }),
+    // An agent is no process of the database server, and does not tell what it waits for.
+    watchNetwork: () => Promise.resolve(undefined),
+  }
+}
+
+/**
+ * Opens a worker's session at an agent.
+ *
+ * @throws {@link PbManifestError} `SERVER` or `ABORTED`
+ */
+export async function openAgentWorker(
+  agent: ConnectionOptions,
+  options: OpenOptions,
+): Promise<WorkerSession> {
+  const session = await RemoteSession.open(agent, options)
+  return { session, pid: undefined, introduce: () => {} }
+}

@@ -1,0 +1,59 @@
+import type { PbManifestError } from '../../../errors.js'
+import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { BackupHandle } from '../../session/backup-handle.js'
+import type { BackupSession, SessionNotice } from '../../session/backup-session.js'
+import type { NetworkWatch } from '../network-watch.js'
+
+/** Where sessions are to be had. Plain data: it crosses threads. */
+export interface SessionServer {
+  /** `sql`: in this process, which reaches the cluster by the SQL of this database server; `agent`: at this agent. */
+  readonly kind: 'sql' | 'agent'
+  readonly connection: ConnectionOptions
+}
+
+/** What a session is opened with. */
+export interface OpenOptions {
+  /** Where the fragments of the backup may be, if its sessions run in this process. */
+  readonly fragmentDirectory: string
+  readonly onNotice: (notice: SessionNotice) => void
+  /** Is told when a connection is lost, also one that is idle: whoever uses it would learn of it only then. */
+  readonly onLost: (error: PbManifestError) => void
+  readonly signal: AbortSignal
+}
+
+/**
+ * The session of a leader, and what else there is where it is.
+ *
+ * The session itself is reached by commands only; whether it runs in this process or elsewhere, nobody knows.
+ */
+export interface LeaderSession {
+  readonly session: BackupSession
+  /** Where the workers are to open theirs: at the very server that was found, of several. */
+  readonly workers: SessionServer
+  /** The database server, for the stream of WAL. */
+  readonly database: ConnectionOptions
+  /** What a worker needs to take part in a backup that this session has started. */
+  ticketOf(backupId: string): BackupTicket
+  /**
+   * Begins to look at what the server's side of the workers waits for; `undefined` where that cannot be seen.
+   *
+   * @param pids - see {@link WorkerSession.pid}
+   */
+  watchNetwork(pids: () => readonly number[], signal: AbortSignal): Promise<NetworkWatch | undefined>
+}
+
+/** What a worker needs to join a backup. Plain data and shared memory: it crosses threads. */
+export interface BackupTicket {
+  readonly backupId: string
+  /** The backup's memory, if its sessions run in this process. */
+  readonly handle: BackupHandle | undefined
+}
+
+/** The session of a worker. */
+export interface WorkerSession {
+  readonly session: BackupSession
+  /** The database server's process behind it, where that is known. */
+  readonly pid: number | undefined
+  /** Makes the backup known to the session, which is about to join it. */
+  introduce(ticket: BackupTicket): void
+}
