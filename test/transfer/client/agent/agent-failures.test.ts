@@ -52,10 +52,16 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
     return [`--agent=${place}`, ...mappings.map(({ from, to }) => `--tablespace-mapping=${from}=${to}`)]
   }
 
-  async function startSlowly(server: Cluster, place: string): Promise<RunningBackup> {
+  async function startSlowly(
+    server: Cluster,
+    agent: AgentProgram,
+    place: string = agent.socketDirectory,
+  ): Promise<RunningBackup> {
     const args = [...(await argumentsFor(server, place)), '--jobs=2', '--max-rate=2M']
     const running = startBackupProgram(server, { directory: join(scratch.path, 'backup'), args })
     await untilCopying(running)
+    // The leader and both workers: one that is about to join would fail in other words.
+    await poll('all to have a fragment', () => Promise.resolve(agent.fragments().length === 3))
     return running
   }
 
@@ -65,8 +71,7 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
   }
 
   test('at SIGTERM, which ends when the server is out of backup mode and no fragment is left', async () => {
-    const running = await startSlowly(cluster, agent.socketDirectory)
-    await poll('all to have a fragment', () => Promise.resolve(agent.fragments().length === 3))
+    const running = await startSlowly(cluster, agent)
     expect(await isInBackupMode(cluster)).toBe(true)
     running.process.kill('SIGTERM')
     expect(await running.result).toMatchObject({ status: 143, stderr: 'pbmanifest: terminated\n' })
@@ -79,7 +84,7 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
   test('when one connection of a worker is cut', async () => {
     const cuttable = await startCuttable(agent)
     ends.push(() => cuttable.close())
-    const running = await startSlowly(cluster, cuttable.place)
+    const running = await startSlowly(cluster, agent, cuttable.place)
     cuttable.cutLast()
     expect(failureOf(await running.result)).toEqual({
       status: 6,
@@ -95,7 +100,7 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
     ends.push(() => standby.remove())
     const beside = await AgentProgram.start(standby)
     ends.push(() => beside.stop())
-    const running = await startSlowly(standby, beside.socketDirectory)
+    const running = await startSlowly(standby, beside)
     await standby.promote()
     expect(failureOf(await running.result)).toEqual({
       status: 6,
@@ -107,7 +112,7 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
   })
 
   test('when the database server is restarted', async () => {
-    const running = await startSlowly(cluster, agent.socketDirectory)
+    const running = await startSlowly(cluster, agent)
     await cluster.restart()
     expect(failureOf(await running.result)).toEqual({
       status: 6,
@@ -170,7 +175,7 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
 
   // The last one: there is no agent afterwards.
   test('when the agent is killed', async () => {
-    const running = await startSlowly(cluster, agent.socketDirectory)
+    const running = await startSlowly(cluster, agent)
     await agent.stop('SIGKILL')
     expect(failureOf(await running.result)).toEqual({
       status: 6,
