@@ -8,15 +8,15 @@ import { AnswerWriter } from './answer-writer.js'
 import { type BackupTable, type LedBackup, secondsSince } from './backup-table.js'
 import { type ReadQuery, readQuery } from './read-query.js'
 import { makeResultRows } from './thread/result-rows.js'
-import type { StartSession } from './thread/session-messages.js'
 import { SessionThread } from './thread/session-thread.js'
+import type { SpareThreads } from './thread/spare-threads.js'
 import { sqlstates, toWireError, toWireErrorData, type WireErrorData } from './wire-error-data.js'
 
 /** What all connections of an agent share. */
 export interface AgentContext {
   readonly backups: BackupTable
-  /** What each session's thread works with. */
-  readonly session: Omit<StartSession, 'pieces'>
+  /** For the sessions. */
+  readonly threads: SpareThreads
   readonly backupIdleTimeoutMs: number
   readonly onEvent: (event: AgentEvent) => void
 }
@@ -179,7 +179,7 @@ export class AgentConnection implements WireHandler {
   }
 
   #startThread(): SessionThread {
-    return new SessionThread(this.#context.session, {
+    return new SessionThread(this.#context.threads.take(), {
       onStarted: (backup) => this.#lead(backup),
       onLost: (error) => this.#lose(error),
       onNotice: ({ severity, message }) => {

@@ -18,6 +18,7 @@ import { addressOf, formatAddress, listenOnAddress } from './listen/listen-on-ad
 import { listenOnSocket, socketPath } from './listen/listen-on-socket.js'
 import { toAgentEvent } from './to-agent-event.js'
 import { AgentBackupMode } from './thread/agent-backup-mode.js'
+import { SpareThreads } from './thread/spare-threads.js'
 import { sqlstates, type WireErrorData } from './wire-error-data.js'
 
 /** Where a client on a Unix socket comes from, as PostgreSQL calls it. */
@@ -36,12 +37,15 @@ export class Agent {
   readonly #backups: BackupTable
   readonly #connections = new Set<AgentConnection>()
   readonly #wire: WireServer
+  readonly #threads: SpareThreads
   readonly #listeners: Server[] = []
   #closed: Promise<void> | undefined
 
   private constructor(options: AgentOptions, majorVersion: number) {
     this.#options = options
     this.#fragmentDirectory = makeFragmentDirectory()
+    const { dataDirectory, server } = options
+    this.#threads = new SpareThreads({ dataDirectory, server, fragmentDirectory: this.#fragmentDirectory })
     this.#backups = new BackupTable(options.limits.maxBackups, options.onEvent)
     this.#wire = new WireServer({
       serverVersion: `${majorVersion} (pbmanifest ${version})`,
@@ -113,7 +117,7 @@ export class Agent {
   async #close(): Promise<void> {
     this.#stopListening()
     this.#backups.close()
-    await this.#wire.close()
+    await Promise.all([this.#wire.close(), this.#threads.close()])
     this.removeFiles()
     this.#options.onEvent({ type: 'stopped' })
   }
@@ -142,16 +146,19 @@ export class Agent {
   }
 
   readonly #makeHandler: MakeHandler = async (client) => {
-    const { dataDirectory, server, limits, onEvent } = this.#options
+    const { limits, onEvent } = this.#options
     const context = {
       backups: this.#backups,
-      session: { dataDirectory, server, fragmentDirectory: this.#fragmentDirectory },
+      threads: this.#threads,
       backupIdleTimeoutMs: limits.backupIdleTimeoutMs,
       onEvent,
     }
     const connection = new AgentConnection(context, client, {
       seesAllIds: client.remote === LOCAL,
-      onClose: () => this.#connections.delete(connection),
+      onClose: () => {
+        this.#connections.delete(connection)
+        if (this.#backups.running.length === 0) this.#threads.refill()
+      },
     })
     this.#connections.add(connection)
     return await Promise.resolve(connection)

@@ -13,6 +13,8 @@ export interface StartSession {
   readonly server: ConnectionOptions
   readonly fragmentDirectory: string
   readonly pieces: PieceMemory
+  /** Whether nobody waits for it yet. */
+  readonly isSpare: boolean
 }
 
 /** What is sent to the thread of a session. */

@@ -1,12 +1,10 @@
-import { SHARE_ENV, Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { PbManifestError } from '../../../errors.js'
 import { ThreadError, toWireErrorData, type WireErrorData } from '../wire-error-data.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
 import type { SessionNotice } from '../../session/backup-session.js'
-import { allocatePieces, piecesOf } from './piece-memory.js'
-import type { MessageFromSession, MessageToSession, SessionAnswer, StartSession } from './session-messages.js'
-
-const workerFile = new URL('session-worker.js', import.meta.url)
+import type { MessageFromSession, MessageToSession, SessionAnswer } from './session-messages.js'
+import type { StartedThread } from './start-session-thread.js'
 
 /** For so long, in milliseconds, a session may take to end; longer than it waits for the database server itself. */
 const GRACE_MS = 15_000
@@ -36,12 +34,10 @@ export class SessionThread {
   #death: WireErrorData | undefined
   readonly #exit: Promise<void>
 
-  /** @throws {@link PbManifestError} `IO` when the system grants no more threads */
-  constructor(start: Omit<StartSession, 'pieces'>, listener: SessionListener) {
-    const pieces = allocatePieces()
-    this.pieces = piecesOf(pieces)
+  constructor({ worker, pieces }: StartedThread, listener: SessionListener) {
+    this.pieces = pieces
     this.#listener = listener
-    this.#worker = startWorker({ ...start, pieces })
+    this.#worker = worker
     this.#worker.on('message', (message: MessageFromSession) => this.#accept(message))
     this.#worker.on('error', (cause: unknown) => {
       const reason = cause instanceof Error ? cause.message : String(cause)
@@ -148,15 +144,5 @@ export class SessionThread {
 
   #post(message: MessageToSession): void {
     this.#worker.postMessage(message)
-  }
-}
-
-function startWorker(start: StartSession): Worker {
-  try {
-    // The options of the process are for its own program: `--input-type` would keep a thread from starting.
-    return new Worker(workerFile, { workerData: start, env: SHARE_ENV, execArgv: [] })
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new PbManifestError('IO', `could not start a thread for the session: ${reason}`, { cause })
   }
 }

@@ -1,12 +1,18 @@
 import { expect, test } from 'vitest'
 import { SessionThread } from '../../../../src/transfer/agent/thread/session-thread.js'
+import { startSessionThread } from '../../../../src/transfer/agent/thread/start-session-thread.js'
 import type { WireErrorData } from '../../../../src/transfer/agent/wire-error-data.js'
 
 test('a thread that dies fails its command, and says so when there is none', async () => {
   const lost: WireErrorData[] = []
   // Uncompiled, its file is not where it is looked for.
   const thread = new SessionThread(
-    { dataDirectory: '/', server: undefined as never, fragmentDirectory: '/' },
+    startSessionThread({
+      dataDirectory: '/',
+      server: undefined as never,
+      fragmentDirectory: '/',
+      isSpare: false,
+    }),
     { onStarted: () => {}, onLost: (error) => lost.push(error), onNotice: () => {} },
   )
   const command = { name: 'LIST_FILES', text: 'LIST_FILES', backup: undefined } as const
