@@ -164,8 +164,13 @@ export async function makeDeepDirectories(
   backup: PlainBackup,
   { name, depth }: { readonly name: string; readonly depth: number },
 ): Promise<void> {
-  const line = 'for ((n = 0; n < $3; n++)); do mkdir "$2" && cd -P "./$2" || exit 1; done'
-  await mustRun('bash', ['-c', `cd "$1" && ${line}`, 'bash', backup.directory, name, String(depth)])
+  // A program for each directory would take long.
+  const most = Math.floor(2000 / (name.length + 1))
+  const parts = Array.from({ length: Math.ceil(depth / most) }, (_, part) =>
+    Array.from({ length: Math.min(most, depth - part * most) }, () => name).join('/'),
+  )
+  const line = 'for part in "${@:2}"; do mkdir -p "$part" && cd -P "./$part" || exit 1; done'
+  await mustRun('bash', ['-c', `cd "$1" && ${line}`, 'bash', backup.directory, ...parts])
 }
 
 /** Takes a file from another backup. */
