@@ -41,7 +41,8 @@ export class CopyOut {
   }
 
   /**
-   * The data, piece by piece, each valid until the next is asked for. Memory for about {@link MOST_BYTES_WAITING} is all it needs, however slow its taker.
+   * The data, piece by piece, each valid until the next is asked for. Memory for about {@link MOST_BYTES_WAITING} is all
+   * it needs, however slow its taker.
    *
    * @throws what the server reported, the loss of the connection, or {@link PbManifestError} `ABORTED`
    */
@@ -59,8 +60,9 @@ export class CopyOut {
       }
     } finally {
       signal?.removeEventListener('abort', wake)
-      this.#releaseTaken()
-      this.#releaseTaken()
+      // What is being taken, and what waits: the connection reads on, whoever uses it next.
+      this.#takeWaiting()
+      this.#takeWaiting()
     }
   }
 
