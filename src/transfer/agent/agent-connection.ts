@@ -179,7 +179,7 @@ export class AgentConnection implements WireHandler {
   }
 
   #startThread(): SessionThread {
-    return new SessionThread(this.#context.threads.take(), {
+    return new SessionThread(this.#context.threads, {
       onStarted: (backup) => this.#lead(backup),
       onLost: (error) => this.#lose(error),
       onNotice: ({ severity, message }) => {

@@ -31,8 +31,10 @@ export type MessageToSession =
   | { readonly type: 'cancel' }
   /** What a `stream` message said was taken: its piece is free again. */
   | { readonly type: 'taken'; readonly piece: number }
-  /** End the session, in good order or after a failure, and then the thread. */
+  /** End the session, in good order or after a failure. The thread waits for the commands of another one. */
   | { readonly type: 'end'; readonly how: 'finish' | 'abort' }
+  /** End the thread, which has no session. */
+  | { readonly type: 'exit' }
 
 /** What the thread of a session sends. */
 export type MessageFromSession =
@@ -42,8 +44,15 @@ export type MessageFromSession =
   | { readonly type: 'lost'; readonly error: WireErrorData }
   | { readonly type: 'notice'; readonly notice: SessionNotice }
   | SessionAnswer
-  /** The session is over, and the thread ends. */
-  | { readonly type: 'ended'; readonly error: WireErrorData | undefined }
+  | SessionEnd
+
+/** The session is over. */
+export interface SessionEnd {
+  readonly type: 'ended'
+  readonly error: WireErrorData | undefined
+  /** What the thread holds on to, garbage or not. */
+  readonly heapBytes: number
+}
 
 /** What a command is answered with: `rows`, or any number of `stream`, and then `done`; or `failed` at any point. */
 export type SessionAnswer =

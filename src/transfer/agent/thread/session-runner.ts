@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8'
 import type { MessagePort } from 'node:worker_threads'
 import { PbManifestError } from '../../../errors.js'
 import { LocalClusterFiles } from '../../cluster-files/local/local-cluster-files.js'
@@ -21,7 +22,7 @@ const endingCommands: ReadonlySet<string> = new Set(['LEAVE_BACKUP', 'ABORT_BACK
 /** After these, it is over when they fail. */
 const lastCommands: ReadonlySet<string> = new Set(['STOP_BACKUP', ...endingCommands])
 
-/** Runs the commands of one connection, in a thread, and answers with messages. */
+/** Runs the commands of one connection after another, in a thread, and answers with messages. */
 export class SessionRunner {
   readonly #start: StartSession
   readonly #port: MessagePort
@@ -41,7 +42,7 @@ export class SessionRunner {
     )
   }
 
-  /** Obeys messages, until one says that this is the end. */
+  /** Obeys messages, until one says that this is the end of the thread. */
   start(): void {
     this.#port.on('message', (message: MessageToSession) => this.#accept(message))
   }
@@ -59,6 +60,8 @@ export class SessionRunner {
       case 'end':
         void this.#end(message.how)
         return
+      case 'exit':
+        return this.#port.close()
       default:
         message satisfies never
     }
@@ -145,8 +148,9 @@ export class SessionRunner {
       failure = toWireErrorData(error)
     }
     await this.#running
-    this.#post({ type: 'ended', error: failure })
-    this.#port.close()
+    this.#session = undefined
+    this.#joinable = undefined
+    this.#post({ type: 'ended', error: failure, heapBytes: getHeapStatistics().total_heap_size })
   }
 
   #post(message: MessageFromSession): void {

@@ -1,9 +1,14 @@
-import type { Worker } from 'node:worker_threads'
 import { PbManifestError } from '../../../errors.js'
 import { ThreadError, toWireErrorData, type WireErrorData } from '../wire-error-data.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
 import type { SessionNotice } from '../../session/backup-session.js'
-import type { MessageFromSession, MessageToSession, SessionAnswer } from './session-messages.js'
+import type {
+  MessageFromSession,
+  MessageToSession,
+  SessionAnswer,
+  SessionEnd,
+} from './session-messages.js'
+import { endSessionThread, type SpareThreads } from './spare-threads.js'
 import type { StartedThread } from './start-session-thread.js'
 
 /** For so long, in milliseconds, a session may take to end; longer than it waits for the database server itself. */
@@ -21,34 +26,39 @@ export interface SessionListener {
 /** An answer as it comes out of the thread, the last one left out. */
 export type StreamedAnswer = Exclude<SessionAnswer, { type: 'done' | 'failed' }>
 
+/** Where threads come from, and go to. */
+export type ThreadSource = Pick<SpareThreads, 'take' | 'giveBack'>
+
 /** The thread in which the session of one connection runs, seen from the thread that has the connection. */
 export class SessionThread {
-  readonly #worker: Worker
+  readonly #threads: ThreadSource
+  readonly #thread: StartedThread
   readonly #listener: SessionListener
   /** The memory that `stream` answers are about. */
   readonly pieces: readonly Buffer[]
   readonly #answers: SessionAnswer[] = []
   #wake: (() => void) | undefined
-  #ended: Extract<MessageFromSession, { type: 'ended' }> | undefined
+  #isRunning = false
+  #ended: SessionEnd | undefined
   /** Why the thread is gone, when it is though nobody said so. */
   #death: WireErrorData | undefined
-  readonly #exit: Promise<void>
+  /** Resolves when the session is over, and its thread without work or gone. */
+  readonly #over: Promise<void>
+  #endWaiting: () => void = () => {}
 
-  constructor({ worker, pieces }: StartedThread, listener: SessionListener) {
-    this.pieces = pieces
+  /** @throws {@link PbManifestError} `IO` when the system grants no more threads */
+  constructor(threads: ThreadSource, listener: SessionListener) {
+    this.#threads = threads
+    this.#thread = threads.take()
+    this.pieces = this.#thread.pieces
     this.#listener = listener
-    this.#worker = worker
-    this.#worker.on('message', (message: MessageFromSession) => this.#accept(message))
-    this.#worker.on('error', (cause: unknown) => {
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      this.#die(new PbManifestError('IO', `the thread of the session failed: ${reason}`, { cause }))
+    this.#over = new Promise((resolve) => {
+      this.#endWaiting = resolve
     })
-    this.#exit = new Promise((resolve) => {
-      this.#worker.once('exit', () => {
-        this.#die(new PbManifestError('IO', 'the thread of the session ended unexpectedly'))
-        resolve()
-      })
-    })
+    const { worker } = this.#thread
+    worker.on('message', this.#accept)
+    worker.on('error', this.#fail)
+    worker.on('exit', this.#exit)
   }
 
   /**
@@ -65,6 +75,7 @@ export class SessionThread {
     signal.addEventListener('abort', cancel, { once: true })
     let isOver = false
     try {
+      this.#isRunning = true
       this.#post({ type: 'run', ...command })
       if (signal.aborted) cancel()
       for (;;) {
@@ -81,23 +92,33 @@ export class SessionThread {
     } finally {
       signal.removeEventListener('abort', cancel)
       if (!isOver) await this.#drain()
+      this.#isRunning = false
     }
   }
 
   /**
-   * Ends the session and the thread. What the session leads, is aborted, unless it is complete. Never throws.
+   * Ends the session. What it leads, is aborted, unless it is complete. Its thread is given back only when there can be
+   * nothing left of it there. Never throws.
    *
    * @returns what kept it from ending in good order
    */
   async end(how: 'finish' | 'abort'): Promise<WireErrorData | undefined> {
+    const { worker } = this.#thread
+    const isIdle = !this.#isRunning
     this.#post({ type: 'end', how })
-    const timer = setTimeout(() => void this.#worker.terminate(), GRACE_MS)
-    await this.#exit
+    const timer = setTimeout(() => void worker.terminate(), GRACE_MS)
+    await this.#over
     clearTimeout(timer)
-    return this.#ended === undefined ? this.#death : this.#ended.error
+    const ended = this.#ended
+    if (ended === undefined) return this.#death
+    worker.off('message', this.#accept).off('error', this.#fail).off('exit', this.#exit)
+    const isClean = isIdle && how === 'finish' && ended.error === undefined
+    if (isClean) await this.#threads.giveBack(this.#thread, ended.heapBytes)
+    else await endSessionThread(this.#thread)
+    return ended.error
   }
 
-  #accept(message: MessageFromSession): void {
+  readonly #accept = (message: MessageFromSession): void => {
     switch (message.type) {
       case 'started':
         return this.#listener.onStarted(message.backup)
@@ -107,11 +128,21 @@ export class SessionThread {
         return this.#listener.onNotice(message.notice)
       case 'ended':
         this.#ended = message
-        return
+        return this.#endWaiting()
       default:
         this.#answers.push(message)
         this.#wake?.()
     }
+  }
+
+  readonly #fail = (cause: unknown): void => {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    this.#die(new PbManifestError('IO', `the thread of the session failed: ${reason}`, { cause }))
+  }
+
+  readonly #exit = (): void => {
+    this.#die(new PbManifestError('IO', 'the thread of the session ended unexpectedly'))
+    this.#endWaiting()
   }
 
   #die(error: PbManifestError): void {
@@ -143,6 +174,6 @@ export class SessionThread {
   }
 
   #post(message: MessageToSession): void {
-    this.#worker.postMessage(message)
+    this.#thread.worker.postMessage(message)
   }
 }

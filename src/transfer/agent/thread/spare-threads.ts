@@ -2,12 +2,15 @@ import { once } from 'node:events'
 import type { MessageToSession, StartSession } from './session-messages.js'
 import { type StartedThread, startSessionThread } from './start-session-thread.js'
 
-/** For a leader and two workers. More start while these are at work; each takes 15 MB. */
+/** For a leader and two workers. More start while these are at work; each takes 15 MB before its first session. */
 const SPARES = 3
 
+/** A thread whose heap has grown beyond this, with the list of a million files say, is not kept. */
+const MOST_HEAP_BYTES = 64 * 1024 * 1024
+
 /**
- * Threads that have loaded all they need before somebody connects: on a machine with few processors that takes as long as
- * sending half a gigabyte.
+ * Threads that wait for sessions. They have loaded all they need before somebody connects, and one that had a session has
+ * compiled its code as well: on a machine with few processors each of the two takes as long as sending half a gigabyte.
  */
 export class SpareThreads {
   readonly #start: Omit<StartSession, 'pieces' | 'isSpare'>
@@ -20,17 +23,34 @@ export class SpareThreads {
   }
 
   /**
-   * A spare thread, or a new one when there is none. Whoever takes it ends it.
+   * The spare thread that was given back last, or a new one when there is none: the leader of a backup leaves it last, and
+   * the leader of the next one comes first. Whoever takes it gives it back, or ends it.
    *
    * @throws {@link PbManifestError} `IO` when the system grants no more threads
    */
   take(): StartedThread {
-    return this.#spares.shift() ?? startSessionThread({ ...this.#start, isSpare: false })
+    return this.#spares.pop() ?? this.#startThread(false)
   }
 
-  /** Starts threads in place of those that were taken; to be called when there is nothing else to do. */
+  /** Keeps a thread whose session has ended in good order for another one, if it is worth that. */
+  async giveBack(thread: StartedThread, heapBytes: number): Promise<void> {
+    if (this.#closed !== undefined || this.#spares.length >= SPARES || heapBytes > MOST_HEAP_BYTES) {
+      await endSessionThread(thread)
+    } else {
+      this.#spares.push(thread)
+    }
+  }
+
+  /** Starts threads in place of those that did not come back; to be called when there is nothing else to do. */
   refill(): void {
-    while (this.#closed === undefined && this.#spares.length < SPARES && this.#add());
+    while (this.#closed === undefined && this.#spares.length < SPARES) {
+      try {
+        this.#spares.push(this.#startThread(true))
+      } catch {
+        // The system does not grant it. Whoever needs one will be told.
+        return
+      }
+    }
   }
 
   /** Ends those that nobody took, and waits for it; from now on there are no others. */
@@ -39,30 +59,26 @@ export class SpareThreads {
     return this.#closed
   }
 
-  /** Returns whether the system granted it. If not, whoever needs one will be told. */
-  #add(): boolean {
-    try {
-      const spare = startSessionThread({ ...this.#start, isSpare: true })
-      this.#spares.push(spare)
-      const forget = (): void => {
-        const place = this.#spares.indexOf(spare)
-        if (place !== -1) this.#spares.splice(place, 1)
-      }
-      spare.worker.once('error', forget)
-      spare.worker.once('exit', forget)
-      return true
-    } catch {
-      return false
-    }
+  async #close(): Promise<void> {
+    await Promise.all(this.#spares.splice(0).map(endSessionThread))
   }
 
-  async #close(): Promise<void> {
-    const exits = this.#spares.splice(0).map(async ({ worker }) => {
-      const exit = once(worker, 'exit')
-      worker.postMessage({ type: 'end', how: 'finish' } satisfies MessageToSession)
-      // One that failed to start has said so to nobody, and is gone all the same.
-      await exit.catch(() => {})
-    })
-    await Promise.all(exits)
+  #startThread(isSpare: boolean): StartedThread {
+    const thread = startSessionThread({ ...this.#start, isSpare })
+    const forget = (): void => {
+      const place = this.#spares.indexOf(thread)
+      if (place !== -1) this.#spares.splice(place, 1)
+    }
+    thread.worker.on('error', forget)
+    thread.worker.on('exit', forget)
+    return thread
   }
+}
+
+/** Ends a thread that has no session, and waits for it. */
+export async function endSessionThread({ worker }: StartedThread): Promise<void> {
+  const exit = once(worker, 'exit')
+  worker.postMessage({ type: 'exit' } satisfies MessageToSession)
+  // One that failed to start has said so to nobody, and is gone all the same.
+  await exit.catch(() => {})
 }

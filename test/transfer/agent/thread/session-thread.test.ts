@@ -5,14 +5,10 @@ import type { WireErrorData } from '../../../../src/transfer/agent/wire-error-da
 
 test('a thread that dies fails its command, and says so when there is none', async () => {
   const lost: WireErrorData[] = []
+  const start = { dataDirectory: '/', server: undefined as never, fragmentDirectory: '/', isSpare: false }
   // Uncompiled, its file is not where it is looked for.
   const thread = new SessionThread(
-    startSessionThread({
-      dataDirectory: '/',
-      server: undefined as never,
-      fragmentDirectory: '/',
-      isSpare: false,
-    }),
+    { take: () => startSessionThread(start), giveBack: async () => {} },
     { onStarted: () => {}, onLost: (error) => lost.push(error), onNotice: () => {} },
   )
   const command = { name: 'LIST_FILES', text: 'LIST_FILES', backup: undefined } as const
