@@ -1,7 +1,8 @@
 import type { WayGiver } from '../files/give-way.js'
 import { pathOf } from '../files/path-of.js'
 import type { Pathname } from '../files/pathname.js'
-import { createFileHasher } from '../manifest/checksum/file-hasher.js'
+import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
+import { createFileHasher, type FileHasher } from '../manifest/checksum/file-hasher.js'
 import { checkFile, type FileOutcome } from './check-file.js'
 import { problemOf } from './checksum-check.js'
 import type { FileTable } from './file-table/file-table.js'
@@ -33,6 +34,7 @@ export async function compareKnownChecksums(
 ): Promise<{ filesChecked: number; bytesChecked: number }> {
   const totals = { filesChecked: 0, bytesChecked: 0 }
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  const hashers = new Map<RealChecksumAlgorithm, FileHasher>()
   for (let row = 0; row < table.rows; row++) {
     const algorithm = table.algorithm(row)
     if (way.isDue) await way.giveWay()
@@ -42,7 +44,8 @@ export async function compareKnownChecksums(
     let outcome: FileOutcome = { type: 'match' }
     if (known.get(pathname) !== checksum) {
       const expected = { path: pathOf(directory, pathname), size: table.size(row), checksum }
-      const hasher = await createFileHasher(algorithm)
+      const hasher = hashers.get(algorithm) ?? (await createFileHasher(algorithm, 'unknown'))
+      hashers.set(algorithm, hasher)
       const onBytes = (bytes: number): void => {
         totals.bytesChecked += bytes
       }

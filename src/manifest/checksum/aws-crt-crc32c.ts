@@ -7,6 +7,14 @@ interface NativeChecksums {
   readonly checksums_crc32c: Crc32c
 }
 
+/** In this thread. */
+let loaded: Crc32c | undefined
+
+/** Whether {@link loadAwsCrc32c} takes no time. */
+export function isAwsCrc32cLoaded(): boolean {
+  return loaded !== undefined
+}
+
 /**
  * CRC-32C of the optional package `aws-crt`, which uses the processor's carry-less multiplication.
  *
@@ -16,6 +24,11 @@ interface NativeChecksums {
  * @throws when it is not installed, or has no binary for this platform
  */
 export function loadAwsCrc32c(): Crc32c {
+  loaded ??= load()
+  return loaded
+}
+
+function load(): Crc32c {
   const require = createRequire(import.meta.url)
   const failures: unknown[] = []
   for (const runtime of platform() === 'linux' ? ['glibc', 'musl'] : ['cruntime']) {

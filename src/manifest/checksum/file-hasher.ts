@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import { AdaptiveCrc32cHasher } from './adaptive-crc32c-hasher.js'
+import { isAwsCrc32cLoaded } from './aws-crt-crc32c.js'
 import type { RealChecksumAlgorithm } from './checksum-algorithm.js'
 import { loadCrc32cHasher } from './crc32c-engines.js'
 
@@ -35,7 +36,9 @@ export async function createFileHasher(
 ): Promise<FileHasher> {
   if (algorithm !== 'CRC32C') return new ShaHasher(hashNames[algorithm])
   if (work === 'much') return await loadCrc32cHasher()
-  return await AdaptiveCrc32cHasher.create({ isWorthIt: (bytes) => bytes >= MUCH_WORK })
+  return await AdaptiveCrc32cHasher.create({
+    isWorthIt: (bytes) => bytes >= MUCH_WORK || isAwsCrc32cLoaded(),
+  })
 }
 
 class ShaHasher implements FileHasher {

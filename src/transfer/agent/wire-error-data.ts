@@ -1,4 +1,4 @@
-import { DatabaseError } from 'pg'
+import { DatabaseError } from '../connection/pg.js'
 import { type ErrorCode, isPbManifestError, type PbManifestError } from '../../errors.js'
 import { CommandSyntaxError } from '../commands/command-syntax-error.js'
 import { type Refusal, RefusedError } from '../commands/refused-error.js'

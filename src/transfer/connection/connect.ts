@@ -1,4 +1,5 @@
-import { Client, type ClientConfig } from 'pg'
+import type { ClientConfig } from 'pg'
+import { Client } from './pg.js'
 import { PbManifestError } from '../../errors.js'
 import { throwIfAborted } from '../../files/give-way.js'
 import { describeConnectionFailure, mayWorkOtherwise, NoPasswordError } from './connection-failure.js'

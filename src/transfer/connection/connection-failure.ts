@@ -1,4 +1,4 @@
-import { DatabaseError } from 'pg'
+import { DatabaseError } from './pg.js'
 import type { ConnectionHost } from './connection-options.js'
 import { isUnixSocket } from './resolve-tls.js'
 import { describeServerError } from './server-error.js'

@@ -1,4 +1,4 @@
-import { DatabaseError } from 'pg'
+import { DatabaseError } from './pg.js'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { describeSystemError } from '../../files/system-error.js'
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Client, DatabaseError, type QueryResultRow } from 'pg'
+import type { QueryResultRow } from 'pg'
+import { type Client, DatabaseError } from '../../connection/pg.js'
 import type { PbManifestError } from '../../../errors.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
 import { ReusingSocket } from '../../connection/reusing-socket.js'

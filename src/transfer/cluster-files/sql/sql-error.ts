@@ -1,4 +1,4 @@
-import { DatabaseError } from 'pg'
+import { DatabaseError } from '../../connection/pg.js'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { describeServerError } from '../../connection/server-error.js'
 import { missingPrivilegeHint } from './missing-privilege.js'
