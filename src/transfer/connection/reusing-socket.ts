@@ -1,7 +1,7 @@
 import { type ConnectOpts, Socket, type SocketConstructorOpts } from 'node:net'
 
 /** A read gives what the kernel has, at most this. */
-const BUFFER_BYTES = 256 * 1024
+const BUFFER_BYTES = 512 * 1024
 
 /** One is filled while the other is being taken. */
 const BUFFERS = 2

@@ -7,7 +7,7 @@ import type { ClusterFiles } from '../cluster-files/cluster-files.js'
 import { findChecksummedFile } from './checksummed-file.js'
 import { PageWarnings } from './page-warnings.js'
 
-const BUFFER_BYTES = 256 * 1024
+const BUFFER_BYTES = 512 * 1024
 
 /** What a verification needs of the session and its backup. */
 export interface PageVerificationOptions {

@@ -3,7 +3,7 @@ export type PieceMemory = SharedArrayBuffer
 
 /** So many pieces are filled and emptied in turn: while the socket takes one, the next is being read. */
 export const PIECES = 4
-export const PIECE_BYTES: number = 256 * 1024
+export const PIECE_BYTES: number = 512 * 1024
 
 export function allocatePieces(): PieceMemory {
   return new SharedArrayBuffer(PIECES * PIECE_BYTES)

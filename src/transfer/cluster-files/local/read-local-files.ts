@@ -10,7 +10,7 @@ import type { LocalPathnames } from './local-pathnames.js'
 import { readControlFileWhileWritten } from './read-control-file.js'
 
 /** A multiple of the size of a page. */
-const BUFFER_BYTES = 256 * 1024
+const BUFFER_BYTES = 512 * 1024
 
 /**
  * Reads files one after the other.
