@@ -9,7 +9,7 @@ import type { VerifyOptions } from './options.js'
 import type { ProblemList } from './problems.js'
 import type { NotChecked, VerifyReport } from './report.js'
 import type { StepTimer } from './step-timer.js'
-import type { ThreadAhead } from './thread-ahead.js'
+import type { ThreadAhead } from '../threads/thread-ahead.js'
 
 /** What the steps of a verification share. */
 export interface VerifyContext {

@@ -14,7 +14,7 @@ import type { VerifyProgress } from './options.js'
 import { fileProblem, type ProblemList } from './problems.js'
 import type { Problem, VerifyReport } from './report.js'
 import { nameEngines } from './name-engines.js'
-import type { ThreadAhead } from './thread-ahead.js'
+import type { ThreadAhead } from '../threads/thread-ahead.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 
 /** How often what the threads found is passed on, in milliseconds. */

@@ -6,7 +6,7 @@ import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import { ArchiveFiles } from './tar/archive-files.js'
-import type { ThreadAhead } from './thread-ahead.js'
+import type { ThreadAhead } from '../threads/thread-ahead.js'
 import { verifyFiles } from './verify-files.js'
 
 /** A verification, and what was decided about it. */

@@ -1,9 +1,9 @@
 import type { TransferListItem, Worker } from 'node:worker_threads'
 import { PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/give-way.js'
-import { startThread } from './start-thread.js'
-import type { ThreadAhead } from './thread-ahead.js'
-import type { StartMessage } from './thread-start.js'
+import { startThread } from '../threads/start-thread.js'
+import type { ThreadAhead } from '../threads/thread-ahead.js'
+import type { StartMessage } from '../threads/thread-start.js'
 
 /** More threads would take memory, 15 MB each, and gain nothing: what they wait for is a disk or a network. */
 const MAX_THREADS = 64

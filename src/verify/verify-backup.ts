@@ -4,7 +4,7 @@ import { checksumThread } from './checksum-thread.js'
 import { detectBackupFormat } from './detect-backup-format.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
-import { ThreadAhead } from './thread-ahead.js'
+import { ThreadAhead } from '../threads/thread-ahead.js'
 
 /**
  * Verifies a backup against its manifest, in parallel, and reports all that is wrong with it. The backup is a directory,

@@ -1,6 +1,6 @@
 import type { StartArchives } from './archive-messages.js'
 import { checkArchives } from './check-archives.js'
-import { postToParent, receiveStart } from '../thread-start.js'
+import { postToParent, receiveStart } from '../../threads/thread-start.js'
 
 /** A thread that checks archives. The logic is in `check-archives.ts`. */
 const start = (await receiveStart()) as StartArchives | undefined

@@ -1,6 +1,6 @@
 import type { StartWalking } from './wal-messages.js'
 import { walkParts } from './walk-parts.js'
-import { postToParent, receiveStart } from '../thread-start.js'
+import { postToParent, receiveStart } from '../../threads/thread-start.js'
 
 /** A thread that reads parts of the WAL. The logic is in `walk-parts.ts`. */
 const start = (await receiveStart()) as StartWalking | undefined
