@@ -1,5 +1,5 @@
 import type { InferredOptionTypes } from 'yargs'
-import { readBackupOptions } from '../backup-options.js'
+import { type BackupSettings, readBackupOptions } from '../backup-options.js'
 import { formatBackupProgress } from '../backup-progress.js'
 import { formatBottleneck, formatBackupSummary, formatWorkers } from '../backup-text.js'
 import { type ExitStatus, exitStatus, exitStatusOfVerdict } from '../exit-status.js'
@@ -8,7 +8,9 @@ import { ProgressReporter } from '../progress.js'
 import { formatProblemCounts, formatSummary } from '../verify-text.js'
 import { type Command, type CommandContext, defineCommand } from './command.js'
 import type { BackupReport } from '../../src/transfer/client/report.js'
+import { DEFAULT_JOBS } from '../../src/transfer/client/options.js'
 import type { TakenBackup } from '../../src/transfer/client/take-backup.js'
+import type { WorkersAhead } from '../../src/transfer/client/workers-ahead.js'
 import type { VerifyReport } from '../../src/verify/report.js'
 
 const outputGroup = 'Options controlling the output:'
@@ -155,9 +157,25 @@ export const backupCommand: Command = defineCommand({
 })
 
 async function takeBackup(context: CommandContext, values: Values): Promise<TakenBackup> {
-  const { messages, signal } = context
   const settings = readBackupOptions(values)
-  const [{ prepareConnections }, { takeBackup }] = await Promise.all([
+  const { WorkersAhead } = await import('../../src/transfer/client/workers-ahead.js')
+  // All that is done until they are needed is done beside their loading.
+  const workers = new WorkersAhead(settings.jobs ?? DEFAULT_JOBS, values.agent === undefined ? 'sql' : 'agent')
+  try {
+    return await takeBackupWith(workers, settings, context, values)
+  } finally {
+    await workers.close()
+  }
+}
+
+async function takeBackupWith(
+  workers: WorkersAhead,
+  settings: BackupSettings,
+  context: CommandContext,
+  values: Values,
+): Promise<TakenBackup> {
+  const { messages, signal } = context
+  const [{ prepareConnections }, { takeBackupWith }] = await Promise.all([
     import('../connection.js'),
     import('../../src/transfer/client/take-backup.js'),
   ])
@@ -165,7 +183,7 @@ async function takeBackup(context: CommandContext, values: Values): Promise<Take
   const progress = values.progress
     ? new ProgressReporter(messages, undefined, formatBackupProgress)
     : undefined
-  const taken = await takeBackup({
+  const taken = await takeBackupWith(workers, {
     ...settings,
     ...connections,
     signal,

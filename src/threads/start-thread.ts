@@ -4,11 +4,13 @@ import { PbManifestError } from '../errors.js'
 /**
  * Starts a thread that waits for its `StartMessage`.
  *
+ * @param workerData - what it is to know before
  * @throws {@link PbManifestError} `IO` when the system does not grant it
  */
-export function startThread(file: URL): Worker {
+export function startThread(file: URL, workerData?: unknown): Worker {
   try {
     return new Worker(file, {
+      workerData,
       env: SHARE_ENV,
       // The options of the process are for its own program: `--input-type` would keep a thread from starting.
       execArgv: [],

@@ -11,8 +11,9 @@ export class ThreadAhead {
   #worker: Worker | undefined
   readonly #exit: Promise<unknown>
 
-  constructor(file: URL) {
-    const worker = startIfGranted(file)
+  /** @param workerData - what it is to know before it is taken */
+  constructor(file: URL, workerData?: unknown) {
+    const worker = startIfGranted(file, workerData)
     this.#worker = worker
     // One that fails before it is taken is not taken: whoever starts the next one learns why.
     worker?.once('error', this.#forget)
@@ -40,9 +41,9 @@ export class ThreadAhead {
   }
 }
 
-function startIfGranted(file: URL): Worker | undefined {
+function startIfGranted(file: URL, workerData: unknown): Worker | undefined {
   try {
-    return startThread(file)
+    return startThread(file, workerData)
   } catch {
     return undefined
   }

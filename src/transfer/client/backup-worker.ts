@@ -1,5 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { runWorker, type StartWorker } from './run-worker.js'
+import { runWorker } from './run-worker.js'
+import { loadSessions } from './sessions/open-sessions.js'
+import type { SessionServer } from './sessions/sessions.js'
 
 /** A thread that copies files. The logic is in `run-worker.ts`. */
-if (parentPort !== null) await runWorker(workerData as StartWorker, parentPort)
+await loadSessions(workerData as SessionServer['kind'])
+if (parentPort !== null) await runWorker(parentPort)

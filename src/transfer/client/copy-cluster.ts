@@ -5,9 +5,9 @@ import type { ReportParts } from './make-report.js'
 import { planBatches } from './plan-batches.js'
 import { ProgressMeter } from './progress-meter.js'
 import type { RunContext } from './run-context.js'
-import type { StartWorker } from './run-worker.js'
 import type { BackupTicket, LeaderSession } from './sessions/sessions.js'
 import { WorkerCounters } from './worker-counters.js'
+import type { StartWorker } from './worker-messages.js'
 import { WorkerPool } from './worker-pool.js'
 
 /** What the copying of a cluster needs. */
@@ -33,11 +33,11 @@ export class ClusterCopy {
 
   /** Starts the workers: they connect, and wait for the backup. */
   constructor(options: CopyOptions) {
-    const { failure, cleanUp } = options
+    const { failure, cleanUp, workers } = options
     const { jobs, onNotice } = options.options
     this.#options = options
     this.counters = WorkerCounters.allocate(jobs)
-    this.#pool = new WorkerPool(failure, {
+    this.#pool = new WorkerPool(failure, workers, {
       onFile: (file) => this.record(file),
       onVanished: (pathname) => this.#countVanished(pathname),
       onNotice: (notice) => onNotice?.(notice),

@@ -2,6 +2,9 @@ import type { SessionNotice } from '../session/backup-session.js'
 import type { TablespaceMapping } from './target/tablespace-mapping.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'
 
+/** Of workers, where nobody says otherwise. */
+export const DEFAULT_JOBS = 4
+
 /** More workers than this are refused: the server bears each as a connection, this machine as a thread of some 15 MB. */
 export const MAX_JOBS = 128
 

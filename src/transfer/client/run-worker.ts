@@ -5,31 +5,19 @@ import { toErrorData } from './error-data.js'
 import { FirstFailure } from './first-failure.js'
 import { runCommand } from './run-command.js'
 import { openWorkerSession } from './sessions/open-sessions.js'
-import type { SessionServer } from './sessions/sessions.js'
 import { WrittenFiles } from './written-files.js'
-import { WorkerCounters, type WorkerCountersBuffer } from './worker-counters.js'
+import { WorkerCounters } from './worker-counters.js'
 import { WorkerInbox } from './worker-inbox.js'
-import type { MessageFromWorker } from './worker-messages.js'
-
-/** What a worker is started with. Plain data and shared memory. */
-export interface StartWorker {
-  readonly server: SessionServer
-  readonly directory: string
-  readonly fileMode: number
-  readonly verifyPageChecksums: boolean
-  readonly sync: boolean
-  /** Counted from 0; its place among the counters. */
-  readonly worker: number
-  readonly counters: WorkerCountersBuffer
-}
+import type { MessageFromWorker, StartWorker } from './worker-messages.js'
 
 /** Copies files as the leader says, until that says that there is no more, or to stop. */
-export async function runWorker(start: StartWorker, port: MessagePort): Promise<void> {
+export async function runWorker(port: MessagePort): Promise<void> {
   const inbox = new WorkerInbox(port)
   const failure = new FirstFailure(inbox.signal)
   const post = (message: MessageFromWorker): void => port.postMessage(message)
   let session: BackupSession | undefined
   try {
+    const { start } = await failure.waitFor(inbox.nextOf('start'))
     const opened = await openWorkerSession(start.server, {
       fragmentDirectory: start.directory,
       onNotice: (notice) => post({ type: 'notice', notice }),

@@ -2,11 +2,9 @@ import { PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
 import { CleanUp } from './clean-up.js'
 import { FirstFailure } from './first-failure.js'
-import { type BackupOptions, MAX_JOBS } from './options.js'
+import { type BackupOptions, DEFAULT_JOBS, MAX_JOBS } from './options.js'
 import type { BackupReport } from './report.js'
-import { runBackup } from './run-backup.js'
-
-const DEFAULT_JOBS = 4
+import { WorkersAhead } from './workers-ahead.js'
 
 /** What came of a backup. */
 export interface TakenBackup {
@@ -34,14 +32,28 @@ export interface TakenBackup {
  * ```
  */
 export async function takeBackup(options: BackupOptions): Promise<TakenBackup> {
-  const jobs = options.jobs ?? DEFAULT_JOBS
-  if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > MAX_JOBS) {
-    throw new PbManifestError('USAGE', `jobs must be a whole number from 1 to ${MAX_JOBS}`)
+  const jobs = jobsOf(options)
+  const workers = new WorkersAhead(jobs, options.agent === undefined ? 'sql' : 'agent')
+  try {
+    return await takeBackupWith(workers, options)
+  } finally {
+    await workers.close()
   }
+}
+
+/**
+ * The same, with threads that were started before all options were known.
+ *
+ * @throws {@link PbManifestError} as {@link takeBackup}
+ */
+export async function takeBackupWith(workers: WorkersAhead, options: BackupOptions): Promise<TakenBackup> {
+  const jobs = jobsOf(options)
+  // Only now, so that the threads load what they need at the same time.
+  const { runBackup } = await import('./run-backup.js')
   const failure = new FirstFailure(options.signal)
   const cleanUp = new CleanUp(options.cleanUp === false)
   try {
-    return await runBackup({ options: { ...options, jobs }, failure, cleanUp })
+    return await runBackup({ options: { ...options, jobs }, workers, failure, cleanUp })
   } catch (error) {
     failure.report(error)
     await cleanUp.run()
@@ -49,4 +61,9 @@ export async function takeBackup(options: BackupOptions): Promise<TakenBackup> {
   } finally {
     failure.close()
   }
+}
+
+function jobsOf({ jobs = DEFAULT_JOBS }: BackupOptions): number {
+  if (Number.isSafeInteger(jobs) && jobs >= 1 && jobs <= MAX_JOBS) return jobs
+  throw new PbManifestError('USAGE', `jobs must be a whole number from 1 to ${MAX_JOBS}`)
 }

@@ -2,9 +2,9 @@ import type { MessagePort } from 'node:worker_threads'
 import type { MessageToWorker } from './worker-messages.js'
 
 /** What a worker has to do. */
-export type Task = Exclude<MessageToWorker, { type: 'stop' }>
+export type Task = Exclude<MessageToWorker, { type: 'stop' | 'leave' }>
 
-/** The messages that the leader sends to a worker. `stop` does not wait in line: it fires a signal. */
+/** The messages that the leader sends to a worker. `stop` and `leave` do not wait in line: they fire a signal. */
 export class WorkerInbox {
   readonly #port: MessagePort
   readonly #controller = new AbortController()
@@ -45,7 +45,7 @@ export class WorkerInbox {
   }
 
   #accept(message: MessageToWorker): void {
-    if (message.type === 'stop') this.#controller.abort()
+    if (message.type === 'stop' || message.type === 'leave') this.#controller.abort()
     else this.#tasks.push(message)
     this.#wake?.()
   }

@@ -1,12 +1,27 @@
 import type { Pathname } from '../../files/pathname.js'
+import type { StartMessage } from '../../threads/thread-start.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { ErrorData } from './error-data.js'
 import type { ReceivedFile } from './file-receiver.js'
-import type { BackupTicket } from './sessions/sessions.js'
+import type { BackupTicket, SessionServer } from './sessions/sessions.js'
+import type { WorkerCountersBuffer } from './worker-counters.js'
+
+/** What a worker is started with. Plain data and shared memory. */
+export interface StartWorker {
+  readonly server: SessionServer
+  readonly directory: string
+  readonly fileMode: number
+  readonly verifyPageChecksums: boolean
+  readonly sync: boolean
+  /** Counted from 0; its place among the counters. */
+  readonly worker: number
+  readonly counters: WorkerCountersBuffer
+}
 
 /** What the leader sends to a worker. */
 export type MessageToWorker =
-  /** The backup has started: take part. The first of all. */
+  | StartMessage<StartWorker>
+  /** The backup has started: take part. The first after `start`. */
   | { readonly type: 'join'; readonly ticket: BackupTicket }
   /** Copy these files, after those that were sent before. */
   | { readonly type: 'copy'; readonly pathnames: readonly Pathname[] }

@@ -1,16 +1,14 @@
-import { SHARE_ENV, Worker, type WorkerOptions } from 'node:worker_threads'
-import { PbManifestError } from '../../errors.js'
+import type { Worker } from 'node:worker_threads'
+import { isPbManifestError, PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import { fromErrorData } from './error-data.js'
 import type { ReceivedFile } from './file-receiver.js'
 import type { FirstFailure } from './first-failure.js'
 import type { Batch } from './plan-batches.js'
-import type { StartWorker } from './run-worker.js'
 import type { BackupTicket } from './sessions/sessions.js'
-import type { MessageFromWorker, MessageToWorker } from './worker-messages.js'
-
-const workerFile = new URL('backup-worker.js', import.meta.url)
+import type { MessageFromWorker, MessageToWorker, StartWorker } from './worker-messages.js'
+import { STARTING_AT_ONCE, type WorkersAhead } from './workers-ahead.js'
 
 /**
  * A batch no larger than this is given to a worker before it is done with the one before it, so that it never waits. A
@@ -20,12 +18,6 @@ const AHEAD_BYTES = 16 * 1024 * 1024
 
 /** For so long, in milliseconds, a thread may go on with what it is doing when it is no longer wanted. */
 const GRACE_MS = 10_000
-
-/**
- * So many threads start at the same time. Each loads our modules and connects, which is hard work for both sides, and the
- * first ones should not have to wait for the last.
- */
-const STARTING_AT_ONCE = 8
 
 /** What the pool tells as it goes. */
 export interface PoolListener {
@@ -49,6 +41,7 @@ interface PooledWorker {
 /** The worker threads of one backup. What fails in one of them is reported to the backup's {@link FirstFailure}. */
 export class WorkerPool {
   readonly #failure: FirstFailure
+  readonly #threads: WorkersAhead
   readonly #listener: PoolListener
   readonly #workers: PooledWorker[] = []
   readonly #pids: number[] = []
@@ -60,8 +53,10 @@ export class WorkerPool {
   #outstanding = 0
   #onCopied: (() => void) | undefined
 
-  constructor(failure: FirstFailure, listener: PoolListener) {
+  /** @param threads - which the workers become */
+  constructor(failure: FirstFailure, threads: WorkersAhead, listener: PoolListener) {
     this.#failure = failure
+    this.#threads = threads
     this.#listener = listener
   }
 
@@ -136,16 +131,14 @@ export class WorkerPool {
     if (this.#batches !== undefined && this.#next >= this.#batches.length) return
     const start = this.#waiting.shift()
     if (start === undefined) return
-    // The options of the process are for its own program: `--input-type` would keep a thread from starting.
-    const options: WorkerOptions = { workerData: start, env: SHARE_ENV, execArgv: [] }
     try {
-      this.#follow(new Worker(workerFile, options))
+      this.#follow(this.#threads.take(), start)
     } catch (cause) {
       this.#failure.report(this.#threadFailure(cause))
     }
   }
 
-  #follow(thread: Worker): void {
+  #follow(thread: Worker, start: StartWorker): void {
     const exit = new Promise<void>((resolve) => {
       thread.once('exit', () => resolve())
     })
@@ -163,6 +156,7 @@ export class WorkerPool {
     }
     this.#workers.push(worker)
     thread.on('message', (message: MessageFromWorker) => this.#accept(worker, message))
+    send(worker, { type: 'start', start })
     if (this.#join !== undefined) send(worker, this.#join)
     this.#feed(worker)
     thread.on('error', (cause: unknown) => this.#failure.report(this.#threadFailure(cause)))
@@ -215,6 +209,7 @@ export class WorkerPool {
         hint: 'Ask for fewer workers with --jobs, or raise the limit of open files (ulimit -n).',
       })
     }
+    if (isPbManifestError(cause)) return cause
     return new PbManifestError('IO', `a worker thread failed: ${reason}`, { cause })
   }
 

@@ -330,15 +330,14 @@ describe('a backup that cannot be taken', () => {
     }
   })
 
-  test('when the workers need more files than may be open', async () => {
+  // With the fewest, there is none left to load our own program.
+  test.each([40, 64, 128])('when the workers need more files than may be open: %i', async (files) => {
     const args = ['--jobs=128', ...(await mapping(cluster))]
-    const wrapper = ['prlimit', '--nofile=64:64']
+    const wrapper = ['prlimit', `--nofile=${files}:${files}`]
     const result = await runBackupProgram(cluster, { directory: target(), args, wrapper })
     expect(failureOf(result)).toEqual({
       status: 5,
-      error: expect.stringMatching(
-        /could not start worker thread [0-9]+: Too many open files|Too many open files/,
-      ),
+      error: expect.stringContaining('Too many open files'),
     })
     await expectNothingLeft(cluster)
     await expectNothingHere()

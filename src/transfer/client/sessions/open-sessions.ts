@@ -20,6 +20,11 @@ export async function openLeaderSession(
   return await openAgentLeader(agent, connection, options)
 }
 
+/** Loads what {@link openWorkerSession} needs, before it is known where to connect to. */
+export async function loadSessions(kind: SessionServer['kind']): Promise<void> {
+  await (kind === 'sql' ? import('./sql-sessions.js') : import('./agent-sessions.js'))
+}
+
 /**
  * Opens the session of a worker.
  *

@@ -1,0 +1,45 @@
+import { availableParallelism } from 'node:os'
+import type { Worker } from 'node:worker_threads'
+import { startThread } from '../../threads/start-thread.js'
+import { ThreadAhead } from '../../threads/thread-ahead.js'
+import type { SessionServer } from './sessions/sessions.js'
+
+const workerFile = new URL('backup-worker.js', import.meta.url)
+
+/**
+ * So many threads start at the same time. Each loads our modules and connects, which is hard work for both sides, and the
+ * first ones should not have to wait for the last.
+ */
+export const STARTING_AT_ONCE = 8
+
+/** Threads for the workers of a backup, the first of which load their program while the leader loads its own and connects. */
+export class WorkersAhead {
+  readonly #kind: SessionServer['kind']
+  readonly #threads: readonly ThreadAhead[]
+
+  /** Starts the first threads; `close` ends those that nobody took. */
+  constructor(jobs: number, kind: SessionServer['kind']) {
+    this.#kind = kind
+    // More than there are processors would keep the leader from its own loading.
+    const count = Math.min(jobs, STARTING_AT_ONCE, availableParallelism())
+    this.#threads = Array.from({ length: count }, () => new ThreadAhead(workerFile, kind))
+  }
+
+  /**
+   * A thread that waits for its `start`. Whoever takes it ends it.
+   *
+   * @throws {@link PbManifestError} `IO` when the system grants no more of them
+   */
+  take(): Worker {
+    for (const thread of this.#threads) {
+      const worker = thread.take()
+      if (worker !== undefined) return worker
+    }
+    return startThread(workerFile, this.#kind)
+  }
+
+  /** Ends the threads that nobody took, and waits for it. */
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.close()))
+  }
+}
