@@ -6,7 +6,7 @@ import { formatCommand } from '../src/transfer/commands/format-command.js'
 import { readConnectionEnvironment } from '../src/transfer/connection/connection-environment.js'
 import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
 import type { Cluster } from '../test/helpers/cluster.js'
-import { type BackupBench, ours, removeTarget, theirs, withCluster } from './bench-backup.js'
+import { type BackupBench, ours, setTargetAside, theirs, withCluster } from './bench-backup.js'
 import { compare, describe } from './measure.js'
 
 /** The case of `pbmanifest backup --agent`: an agent on a loopback port, beside a server of PostgreSQL 15. */
@@ -79,7 +79,7 @@ async function benchPairs(bench: BackupBench, cluster: Cluster, { place }: Agent
       ours(bench, socketDirectory, port, '-N', `-j${jobs}`, `--agent=${place}`),
       theirs(bench, socketDirectory, port, '-N'),
       bench.rounds,
-      () => removeTarget(bench),
+      () => setTargetAside(bench),
     )
     bench.print(describe(`backup from an agent on loopback, -j ${jobs}`, pair))
   }
@@ -87,7 +87,7 @@ async function benchPairs(bench: BackupBench, cluster: Cluster, { place }: Agent
     ours(bench, socketDirectory, port, '-N', '-j2', `--agent=${place}`),
     ours(bench, socketDirectory, port, '-N', '-j2'),
     bench.rounds,
-    () => removeTarget(bench),
+    () => setTargetAside(bench),
   )
   bench.print(describe('the same, -j 2, beside ours over SQL', pair))
 }
