@@ -33,8 +33,8 @@ export async function* copiedRows(
     value: (piece) => pieces.push(Buffer.from(piece)),
     endOfRow: () => rows.push({ fields, value: Buffer.concat(pieces) }),
   })
-  for await (const chunk of connection.copyOut(copyToStdout(query), signal)) {
-    parser.push(chunk)
+  for await (const chunks of connection.copyOut(copyToStdout(query), signal)) {
+    for (const chunk of chunks) parser.push(chunk)
     yield* rows
     rows = []
   }

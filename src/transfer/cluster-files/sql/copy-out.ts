@@ -41,19 +41,19 @@ export class CopyOut {
   }
 
   /**
-   * The data, piece by piece, each valid until the next is asked for. Memory for about {@link MOST_BYTES_WAITING} is all
-   * it needs, however slow its taker.
+   * The data, as much at a time as is there, in pieces that are valid until more is asked for. Memory for about
+   * {@link MOST_BYTES_WAITING} is all it needs, however slow its taker.
    *
    * @throws what the server reported, the loss of the connection, or {@link PbManifestError} `ABORTED`
    */
-  async *pieces(signal: AbortSignal | undefined): AsyncGenerator<Buffer, void, undefined> {
+  async *batches(signal: AbortSignal | undefined): AsyncGenerator<readonly Buffer[], void, undefined> {
     const wake = (): void => this.#wake?.()
     signal?.addEventListener('abort', wake)
     try {
       for (;;) {
         throwIfAborted(signal)
         const pieces = this.#takeWaiting()
-        if (pieces.length > 0) yield* pieces
+        if (pieces.length > 0) yield pieces
         else if (this.#error !== undefined) throw this.#error
         else if (this.#isOver) return
         else await this.#nextMessage()

@@ -33,8 +33,8 @@ async function* readBatch(
   for (let step = assembler.nextStep(); step !== undefined; step = assembler.nextStep()) {
     const parser = new BinaryCopyParser(READ_COLUMNS, assembler)
     try {
-      for await (const piece of connection.copyOut(readQuery(step), signal)) {
-        parser.push(piece)
+      for await (const pieces of connection.copyOut(readQuery(step), signal)) {
+        for (const piece of pieces) parser.push(piece)
         for (const event of assembler.takeEvents()) {
           conflicts = 0
           yield event

@@ -88,12 +88,12 @@ export class SqlConnection {
   }
 
   /**
-   * The data of `COPY ... TO STDOUT`, in pieces that are valid until the next is asked for. The connection is closed when
-   * they are not all taken: the server cannot be made to skip the rest.
+   * The data of `COPY ... TO STDOUT`, as much at a time as is there, in pieces that are valid until more is asked for. The
+   * connection is closed when they are not all taken: the server cannot be made to skip the rest.
    *
    * @throws {@link PbManifestError} `SERVER` or `ABORTED`
    */
-  async *copyOut(text: string, signal?: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  async *copyOut(text: string, signal?: AbortSignal): AsyncGenerator<readonly Buffer[], void, undefined> {
     while (this.#running !== undefined) await this.#running
     if (this.#copy !== undefined) throw new Error('a COPY on a connection whose COPY is not over')
     const copy = new CopyOut(text, (chunks) => this.#release(chunks))
@@ -101,7 +101,7 @@ export class SqlConnection {
     let isInStep = false
     try {
       this.#client.query(copy)
-      yield* copy.pieces(signal)
+      for await (const pieces of copy.batches(signal)) yield pieces
       isInStep = true
     } catch (error) {
       // An error that the server reported is the end of the COPY, and nothing of it follows.
