@@ -160,7 +160,10 @@ async function takeBackup(context: CommandContext, values: Values): Promise<Take
   const settings = readBackupOptions(values)
   const { WorkersAhead } = await import('../../src/transfer/client/workers-ahead.js')
   // All that is done until they are needed is done beside their loading.
-  const workers = new WorkersAhead(settings.jobs ?? DEFAULT_JOBS, values.agent === undefined ? 'sql' : 'agent')
+  const workers = new WorkersAhead(
+    settings.jobs ?? DEFAULT_JOBS,
+    values.agent === undefined ? 'sql' : 'agent',
+  )
   try {
     return await takeBackupWith(workers, settings, context, values)
   } finally {

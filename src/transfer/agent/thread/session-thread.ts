@@ -2,12 +2,7 @@ import { PbManifestError } from '../../../errors.js'
 import { ThreadError, toWireErrorData, type WireErrorData } from '../wire-error-data.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
 import type { SessionNotice } from '../../session/backup-session.js'
-import type {
-  MessageFromSession,
-  MessageToSession,
-  SessionAnswer,
-  SessionEnd,
-} from './session-messages.js'
+import type { MessageFromSession, MessageToSession, SessionAnswer, SessionEnd } from './session-messages.js'
 import { endSessionThread, type SpareThreads } from './spare-threads.js'
 import type { StartedThread } from './start-session-thread.js'
 
