@@ -5,6 +5,8 @@ import type { LogLevel } from './log-levels.js'
 const levelOf: Readonly<Record<AgentEvent['type'], LogLevel>> = {
   listening: 'info',
   'serving-metrics': 'info',
+  reloaded: 'info',
+  'reload-failed': 'error',
   'server-unavailable': 'warn',
   draining: 'info',
   stopped: 'info',

@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import type { InferredOptionTypes } from 'yargs'
-import type { NetworkAccess } from '../../src/transfer/agent/agent-options.js'
+import { isPbManifestError } from '../../src/errors.js'
 import type { MetricsServer } from '../../src/transfer/agent/metrics/metrics-server.js'
 import { type Address, formatAddress } from '../../src/transfer/agent/listen/listen-on-address.js'
 import { exitStatus } from '../exit-status.js'
 import { logLevels } from '../log-levels.js'
 import { tooManyArguments } from '../operands.js'
-import { type NetworkSettings, readServeOptions } from '../serve-options.js'
+import { readServeOptions } from '../serve-options.js'
 import { withoutUndefined } from '../without-undefined.js'
 import { type Command, type CommandContext, defineCommand } from './command.js'
 
@@ -113,23 +113,36 @@ export const serveCommand: Command = defineCommand({
 
 async function serve({ env, messages, signal }: CommandContext, values: Values): Promise<void> {
   const { network, metrics: metricsAddress, drainTimeoutMs, server, ...settings } = readServeOptions(values)
-  const [{ Agent }, { AgentMetrics }, { createEventLog }, { resolveSettings }] = await Promise.all([
-    import('../../src/transfer/agent/agent.js'),
-    import('../../src/transfer/agent/metrics/agent-metrics.js'),
-    import('../serve-log.js'),
-    import('../connection.js'),
-  ])
+  const [{ Agent }, { readCredentials }, { AgentMetrics }, { createEventLog }, { resolveSettings }] =
+    await Promise.all([
+      import('../../src/transfer/agent/agent.js'),
+      import('../serve-credentials.js'),
+      import('../../src/transfer/agent/metrics/agent-metrics.js'),
+      import('../serve-log.js'),
+      import('../connection.js'),
+    ])
+  // Whoever sends it too early must not end us.
+  let reload: (() => void) | undefined
+  process.on('SIGHUP', () => reload?.())
   const log = createEventLog(values['log-level'], { write: (line) => messages.raw(line.trimEnd()) })
   const metrics = new AgentMetrics()
   const agent = await Agent.start({
     ...settings,
     server: resolveSettings(withoutUndefined({ conninfo: server }), { env, messages }),
-    network: network && (await readNetworkFiles(network)),
+    network: network && { address: network.address, ...readCredentials(network) },
     onEvent: (event) => {
       metrics.accept(event)
       log(event)
     },
   })
+  reload = () => {
+    try {
+      if (network !== undefined) agent.reload(readCredentials(network))
+    } catch (error) {
+      if (!isPbManifestError(error)) throw error
+      log({ type: 'reload-failed', message: error.message })
+    }
+  }
   // A second signal ends the process at once. The server notices that we are gone, and leaves backup mode.
   const removeFiles = (): void => agent.removeFiles()
   process.once('exit', removeFiles)
@@ -151,16 +164,4 @@ async function serve({ env, messages, signal }: CommandContext, values: Values):
 async function startMetrics(address: Address, format: () => string): Promise<MetricsServer> {
   const { MetricsServer } = await import('../../src/transfer/agent/metrics/metrics-server.js')
   return await MetricsServer.start(address, format)
-}
-
-async function readNetworkFiles({ address, usersFile, tls }: NetworkSettings): Promise<NetworkAccess> {
-  const [{ readUsersFile }, { readTlsFiles }] = await Promise.all([
-    import('../../src/transfer/agent/listen/read-users-file.js'),
-    import('../../src/transfer/agent/listen/read-tls-files.js'),
-  ])
-  return {
-    address,
-    users: usersFile === undefined ? undefined : readUsersFile(usersFile),
-    tls: tls && readTlsFiles(tls.certificate, tls.key),
-  }
 }

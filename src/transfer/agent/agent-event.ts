@@ -3,6 +3,10 @@ export type AgentEvent =
   /** `address`: the path of a socket, or `HOST:PORT`. */
   | { readonly type: 'listening'; readonly address: string; readonly isEncrypted: boolean }
   | { readonly type: 'serving-metrics'; readonly address: string }
+  /** Users, certificate and key were read again, and count for connections from now on. */
+  | { readonly type: 'reloaded' }
+  /** They could not be: those from before still count. */
+  | { readonly type: 'reload-failed'; readonly message: string }
   /** The database server does not answer, or not as it should; a backup cannot start until it does. */
   | { readonly type: 'server-unavailable'; readonly message: string }
   /** No backup can start any more, and running ones may end: so many. */

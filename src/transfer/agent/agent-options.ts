@@ -18,8 +18,12 @@ export interface AgentOptions {
 }
 
 /** Where and how clients come in over TCP. */
-export interface NetworkAccess {
+export interface NetworkAccess extends NetworkCredentials {
   readonly address: Address
+}
+
+/** Who comes in over TCP, and how the agent proves who it is. */
+export interface NetworkCredentials {
   /** **`undefined`: everybody is let in.** */
   readonly users: ScramUsers | undefined
   /** **`undefined`: nothing is encrypted.** Otherwise everything must be. */

@@ -11,7 +11,7 @@ import type { WireAccess } from '../wire/connection/wire-access.js'
 import { WireServer } from '../wire/connection/wire-server.js'
 import type { MakeHandler } from '../wire/wire-handler.js'
 import { AgentConnection } from './agent-connection.js'
-import type { AgentOptions, NetworkAccess } from './agent-options.js'
+import type { AgentOptions, NetworkCredentials } from './agent-options.js'
 import { type AgentStatus, statusOf } from './agent-status.js'
 import { BackupTable } from './backup-table.js'
 import { addressOf, formatAddress, listenOnAddress } from './listen/listen-on-address.js'
@@ -39,6 +39,8 @@ export class Agent {
   readonly #wire: WireServer
   readonly #threads: SpareThreads
   readonly #listeners: Server[] = []
+  /** In place of those it was started with. */
+  #reloaded: NetworkCredentials | undefined
   #closed: Promise<void> | undefined
 
   private constructor(options: AgentOptions, majorVersion: number) {
@@ -79,6 +81,12 @@ export class Agent {
   /** What it does just now. */
   get status(): AgentStatus {
     return statusOf(this.#backups, this.#wire.connections)
+  }
+
+  /** From now on, these let in who comes over TCP. Who is in, stays. */
+  reload(credentials: NetworkCredentials): void {
+    this.#reloaded = credentials
+    this.#options.onEvent({ type: 'reloaded' })
   }
 
   /**
@@ -130,10 +138,9 @@ export class Agent {
       onEvent({ type: 'listening', address: socketPath(socket), isEncrypted: false })
     }
     if (network !== undefined) {
-      const access = networkAccess(network)
       const server = await listenOnAddress(network.address, (client) => {
         const { remoteAddress: host = '?', remotePort: port = 0 } = client
-        this.#accept(client, formatAddress({ host, port }), access)
+        this.#accept(client, formatAddress({ host, port }), networkAccess(this.#reloaded ?? network))
       })
       this.#listeners.push(server)
       const address = formatAddress(addressOf(server))
@@ -200,7 +207,7 @@ function makeFragmentDirectory(): string {
   }
 }
 
-function networkAccess({ users, tls }: NetworkAccess): WireAccess {
+function networkAccess({ users, tls }: NetworkCredentials): WireAccess {
   return {
     authentication: users === undefined ? { method: 'trust' } : { method: 'scram-sha-256', users },
     tls: tls && { context: tls, isRequired: true },
