@@ -176,6 +176,19 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
     await expectNothingHere()
   })
 
+  test('at SIGINT while the agent hangs, which ends the backup when it goes on', async () => {
+    const running = await startSlowly(cluster, agent)
+    ends.push(() => void agent.process.kill('SIGCONT'))
+    agent.process.kill('SIGSTOP')
+    running.process.kill('SIGINT')
+    expect(await running.result).toMatchObject({ status: 130, stderr: 'pbmanifest: interrupted\n' })
+    await expectNothingHere()
+    agent.process.kill('SIGCONT')
+    await poll('the fragments to be gone', () => Promise.resolve(agent.fragments().length === 0))
+    await poll('the end of backup mode', async () => !(await isInBackupMode(cluster)))
+    await expectNothingLeft(cluster)
+  })
+
   // The last one: there is no agent afterwards.
   test('when the agent is killed', async () => {
     const running = await startSlowly(cluster, agent)
