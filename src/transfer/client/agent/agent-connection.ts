@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import type { PbManifestError } from '../../../errors.js'
+import { Arrivals, type Flow, flowOf } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
 import { destroyConnection } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
@@ -9,7 +10,6 @@ import { lostAgent, reportedError } from './agent-error.js'
 import type { Answer, BackendMessage } from './backend-message.js'
 import { BackendMessageParser } from './backend-message-parser.js'
 import { connectAgent } from './connect-agent.js'
-import { Exchange, type Flow } from './exchange.js'
 
 /** How long the agent may take to say goodbye. */
 const GOODBYE_MS = 5000
@@ -30,13 +30,16 @@ export interface AgentConnectionOptions {
 export class AgentConnection {
   readonly client: Client
   readonly #options: AgentConnectionOptions
-  #exchange: Exchange | undefined
+  readonly #flow: Flow
+  /** The answers to the command that runs. */
+  #answers: Arrivals<Answer> | undefined
   #isClosing = false
   #loss: PbManifestError | undefined
 
   private constructor(client: Client, options: AgentConnectionOptions) {
     this.client = client
     this.#options = options
+    this.#flow = flowOf(client.connection.stream)
     client.on('error', (error: unknown) => this.#lose(lostAgent(error)))
     this.#takeOver()
   }
@@ -50,7 +53,7 @@ export class AgentConnection {
   }
 
   get isBusy(): boolean {
-    return this.#exchange !== undefined
+    return this.#answers !== undefined
   }
 
   get isLost(): boolean {
@@ -63,12 +66,12 @@ export class AgentConnection {
    * @throws {@link PbManifestError} `SERVER`: what the agent reported, or the loss of the connection; `ABORTED`
    */
   async *run(text: string, signal?: AbortSignal): AsyncGenerator<readonly Answer[], void, undefined> {
-    while (this.#exchange !== undefined) await this.#exchange.over
+    while (this.#answers !== undefined) await this.#answers.over
     if (this.#loss !== undefined) throw this.#loss
-    const exchange = new Exchange(this.#flow)
-    this.#exchange = exchange
+    const answers = new Arrivals<Answer>(this.#flow)
+    this.#answers = answers
     this.client.connection.query(text)
-    yield* exchange.answers(signal)
+    yield* answers.batches(signal)
   }
 
   /** Asks the agent to end the command that runs. Never throws. */
@@ -90,33 +93,21 @@ export class AgentConnection {
     destroyConnection(this.client)
   }
 
-  get #stream(): Client['connection']['stream'] {
-    return this.client.connection.stream
-  }
-
-  readonly #flow: Flow = {
-    pause: () => this.#stream.pause(),
-    resume: () => this.#stream.resume(),
-    release: (chunks) => {
-      if (this.#stream instanceof ReusingSocket) this.#stream.release(chunks)
-    },
-  }
-
   #takeOver(): void {
     const parser = new BackendMessageParser((message) => this.#accept(message))
-    const stream = this.#stream
+    const { stream } = this.client.connection
     stream.removeAllListeners('data')
     if (stream instanceof ReusingSocket) stream.reuse()
     stream.on('data', (chunk: Buffer) => {
       // Its end may be in the chunk.
-      const exchange = this.#exchange
+      const answers = this.#answers
       try {
         parser.push(chunk)
       } catch (error) {
         stream.destroy(error as Error)
       }
-      if (exchange === undefined) this.#flow.release(1)
-      else exchange.endChunk()
+      if (answers === undefined) this.#flow.release(1)
+      else answers.endChunk()
     })
     stream.on('close', () => this.#lose(lostAgent(new Error('Connection terminated'))))
   }
@@ -127,17 +118,17 @@ export class AgentConnection {
         return this.#options.onNotice(message.notice)
       case 'error': {
         const error = reportedError(message.error)
-        this.#exchange?.fail(error)
+        this.#answers?.fail(error)
         if (message.error.isFatal) this.#lose(error)
         return
       }
       case 'ready':
-        return this.#endExchange()
+        return this.#endAnswers()
       case 'columns':
       case 'row':
       case 'data':
       case 'complete':
-        return this.#exchange?.push(message)
+        return this.#answers?.push(message, message.type === 'data' ? message.bytes.length : 0)
       default:
         return message satisfies never
     }
@@ -146,13 +137,13 @@ export class AgentConnection {
   #lose(error: PbManifestError): void {
     if (this.#loss === undefined && !this.#isClosing) this.#options.onLost(error)
     this.#loss ??= error
-    this.#exchange?.fail(this.#loss)
-    this.#endExchange()
+    this.#answers?.fail(this.#loss)
+    this.#endAnswers()
   }
 
-  #endExchange(): void {
-    const exchange = this.#exchange
-    this.#exchange = undefined
-    exchange?.end()
+  #endAnswers(): void {
+    const answers = this.#answers
+    this.#answers = undefined
+    answers?.end()
   }
 }

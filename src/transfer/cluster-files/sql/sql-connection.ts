@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { QueryResultRow } from 'pg'
 import { type Client, DatabaseError } from '../../connection/pg.js'
 import type { PbManifestError } from '../../../errors.js'
+import { Arrivals, type Flow, flowOf } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
 import { ReusingSocket } from '../../connection/reusing-socket.js'
 import { CopyDataSplitter } from './copy-data-splitter.js'
@@ -27,7 +28,9 @@ const SESSION_SETTINGS = `
 export class SqlConnection {
   readonly #client: Client
   readonly #role: string
-  #copy: CopyOut | undefined
+  readonly #flow: Flow
+  /** The data of the COPY that runs. */
+  #copy: Arrivals<Buffer> | undefined
   /** The query that runs, for those that come meanwhile. */
   #running: Promise<unknown> | undefined
   #closed: Promise<void> | undefined
@@ -37,6 +40,7 @@ export class SqlConnection {
   private constructor(client: Client) {
     this.#client = client
     this.#role = client.user ?? ''
+    this.#flow = flowOf(client.connection.stream)
     this.lost = new Promise((resolve) => {
       // The first report has the server's words, a later one only that the connection is gone.
       client.on('error', (error: unknown) => {
@@ -96,11 +100,11 @@ export class SqlConnection {
   async *copyOut(text: string, signal?: AbortSignal): AsyncGenerator<readonly Buffer[], void, undefined> {
     while (this.#running !== undefined) await this.#running
     if (this.#copy !== undefined) throw new Error('a COPY on a connection whose COPY is not over')
-    const copy = new CopyOut(text, (chunks) => this.#release(chunks))
+    const copy = new Arrivals<Buffer>(this.#flow)
     this.#copy = copy
     let isInStep = false
     try {
-      this.#client.query(copy)
+      this.#client.query(new CopyOut(text, copy))
       for await (const pieces of copy.batches(signal)) yield pieces
       isInStep = true
     } catch (error) {
@@ -134,7 +138,7 @@ export class SqlConnection {
     const listeners = stream.listeners('data') as ((bytes: Buffer) => void)[]
     stream.removeAllListeners('data')
     const splitter = new CopyDataSplitter({
-      copyData: (piece) => this.#copy?.push(piece),
+      copyData: (piece) => this.#copy?.push(piece, piece.length),
       otherBytes: (bytes) => {
         // `pg` keeps an incomplete message as it came.
         const kept = Buffer.from(bytes)
@@ -150,13 +154,8 @@ export class SqlConnection {
       } catch (error) {
         stream.destroy(error as Error)
       }
-      if (copy === undefined) this.#release(1)
+      if (copy === undefined) this.#flow.release(1)
       else copy.endChunk()
     })
-  }
-
-  #release(chunks: number): void {
-    const { stream } = this.#client.connection
-    if (stream instanceof ReusingSocket) stream.release(chunks)
   }
 }

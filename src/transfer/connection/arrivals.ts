@@ -1,0 +1,123 @@
+import type { Duplex } from 'node:stream'
+import { throwIfAborted } from '../../files/give-way.js'
+import { ReusingSocket } from './reusing-socket.js'
+
+/** Beyond this many bytes that nobody took yet, the other side has to wait. */
+const MOST_BYTES_WAITING = 1 << 20
+
+/** What bytes arrive by. */
+export interface Flow {
+  pause(): void
+  resume(): void
+  /** So many chunks that were read, the oldest, are of no more use. */
+  release(chunks: number): void
+}
+
+/** That of a socket, which may read into the same memory again and again. */
+export function flowOf(socket: Duplex): Flow {
+  return {
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+    release: (chunks) => {
+      if (socket instanceof ReusingSocket) socket.release(chunks)
+    },
+  }
+}
+
+/** What arrives in answer to one request, from whoever reads the socket to whoever made the request. */
+export class Arrivals<Item> {
+  readonly #flow: Flow
+  /** Resolves when the answer is complete, or the connection lost. */
+  readonly over: Promise<void>
+  #endWaiting: () => void = () => {}
+  #items: Item[] = []
+  #bytes = 0
+  /** Chunks that the items are slices of: of what nobody took yet, and of what is being taken. */
+  #chunksWaiting = 0
+  #chunksOut = 0
+  #isOver = false
+  #isAbandoned = false
+  #error: unknown
+  #wake: (() => void) | undefined
+
+  constructor(flow: Flow) {
+    this.#flow = flow
+    this.over = new Promise((resolve) => {
+      this.#endWaiting = resolve
+    })
+  }
+
+  /** @param bytes - so many of the chunk are left alone until the chunk is released */
+  push(item: Item, bytes: number): void {
+    if (this.#isAbandoned) return
+    this.#items.push(item)
+    this.#bytes += bytes
+    if (this.#bytes >= MOST_BYTES_WAITING) this.#flow.pause()
+  }
+
+  /** There is nothing more in this chunk. */
+  endChunk(): void {
+    if (this.#isAbandoned) this.#flow.release(1)
+    else this.#chunksWaiting++
+    this.#wake?.()
+  }
+
+  /** The request has failed. The first error counts: after a fatal one, the loss of the connection is no news. */
+  fail(error: unknown): void {
+    this.#error ??= error
+    this.#wake?.()
+  }
+
+  end(): void {
+    this.#isOver = true
+    this.#endWaiting()
+    this.#wake?.()
+  }
+
+  /**
+   * What has arrived, as much at a time as is there; it is valid until more is asked for. Memory for about
+   * {@link MOST_BYTES_WAITING} is all it needs, however slow its taker. Who leaves early does not hear the rest; the
+   * connection reads on, whoever uses it next.
+   *
+   * @throws what {@link Arrivals.fail} was told, or {@link PbManifestError} `ABORTED`
+   */
+  async *batches(signal: AbortSignal | undefined): AsyncGenerator<readonly Item[], void, undefined> {
+    const wake = (): void => this.#wake?.()
+    signal?.addEventListener('abort', wake)
+    try {
+      for (;;) {
+        throwIfAborted(signal)
+        const items = this.#take()
+        if (items.length > 0) yield items
+        else if (this.#error !== undefined) throw this.#error
+        else if (this.#isOver) return
+        else await this.#more()
+      }
+    } finally {
+      signal?.removeEventListener('abort', wake)
+      this.#isAbandoned = true
+      // What is being taken, and what waits.
+      this.#take()
+      this.#take()
+    }
+  }
+
+  #take(): readonly Item[] {
+    const items = this.#items
+    this.#items = []
+    this.#bytes = 0
+    // What was taken before has been used.
+    this.#flow.release(this.#chunksOut)
+    this.#chunksOut = this.#chunksWaiting
+    this.#chunksWaiting = 0
+    this.#flow.resume()
+    return items
+  }
+
+  async #more(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+    })
+    this.#wake = undefined
+  }
+}
