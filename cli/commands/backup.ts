@@ -165,13 +165,13 @@ async function takeBackup(context: CommandContext, values: Values): Promise<Take
     values.agent === undefined ? 'sql' : 'agent',
   )
   try {
-    return await takeBackupWith(workers, settings, context, values)
+    return await takeBackupOnThreads(workers, settings, context, values)
   } finally {
     await workers.close()
   }
 }
 
-async function takeBackupWith(
+async function takeBackupOnThreads(
   workers: WorkersAhead,
   settings: BackupSettings,
   context: CommandContext,

@@ -8,6 +8,9 @@ const SPARES = 3
 /** A thread whose heap has grown beyond this, with the list of a million files say, is not kept. */
 const MOST_HEAP_BYTES = 64 * 1024 * 1024
 
+/** For so long, in milliseconds, a thread without a session may take to end. */
+const GRACE_MS = 5000
+
 /**
  * Threads that wait for sessions. They have loaded all they need before somebody connects, and one that had a session has
  * compiled its code as well: on a machine with few processors each of the two takes as long as sending half a gigabyte.
@@ -79,6 +82,9 @@ export class SpareThreads {
 export async function endSessionThread({ worker }: StartedThread): Promise<void> {
   const exit = once(worker, 'exit')
   worker.postMessage({ type: 'exit' } satisfies MessageToSession)
+  // Something of its last session may still hold it.
+  const timer = setTimeout(() => void worker.terminate(), GRACE_MS)
   // One that failed to start has said so to nobody, and is gone all the same.
   await exit.catch(() => {})
+  clearTimeout(timer)
 }
