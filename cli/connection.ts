@@ -45,15 +45,20 @@ export async function prepareConnections(
   walMethod: WalMethod | undefined,
   context: ConnectionContext,
 ): Promise<Pick<BackupOptions, 'connection' | 'agent'>> {
-  if (values.agent === undefined) return { connection: await prepare(databaseOf(values, context), values) }
+  if (values.agent === undefined) {
+    return { connection: await prepare(databaseOf(values, context), values, context) }
+  }
   const agent = agentOf(values, values.agent, context)
   if (walMethod === 'stream') {
     return {
-      agent: await prepare(agent, { ...values, password: false }),
-      connection: await prepare(walSourceOf(values, context), values),
+      agent: await prepare(agent, { ...values, password: false }, context),
+      connection: await prepare(walSourceOf(values, context), values, context),
     }
   }
-  return { agent: await prepare(agent, values), connection: databaseOf(values, context).resolve(undefined) }
+  return {
+    agent: await prepare(agent, values, context),
+    connection: databaseOf(values, context).resolve(undefined),
+  }
 }
 
 /** A server that there may have to be a password for. */
@@ -110,9 +115,10 @@ function agentOf(
 async function prepare(
   peer: Peer,
   values: Pick<ConnectionValues, 'no-password' | 'password'>,
+  { signal }: ConnectionContext,
 ): Promise<ConnectionOptions> {
   if (values.password === true) {
-    const password = await askPassword(peer.prompt)
+    const password = await askPassword(peer.prompt, signal)
     if (password === undefined) throw usageError('cannot ask for a password: there is no terminal')
     return peer.resolve(password)
   }
@@ -123,7 +129,7 @@ async function prepare(
     return options
   } catch (error) {
     if (!isPasswordMissing(error) || values['no-password'] === true) throw error
-    const password = await askPassword(peer.prompt)
+    const password = await askPassword(peer.prompt, signal)
     if (password === undefined) throw error
     return peer.resolve(password)
   }

@@ -16,7 +16,9 @@ export const exitStatus = {
   server: 6,
   /** A bug of ours. */
   bug: 70,
-  /** 128 + SIGINT, as a shell would say. */
+  /** 128 + SIGHUP, as a shell would say. */
+  hungUp: 129,
+  /** 128 + SIGINT. */
   interrupted: 130,
   /** 128 + SIGTERM. */
   terminated: 143,
@@ -25,7 +27,7 @@ export const exitStatus = {
 export type ExitStatus = (typeof exitStatus)[keyof typeof exitStatus]
 
 /** The signals on which we stop, clean up, and say so. */
-export type StopSignal = 'SIGINT' | 'SIGTERM'
+export type StopSignal = 'SIGHUP' | 'SIGINT' | 'SIGTERM'
 
 const statusOfErrorCode: Readonly<Record<ErrorCode, ExitStatus>> = {
   USAGE: exitStatus.badUsage,
@@ -49,6 +51,7 @@ const statusOfVerdict: Readonly<Record<VerifyReport['verdict'], ExitStatus>> = {
 }
 
 const statusOfSignal: Readonly<Record<StopSignal, ExitStatus>> = {
+  SIGHUP: exitStatus.hungUp,
   SIGINT: exitStatus.interrupted,
   SIGTERM: exitStatus.terminated,
 }

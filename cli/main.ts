@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { closeDeadTerminals } from './dead-terminals.js'
 import { describeBug } from './describe-bug.js'
 import { exitStatus } from './exit-status.js'
 import { version } from './package-info.js'
@@ -13,6 +14,7 @@ process.on('uncaughtException', (error) => {
   process.exit(exitStatus.bug)
 })
 watchOutput(process)
+process.on('exit', () => closeDeadTerminals(process))
 
 if (args[0] === '--version' || args[0] === '-V') {
   stdout.write(`pbmanifest ${version}\n`)
@@ -22,7 +24,8 @@ if (args[0] === '--version' || args[0] === '-V') {
   }
 } else {
   const [{ run }, { watchSignals }] = await Promise.all([import('./run.js'), import('./signals.js')])
-  const status = await run({ args, env, stdin, stdout, stderr, signal: watchSignals(process) })
+  const isOnTerminal = [stdin, stdout, stderr].some((stream) => stream.isTTY)
+  const status = await run({ args, env, stdin, stdout, stderr, signals: watchSignals(process, isOnTerminal) })
   // Not process.exit(): what was written may still be on its way. A failed write may have set a status already.
   process.exitCode = status === exitStatus.done ? (process.exitCode ?? status) : status
 }

@@ -4,11 +4,17 @@ import { isPbManifestError, PbManifestError } from '../src/errors.js'
 import { describeSystemError } from '../src/files/system-error.js'
 import { wantsColor } from './color.js'
 import { describeBug } from './describe-bug.js'
-import { type ExitStatus, exitStatus, exitStatusOfError, exitStatusOfSignal } from './exit-status.js'
+import {
+  type ExitStatus,
+  exitStatus,
+  exitStatusOfError,
+  exitStatusOfSignal,
+  type StopSignal,
+} from './exit-status.js'
 import { asksForJson, describeErrorAsJson } from './json-error.js'
 import { type MessageOutput, Messages } from './messages.js'
 import { commandNameOf, parseCommandLine } from './parse-command-line.js'
-import { stopSignalOf } from './signals.js'
+import { type Signals, stopSignalOf } from './signals.js'
 
 /** All that the command line knows of its process. */
 export interface Host {
@@ -18,13 +24,13 @@ export interface Host {
   readonly stdin: Readable
   readonly stdout: { write(text: string): unknown }
   readonly stderr: MessageOutput
-  /** Fires when the process is told to stop. */
-  readonly signal: AbortSignal
+  readonly signals: Signals
 }
 
 /** Understands the command line, does what it says, and reports what went wrong. Never throws. */
 export async function run(host: Host): Promise<ExitStatus> {
-  const { args, env, signal, stderr } = host
+  const { args, env, stderr } = host
+  const { stop: signal, onHangup } = host.signals
   const isTerminal = stderr.isTTY === true
   const messages = new Messages(stderr, wantsColor(undefined, env, isTerminal))
   const print = (text: string): void => void host.stdout.write(`${text}\n`)
@@ -45,7 +51,7 @@ export async function run(host: Host): Promise<ExitStatus> {
     messages.hasColor = wantsColor(request.color, env, isTerminal)
     wantsStack ||= request.debug
     endsBySignal = request.command.endsBySignal === true
-    const context = { print, messages, stdin: host.stdin, env, signal }
+    const context = { print, messages, stdin: host.stdin, env, signal, onHangup }
     status = await request.command.run(context, request.options, request.operands)
     if (endsBySignal) return status
   } catch (thrown) {
@@ -60,8 +66,14 @@ export async function run(host: Host): Promise<ExitStatus> {
   return stopSignal === undefined ? status : exitStatusOfSignal(stopSignal)
 }
 
+const wordOfStop: Readonly<Record<StopSignal, string>> = {
+  SIGHUP: 'hung up',
+  SIGINT: 'interrupted',
+  SIGTERM: 'terminated',
+}
+
 function describeStop(signal: AbortSignal): string {
-  return stopSignalOf(signal) === 'SIGTERM' ? 'terminated' : 'interrupted'
+  return wordOfStop[stopSignalOf(signal) ?? 'SIGINT']
 }
 
 function abortError(signal: AbortSignal, cause: unknown): PbManifestError {

@@ -6,23 +6,44 @@ interface SignalProcess {
   exit(status: number): never
 }
 
+/** What the signals that the process gets mean to a command. */
+export interface Signals {
+  /** Fires when the process is told to stop, so that the work stops and cleans up. Its reason is the signal's name. */
+  readonly stop: AbortSignal
+  /** From now on SIGHUP calls this, and does not stop. */
+  readonly onHangup: (listener: () => void) => void
+}
+
 /**
- * Turns SIGINT and SIGTERM into an abort whose reason is the signal's name, so that the work stops and cleans up.
- * A second signal, of either kind, does not wait for that.
+ * Listens to SIGINT and SIGTERM, of which a second one, of either kind, does not wait for the clean-up; and to SIGHUP.
+ * Of that, a shell may send more when its terminal closes, so it never counts as the second.
+ *
+ * @param isOnTerminal - when not, SIGHUP is not about us, and is ignored. `nohup` asks for just that, but Node undoes it:
+ * it starts with the default action for every signal, and leaves no trace of what it found.
  */
-export function watchSignals(process: SignalProcess): AbortSignal {
+export function watchSignals(process: SignalProcess, isOnTerminal: boolean): Signals {
   const controller = new AbortController()
+  let stops = 0
   const stop = (name: StopSignal): void => {
-    if (controller.signal.aborted) process.exit(exitStatusOfSignal(name))
+    if (stops > 0) process.exit(exitStatusOfSignal(name))
+    stops++
     controller.abort(name)
   }
   process.on('SIGINT', () => stop('SIGINT'))
   process.on('SIGTERM', () => stop('SIGTERM'))
-  return controller.signal
+  let hangUp = (): void => {
+    if (isOnTerminal) controller.abort('SIGHUP')
+  }
+  process.on('SIGHUP', () => hangUp())
+  return {
+    stop: controller.signal,
+    onHangup: (listener) => {
+      hangUp = listener
+    },
+  }
 }
 
 /** Which signal aborted this; `undefined` when none did. */
 export function stopSignalOf(signal: AbortSignal): StopSignal | undefined {
-  if (!signal.aborted) return undefined
-  return signal.reason === 'SIGTERM' ? 'SIGTERM' : 'SIGINT'
+  return signal.aborted ? (signal.reason as StopSignal) : undefined
 }

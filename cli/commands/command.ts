@@ -12,8 +12,10 @@ export interface CommandContext {
   readonly messages: Messages
   readonly stdin: Readable
   readonly env: Readonly<NodeJS.ProcessEnv>
-  /** Fires on SIGINT and SIGTERM. */
+  /** Fires when the process is told to stop. */
   readonly signal: AbortSignal
+  /** From now on SIGHUP calls this, and does not stop. */
+  readonly onHangup: (listener: () => void) => void
 }
 
 interface CommandDescription<Table extends OptionTable> {

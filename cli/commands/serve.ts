@@ -111,7 +111,7 @@ export const serveCommand: Command = defineCommand({
   },
 })
 
-async function serve({ env, messages, signal }: CommandContext, values: Values): Promise<void> {
+async function serve({ env, messages, signal, onHangup }: CommandContext, values: Values): Promise<void> {
   const { network, metrics: metricsAddress, drainTimeoutMs, server, ...settings } = readServeOptions(values)
   const [{ Agent }, { readCredentials }, { AgentMetrics }, { createEventLog }, { resolveSettings }] =
     await Promise.all([
@@ -123,7 +123,7 @@ async function serve({ env, messages, signal }: CommandContext, values: Values):
     ])
   // Whoever sends it too early must not end us.
   let reload: (() => void) | undefined
-  process.on('SIGHUP', () => reload?.())
+  onHangup(() => reload?.())
   const log = createEventLog(values['log-level'], { write: (line) => messages.raw(line.trimEnd()) })
   const metrics = new AgentMetrics()
   const agent = await Agent.start({

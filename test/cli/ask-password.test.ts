@@ -1,23 +1,24 @@
-import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { runProgram } from '../helpers/run-program.js'
+import { hasTerminals, startOnTerminal } from '../helpers/terminal.js'
 
 const module = fileURLToPath(new URL('../../dist/cli/ask-password.js', import.meta.url))
 
 const program = `
   import { askPassword } from ${JSON.stringify(module)}
-  const answer = await askPassword().catch((error) => ({ code: error.code }))
+  const stop = new AbortController()
+  process.on('SIGTERM', () => stop.abort())
+  const answer = await askPassword('Password: ', stop.signal).catch(({ code }) => ({ code }))
   process.stdout.write('answer ' + JSON.stringify(answer ?? null) + '\\n')
 `
 
-const hasScript = (await runProgram('script', ['--version']).catch(() => undefined))?.status === 0
-if (!hasScript) process.stderr.write('\nSKIPPED prompts for passwords: no program "script" (util-linux)\n\n')
+const hasTerminal = await hasTerminals()
 
 /** Types on a pseudo-terminal when the prompt is there; returns all that the terminal showed. */
-function typeOnTerminal(keys: string): Promise<string> {
+function typeOnTerminal(keys: string, program: string): Promise<string> {
   const command = `"${process.execPath}" --input-type=module -e "$PROGRAM"`
-  const child = spawn('script', ['-qec', command, '/dev/null'], { env: { ...process.env, PROGRAM: program } })
+  const child = startOnTerminal(command, { ...process.env, PROGRAM: program })
   let shown = ''
   let hasTyped = false
   child.stdout.on('data', (chunk: Buffer) => {
@@ -32,15 +33,20 @@ function typeOnTerminal(keys: string): Promise<string> {
   })
 }
 
-test.runIf(hasScript).each([
+test.runIf(hasTerminal).each([
   ['se cret\r', '"se cret"'],
   ['pässword\n', '"pässword"'],
   ['wrong\u007f\u007f\u007f\u007f\u007fright\r', '"right"'],
   ['\u007f\r', '""'],
   ['half\u0003', '{"code":"ABORTED"}'],
 ])('a terminal where %j is typed', async (keys, answer) => {
-  const shown = await typeOnTerminal(keys)
+  const shown = await typeOnTerminal(keys, program)
   expect(shown).toBe(`Password: \r\nanswer ${answer}\r\n`)
+})
+
+test.runIf(hasTerminal)('a signal ends the waiting', async () => {
+  const signalled = `setTimeout(() => process.kill(process.pid, 'SIGTERM'), 500)\n${program}`
+  expect(await typeOnTerminal('ha', signalled)).toBe('Password: \r\nanswer {"code":"ABORTED"}\r\n')
 })
 
 test('without a terminal nobody is asked', async () => {

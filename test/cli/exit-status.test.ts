@@ -30,6 +30,7 @@ test('only a backup that verifies has status 0', () => {
 })
 
 test('a signal has the status that a shell gives it', () => {
+  expect(exitStatusOfSignal('SIGHUP')).toBe(129)
   expect(exitStatusOfSignal('SIGINT')).toBe(130)
   expect(exitStatusOfSignal('SIGTERM')).toBe(143)
 })

@@ -17,7 +17,7 @@ async function runHere(args: readonly string[], env: NodeJS.ProcessEnv = {}): Pr
     stdin: Readable.from([]),
     stdout: { write: (text) => (stdout += text) },
     stderr: { write: (text) => (stderr += text) },
-    signal: new AbortController().signal,
+    signals: { stop: new AbortController().signal, onHangup: () => {} },
   })
   return { status, stdout, stderr }
 }

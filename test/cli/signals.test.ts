@@ -15,11 +15,42 @@ test.each([
   ['SIGTERM', 143],
 ] as const)('%s aborts, and a second one exits at once with %d', (name, status) => {
   const process = new FakeProcess()
-  const signal = watchSignals(process)
-  expect(stopSignalOf(signal)).toBeUndefined()
+  const { stop } = watchSignals(process, false)
+  expect(stopSignalOf(stop)).toBeUndefined()
   process.emit(name)
-  expect(stopSignalOf(signal)).toBe(name)
+  expect(stopSignalOf(stop)).toBe(name)
   expect(process.exits).toEqual([])
   expect(() => process.emit(name)).toThrow('exit')
   expect(process.exits).toEqual([status])
+})
+
+test('when the terminal closes, SIGHUP aborts; further ones, before or after another signal, change nothing', () => {
+  const process = new FakeProcess()
+  const { stop } = watchSignals(process, true)
+  process.emit('SIGHUP')
+  expect(stopSignalOf(stop)).toBe('SIGHUP')
+  process.emit('SIGHUP')
+  process.emit('SIGTERM')
+  process.emit('SIGHUP')
+  expect(stopSignalOf(stop)).toBe('SIGHUP')
+  expect(process.exits).toEqual([])
+  expect(() => process.emit('SIGTERM')).toThrow('exit')
+})
+
+test('without a terminal, SIGHUP is ignored', () => {
+  const process = new FakeProcess()
+  const { stop } = watchSignals(process, false)
+  process.emit('SIGHUP')
+  expect(stop.aborted).toBe(false)
+})
+
+test('a command may give SIGHUP another meaning', () => {
+  const process = new FakeProcess()
+  const { stop, onHangup } = watchSignals(process, true)
+  let reloads = 0
+  onHangup(() => reloads++)
+  process.emit('SIGHUP')
+  process.emit('SIGHUP')
+  expect(reloads).toBe(2)
+  expect(stop.aborted).toBe(false)
 })
