@@ -83,10 +83,20 @@ export class AgentConnection implements WireHandler {
   async close(how: WireClose): Promise<void> {
     const led = this.#led
     if (led !== undefined) led.failure ??= leaderLeft(how)
-    const failure = await this.#thread?.end(how === 'terminated' ? 'finish' : 'abort')
+    const failure = await this.#endThread(how)
     if (led !== undefined) await this.#endLed(led)
     if (failure !== undefined) this.#report(failure, undefined)
     this.#onClose()
+  }
+
+  async #endThread(how: WireClose): Promise<WireErrorData | undefined> {
+    const ending = this.#thread?.end(how === 'terminated' ? 'finish' : 'abort')
+    if (ending === undefined) return undefined
+    const joined = this.#joined
+    joined?.leaving.add(ending)
+    const failure = await ending
+    joined?.leaving.delete(ending)
+    return failure
   }
 
   mayStayIdle(): boolean {
@@ -114,6 +124,8 @@ export class AgentConnection implements WireHandler {
     const release = command.command === 'START_BACKUP' ? backups.reserve() : undefined
     const joined = command.command === 'JOIN_BACKUP' ? backups.find(command.backupId) : undefined
     this.#prepare(command)
+    // To its client, a worker that has said Terminate is gone.
+    if (command.command === 'BUILD_MANIFEST' && this.#led !== undefined) await Promise.all(this.#led.leaving)
     try {
       this.#thread ??= this.#startThread()
       const writer = new AnswerWriter(reply, command.command, this.#thread.pieces)

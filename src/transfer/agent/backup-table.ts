@@ -24,6 +24,8 @@ export interface LedBackup {
   readonly meter: RateMeter
   /** When one of its sessions last ran a command, or bytes flowed; milliseconds as above. */
   lastActiveAt: number
+  /** Of workers whose connections are over: the ends of their sessions, which seal their parts of the manifest. */
+  readonly leaving: Set<Promise<unknown>>
   /** Why it is being aborted, or was. */
   failure: WireErrorData | undefined
 }
@@ -98,6 +100,7 @@ export class BackupTable {
       startedAt: now,
       meter: new RateMeter(now),
       lastActiveAt: now,
+      leaving: new Set(),
       failure: undefined,
     }
     const { id, startLsn, startTimeline: timeline } = handle.description

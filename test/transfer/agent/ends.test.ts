@@ -51,6 +51,25 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     return row?.pathname ?? ''
   }
 
+  test('has in its manifest what workers sent that said goodbye a moment before', async () => {
+    const leader = await agent.connect()
+    const id = await startBackup(leader)
+    const pathnames = (await rowsOf(leader, 'LIST_FILES')).map(({ pathname }) => pathname ?? '')
+    const workers = await Promise.all(Array.from({ length: 8 }, () => agent.connect()))
+    for (const [index, worker] of workers.entries()) {
+      await rowsOf(worker, `JOIN_BACKUP '${id}'`)
+      const [pathname = ''] = pathnames.filter((name) => name.startsWith('base/1/')).slice(index)
+      await worker.query(`SEND_FILE ('${pathname}')`)
+    }
+    await leader.query('STOP_BACKUP NOWAIT')
+    // Nobody waits for an answer to Terminate: there is none.
+    for (const worker of workers) worker.connection.end()
+    await leader.query(`BUILD_MANIFEST '${id}'`)
+    await leader.end()
+    expect(await agent.untilLogged('backup-finished')).toMatchObject({ sessions: 9 })
+    await expectNothingLeft()
+  })
+
   test('is aborted when its leader is gone, and its workers are told', async () => {
     const leader = new PsqlSession(agent)
     const [start = []] = await leader.rows('START_BACKUP FAST MAX_RATE 32', 3)

@@ -28,10 +28,20 @@ describeWithDebianPostgres('the threads of sessions', (programs) => {
     return readdirSync(`/proc/${agent.process.pid}/task`)
   }
 
+  /** psql does not wait until its session has given its thread back. */
+  async function untilAlone(): Promise<void> {
+    await poll('all sessions to be over', () => {
+      const events = agent.log().map(({ event }) => event)
+      const count = (name: string): number => events.filter((event) => event === name).length
+      return Promise.resolve(count('connection-opened') === count('connection-closed'))
+    })
+  }
+
   /** Returns what pg_verifybackup has to say. */
   async function takeBackup(): Promise<string> {
     const directory = join(createScratchDirectory().path, 'backup')
     await takeBackupWithPsql(agent, directory, 2)
+    await untilAlone()
     const { stdout } = await mustRun(programs.path('pg_verifybackup') ?? '', ['-n', directory])
     return stdout.trim()
   }
