@@ -123,10 +123,8 @@ export class AgentConnection implements WireHandler {
     const { backups } = this.#context
     const release = command.command === 'START_BACKUP' ? backups.reserve() : undefined
     const joined = command.command === 'JOIN_BACKUP' ? backups.find(command.backupId) : undefined
-    this.#prepare(command)
-    // To its client, a worker that has said Terminate is gone.
-    if (command.command === 'BUILD_MANIFEST' && this.#led !== undefined) await Promise.all(this.#led.leaving)
     try {
+      await this.#prepare(command)
       this.#thread ??= this.#startThread()
       const writer = new AnswerWriter(reply, command.command, this.#thread.pieces)
       const request = { name: command.command, text, backup: joined?.handle }
@@ -141,11 +139,13 @@ export class AgentConnection implements WireHandler {
     }
   }
 
-  /** What has to be known before the session hears of the command. */
-  #prepare(command: ReplicationCommand): void {
+  /** What has to be so before the session hears of the command. */
+  async #prepare(command: ReplicationCommand): Promise<void> {
     if (command.command === 'START_BACKUP') this.#label = command.label
     // The workers may fail before it is done.
     if (command.command === 'ABORT_BACKUP' && this.#led !== undefined) this.#led.failure ??= abortedByLeader
+    // To its client, a worker that has said Terminate is gone.
+    if (command.command === 'BUILD_MANIFEST' && this.#led !== undefined) await Promise.all(this.#led.leaving)
   }
 
   #noteDone({ command }: ReplicationCommand, joined: LedBackup | undefined): void {
