@@ -6,6 +6,7 @@ import type { WireClose, WireHandler, WireReply, WireSession } from '../wire/wir
 import { type AgentEvent, withoutBackupIds } from './agent-event.js'
 import { AnswerWriter } from './answer-writer.js'
 import { type BackupTable, type LedBackup, secondsSince } from './backup-table.js'
+import type { FragmentDirectory } from './fragment-directory.js'
 import { type ReadQuery, readQuery } from './read-query.js'
 import { makeResultRows } from './thread/result-rows.js'
 import { SessionThread } from './thread/session-thread.js'
@@ -15,6 +16,7 @@ import { sqlstates, toWireError, toWireErrorData, type WireErrorData } from './w
 /** What all connections of an agent share. */
 export interface AgentContext {
   readonly backups: BackupTable
+  readonly fragments: FragmentDirectory
   /** For the sessions. */
   readonly threads: SpareThreads
   readonly backupIdleTimeoutMs: number
@@ -141,7 +143,10 @@ export class AgentConnection implements WireHandler {
 
   /** What has to be so before the session hears of the command. */
   async #prepare(command: ReplicationCommand): Promise<void> {
-    if (command.command === 'START_BACKUP') this.#label = command.label
+    if (command.command === 'START_BACKUP') {
+      this.#label = command.label
+      this.#context.fragments.ensure()
+    }
     // The workers may fail before it is done.
     if (command.command === 'ABORT_BACKUP' && this.#led !== undefined) this.#led.failure ??= abortedByLeader
     // To its client, a worker that has said Terminate is gone.

@@ -1,10 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
 import type { Server, Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
-import { ioError } from '../../files/system-error.js'
 import { readControlFile, readMajorVersion } from '../../manifest/cluster-files.js'
 import { version } from '../../version.js'
 import type { WireAccess } from '../wire/connection/wire-access.js'
@@ -14,6 +10,7 @@ import { AgentConnection } from './agent-connection.js'
 import type { AgentOptions, NetworkCredentials } from './agent-options.js'
 import { type AgentStatus, statusOf } from './agent-status.js'
 import { BackupTable } from './backup-table.js'
+import { FragmentDirectory } from './fragment-directory.js'
 import { addressOf, formatAddress, listenOnAddress } from './listen/listen-on-address.js'
 import { listenOnSocket, socketPath } from './listen/listen-on-socket.js'
 import { toAgentEvent } from './to-agent-event.js'
@@ -33,7 +30,7 @@ const DRAIN_INTERVAL_MS = 100
  */
 export class Agent {
   readonly #options: AgentOptions
-  readonly #fragmentDirectory: string
+  readonly #fragments: FragmentDirectory
   readonly #backups: BackupTable
   readonly #connections = new Set<AgentConnection>()
   readonly #wire: WireServer
@@ -45,9 +42,9 @@ export class Agent {
 
   private constructor(options: AgentOptions, majorVersion: number) {
     this.#options = options
-    this.#fragmentDirectory = makeFragmentDirectory()
+    this.#fragments = new FragmentDirectory()
     const { dataDirectory, server } = options
-    this.#threads = new SpareThreads({ dataDirectory, server, fragmentDirectory: this.#fragmentDirectory })
+    this.#threads = new SpareThreads({ dataDirectory, server, fragmentDirectory: this.#fragments.path })
     this.#backups = new BackupTable(options.limits.maxBackups, options.onEvent)
     this.#wire = new WireServer({
       serverVersion: `${majorVersion} (pbmanifest ${version})`,
@@ -114,7 +111,7 @@ export class Agent {
 
   /** What is left when the process ends without {@link close}. Waits for nothing. */
   removeFiles(): void {
-    rmSync(this.#fragmentDirectory, { recursive: true, force: true })
+    this.#fragments.remove()
   }
 
   /** Whoever has built its manifest has not left yet: a client may take it for the loss of its backup. */
@@ -156,6 +153,7 @@ export class Agent {
     const { limits, onEvent } = this.#options
     const context = {
       backups: this.#backups,
+      fragments: this.#fragments,
       threads: this.#threads,
       backupIdleTimeoutMs: limits.backupIdleTimeoutMs,
       onEvent,
@@ -194,16 +192,6 @@ async function lookAtServer({ server, dataDirectory, onEvent }: AgentOptions): P
     onEvent({ type: 'server-unavailable', message: error.message })
   } finally {
     await mode.close()
-  }
-}
-
-function makeFragmentDirectory(): string {
-  const prefix = join(tmpdir(), 'pbmanifest-agent-')
-  try {
-    // Nobody else can enter it.
-    return mkdtempSync(prefix)
-  } catch (error) {
-    throw ioError(`could not create directory "${prefix}XXXXXX"`, error)
   }
 }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client, type ClientConfig } from 'pg'
 import type { Cluster } from '../../helpers/cluster.js'
@@ -94,6 +94,20 @@ export class AgentProgram {
     return readdirSync(this.#temporaryDirectory, { recursive: true })
       .map(String)
       .filter((name) => name.includes('backup_manifest_'))
+  }
+
+  /** As if nobody had used them for long. */
+  removeTemporaryFiles(): void {
+    for (const name of readdirSync(this.#temporaryDirectory)) {
+      rmSync(join(this.#temporaryDirectory, name), { recursive: true })
+    }
+  }
+
+  /** In place of the directory for fragments, there is now a link to another one, as another user could make it in /tmp. */
+  replaceTemporaryFiles(target: string): void {
+    const [name = ''] = readdirSync(this.#temporaryDirectory)
+    this.removeTemporaryFiles()
+    symlinkSync(target, join(this.#temporaryDirectory, name))
   }
 
   /** A replication connection; the caller ends it. */

@@ -1,10 +1,13 @@
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import type { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { poll } from '../../helpers/poll.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
+import { createScratchDirectory } from '../../helpers/scratch-directory.js'
 import { AgentProgram, isInBackupMode } from './agent-program.js'
+import { takeBackupWithPsql } from './psql-backup.js'
 import { PsqlSession } from './psql-session.js'
 import { rowsOf, startBackup } from './rows.js'
 
@@ -50,6 +53,13 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     const [row] = await cluster.sql<{ pathname: string }>(`SELECT pg_relation_filepath('large') AS pathname`)
     return row?.pathname ?? ''
   }
+
+  test('is taken though its directory for fragments was removed, as temporary files are after some days', async () => {
+    agent.removeTemporaryFiles()
+    await takeBackupWithPsql(agent, join(createScratchDirectory().path, 'backup'), 1)
+    expect(await agent.untilLogged('backup-finished')).toMatchObject({ sessions: 2 })
+    await expectNothingLeft()
+  })
 
   test('has in its manifest what workers sent that said goodbye a moment before', async () => {
     const leader = await agent.connect()
