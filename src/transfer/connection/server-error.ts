@@ -37,6 +37,20 @@ function describeMore(error: unknown): { details?: readonly string[]; hint?: str
   }
 }
 
+/**
+ * The lines of details for an error that was reported from there. Messages of the operating system are the same
+ * wherever they come from: a disk that is full there must not look like one that is full here.
+ */
+export function reportedDetails(
+  reporter: 'agent' | 'server',
+  { message, detail }: { readonly message: string; readonly detail?: string | undefined },
+): string[] {
+  return [
+    ...(detail === undefined ? [] : detail.split(/[\r\n]+/)),
+    ...(message.startsWith('could not ') ? [`The ${reporter} reported this.`] : []),
+  ]
+}
+
 function isNameError(error: unknown): error is Error & { code: string } {
   return error instanceof Error && 'syscall' in error && error.syscall === 'getaddrinfo' && 'code' in error
 }

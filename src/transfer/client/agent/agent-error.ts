@@ -1,5 +1,5 @@
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
-import { describeServerError } from '../../connection/server-error.js'
+import { describeServerError, reportedDetails } from '../../connection/server-error.js'
 import type { ReportedError } from './backend-message.js'
 
 const SYNTAX_ERROR = '42601'
@@ -8,11 +8,12 @@ const SYNTAX_ERROR = '42601'
 const walSenderWords = 'commands in WAL sender'
 
 /** The error that an agent has reported, in its words. */
-export function reportedError({ message, detail, hint, sqlstate }: ReportedError): PbManifestError {
+export function reportedError(error: ReportedError): PbManifestError {
+  const { message, hint, sqlstate } = error
   const isStranger = sqlstate === SYNTAX_ERROR || message.includes(walSenderWords)
   const shownHint = isStranger ? strangerHint : hint
   return new PbManifestError('SERVER', onOneLine(message), {
-    details: detail === undefined ? [] : detail.split(/[\r\n]+/),
+    details: reportedDetails('agent', error),
     ...(shownHint === undefined ? {} : { hint: onOneLine(shownHint) }),
   })
 }

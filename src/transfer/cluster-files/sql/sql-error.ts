@@ -1,6 +1,6 @@
 import { DatabaseError } from '../../connection/pg.js'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
-import { describeServerError } from '../../connection/server-error.js'
+import { describeServerError, reportedDetails } from '../../connection/server-error.js'
 import { missingPrivilegeHint } from './missing-privilege.js'
 
 const SERIALIZATION_FAILURE = '40001'
@@ -28,7 +28,7 @@ function reportedError(error: DatabaseError, role: string): PbManifestError {
   const hint = missingPrivilegeHint(error, role) ?? error.hint
   return new PbManifestError('SERVER', onOneLine(error.message), {
     cause: error,
-    details: error.detail === undefined ? [] : [onOneLine(error.detail)],
+    details: reportedDetails('server', error),
     ...(hint === undefined ? {} : { hint: onOneLine(hint) }),
   })
 }

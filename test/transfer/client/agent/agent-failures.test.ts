@@ -176,6 +176,21 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
     await expectNothingHere()
   })
 
+  test('when its directory for fragments is not its own any more', async () => {
+    const other = await AgentProgram.start(cluster)
+    ends.push(() => other.stop())
+    other.replaceTemporaryFiles(scratch.path)
+    const args = await argumentsFor(cluster, other.socketDirectory)
+    const result = await runBackupProgram(cluster, { directory: join(scratch.path, 'backup'), args })
+    expect(failureOf(result)).toEqual({
+      status: 6,
+      error: expect.stringMatching(/: could not create directory ".*pbmanifest-agent-.*": File exists$/),
+    })
+    expect(result.stderr).toContain('pbmanifest: detail: The agent reported this.\n')
+    await expectNothingLeft(cluster)
+    await expectNothingHere()
+  })
+
   test('at SIGINT while the agent hangs, which ends the backup when it goes on', async () => {
     const running = await startSlowly(cluster, agent)
     ends.push(() => void agent.process.kill('SIGCONT'))

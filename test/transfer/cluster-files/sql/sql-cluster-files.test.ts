@@ -358,6 +358,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     await expect(readAll(source, [file('PG_VERSION'), file('forbidden')])).rejects.toMatchObject({
       code: 'SERVER',
       message: 'could not open file "forbidden" for reading: Permission denied',
+      details: ['The server reported this.'],
       hint: undefined,
     })
     expect(await readAll(source, [file('PG_VERSION')])).toMatchObject([{ size: 3 }])
