@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { inspect } from 'node:util'
 import { isPbManifestError, PbManifestError } from '../src/errors.js'
-import { describeSystemError } from '../src/files/system-error.js'
+import { explainShortage } from '../src/files/descriptor-shortage.js'
 import { wantsColor } from './color.js'
 import { describeBug } from './describe-bug.js'
 import {
@@ -55,7 +55,7 @@ export async function run(host: Host): Promise<ExitStatus> {
     status = await request.command.run(context, request.options, request.operands)
     if (endsBySignal) return status
   } catch (thrown) {
-    const error = isAbort(thrown, signal) ? abortError(signal, thrown) : explain(thrown)
+    const error = isAbort(thrown, signal) ? abortError(signal, thrown) : explainShortage(thrown)
     const hint = hintFor(error, args)
     if (asksForJson(args)) print(JSON.stringify(describeErrorAsJson(error, hint), null, 2))
     // That we were told to stop was said when the signal came.
@@ -85,16 +85,6 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
   if (!signal.aborted) return false
   if (isPbManifestError(error)) return error.code === 'ABORTED'
   return error === signal.reason || (error instanceof Error && error.name === 'AbortError')
-}
-
-/** Anything may need a part of us that has not been loaded yet, and there may be no descriptor left to read it. */
-function explain(error: unknown): unknown {
-  const { code, message } = describeSystemError(error) ?? {}
-  if (code !== 'EMFILE' && code !== 'ENFILE') return error
-  return new PbManifestError('IO', `could not load a part of pbmanifest: ${message}`, {
-    hint: 'Ask for less at a time (--jobs), or raise the limit of open files (ulimit -n).',
-    cause: error,
-  })
 }
 
 function hintFor(error: unknown, args: readonly string[]): string | undefined {

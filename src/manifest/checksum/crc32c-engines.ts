@@ -1,3 +1,4 @@
+import { requireDescriptor } from '../../files/descriptor-shortage.js'
 import { loadAwsCrc32c } from './aws-crt-crc32c.js'
 import { loadNodeRsCrc32c } from './node-rs-crc32c.js'
 import type { FileHasher } from './file-hasher.js'
@@ -35,8 +36,18 @@ const quickEngines = crc32cEngines.slice(1)
 
 /** A hasher of the fastest engine that works here; or, for little work, of the fastest of those that load quickly. */
 export async function loadCrc32cHasher(work: 'much' | 'little' = 'much'): Promise<FileHasher> {
+  const engines = work === 'much' ? crc32cEngines : quickEngines
+  try {
+    return await loadFirst(engines)
+  } catch {
+    requireDescriptor()
+    return await loadFirst(engines)
+  }
+}
+
+async function loadFirst(engines: readonly Crc32cEngine[]): Promise<FileHasher> {
   const failures: unknown[] = []
-  for (const { createHasher } of work === 'much' ? crc32cEngines : quickEngines) {
+  for (const { createHasher } of engines) {
     try {
       return await createHasher()
     } catch (error) {

@@ -1,4 +1,5 @@
 import { type ErrorCode, isPbManifestError, PbManifestError } from '../../errors.js'
+import { explainShortage } from '../../files/descriptor-shortage.js'
 
 /** An error as plain data, which crosses threads: of an `Error`, class, `code` and `details` would be lost on the way. */
 export interface ErrorData {
@@ -11,7 +12,8 @@ export interface ErrorData {
 }
 
 /** Takes apart whatever was thrown. */
-export function toErrorData(error: unknown): ErrorData {
+export function toErrorData(thrown: unknown): ErrorData {
+  const error = explainShortage(thrown)
   const stack = error instanceof Error ? error.stack : undefined
   if (isPbManifestError(error)) {
     return { code: error.code, message: error.message, details: error.details, hint: error.hint, stack }

@@ -1,17 +1,28 @@
 import { createRequire } from 'node:module'
 import type * as Pg from 'pg'
+import { requireDescriptor } from '../../files/descriptor-shortage.js'
 
 /**
  * `pg`, without what its loading brings along: to learn whether it runs at Cloudflare it makes a `Response`, unless there is
  * a `navigator`, which Node has from 21 on. With that `Response` Node 20 loads all of `fetch`, 30 ms in each thread.
  */
-const pg: typeof Pg = withNavigator(() => createRequire(import.meta.url)('pg') as typeof Pg)
+const pg: typeof Pg = withNavigator(load)
 
 export const Client: typeof Pg.Client = pg.Client
 export type Client = Pg.Client
 
 export const DatabaseError: typeof Pg.DatabaseError = pg.DatabaseError
 export type DatabaseError = Pg.DatabaseError
+
+function load(): typeof Pg {
+  const require = createRequire(import.meta.url)
+  try {
+    return require('pg') as typeof Pg
+  } catch {
+    requireDescriptor()
+    return require('pg') as typeof Pg
+  }
+}
 
 /** What does not wait sees a `navigator` as Node 21 has it; nobody else does. */
 function withNavigator<T>(load: () => T): T {
