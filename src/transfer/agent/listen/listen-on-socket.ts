@@ -1,5 +1,6 @@
 import { lstatSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { PbManifestError } from '../../../errors.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
 import { whenListening } from './when-listening.js'
@@ -15,6 +16,9 @@ export interface SocketPlace {
 
 /** What the address of a Unix socket has room for, without the NUL at its end. */
 const MAX_PATH_BYTES = 107
+
+/** So long, in milliseconds, it may take from finding a stale socket to having replaced it. */
+const REPLACING_MS = 100
 
 /** The name that libpq gives a socket. */
 export function socketPath({ directory, port }: SocketPlace): string {
@@ -39,33 +43,56 @@ export async function listenOnSocket(
   }
   const server = createServer(onConnection)
   try {
-    return await bind(server, path, place.mode)
+    await bind(server, path, place.mode)
+    return server
   } catch (error) {
     if (describeSystemError(error)?.code !== 'EADDRINUSE') throw describe(path, error)
   }
   await removeStale(path)
   try {
-    return await bind(server, path, place.mode)
+    const inode = await bind(server, path, place.mode)
+    await requireLasting(server, path, inode)
+    return server
   } catch (error) {
     throw describe(path, error)
   }
 }
 
 /**
+ * Another one that started in the same moment may have taken our socket for the stale one, and have replaced it with its
+ * own. It goes on, and we do not.
+ */
+async function requireLasting(server: Server, path: string, inode: number | undefined): Promise<void> {
+  await sleep(REPLACING_MS)
+  if (inodeOf(path) === inode) return
+  // To close it would remove what is there now.
+  server.unref()
+  throw inUse(path)
+}
+
+/**
  * Makes the socket with its permissions: with `chmod` afterwards, there would be a moment for anybody to connect in. The
  * socket is made within the call of `listen`, so nothing else of this thread sees the umask; other threads give the
  * files that they make a mode.
+ *
+ * @returns the inode of the socket
  */
-async function bind(server: Server, path: string, mode: number): Promise<Server> {
+async function bind(server: Server, path: string, mode: number): Promise<number | undefined> {
   const umask = process.umask(0o777 & ~mode)
   const listening = whenListening(server)
+  let inode: number | undefined
   try {
     server.listen(path)
+    inode = inodeOf(path)
   } finally {
     process.umask(umask)
   }
   await listening
-  return server
+  return inode
+}
+
+function inodeOf(path: string): number | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino
 }
 
 async function removeStale(path: string): Promise<void> {
@@ -73,11 +100,7 @@ async function removeStale(path: string): Promise<void> {
     if (!lstatSync(path).isSocket()) {
       throw new PbManifestError('IO', `could not create Unix socket "${path}": it exists and is no socket`)
     }
-    if (await isAnswered(path)) {
-      throw new PbManifestError('IO', `could not create Unix socket "${path}": Address already in use`, {
-        hint: 'Is another agent running already? Give this one another --port or --socket-dir.',
-      })
-    }
+    if (await isAnswered(path)) throw inUse(path)
     unlinkSync(path)
   } catch (error) {
     throw describe(path, error)
@@ -93,6 +116,12 @@ async function isAnswered(path: string): Promise<boolean> {
       resolve(true)
     })
     socket.once('error', (error) => resolve(describeSystemError(error)?.code !== 'ECONNREFUSED'))
+  })
+}
+
+function inUse(path: string): PbManifestError {
+  return new PbManifestError('IO', `could not create Unix socket "${path}": Address already in use`, {
+    hint: 'Is another agent running already? Give this one another --port or --socket-dir.',
   })
 }
 

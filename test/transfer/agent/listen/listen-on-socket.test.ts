@@ -52,10 +52,29 @@ describe('a Unix socket', () => {
     socket.destroy()
   })
 
-  test('replaces what is left of one on which nobody listens', async () => {
-    // Killed, so that it cannot remove it.
+  /** Of one that was killed, so that it could not remove it. */
+  async function leaveSocket(): Promise<void> {
     const script = `require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`
     await mustRun(process.execPath, ['-e', script, path()]).catch(() => {})
+  }
+
+  test('that is left is replaced by one of several that start in the same moment', async () => {
+    await leaveSocket()
+    const place = { directory: scratch.path, port: 5433, mode: 0o700 }
+    const starts = [1, 2, 3].map((answer) => listenOnSocket(place, (socket) => socket.end(String(answer))))
+    const results = await Promise.allSettled(starts)
+    const winners = results.flatMap((result, index) => (result.status === 'fulfilled' ? [index + 1] : []))
+    for (const result of results) if (result.status === 'fulfilled') servers.push(result.value)
+    expect(winners).toHaveLength(1)
+    expect(results.find(({ status }) => status === 'rejected')).toMatchObject({
+      reason: { code: 'IO', message: `could not create Unix socket "${path()}": Address already in use` },
+    })
+    const answers = await connect(path()).setEncoding('utf8').toArray()
+    expect(answers.join('')).toBe(String(winners[0]))
+  })
+
+  test('replaces what is left of one on which nobody listens', async () => {
+    await leaveSocket()
     const stale = lstatSync(path())
     expect(stale.isSocket()).toBe(true)
     await listen()
