@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { SqlBackupMode } from '../../cluster-files/sql/sql-backup-mode.js'
 import { SqlClusterFiles } from '../../cluster-files/sql/sql-cluster-files.js'
-import { sqlError } from '../../cluster-files/sql/sql-error.js'
+import { isRecoveryConflict, sqlError } from '../../cluster-files/sql/sql-error.js'
 import { connect } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import { pinHost } from '../../connection/pin-host.js'
@@ -73,7 +73,14 @@ async function connectWatched(
   signal: AbortSignal,
 ): Promise<Client> {
   const client = await connect(connection, { signal })
-  client.on('error', (error: unknown) => onLost(sqlError(error, connection.user)))
+  // Whoever reads files connects again then, and this one may be lost.
+  let isInTheWay = false
+  client.connection.on('errorMessage', (error: unknown) => {
+    isInTheWay ||= isRecoveryConflict(sqlError(error, connection.user))
+  })
+  client.on('error', (error: unknown) => {
+    if (!isInTheWay) onLost(sqlError(error, connection.user))
+  })
   return client
 }
 

@@ -3,7 +3,7 @@ import { isPbManifestError } from '../../../errors.js'
 import { parseControlFile } from '../../../postgres/control-file.js'
 import type { ClusterFile, FileEvent } from '../cluster-files.js'
 import { readFiles } from './read-files.js'
-import type { SqlConnection } from './sql-connection.js'
+import type { RenewableConnection } from './renewable-connection.js'
 
 export const CONTROL_FILE = 'global/pg_control'
 
@@ -17,7 +17,7 @@ const MILLISECONDS_BETWEEN = 10
  * @throws {@link PbManifestError} `BAD_FILE` when it stays wrong; `SERVER` or `ABORTED`
  */
 export async function* readControlFile(
-  connection: SqlConnection,
+  connection: RenewableConnection,
   file: ClusterFile,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {

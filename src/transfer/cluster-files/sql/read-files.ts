@@ -4,11 +4,8 @@ import { BinaryCopyParser } from './binary-copy-parser.js'
 import { FileAssembler } from './file-assembler.js'
 import { planReads, type ReadBatch } from './plan-reads.js'
 import { READ_COLUMNS, readQuery } from './read-query.js'
-import { isRecoveryConflict } from './sql-error.js'
-import type { SqlConnection } from './sql-connection.js'
-
-/** How often a standby may cancel in a row before anything was read. */
-const MOST_CONFLICTS = 10
+import type { RenewableConnection } from './renewable-connection.js'
+import { isRecoveryConflict, MOST_CONFLICTS } from './sql-error.js'
 
 /**
  * Reads files whole, in their order.
@@ -16,7 +13,7 @@ const MOST_CONFLICTS = 10
  * @throws {@link PbManifestError} `SERVER` or `ABORTED`
  */
 export async function* readFiles(
-  connection: SqlConnection,
+  connection: RenewableConnection,
   files: readonly ClusterFile[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
@@ -24,7 +21,7 @@ export async function* readFiles(
 }
 
 async function* readBatch(
-  connection: SqlConnection,
+  connection: RenewableConnection,
   { files, limit }: ReadBatch,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
@@ -33,7 +30,7 @@ async function* readBatch(
   for (let step = assembler.nextStep(); step !== undefined; step = assembler.nextStep()) {
     const parser = new BinaryCopyParser(READ_COLUMNS, assembler)
     try {
-      for await (const pieces of connection.copyOut(readQuery(step), signal)) {
+      for await (const pieces of connection.current.copyOut(readQuery(step), signal)) {
         for (const piece of pieces) parser.push(piece)
         for (const event of assembler.takeEvents()) {
           conflicts = 0
@@ -42,8 +39,10 @@ async function* readBatch(
       }
       parser.end()
     } catch (error) {
-      // A standby cancels queries that are in the way of replay; what was not read yet can be read by another.
+      // A standby cancels queries that are in the way of replay; what was not read yet can be read by another. Sometimes it
+      // ends the connection as well, which may show only later.
       if (!isPbManifestError(error) || !isRecoveryConflict(error) || ++conflicts > MOST_CONFLICTS) throw error
+      await connection.renew()
     }
   }
 }

@@ -8,6 +8,7 @@ import { listFilesBelow } from './list-files.js'
 import { pathArray } from './path-expressions.js'
 import { CONTROL_FILE, readControlFile } from './read-control-file.js'
 import { readFiles } from './read-files.js'
+import { RenewableConnection } from './renewable-connection.js'
 import { type Connect, SqlConnection } from './sql-connection.js'
 
 const PAGE_BYTES = 8192
@@ -15,19 +16,19 @@ const PAGE_BYTES = 8192
 /** The files of a running server of PostgreSQL 13 or newer, by its SQL functions. */
 export class SqlClusterFiles implements ClusterFiles {
   readonly #connect: Connect
-  readonly #connection: SqlConnection
+  readonly #connection: RenewableConnection
   /** Reads pages while the other is in the middle of a file; made when the first page has to be read again. */
   #second: Promise<SqlConnection> | undefined
   #layout: Promise<LiveClusterLayout> | undefined
 
-  private constructor(connect: Connect, connection: SqlConnection) {
+  private constructor(connect: Connect, connection: RenewableConnection) {
     this.#connect = connect
     this.#connection = connection
   }
 
   /** @throws {@link PbManifestError} `SERVER` */
   static async open(connect: Connect): Promise<SqlClusterFiles> {
-    return new SqlClusterFiles(connect, await SqlConnection.open(connect))
+    return new SqlClusterFiles(connect, await RenewableConnection.open(connect))
   }
 
   async listTablespaces(options: { readonly withSizes: boolean }): Promise<readonly Tablespace[]> {
@@ -42,15 +43,15 @@ export class SqlClusterFiles implements ClusterFiles {
 
   async listFiles(tablespaceOid: number | undefined): Promise<readonly ClusterFile[]> {
     const layout = await this.#readLayout()
-    if (tablespaceOid === undefined) return listFilesBelow(this.#connection, '', layout)
+    if (tablespaceOid === undefined) return listFilesBelow(this.#connection.current, '', layout)
     if (!layout.tablespaces.some(({ oid }) => oid === tablespaceOid)) {
       throw new PbManifestError('SERVER', `there is no tablespace with OID ${String(tablespaceOid)}`)
     }
-    return listFilesBelow(this.#connection, `pg_tblspc/${String(tablespaceOid)}`, layout)
+    return listFilesBelow(this.#connection.current, `pg_tblspc/${String(tablespaceOid)}`, layout)
   }
 
   async listWalFiles(): Promise<readonly WalFile[]> {
-    const rows = await this.#connection.rows<{ name: string; size: string }>(
+    const rows = await this.#connection.current.rows<{ name: string; size: string }>(
       // Compared by bytes, as names of segments are to be ordered in any language.
       `SELECT name, size::text FROM pg_ls_waldir() ORDER BY name COLLATE "C"`,
     )
@@ -92,7 +93,7 @@ export class SqlClusterFiles implements ClusterFiles {
   }
 
   #readLayout(): Promise<LiveClusterLayout> {
-    this.#layout ??= readClusterLayout(this.#connection)
+    this.#layout ??= readClusterLayout(this.#connection.current)
     return this.#layout
   }
 

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { QueryResultRow } from 'pg'
 import { type Client, DatabaseError } from '../../connection/pg.js'
-import type { PbManifestError } from '../../../errors.js'
+import { isPbManifestError, type PbManifestError } from '../../../errors.js'
 import { Arrivals, type Flow, flowOf } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
 import { ReusingSocket } from '../../connection/reusing-socket.js'
 import { CopyDataSplitter } from './copy-data-splitter.js'
 import { CopyOut } from './copy-out.js'
-import { sqlError } from './sql-error.js'
+import { isRecoveryConflict, MOST_CONFLICTS, sqlError } from './sql-error.js'
 
 /** How long the server may take to cancel a query before the connection is cut. */
 const CANCEL_TIMEOUT_MS = 5000
@@ -34,6 +34,7 @@ export class SqlConnection {
   /** The query that runs, for those that come meanwhile. */
   #running: Promise<unknown> | undefined
   #closed: Promise<void> | undefined
+  #loss: PbManifestError | undefined
   /** Resolves with the reason when the connection ends otherwise than by {@link close}; else it never does. */
   readonly lost: Promise<PbManifestError>
 
@@ -44,7 +45,9 @@ export class SqlConnection {
     this.lost = new Promise((resolve) => {
       // The first report has the server's words, a later one only that the connection is gone.
       client.on('error', (error: unknown) => {
-        if (this.#closed === undefined) resolve(sqlError(error, this.#role))
+        if (this.#closed !== undefined) return
+        this.#loss ??= sqlError(error, this.#role)
+        resolve(this.#loss)
       })
     })
     this.#divertCopyData(client.connection.stream)
@@ -69,7 +72,7 @@ export class SqlConnection {
   }
 
   /**
-   * Runs a query; of several, separated by semicolons, returns the rows of the last.
+   * Runs a query, again when a standby cancels it; of several, separated by semicolons, returns the rows of the last.
    *
    * @throws {@link PbManifestError} `SERVER`
    */
@@ -77,8 +80,26 @@ export class SqlConnection {
     text: string,
     values: readonly unknown[] = [],
   ): Promise<readonly Row[]> {
+    let conflict: PbManifestError | undefined
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#rowsOf<Row>(text, values)
+      } catch (error) {
+        if (!isPbManifestError(error)) throw error
+        // The connection may have ended with the conflict, or what was asked for was done, and cannot be done twice.
+        if (!isRecoveryConflict(error) || tries > MOST_CONFLICTS) throw conflict ?? error
+        conflict ??= error
+      }
+    }
+  }
+
+  async #rowsOf<Row extends QueryResultRow>(
+    text: string,
+    values: readonly unknown[],
+  ): Promise<readonly Row[]> {
     while (this.#running !== undefined) await this.#running
     if (this.#copy !== undefined) throw new Error('a query on a connection whose COPY is not over')
+    if (this.#loss !== undefined) throw this.#loss
     const query = this.#client.query<Row>({ text, values: [...values] })
     this.#running = query.catch(() => {})
     try {
@@ -100,6 +121,7 @@ export class SqlConnection {
   async *copyOut(text: string, signal?: AbortSignal): AsyncGenerator<readonly Buffer[], void, undefined> {
     while (this.#running !== undefined) await this.#running
     if (this.#copy !== undefined) throw new Error('a COPY on a connection whose COPY is not over')
+    if (this.#loss !== undefined) throw this.#loss
     const copy = new Arrivals<Buffer>(this.#flow)
     this.#copy = copy
     let isInStep = false

@@ -5,6 +5,9 @@ import { missingPrivilegeHint } from './missing-privilege.js'
 
 const SERIALIZATION_FAILURE = '40001'
 
+/** How often a standby may stand in our way in a row. */
+export const MOST_CONFLICTS = 10
+
 /**
  * Makes a {@link PbManifestError} `SERVER` of what `pg` threw: the server's own message, detail and hint, or the loss of
  * the connection. A {@link PbManifestError} stays what it is.
@@ -19,7 +22,10 @@ export function sqlError(error: unknown, role: string): PbManifestError {
   })
 }
 
-/** Whether a standby cancelled a query because it stood in the way of replay. The same query may succeed next time. */
+/**
+ * Whether a standby cancelled a query, or ended a connection, because it stood in the way of replay. The same query may
+ * succeed on another connection.
+ */
 export function isRecoveryConflict(error: PbManifestError): boolean {
   return error.cause instanceof DatabaseError && error.cause.code === SERIALIZATION_FAILURE
 }

@@ -2,46 +2,80 @@ import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-cluster-files.js'
-import { createCluster } from '../../../helpers/cluster.js'
+import { type Cluster, createCluster } from '../../../helpers/cluster.js'
 import { poll } from '../../../helpers/poll.js'
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { createStandby } from '../../../helpers/standby.js'
 
 const bytesOfFile = 100 * 1024 * 1024
+const timeout = 120_000
+
+/** One that waits for no query. */
+async function createImpatientStandby(primary: Cluster): Promise<Cluster> {
+  const standby = await createStandby(primary, {
+    max_standby_streaming_delay: 0,
+    hot_standby_feedback: false,
+    log_recovery_conflict_waits: true,
+    deadlock_timeout: '100ms',
+  })
+  onTestFinished(() => standby.remove())
+  return standby
+}
+
+/** Until the standby says that what was there is in the way of the replay of that. */
+async function removeRows(primary: Cluster, standby: Cluster, words: RegExp): Promise<void> {
+  await primary.sql('DELETE FROM rows')
+  await poll(`the standby to say ${words.source}`, async () => {
+    // What else runs on the primary may need them a moment longer.
+    await primary.sql('VACUUM rows')
+    return words.test(readFileSync(standby.logFile, 'utf8'))
+  })
+}
 
 describeWithDebianPostgres('PostgreSQL 15, a standby', (programs) => {
-  test('goes on with a file when replay cancelled the query that read it', { timeout: 120_000 }, async () => {
-    const primary = await createCluster(programs)
+  async function createPrimary(): Promise<Cluster> {
+    const primary = await createCluster(programs, { settings: { autovacuum: false } })
     onTestFinished(() => primary.remove())
     await primary.sql('CREATE TABLE rows AS SELECT n FROM generate_series(1, 10000) AS n')
-    const standby = await createStandby(primary, {
-      max_standby_streaming_delay: 0,
-      hot_standby_feedback: false,
-      log_recovery_conflict_waits: true,
-      deadlock_timeout: '100ms',
+    return primary
+  }
+
+  test('goes on over another connection when replay ended the one that was there', { timeout }, async () => {
+    const primary = await createPrimary()
+    const standby = await createImpatientStandby(primary)
+    let connections = 0
+    const source = await SqlClusterFiles.open(async () => {
+      const client = await standby.client()
+      client.on('error', () => {})
+      // Such a snapshot is in the way as long as its connection is there.
+      if (connections++ === 0) {
+        await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+        await client.query('SELECT count(*) FROM rows')
+      }
+      return client
     })
-    onTestFinished(() => standby.remove())
+    onTestFinished(() => source.close())
+    await removeRows(primary, standby, /terminating connection due to conflict with recovery/)
+    const events: string[] = []
+    for await (const { type } of source.read(['PG_VERSION'], undefined)) events.push(type)
+    expect(events).toEqual(['file', 'bytes', 'end'])
+    expect(connections).toBe(2)
+  })
+
+  test('goes on with a file when replay cancelled the query that read it', { timeout }, async () => {
+    const primary = await createPrimary()
+    const standby = await createImpatientStandby(primary)
     writeFileSync(join(standby.dataDirectory, 'large file'), '')
     truncateSync(join(standby.dataDirectory, 'large file'), bytesOfFile)
     const source = await SqlClusterFiles.open(() => standby.client())
     onTestFinished(() => source.close())
     const events: string[] = []
     let bytes = 0
-    const files = [{ pathname: 'large file', kind: 'file', size: 1, modified: 0 }] as const
-    for await (const event of source.read(
-      files.map(({ pathname }) => pathname),
-      undefined,
-    )) {
+    for await (const event of source.read(['large file'], undefined)) {
       if (event.type !== 'bytes') events.push(event.type)
       else {
-        // While we wait the server does too, in the middle of its query.
-        if (bytes === 0) {
-          await primary.sql('DELETE FROM rows')
-          await primary.sql('VACUUM rows')
-          await poll('replay to wait for the query', async () =>
-            readFileSync(standby.logFile, 'utf8').includes('recovery still waiting'),
-          )
-        }
+        // While we wait the server does too, in the middle of its query: it cannot be cancelled then. Or it is just before.
+        if (bytes === 0) await removeRows(primary, standby, /recovery still waiting|canceling statement/)
         bytes += event.bytes.length
       }
     }

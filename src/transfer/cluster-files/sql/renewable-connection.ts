@@ -1,0 +1,39 @@
+import { type Connect, SqlConnection } from './sql-connection.js'
+
+/** A connection, and another one in its place when it stood in the way of a standby's replay. */
+export class RenewableConnection {
+  readonly #connect: Connect
+  #current: SqlConnection
+  #isClosed = false
+
+  private constructor(connect: Connect, current: SqlConnection) {
+    this.#connect = connect
+    this.#current = current
+  }
+
+  /** @throws {@link PbManifestError} `SERVER` */
+  static async open(connect: Connect): Promise<RenewableConnection> {
+    return new RenewableConnection(connect, await SqlConnection.open(connect))
+  }
+
+  get current(): SqlConnection {
+    return this.#current
+  }
+
+  /**
+   * Connects again.
+   *
+   * @throws {@link PbManifestError} `SERVER`
+   */
+  async renew(): Promise<void> {
+    await this.#current.close()
+    this.#current = await SqlConnection.open(this.#connect)
+    if (this.#isClosed) await this.#current.close()
+  }
+
+  /** Ends it, and what it runs, at once. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#current.close()
+  }
+}
