@@ -16,6 +16,9 @@ export function serverError(attempt: string, error: unknown): PbManifestError {
   })
 }
 
+/** What `pg` says when the connection is gone, or was before the query. */
+const wordsOfLoss = /^(?:Connection terminated|Client has encountered a connection error)/
+
 /** One line, in the words of libpq: `FATAL:  password authentication failed for user "x"`. */
 export function describeServerError(error: unknown): string {
   if (error instanceof DatabaseError) {
@@ -26,7 +29,7 @@ export function describeServerError(error: unknown): string {
   if (isNameError(first)) return `could not translate host name to address: ${nameError(first)}`
   const message =
     describeSystemError(first)?.message ?? (first instanceof Error ? first.message : String(first))
-  return message.startsWith('Connection terminated') ? 'server closed the connection unexpectedly' : message
+  return wordsOfLoss.test(message) ? 'server closed the connection unexpectedly' : message
 }
 
 function describeMore(error: unknown): { details?: readonly string[]; hint?: string } {

@@ -1,3 +1,5 @@
+import { isPbManifestError } from '../../../errors.js'
+import { isRecoveryConflict, MOST_CONFLICTS } from './sql-error.js'
 import { type Connect, SqlConnection } from './sql-connection.js'
 
 /** A connection, and another one in its place when it stood in the way of a standby's replay. */
@@ -18,6 +20,22 @@ export class RenewableConnection {
 
   get current(): SqlConnection {
     return this.#current
+  }
+
+  /**
+   * Asks over this connection, and again over another one when a standby cannot wait for the answer.
+   *
+   * @throws {@link PbManifestError} `SERVER`, or what `ask` throws
+   */
+  async ask<Answer>(ask: (connection: SqlConnection) => Promise<Answer>): Promise<Answer> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await ask(this.#current)
+      } catch (error) {
+        if (!isPbManifestError(error) || !isRecoveryConflict(error) || tries > MOST_CONFLICTS) throw error
+        await this.renew()
+      }
+    }
   }
 
   /**

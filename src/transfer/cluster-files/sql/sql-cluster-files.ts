@@ -43,17 +43,18 @@ export class SqlClusterFiles implements ClusterFiles {
 
   async listFiles(tablespaceOid: number | undefined): Promise<readonly ClusterFile[]> {
     const layout = await this.#readLayout()
-    if (tablespaceOid === undefined) return listFilesBelow(this.#connection.current, '', layout)
-    if (!layout.tablespaces.some(({ oid }) => oid === tablespaceOid)) {
+    if (tablespaceOid !== undefined && !layout.tablespaces.some(({ oid }) => oid === tablespaceOid)) {
       throw new PbManifestError('SERVER', `there is no tablespace with OID ${String(tablespaceOid)}`)
     }
-    return listFilesBelow(this.#connection.current, `pg_tblspc/${String(tablespaceOid)}`, layout)
+    const directory = tablespaceOid === undefined ? '' : `pg_tblspc/${String(tablespaceOid)}`
+    return await this.#connection.ask((connection) => listFilesBelow(connection, directory, layout))
   }
 
   async listWalFiles(): Promise<readonly WalFile[]> {
-    const rows = await this.#connection.current.rows<{ name: string; size: string }>(
-      // Compared by bytes, as names of segments are to be ordered in any language.
-      `SELECT name, size::text FROM pg_ls_waldir() ORDER BY name COLLATE "C"`,
+    // Compared by bytes, as names of segments are to be ordered in any language.
+    const query = `SELECT name, size::text FROM pg_ls_waldir() ORDER BY name COLLATE "C"`
+    const rows = await this.#connection.ask((connection) =>
+      connection.rows<{ name: string; size: string }>(query),
     )
     return rows.map(({ name, size }) => ({ name, size: Number(size) }))
   }
@@ -93,7 +94,7 @@ export class SqlClusterFiles implements ClusterFiles {
   }
 
   #readLayout(): Promise<LiveClusterLayout> {
-    this.#layout ??= readClusterLayout(this.#connection.current)
+    this.#layout ??= this.#connection.ask(readClusterLayout)
     return this.#layout
   }
 

@@ -40,7 +40,29 @@ describeWithDebianPostgres('PostgreSQL 15, a standby', (programs) => {
     return primary
   }
 
-  test('goes on over another connection when replay ended the one that was there', { timeout }, async () => {
+  test.each([
+    [
+      'a file is read',
+      async (source: SqlClusterFiles) => {
+        const events: string[] = []
+        for await (const { type } of source.read(['PG_VERSION'], undefined)) events.push(type)
+        expect(events).toEqual(['file', 'bytes', 'end'])
+      },
+    ],
+    [
+      'files are listed',
+      async (source: SqlClusterFiles) => {
+        const listed = await source.listFiles(undefined)
+        expect(listed.map(({ pathname }) => pathname)).toContain('PG_VERSION')
+      },
+    ],
+    [
+      'WAL is listed',
+      async (source: SqlClusterFiles) => {
+        expect(await source.listWalFiles()).not.toEqual([])
+      },
+    ],
+  ])('%s over another connection when replay ended the one that was there', { timeout }, async (_, ask) => {
     const primary = await createPrimary()
     const standby = await createImpatientStandby(primary)
     let connections = 0
@@ -56,9 +78,7 @@ describeWithDebianPostgres('PostgreSQL 15, a standby', (programs) => {
     })
     onTestFinished(() => source.close())
     await removeRows(primary, standby, /terminating connection due to conflict with recovery/)
-    const events: string[] = []
-    for await (const { type } of source.read(['PG_VERSION'], undefined)) events.push(type)
-    expect(events).toEqual(['file', 'bytes', 'end'])
+    await ask(source)
     expect(connections).toBe(2)
   })
 
