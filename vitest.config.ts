@@ -1,10 +1,22 @@
 import { availableParallelism } from 'node:os'
-import type { ViteUserConfig } from 'vitest/config'
+import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/config'
+import { findTestProjects } from './test/helpers/test-projects.js'
+
+const projects = findTestProjects(import.meta.dirname)
+
+function project(
+  name: 'unit' | 'servers',
+  rest: ViteUserConfig['test'] = {},
+): TestProjectInlineConfiguration {
+  return {
+    extends: true,
+    test: { name, include: [...projects[name]], env: { PBMANIFEST_TEST_PROJECT: name }, ...rest },
+  }
+}
 
 const config: ViteUserConfig = {
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/helpers/global-setup.ts'],
+    projects: [project('unit'), project('servers', { globalSetup: ['test/helpers/global-setup.ts'] })],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // Much of the time is waiting for servers: more than the default of one less than there are processors.

@@ -1,3 +1,4 @@
+import './servers-only.js'
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { cp, mkdir } from 'node:fs/promises'
