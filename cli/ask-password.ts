@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { ReadStream, WriteStream } from 'node:tty'
 import { PbManifestError } from '../src/errors.js'
+import { displayText } from '../src/files/display-text.js'
 import { describeSystemError } from '../src/files/system-error.js'
 
 /**
@@ -19,7 +20,7 @@ export async function askPassword(prompt: string, signal: AbortSignal): Promise<
   output.on('error', () => {})
   try {
     input.setRawMode(true)
-    output.write(prompt)
+    output.write(displayText(prompt))
     return await readLine(input, signal)
   } finally {
     restoreMode(input)

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { displayLines } from '../src/files/display-text.js'
 import { closeDeadTerminals } from './dead-terminals.js'
 import { describeBug } from './describe-bug.js'
 import { exitStatus } from './exit-status.js'
@@ -10,7 +11,8 @@ const args = argv.slice(2)
 
 // Node's own status for an exception is 1, which would say that a backup has problems.
 process.on('uncaughtException', (error) => {
-  stderr.write(`${describeBug(error, args.includes('--debug') || Boolean(env['PBMANIFEST_DEBUG']))}\n`)
+  const bug = describeBug(error, args.includes('--debug') || Boolean(env['PBMANIFEST_DEBUG']))
+  stderr.write(`${displayLines(bug)}\n`)
   process.exit(exitStatus.bug)
 })
 watchOutput(process)

@@ -1,4 +1,4 @@
-import { displayPathname } from '../src/files/pathname.js'
+import { displayJson, displayLines, displayText } from '../src/files/display-text.js'
 
 /** Where messages go: standard error, or a stand-in. */
 export interface MessageOutput {
@@ -14,7 +14,7 @@ type Severity = keyof typeof colors
 /**
  * The lines that a person reads on standard error, in the form of PostgreSQL's programs: `pbmanifest: error: ...`.
  *
- * Each message is one line whatever it holds. At most one line is unfinished, a progress line on a terminal; it is
+ * Each message is one line whatever it holds, with nothing in it that a terminal obeys or does not show. At most one line is unfinished, a progress line on a terminal; it is
  * wiped before anything else is written.
  */
 export class Messages {
@@ -49,25 +49,31 @@ export class Messages {
 
   /** A line that is neither an error nor about one. */
   note(text: string): void {
-    this.#writeLine(`pbmanifest: ${displayPathname(text)}`)
+    this.#writeLine(`pbmanifest: ${displayText(text)}`)
   }
 
-  /** Text as it is, for example a stack. */
-  raw(text: string): void {
-    this.#writeLine(text)
+  /** Text with lines of its own, for example a stack. */
+  lines(text: string): void {
+    this.#writeLine(displayLines(text))
+  }
+
+  /** A JSON document. */
+  json(text: string): void {
+    this.#writeLine(displayJson(text))
   }
 
   /** A line that the next one replaces, where that is possible. */
   progress(text: string, isLast: boolean): void {
-    if (!this.isTerminal || isLast) return this.#writeLine(text)
+    const line = displayText(text)
+    if (!this.isTerminal || isLast) return this.#writeLine(line)
     this.#wipe()
-    this.#unfinished = text.length
-    this.#output.write(`${text}\r`)
+    this.#unfinished = line.length
+    this.#output.write(`${line}\r`)
   }
 
   #say(severity: Severity, text: string): void {
     const word = this.hasColor ? `\u001b[${colors[severity]}m${severity}:\u001b[0m` : `${severity}:`
-    this.#writeLine(`pbmanifest: ${word} ${displayPathname(text)}`)
+    this.#writeLine(`pbmanifest: ${word} ${displayText(text)}`)
   }
 
   #writeLine(line: string): void {

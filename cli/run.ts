@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { inspect } from 'node:util'
 import { isPbManifestError, PbManifestError } from '../src/errors.js'
+import { displayJson, displayLines } from '../src/files/display-text.js'
 import { explainShortage } from '../src/files/descriptor-shortage.js'
 import { wantsColor } from './color.js'
 import { describeBug } from './describe-bug.js'
@@ -33,7 +34,8 @@ export async function run(host: Host): Promise<ExitStatus> {
   const { stop: signal, onHangup } = host.signals
   const isTerminal = stderr.isTTY === true
   const messages = new Messages(stderr, wantsColor(undefined, env, isTerminal))
-  const print = (text: string): void => void host.stdout.write(`${text}\n`)
+  const print = (text: string): void => void host.stdout.write(`${displayLines(text)}\n`)
+  const printJson = (json: string): void => void host.stdout.write(`${displayJson(json)}\n`)
   let wantsStack = Boolean(env['PBMANIFEST_DEBUG'])
   let endsBySignal = false
   const noteStop = (): void => {
@@ -51,13 +53,13 @@ export async function run(host: Host): Promise<ExitStatus> {
     messages.hasColor = wantsColor(request.color, env, isTerminal)
     wantsStack ||= request.debug
     endsBySignal = request.command.endsBySignal === true
-    const context = { print, messages, stdin: host.stdin, env, signal, onHangup }
+    const context = { print, printJson, messages, stdin: host.stdin, env, signal, onHangup }
     status = await request.command.run(context, request.options, request.operands)
     if (endsBySignal) return status
   } catch (thrown) {
     const error = isAbort(thrown, signal) ? abortError(signal, thrown) : explainShortage(thrown)
     const hint = hintFor(error, args)
-    if (asksForJson(args)) print(JSON.stringify(describeErrorAsJson(error, hint), null, 2))
+    if (asksForJson(args)) printJson(JSON.stringify(describeErrorAsJson(error, hint), null, 2))
     // That we were told to stop was said when the signal came.
     if (!isAbort(thrown, signal)) reportError(error, hint, messages, wantsStack)
     status = exitStatusOfError(error, commandNameOf(args))
@@ -100,9 +102,9 @@ function reportError(
   messages: Messages,
   wantsStack: boolean,
 ): void {
-  if (!isPbManifestError(error)) return messages.raw(describeBug(error, wantsStack))
+  if (!isPbManifestError(error)) return messages.lines(describeBug(error, wantsStack))
   messages.error(error.message)
   for (const detail of error.details) messages.detail(detail)
   if (hint !== undefined) messages.hint(hint)
-  if (wantsStack) messages.raw(inspect(error))
+  if (wantsStack) messages.lines(inspect(error))
 }

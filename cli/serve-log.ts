@@ -1,6 +1,10 @@
 import { type DestinationStream, pino } from 'pino'
+import { shortenText } from '../src/files/display-text.js'
 import type { AgentEvent } from '../src/transfer/agent/agent-event.js'
 import type { LogLevel } from './log-levels.js'
+
+/** Of a value; a stack of ours is shorter. */
+const MAX_CHARACTERS = 4096
 
 const levelOf: Readonly<Record<AgentEvent['type'], LogLevel>> = {
   listening: 'info',
@@ -38,5 +42,14 @@ export function createEventLog(level: LogLevel, output: DestinationStream): (eve
     },
     output,
   )
-  return ({ type, ...details }) => logger[levelOf[type]]({ event: type, ...details })
+  return ({ type, ...details }) => logger[levelOf[type]]({ event: type, ...shortenTexts(details) })
+}
+
+/** What clients and servers say may be as long as they like; a line of a log may not. */
+function shortenTexts(details: object): object {
+  const entries = Object.entries(details).map(([name, value]: [string, unknown]) => [
+    name,
+    typeof value === 'string' ? shortenText(value, MAX_CHARACTERS) : value,
+  ])
+  return Object.fromEntries(entries)
 }

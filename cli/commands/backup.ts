@@ -228,14 +228,14 @@ async function verifyResult(
 }
 
 function printResult(
-  { print, messages }: CommandContext,
+  { print, printJson, messages }: CommandContext,
   values: Values,
   report: BackupReport,
   verification: VerifyReport | undefined,
 ): ExitStatus {
   const status = verification === undefined ? exitStatus.done : exitStatusOfVerdict(verification.verdict)
   if (values.output === 'json') {
-    print(JSON.stringify({ ...report, verification: verification ?? null }, null, 2))
+    printJson(JSON.stringify({ ...report, verification: verification ?? null }, null, 2))
     return status
   }
   if (values.verbose) for (const line of formatWorkers(report)) messages.note(line)

@@ -6,8 +6,10 @@ import type { Messages } from '../messages.js'
 
 /** What a command has to do with the world outside of the library. */
 export interface CommandContext {
-  /** Writes one line, or one document, to standard output. */
+  /** Writes text, of one line or more, to standard output. */
   readonly print: (text: string) => void
+  /** Writes a JSON document there. */
+  readonly printJson: (json: string) => void
   /** Standard error. */
   readonly messages: Messages
   readonly stdin: Readable

@@ -124,7 +124,7 @@ async function serve({ env, messages, signal, onHangup }: CommandContext, values
   // Whoever sends it too early must not end us.
   let reload: (() => void) | undefined
   onHangup(() => reload?.())
-  const log = createEventLog(values['log-level'], { write: (line) => messages.raw(line.trimEnd()) })
+  const log = createEventLog(values['log-level'], { write: (line) => messages.json(line.trimEnd()) })
   const metrics = new AgentMetrics()
   const agent = await Agent.start({
     ...settings,

@@ -15,7 +15,7 @@ export interface ChainOutput {
 
 /** Runs `verify --chain`. */
 export async function runVerifyChain(
-  { print, messages, signal }: CommandContext,
+  { print, printJson, messages, signal }: CommandContext,
   { format, manifestPath, walDirectory, ...options }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
   directories: readonly string[],
   { isJson, isQuiet, hasProgress }: ChainOutput,
@@ -54,7 +54,7 @@ export async function runVerifyChain(
 
   if (isJson) {
     const { formatChainReportAsJson } = await import('../../src/verify/format-report.js')
-    print(formatChainReportAsJson(report))
+    printJson(formatChainReportAsJson(report))
   } else if (report.verdict === 'verified') {
     if (!isQuiet) print(`backup chain successfully verified\n${formatCombineVerdict(report)}`)
   } else {

@@ -157,7 +157,7 @@ export const verifyCommand: Command = defineCommand({
     ['--output=json BACKUP', 'the report as JSON, for programs'],
   ],
   run: async (context, values, operands) => {
-    const { print, messages, signal, stdin } = context
+    const { print, printJson, messages, signal, stdin } = context
     const options = readOptions(values)
     const isJson = values.output === 'json'
     if (values.chain === true) {
@@ -183,7 +183,7 @@ export const verifyCommand: Command = defineCommand({
 
     if (isJson) {
       const { formatReportAsJson } = await import('../../src/verify/format-report.js')
-      print(formatReportAsJson(report))
+      printJson(formatReportAsJson(report))
     } else if (report.verdict === 'verified') {
       if (values.quiet !== true) print(`backup successfully verified\n${formatSummary(report)}`)
     } else {

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { displayText, shortenText } from './display-text.js'
 
 /**
  * A pathname of a manifest as a JavaScript string, without loss.
@@ -43,15 +44,12 @@ export function isUtf8Pathname(pathname: Pathname): boolean {
 }
 
 /**
- * A pathname for a message: on one line, whatever it holds. Bytes that are no text, controls (also those of Latin-1,
- * which terminals obey) and separators of lines become `\xNN` for each byte.
+ * A pathname for a message, on one line: a very long one shortened, and each byte that is no text, or of a character that
+ * is not to be seen, as `\xNN`. A backslash that could be taken for the beginning of such an escape becomes one itself, so
+ * what is shown stands for one pathname only.
  */
 export function displayPathname(pathname: Pathname): string {
-  return pathname.replace(
-    // oxlint-disable-next-line no-control-regex -- control characters are what this replaces
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|[\ud800-\udbff][\udc00-\udfff]|[\udc80-\udcff]/g,
-    (found) => (found.length === 2 ? found : encodePathname(found).toString('hex').replace(/../g, '\\x$&')),
-  )
+  return displayText(shortenText(pathname).replaceAll(/\\(?=x[0-9a-f]{2})/gi, String.raw`\x5c`))
 }
 
 /** Orders pathnames by their code units: not by any locale's rules, so that every machine agrees. */

@@ -21,8 +21,20 @@ test('each message is one line that begins with the name of the program', () => 
 
 test('what could upset a terminal or a log is written out', () => {
   const { messages, written } = capture(true)
-  messages.error(`a\nb\u001b[2J ${decodePathname(Buffer.from([0xff]))}`)
-  expect(written).toEqual(['pbmanifest: error: a\\x0ab\\x1b[2J \\xff\n'])
+  const hostile = `a\nb\u001b[2J\u202e ${decodePathname(Buffer.from([0xff]))}`
+  const shown = String.raw`a\x0ab\x1b[2J\xe2\x80\xae \xff`
+  for (const severity of ['error', 'warning', 'detail', 'hint'] as const) messages[severity](hostile)
+  messages.note(hostile)
+  messages.progress(hostile, true)
+  messages.lines(hostile)
+  messages.json(JSON.stringify({ name: hostile }))
+  expect(written).toEqual([
+    ...['error', 'warning', 'detail', 'hint'].map((word) => `pbmanifest: ${word}: ${shown}\n`),
+    `pbmanifest: ${shown}\n`,
+    `${shown}\n`,
+    `${shown.replace('\\x0a', '\n')}\n`,
+    `${String.raw`{"name":"a\nb\u001b[2J\u202e \udcff"}`}\n`,
+  ])
 })
 
 test('colours are those of the programs of PostgreSQL', () => {

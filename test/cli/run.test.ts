@@ -124,3 +124,13 @@ test('colour is only in the word', async () => {
   const { stderr } = await runHere(['verify', '--color=always', '-F', 'zip', 'x'])
   expect(stderr).toContain('pbmanifest: \u001b[01;31merror:\u001b[0m invalid backup format "zip"')
 })
+
+test('nothing in a name reaches a terminal as it is, neither as text nor as JSON', async () => {
+  const name = 'backup\u001b]0;x\u0007\u009b2J\u202etxt\u2028\u007f'
+  const { stdout, stderr, status } = await runHere(['verify', '--output=json', name])
+  expect(status).toBe(5)
+  for (const text of [stdout, stderr]) expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}]/u)
+  expect(stderr).toContain(String.raw`backup\x1b]0;x\x07\xc2\x9b2J\xe2\x80\xaetxt\xe2\x80\xa8\x7f`)
+  const { error } = JSON.parse(stdout) as { error: { message: string } }
+  expect(error.message).toContain(name)
+})

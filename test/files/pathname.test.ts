@@ -61,7 +61,18 @@ describe('a pathname', () => {
       fc.property(bytes, (name) => {
         const shown = displayPathname(decodePathname(name))
         expect(shown.isWellFormed()).toBe(true)
-        expect(shown).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u)
+        expect(shown).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+      }),
+    )
+  })
+
+  test('can be told from what is shown of it', () => {
+    fc.assert(
+      fc.property(bytes, (name) => {
+        const shown = displayPathname(decodePathname(name))
+        const parts = shown.split(/\\x([0-9a-f]{2})/)
+        const read = parts.map((part, index) => Buffer.from(part, index % 2 === 0 ? 'utf8' : 'hex'))
+        expect(Buffer.concat(read)).toEqual(name)
       }),
     )
   })
@@ -88,6 +99,11 @@ test.each([
   // Terminals take it for the beginning of a command.
   ['a\u009b31m', 'a\\xc2\\x9b31m'],
   ['a\u2028b', 'a\\xe2\\x80\\xa8b'],
+  ['txt.\u202eexe', 'txt.\\xe2\\x80\\xaeexe'],
+  // The four characters, and not the byte.
+  ['a\\xff', 'a\\x5cxff'],
+  ['x'.repeat(1024), 'x'.repeat(1024)],
+  ['\udcff'.repeat(5000), `${'\\xff'.repeat(1024)}... (5000 characters)`],
 ])('%j is shown as %s', (pathname, shown) => {
   expect(displayPathname(pathname)).toBe(shown)
 })

@@ -31,10 +31,27 @@ export function holdsBackupFiles(pathname: Pathname, layout: ClusterLayout): boo
   if (pathname === 'pg_wal' || layout.innerTablespaces.has(pathname)) return false
   if (isLeftOutOfBaseBackup(name) || isSentEmpty(name)) return false
   const isInTablespace = components[0] === 'pg_tblspc' && components.length === 3
-  if (!isInTablespace) return true
-  return layout.tablespaceDirectory === undefined
-    ? name.startsWith('PG_')
-    : name === layout.tablespaceDirectory
+  return !isInTablespace || holdsTablespaceFiles(name, layout)
+}
+
+/**
+ * Whether a server's own backup goes down to where this file is: whether it lists what is in each directory on the way. The
+ * work is linear in the length, since the pathname may be anybody's.
+ */
+export function isBelowBackupDirectories(pathname: Pathname, layout: ClusterLayout): boolean {
+  const directories = pathname.split('/').slice(0, -1)
+  for (const inner of layout.innerTablespaces) if (pathname.startsWith(`${inner}/`)) return false
+  return (
+    directories[0] !== 'pg_wal' &&
+    !directories.some((name) => isLeftOutOfBaseBackup(name) || isSentEmpty(name)) &&
+    (directories[0] !== 'pg_tblspc' || holdsTablespaceFiles(directories[2], layout))
+  )
+}
+
+/** @param name - of a directory of a tablespace; `undefined`: the file is not in one */
+function holdsTablespaceFiles(name: string | undefined, { tablespaceDirectory }: ClusterLayout): boolean {
+  if (name === undefined) return true
+  return tablespaceDirectory === undefined ? name.startsWith('PG_') : name === tablespaceDirectory
 }
 
 /**

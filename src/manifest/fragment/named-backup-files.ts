@@ -6,7 +6,7 @@ import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { readDirectory } from '../../files/read-directory.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { unsafePathnameReason } from '../unsafe-pathname.js'
-import { type ClusterLayout, holdsBackupFiles, selectBackupFiles } from './backup-contents.js'
+import { type ClusterLayout, isBelowBackupDirectories, selectBackupFiles } from './backup-contents.js'
 import type { PlannedFile } from './plan-shares.js'
 
 /**
@@ -69,11 +69,9 @@ class NamedFileRules {
   }
 
   isInBackup(pathname: Pathname): boolean {
-    const components = pathname.split('/')
-    for (let depth = 1; depth < components.length; depth++) {
-      if (!holdsBackupFiles(components.slice(0, depth).join('/'), this.#layout)) return false
-    }
-    return this.#selection(components.slice(0, -1).join('/'))(components.at(-1) ?? '')
+    if (!isBelowBackupDirectories(pathname, this.#layout)) return false
+    const slash = pathname.lastIndexOf('/')
+    return this.#selection(pathname.slice(0, Math.max(slash, 0)))(pathname.slice(slash + 1))
   }
 
   #selection(parent: Pathname): (name: string) => boolean {

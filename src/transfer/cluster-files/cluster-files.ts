@@ -81,17 +81,23 @@ export interface BackupMode {
   close(): Promise<void>
 }
 
+export interface ListTablespacesOptions {
+  /** Sums up the sizes of all files, which takes as long as to list them. */
+  readonly withSizes: boolean
+  readonly signal?: AbortSignal
+}
+
 /**
  * Where the bytes of a cluster come from. Two makers: over SQL from a stock server, and from a local data directory.
  * Sessions do not know which.
  */
 export interface ClusterFiles {
-  listTablespaces(options: { readonly withSizes: boolean }): Promise<readonly Tablespace[]>
+  listTablespaces(options: ListTablespacesOptions): Promise<readonly Tablespace[]>
   /**
    * What a base backup has of a tablespace, or of the data directory (`undefined`): directories before what is in them.
    * backup_label, tablespace_map, WAL and what a server leaves out are not listed; `global/pg_control` is.
    */
-  listFiles(tablespaceOid: number | undefined): Promise<readonly ClusterFile[]>
+  listFiles(tablespaceOid: number | undefined, signal?: AbortSignal): Promise<readonly ClusterFile[]>
   /** Segments and history files in pg_wal, by name. */
   listWalFiles(): Promise<readonly WalFile[]>
   /**

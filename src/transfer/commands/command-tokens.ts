@@ -1,9 +1,15 @@
-import { displayPathname } from '../../files/pathname.js'
+import { displayText, shortenText } from '../../files/display-text.js'
+import { encodePathname } from '../../files/pathname.js'
 import { CommandSyntaxError } from './command-syntax-error.js'
 import { findClosingQuote, unescapeString } from './quoted-string.js'
 
 /** How much of a long token a message repeats. */
 const MAX_SHOWN = 60
+
+/** No pathname is longer (Linux's PATH_MAX), and no other string of a command comes near it. In bytes. */
+const MAX_STRING_BYTES = 4096
+/** A byte takes four characters at most: `\xNN`. */
+const MAX_STRING_LENGTH = 4 * MAX_STRING_BYTES
 
 /** A word of a command. */
 export type Token =
@@ -104,14 +110,28 @@ export class CommandTokens {
       const shown = shorten(this.#text.slice(start))
       throw new CommandSyntaxError(`unterminated quoted string at or near "${shown}"`, this.#text, start)
     }
+    const length = closing - quote - 1
+    if (length > MAX_STRING_LENGTH) throw this.#tooLong(start)
     const content = this.#text.slice(quote + 1, closing)
     const value = isEscape ? unescapeString(content) : content.replaceAll("''", "'")
-    if (typeof value === 'string') return { type: 'string', start, end: closing + 1, value }
+    if (typeof value === 'string') {
+      if (isTooLong(value)) throw this.#tooLong(start)
+      return { type: 'string', start, end: closing + 1, value }
+    }
     throw new CommandSyntaxError(
       value.reason,
       this.#text,
       quote + 1 + value.offset,
       String.raw`An escape string knows \\, \' and \xNN, where NN is not 00.`,
+    )
+  }
+
+  #tooLong(start: number): CommandSyntaxError {
+    const shown = shorten(this.#text.slice(start))
+    return new CommandSyntaxError(
+      `quoted string too long (max ${MAX_STRING_BYTES} bytes) at or near "${shown}"`,
+      this.#text,
+      start,
     )
   }
 
@@ -126,8 +146,11 @@ export class CommandTokens {
   }
 }
 
+function isTooLong(value: string): boolean {
+  // Most are so short that nobody needs to count: a code unit has three bytes at most.
+  return 3 * value.length > MAX_STRING_BYTES && encodePathname(value).length > MAX_STRING_BYTES
+}
+
 function shorten(text: string): string {
-  const characters = Array.from(text.slice(0, 2 * MAX_SHOWN))
-  const isShort = text.length <= 2 * MAX_SHOWN && characters.length <= MAX_SHOWN
-  return displayPathname(isShort ? text : `${characters.slice(0, MAX_SHOWN).join('')}...`)
+  return displayText(shortenText(text, MAX_SHOWN))
 }

@@ -1,10 +1,13 @@
-import { displayPathname } from '../../files/pathname.js'
+import { displayText, shortenText } from '../../files/display-text.js'
 import { RefusedError } from '../commands/refused-error.js'
 import { openBackup } from './backup.js'
 import type { KnownBackups } from './backup-registry.js'
 import type { BackupPhase } from './backup-state.js'
 import { createMembership, type Membership } from './membership.js'
 import { refused } from './refused.js'
+
+/** An id has 32 characters; what is longer is none. */
+const MAX_SHOWN = 64
 
 const reasons: Readonly<Record<Exclude<BackupPhase, 'running'>, string>> = {
   stopping: 'is being stopped',
@@ -20,7 +23,7 @@ const reasons: Readonly<Record<Exclude<BackupPhase, 'running'>, string>> = {
 export async function joinBackup(backupId: string, registry: KnownBackups): Promise<Membership> {
   const handle = registry.get(backupId)
   if (handle === undefined) {
-    throw new RefusedError('unknown-object', `backup "${shorten(backupId)}" does not exist`)
+    throw new RefusedError('unknown-object', `backup "${displayId(backupId)}" does not exist`)
   }
   const backup = openBackup(handle)
   const worker = backup.state.join()
@@ -31,6 +34,6 @@ export async function joinBackup(backupId: string, registry: KnownBackups): Prom
     : refused(`could not join backup "${backupId}": it ${reasons[phase]}`)
 }
 
-function shorten(backupId: string): string {
-  return displayPathname(backupId.length <= 64 ? backupId : `${backupId.slice(0, 64)}...`)
+function displayId(backupId: string): string {
+  return displayText(shortenText(backupId, MAX_SHOWN))
 }

@@ -114,17 +114,17 @@ export class ReplicationSession implements BackupSession {
       this.#membership = await this.#admit(await joinBackup(backupId, this.#options.registry))
       return { worker: this.#membership.worker }
     },
-    LIST_TABLESPACES: async ({ progress }) => {
+    LIST_TABLESPACES: async ({ progress }, signal) => {
       const backup = progress ? this.#requireMembership().backup : undefined
-      const tablespaces = await this.#options.files.listTablespaces({ withSizes: progress })
+      const tablespaces = await this.#options.files.listTablespaces({ withSizes: progress, signal })
       if (backup !== undefined) {
         backup.state.bytesExpected = tablespaces.reduce((total, { bytes = 0 }) => total + bytes, 0)
       }
       return tablespaces
     },
-    LIST_FILES: async ({ tablespace }) => {
+    LIST_FILES: async ({ tablespace }, signal) => {
       this.#requireMembership()
-      return await this.#options.files.listFiles(tablespace)
+      return await this.#options.files.listFiles(tablespace, signal)
     },
     LIST_WAL_FILES: async (bounds) => {
       const { cluster } = this.#requireMembership().backup.description

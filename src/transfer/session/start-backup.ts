@@ -1,3 +1,4 @@
+import { displayText, shortenText } from '../../files/display-text.js'
 import type { ChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { parseChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createBackupId } from '../../manifest/fragment/backup-id.js'
@@ -12,6 +13,9 @@ type StartBackup = Extract<ReplicationCommand, { command: 'START_BACKUP' }>
 
 /** As the server has it. @see src/include/access/xlogbackup.h, MAXPGPATH */
 const MAX_LABEL_BYTES = 1024
+
+/** How much of a word that is none of those known a message repeats, in characters. */
+const MAX_SHOWN = 60
 
 /**
  * Starts a backup, which the session then leads.
@@ -50,7 +54,7 @@ function checkAlgorithm(name: string | undefined): ChecksumAlgorithm {
   if (algorithm !== undefined) return algorithm
   throw new RefusedError(
     'invalid-value',
-    `unrecognized checksum algorithm: "${name}"`,
+    `unrecognized checksum algorithm: "${displayText(shortenText(name ?? '', MAX_SHOWN))}"`,
     'The algorithms are NONE, CRC32C, SHA224, SHA256, SHA384 and SHA512.',
   )
 }

@@ -118,7 +118,12 @@ describe('parseCommand', () => {
     ["SEND_FILE ('a',)", 16, 'syntax error at or near ")"', /single quotes/],
     ["SEND_FILE ('a' 'b')", 16, 'syntax error at or near "\'b\'"', undefined],
     ["SEND_FILE ('a') FAST", 17, 'syntax error at or near "FAST"', /NOVERIFY_CHECKSUMS/],
-    [`x${'y'.repeat(99)}`, 1, `syntax error at or near "x${'y'.repeat(59)}..."`, /^The commands are /],
+    [
+      `x${'y'.repeat(99)}`,
+      1,
+      `syntax error at or near "x${'y'.repeat(59)}... (100 characters)"`,
+      /^The commands are /,
+    ],
   ])('refuses %j at character %i', (text, position, message, hint) => {
     const error = errorOf(text)
     expect(error).toBeInstanceOf(CommandSyntaxError)
@@ -144,6 +149,28 @@ describe('parseCommand', () => {
     const many = Array.from({ length: 100_000 }, (_, index) => `'base/5/${index}'''`).join(',')
     expect(parseCommand(`SEND_FILE (${many})`)).toMatchObject({ command: 'SEND_FILE' })
     expect(errorOf(`JOIN_BACKUP '${"''".repeat(5_000_000)}`)?.message).toMatch(/^unterminated quoted string/)
+  })
+})
+
+describe('a string of a command', () => {
+  const longest = `${'ä'.repeat(2047)}\udcffx`
+
+  test('has 4096 bytes at most', () => {
+    const pathnames = [longest, 'x'.repeat(4096)]
+    const command: ReplicationCommand = { command: 'SEND_FILE', pathnames, verifyChecksums: true }
+    expect(parseCommand(formatCommand(command))).toEqual(command)
+  })
+
+  test.each([
+    ["SEND_FILE ('a', '", 'x'.repeat(4097), "')", `'${'x'.repeat(59)}... (4100 characters)`],
+    ["SEND_FILE ('", 'ä'.repeat(2049), "')", `'${'ä'.repeat(59)}... (2052 characters)`],
+    ["SEND_FILE ('", '🐘'.repeat(1025), "')", `'${'🐘'.repeat(59)}... (1028 characters)`],
+    ["SEND_FILE (E'", '\\xff'.repeat(4097), "')", `E'${'\\xff'.repeat(14)}... (16392 characters)`],
+    ["JOIN_BACKUP '", "''".repeat(3_000_000), "'", `'${"'".repeat(59)}... (6000002 characters)`],
+  ])('is refused when it is longer: %.20s', (before, content, after, shown) => {
+    const error = errorOf(`${before}${content}${after}`)
+    expect(error?.message).toBe(`quoted string too long (max 4096 bytes) at or near "${shown}"`)
+    expect(error?.position).toBe(before.replace(/E?'$/, '').length + 1)
   })
 })
 

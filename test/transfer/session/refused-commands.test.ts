@@ -76,7 +76,7 @@ describeWithDebianPostgres('a session refuses', (programs) => {
     for (const [id, shown] of [
       [unknown, unknown],
       ['\n', String.raw`\x0a`],
-      ['x'.repeat(1000), `${'x'.repeat(64)}...`],
+      ['x'.repeat(1000), `${'x'.repeat(64)}... (1000 characters)`],
     ] as const) {
       await expect(run(worker, { command: 'JOIN_BACKUP', backupId: id })).rejects.toMatchObject({
         code: 'USAGE',

@@ -4,7 +4,14 @@ import type { ClusterLayout } from '../../../manifest/fragment/backup-contents.j
 import { readClusterLayout } from '../../../manifest/fragment/cluster-layout.js'
 import { PAGE_SIZE } from '../../../postgres/data-page/page-layout.js'
 import { RefusedError } from '../../commands/refused-error.js'
-import type { ClusterFile, ClusterFiles, FileEvent, Tablespace, WalFile } from '../cluster-files.js'
+import type {
+  ClusterFile,
+  ClusterFiles,
+  FileEvent,
+  ListTablespacesOptions,
+  Tablespace,
+  WalFile,
+} from '../cluster-files.js'
 import { listLocalFiles } from './list-local-files.js'
 import { listLocalTablespaces } from './list-local-tablespaces.js'
 import { listLocalWalFiles } from './list-local-wal-files.js'
@@ -35,17 +42,17 @@ export class LocalClusterFiles implements ClusterFiles {
     return new LocalClusterFiles(directory, layout)
   }
 
-  async listTablespaces({ withSizes }: { readonly withSizes: boolean }): Promise<readonly Tablespace[]> {
+  async listTablespaces({ withSizes, signal }: ListTablespacesOptions): Promise<readonly Tablespace[]> {
     const tablespaces: Tablespace[] = []
     for (const tablespace of listLocalTablespaces(this.#directory)) {
-      const bytes = withSizes ? totalSize(await this.listFiles(tablespace.oid)) : undefined
+      const bytes = withSizes ? totalSize(await this.listFiles(tablespace.oid, signal)) : undefined
       tablespaces.push({ ...tablespace, bytes })
     }
     return tablespaces
   }
 
-  async listFiles(tablespaceOid: number | undefined): Promise<readonly ClusterFile[]> {
-    const way = new WayGiver(undefined)
+  async listFiles(tablespaceOid: number | undefined, signal?: AbortSignal): Promise<readonly ClusterFile[]> {
+    const way = new WayGiver(signal)
     if (tablespaceOid !== undefined) this.#requireTablespace(tablespaceOid)
     return await listLocalFiles(this.#directory, this.#layout, tablespaceOid, way)
   }

@@ -3,7 +3,7 @@ import { NotARegularFileError, type OpenedFile } from '../../../files/open-regul
 import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
-import { type ClusterLayout, holdsBackupFiles } from '../../../manifest/fragment/backup-contents.js'
+import { type ClusterLayout, isBelowBackupDirectories } from '../../../manifest/fragment/backup-contents.js'
 import { unsafePathnameReason } from '../../../manifest/unsafe-pathname.js'
 import { isLeftOutOfBaseBackup } from '../../../postgres/base-backup-contents.js'
 import { RefusedError } from '../../commands/refused-error.js'
@@ -50,19 +50,20 @@ export class LocalPathnames {
     const unsafe = unsafePathnameReason(pathname)
     if (unsafe !== undefined) throw refuse(pathname, unsafe)
     const components = pathname.split('/')
-    const parents = components.slice(1).map((_, index) => components.slice(0, index + 1).join('/'))
     const isWal = components[0] === 'pg_wal' && components.length === 2
     const isInTablespaceItself = components[0] === 'pg_tblspc' && components.length === 3
-    const isHeld = isWal || parents.every((parent) => holdsBackupFiles(parent, this.#layout))
-    if (!isHeld || isInTablespaceItself || isLeftOutOfBaseBackup(components.at(-1) ?? '')) {
+    if (
+      !(isWal || isBelowBackupDirectories(pathname, this.#layout)) ||
+      isInTablespaceItself ||
+      isLeftOutOfBaseBackup(components.at(-1) ?? '')
+    ) {
       throw refuse(pathname, 'it is not part of a base backup')
     }
   }
 
   #requireNoLinks(pathname: Pathname): void {
-    const components = pathname.split('/')
-    for (let depth = 1; depth < components.length; depth++) {
-      const parent = components.slice(0, depth).join('/')
+    for (let end = pathname.indexOf('/'); end !== -1; end = pathname.indexOf('/', end + 1)) {
+      const parent = pathname.slice(0, end)
       if (mayBeLink(parent)) continue
       const stats: Stats = lstatSync(pathOf(this.#directory, parent))
       if (!stats.isDirectory())

@@ -1,4 +1,5 @@
 import type { TLSSocket } from 'node:tls'
+import { shortenText } from '../../../files/display-text.js'
 import { backendMessages } from '../protocol/backend-messages.js'
 import { brokenProtocol } from '../protocol/protocol-violation.js'
 import { ScramExchange } from '../scram/scram-exchange.js'
@@ -59,7 +60,9 @@ async function runScram(
   channel.send(backendMessages.saslContinue(exchange.start(data)))
   const serverFinal = exchange.finish(await readSasl(channel))
   if (serverFinal === undefined) {
-    throw new WireError('28P01', `password authentication failed for user "${user}"`, { severity: 'FATAL' })
+    throw new WireError('28P01', `password authentication failed for user "${shortenText(user)}"`, {
+      severity: 'FATAL',
+    })
   }
   channel.send(backendMessages.saslFinal(serverFinal))
 }

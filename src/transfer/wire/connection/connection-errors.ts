@@ -12,6 +12,17 @@ export function stalledClient(): WireError {
   })
 }
 
+/** A client that sends on and on while its query runs. */
+export function tooFarAhead(): WireError {
+  return new WireError(
+    '08P01',
+    'terminating connection because the client sends too much while a query runs',
+    {
+      severity: 'FATAL',
+    },
+  )
+}
+
 export function authenticationTimeout(): WireError {
   return new WireError('57014', 'canceling authentication due to timeout', { severity: 'FATAL' })
 }

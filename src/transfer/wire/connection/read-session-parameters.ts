@@ -1,3 +1,4 @@
+import { shortenText } from '../../../files/display-text.js'
 import type { StartupPacket } from '../protocol/frontend-message.js'
 import { WireError } from '../wire-error.js'
 
@@ -37,7 +38,7 @@ export function readSessionParameters({ parameters }: StartupPacket): SessionPar
 
 function requireReplicationValue(value: string): void {
   if (replicationValue.test(value)) return
-  throw new WireError('22023', `invalid value for parameter "replication": "${value}"`, {
+  throw new WireError('22023', `invalid value for parameter "replication": "${shortenText(value)}"`, {
     severity: 'FATAL',
     hint: 'Valid values are: "false", 0, "true", 1, "database".',
   })

@@ -9,6 +9,8 @@ export interface QueryContext {
   readonly handler: WireHandler
   /** Fires on a cancel request. */
   readonly cancelled: AbortController
+  /** Of the next query, which may come while this one runs. */
+  readonly maxMessageBytes: number
   /** Told of what is a fault of ours. */
   readonly onInternalError: (error: unknown) => void
 }
@@ -19,10 +21,11 @@ export interface QueryContext {
  * @throws {@link WireError} `FATAL`: the connection cannot go on
  */
 export async function runQuery(text: Buffer, context: QueryContext): Promise<void> {
-  const { channel, handler, cancelled } = context
+  const { channel, handler, cancelled, maxMessageBytes } = context
   const reply = new QueryReply(channel, cancelled.signal)
   const stop = (): void => cancelled.abort(channel.reason)
   channel.over.addEventListener('abort', stop, { once: true })
+  const listened = channel.listen(maxMessageBytes)
   try {
     if (channel.over.aborted) stop()
     await handler.query(text, reply, cancelled.signal)
@@ -35,6 +38,7 @@ export async function runQuery(text: Buffer, context: QueryContext): Promise<voi
     if (response.severity === 'FATAL') throw response
     channel.send(backendMessages.errorResponse(response))
   } finally {
+    listened()
     channel.over.removeEventListener('abort', stop)
   }
 }

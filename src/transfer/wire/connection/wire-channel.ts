@@ -2,9 +2,9 @@ import type { Duplex } from 'node:stream'
 import type { FrontendMessage, StartupMessage } from '../protocol/frontend-message.js'
 import { FrontendParser } from '../protocol/frontend-parser.js'
 import type { WireError } from '../wire-error.js'
-import { connectionLost, stalledClient } from './connection-errors.js'
+import { connectionLost, stalledClient, tooFarAhead } from './connection-errors.js'
 
-/** How much a client may send ahead while its query runs; beyond that we stop reading. */
+/** How much a client may send ahead of what we ask for; beyond that we stop reading. */
 const MAX_AHEAD_BYTES = 65_536
 /** For so long, in milliseconds, a client may take to read our last words and to hang up. */
 const LINGER_MS = 2000
@@ -23,6 +23,8 @@ export class WireChannel {
   #wakeReader: (() => void) | undefined
   readonly #pendingWrites = new Set<(error: WireError) => void>()
   #isDiscarding = false
+  /** While a query runs: how much the client may send ahead of its end. */
+  #listenBytes: number | undefined
 
   /** @param stallTimeoutMs - how long a write may wait for the client; 0: forever */
   constructor(stream: Duplex, stallTimeoutMs = 0) {
@@ -54,6 +56,21 @@ export class WireChannel {
   /** @throws {@link WireError} as `FrontendParser.takeMessage`, and `FATAL` when the connection is over */
   async readMessage(maxBytes: number): Promise<FrontendMessage> {
     return await this.#read(() => this.#parser.takeMessage(maxBytes))
+  }
+
+  /**
+   * Goes on reading while something is done for the client, which may take long: only who reads learns that the client is
+   * gone. One that sends too much meanwhile, and could hide its end behind it, is interrupted.
+   *
+   * @param maxBytes - how much it may send
+   * @returns what ends this
+   */
+  listen(maxBytes: number): () => void {
+    this.#listenBytes = maxBytes + MAX_AHEAD_BYTES
+    this.#stream.resume()
+    return () => {
+      this.#listenBytes = undefined
+    }
   }
 
   /** Sends without waiting: for what is short. */
@@ -158,7 +175,11 @@ export class WireChannel {
   readonly #onData = (chunk: Buffer): void => {
     if (this.#isDiscarding) return
     this.#parser.push(chunk)
-    if (this.#parser.pendingBytes > MAX_AHEAD_BYTES) this.#stream.pause()
+    const { pendingBytes } = this.#parser
+    if (pendingBytes > (this.#listenBytes ?? MAX_AHEAD_BYTES)) {
+      this.#stream.pause()
+      if (this.#listenBytes !== undefined) this.interrupt(tooFarAhead())
+    }
     this.#wake()
   }
 

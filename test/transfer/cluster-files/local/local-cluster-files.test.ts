@@ -75,6 +75,14 @@ describe('lists', () => {
     expect(seen).not.toContain('pgsql_tmp')
   })
 
+  test('nothing for a client that is gone', async () => {
+    const signal = AbortSignal.abort()
+    await expect(files.listFiles(undefined, signal)).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(files.listTablespaces({ withSizes: true, signal })).rejects.toMatchObject({
+      code: 'ABORTED',
+    })
+  })
+
   test('sizes and times', async () => {
     truncateSync(join(directory, 'base/1/1259'), 3_000_000_000)
     utimesSync(join(directory, 'base/1/1259'), 1, 1_700_000_000.9)
@@ -135,6 +143,11 @@ describe('reads', () => {
       expect(events[0]).toMatchObject({ type: 'file', size: 700_000 })
       expect(contentIn(events).equals(Buffer.concat(expected))).toBe(true)
     }
+  })
+
+  test('past a pathname of half a million directories, without looking at each as often', async () => {
+    const pathname = `${'a/'.repeat(500_000)}b`
+    expect(await readAll([pathname])).toEqual([{ type: 'vanished', pathname }])
   })
 
   test('past what has vanished', async () => {

@@ -171,18 +171,33 @@ describe('limits', () => {
 
 describe('a client that goes away', () => {
   test('with much to say after an error that ends it is read to its end, so that it sees the error', async () => {
-    const server = await start()
+    const server = await start({ limits: { maxMessageBytes: 8 << 20 } })
     const client = await enter(server)
     const bytes = [query('wait'), Buffer.alloc(4 << 20, typed('S'))]
     const [socket] = server.sockets
     const before = socket?.bytesRead ?? 0
     client.send(...bytes)
     await server.running()
-    await poll('nothing more to be read', async () => Promise.resolve(socket?.isPaused()))
     server.handlers[0]?.session.end(new WireError('57P01', 'that was it'))
     expect(said(await client.untilClosed())).toEqual(['FATAL 57P01'])
     await server.quiet()
     expect((socket?.bytesRead ?? 0) - before).toBe(Buffer.concat(bytes).length)
+  })
+
+  test('behind much that nobody has asked for yet ends its query', async () => {
+    const server = await start()
+    const client = await enter(server)
+    client.send(query('wait'), Buffer.alloc(1 << 20, typed('S'))).socket.end()
+    await server.quiet()
+    expect(server.closed).toEqual(['lost'])
+  })
+
+  test('cannot hide that behind more than the next query may be long', async () => {
+    const server = await start()
+    const client = await enter(server)
+    const messages = client.send(query('wait'), Buffer.alloc(4 << 20, typed('S'))).untilClosed()
+    expect(said(await messages)).toEqual(['FATAL 08P01'])
+    await expectAllWell(server)
   })
 
   test.each(['wait', 'endless', 'rows=1000000'])('while "%s" runs ends it', async (text) => {
