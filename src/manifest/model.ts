@@ -1,5 +1,6 @@
 import type { RealChecksumAlgorithm } from './checksum/checksum-algorithm.js'
 import type { Pathname } from '../files/pathname.js'
+import type { PostgresVersion } from '../postgres/versions.js'
 
 /** A stretch of WAL that a backup needs. */
 export interface WalRange {
@@ -35,6 +36,11 @@ export interface ManifestFile {
 
 /** The layout of a manifest: 1 up to PostgreSQL 16, 2 (with a system identifier) from 17 on. */
 export type ManifestVersion = 1 | 2
+
+/** What servers of a version write. */
+export function manifestVersionOf({ hasSystemIdentifierInManifest }: PostgresVersion): ManifestVersion {
+  return hasSystemIdentifierInManifest ? 2 : 1
+}
 
 /** What stands in a manifest before its files. */
 export interface ManifestHeader {

@@ -1,4 +1,5 @@
 import { isTemporaryRelationFileName, parseRelationFileName } from './relation-file-name.js'
+import type { PostgresVersion } from './versions.js'
 
 /** Left out in every directory, however deep, whatever kind of file it is. */
 const leftOutNames: ReadonlySet<string> = new Set([
@@ -27,9 +28,6 @@ const sentEmptyNames: ReadonlySet<string> = new Set([
 
 const databaseDirectory = /^(?:base|pg_tblspc\/[0-9]+\/PG_[^/]+)\/[0-9]+$/
 
-/** The first major version that looks for unlogged relations in `global` too. */
-const firstMajorThatLooksInGlobal = 17
-
 /**
  * Tells whether a base backup leaves out a file or directory of this name (the last component), wherever it is: what
  * belongs to the running server or to this backup alone.
@@ -40,11 +38,16 @@ export function isLeftOutOfBaseBackup(name: string): boolean {
   return leftOutNames.has(name) || leftOutPrefixes.some((prefix) => name.startsWith(prefix))
 }
 
+/** What a server makes in `pg_wal` of a base backup, whatever is there: empty directories. */
+export function emptyWalDirectories({ hasWalSummaries }: PostgresVersion): readonly string[] {
+  return hasWalSummaries ? ['archive_status', 'summaries'] : ['archive_status']
+}
+
 /**
  * Tells whether a base backup has a directory of this name (the last component), wherever it is, as an empty
  * directory. A symbolic link of this name becomes a directory too.
  *
- * `pg_wal` has its own rule: only at the top, with the empty directories `archive_status` and, from 17, `summaries`.
+ * `pg_wal` has its own rule: only at the top, see {@link emptyWalDirectories}.
  *
  * @see src/backend/backup/basebackup.c (`excludeDirContents`)
  */
@@ -70,24 +73,24 @@ export function unloggedRelations(names: Iterable<string>): Set<number> {
 /**
  * Tells whether a base backup leaves out a file because of the relation it belongs to: every file of a temporary
  * relation, and of an unlogged one all but the init fork. Only where relations are kept: in database directories, and,
- * from 17, for unlogged relations alone, in `global`.
+ * by newer servers, for unlogged relations alone, in `global`.
  *
  * @param directoryPathname - the file's directory, relative to the data directory.
  * @param name - the file's name in it.
  * @param unlogged - what {@link unloggedRelations} found in that directory.
- * @param majorVersion - of the server, 13 or later.
+ * @param version - of the server.
  * @see src/backend/backup/basebackup.c (`sendDir`)
  */
 export function isLeftOutRelationFile(
   directoryPathname: string,
   name: string,
   unlogged: ReadonlySet<number>,
-  majorVersion: number,
+  version: PostgresVersion,
 ): boolean {
   const isDatabase = databaseDirectory.test(directoryPathname)
   if (isDatabase && isTemporaryRelationFileName(name)) return true
 
-  const isGlobal = directoryPathname === 'global' && majorVersion >= firstMajorThatLooksInGlobal
+  const isGlobal = directoryPathname === 'global' && version.leavesOutUnloggedInGlobal
   if (!isDatabase && !isGlobal) return false
   const file = parseRelationFileName(name)
   return file !== undefined && file.fork !== 'init' && unlogged.has(file.relationNumber)

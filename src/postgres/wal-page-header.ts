@@ -18,7 +18,7 @@ interface WalPageLongHeader {
 
 /** The header of one WAL page, as it stands there: nothing in it is checked. */
 export interface WalPageHeader {
-  /** Tells the WAL format, see {@link walPageMagics}. */
+  /** Tells the WAL format, see {@link findWalFormat}. */
   readonly magic: number
   /** The page begins with the rest of a record from the page before. */
   readonly isFirstContinuationRecord: boolean

@@ -3,7 +3,7 @@ import { BACKUP_LABEL, CONTROL_FILE, parseMajorVersion } from '../manifest/clust
 import { parseBackupLabel } from '../postgres/backup-label.js'
 import { type ControlFile, parseControlFile } from '../postgres/control-file.js'
 import { parseTablespaceMap } from '../postgres/tablespace-map.js'
-import { walPageMagics } from '../postgres/wal-page-magics.js'
+import { newestVersion } from '../postgres/versions.js'
 import type { ReadSmallBackupFile } from './backup-files.js'
 import { findContradictions } from './cluster-consistency.js'
 import type { IgnoreRules } from './ignore-rules.js'
@@ -54,7 +54,7 @@ function isOfNewerVersion({ readSmallFile, ignore }: ClusterContext): boolean {
   if (ignore.covers('PG_VERSION')) return false
   try {
     const major = parseMajorVersion(readSmallFile('PG_VERSION', MAX_BYTES))
-    return (major ?? 0) > Math.max(...walPageMagics.keys())
+    return (major ?? 0) > newestVersion.major
   } catch (error) {
     if (!isPbManifestError(error)) throw error
     return false

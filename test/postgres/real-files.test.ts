@@ -9,7 +9,7 @@ import { formatTablespaceMap, parseTablespaceMap } from '../../src/postgres/tabl
 import { tablespaceVersionDirectory } from '../../src/postgres/tablespace-version-directory.js'
 import { parseTimelineHistory } from '../../src/postgres/timeline-history.js'
 import { parseWalPageHeader, WAL_BLOCK_SIZE } from '../../src/postgres/wal-page-header.js'
-import { postgresMajorOfWalPageMagic } from '../../src/postgres/wal-page-magics.js'
+import { findVersion } from '../../src/postgres/versions.js'
 import { parseWalSegmentName, segmentHoldingStart, walSegmentName } from '../../src/postgres/wal-segment.js'
 import { createCluster } from '../helpers/cluster.js'
 import { realBackup } from '../helpers/real-backups.js'
@@ -95,7 +95,7 @@ describeWithDebianPostgres('files that PostgreSQL 15 wrote', (programs) => {
         if (segment === undefined) continue
         timelines.add(segment.timeline)
         const page = parseWalPageHeader(await readFile(join(directory, 'pg_wal', name)), 0)
-        expect(postgresMajorOfWalPageMagic(page.magic)).toBe(15)
+        expect(page.magic).toBe(findVersion(15)?.walFormats[0].pageMagic)
         expect(page).toMatchObject({
           invalidInfoBits: 0,
           pageAddress: segment.segmentNumber * BigInt(segmentSize),

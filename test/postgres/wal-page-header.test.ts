@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import { parseWalPageHeader } from '../../src/postgres/wal-page-header.js'
-import { postgresMajorOfWalPageMagic, walPageMagics } from '../../src/postgres/wal-page-magics.js'
 import { badFileError } from './bad-file-error.js'
 
 /** The first bytes of a segment that a PostgreSQL 18 with segments of 1 MiB wrote. */
@@ -74,15 +73,5 @@ describe('parseWalPageHeader', () => {
     expect(() => parseWalPageHeader(bytes, offset)).toThrow(
       badFileError(`could not read WAL page header: ${read}`),
     )
-  })
-})
-
-describe('walPageMagics', () => {
-  test.each([13, 14, 15, 16, 17, 18])('tells PostgreSQL %d', (major) => {
-    expect(postgresMajorOfWalPageMagic(walPageMagics.get(major) ?? 0)).toBe(major)
-  })
-
-  test('does not know another magic number', () => {
-    expect(postgresMajorOfWalPageMagic(0)).toBeUndefined()
   })
 })

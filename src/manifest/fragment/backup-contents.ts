@@ -5,11 +5,12 @@ import {
   isSentEmpty,
   unloggedRelations,
 } from '../../postgres/base-backup-contents.js'
+import type { PostgresVersion } from '../../postgres/versions.js'
 import { parseFragmentFileName } from './fragment-file-name.js'
 
 /** What decides, for one cluster, what its backups hold. */
 export interface ClusterLayout {
-  readonly major: number
+  readonly version: PostgresVersion
   /** `PG_<major>_<catalog version>`: the only part of a tablespace that is this cluster's. */
   readonly tablespaceDirectory: string | undefined
   /** Directories of the data directory that are tablespaces: their files are listed below pg_tblspc, and only there. */
@@ -72,6 +73,6 @@ export function selectBackupFiles(
   return (name) => {
     if (isTop && writtenByBackup.has(name)) return true
     if (isTop && parseFragmentFileName(name) !== undefined) return false
-    return !isLeftOutOfBaseBackup(name) && !isLeftOutRelationFile(directory, name, unlogged, layout.major)
+    return !isLeftOutOfBaseBackup(name) && !isLeftOutRelationFile(directory, name, unlogged, layout.version)
   }
 }

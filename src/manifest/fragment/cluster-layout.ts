@@ -5,6 +5,7 @@ import type { Pathname } from '../../files/pathname.js'
 import { readDirectory } from '../../files/read-directory.js'
 import { ioError } from '../../files/system-error.js'
 import { tablespaceVersionDirectory } from '../../postgres/tablespace-version-directory.js'
+import { nearestVersion, newestVersion } from '../../postgres/versions.js'
 import { readControlFile, readMajorVersion } from '../cluster-files.js'
 import type { ClusterLayout } from './backup-contents.js'
 
@@ -20,7 +21,7 @@ export function readClusterLayout(directory: string): ClusterLayout {
   const major = readMajorVersion(directory)
   const control = major === undefined ? undefined : readControlFile(directory)
   return {
-    major: major ?? Number.MAX_SAFE_INTEGER,
+    version: major === undefined ? newestVersion : nearestVersion(major),
     tablespaceDirectory:
       major === undefined || control === undefined
         ? undefined

@@ -2,12 +2,14 @@ import { opendirSync } from 'node:fs'
 import { ioError } from '../../files/system-error.js'
 import type { BackupLabel } from '../../postgres/backup-label.js'
 import type { ControlFile } from '../../postgres/control-file.js'
+import { findVersionOfControlFile, type PostgresVersion } from '../../postgres/versions.js'
 import { readBackupHistoryFiles, readBackupLabel, readControlFile } from '../cluster-files.js'
 
 /** What a data directory knows of the backup that it is. Each part is absent when the directory does not say it. */
 export interface ClusterFacts {
   readonly systemIdentifier?: bigint
-  readonly controlVersion?: number
+  /** What it writes into manifests is known, though several versions may have the same control file. */
+  readonly version?: PostgresVersion
   readonly startLsn?: bigint
   readonly startTimeline?: number
   readonly endLsn?: bigint
@@ -24,10 +26,15 @@ export function readClusterFacts(directory: string): ClusterFacts {
   const control = readControlFile(directory)
   const label = readBackupLabel(directory)
   return {
-    ...(control && { systemIdentifier: control.systemIdentifier, controlVersion: control.controlVersion }),
+    ...(control && { systemIdentifier: control.systemIdentifier, ...versionOf(control) }),
     ...(label && { startLsn: label.startLsn, startTimeline: label.startSegmentTimeline }),
     ...(label && findEnd(directory, label, control)),
   }
+}
+
+function versionOf({ controlVersion }: ControlFile): Pick<ClusterFacts, 'version'> {
+  const version = findVersionOfControlFile(controlVersion)
+  return version === undefined ? {} : { version }
 }
 
 function requireDirectory(path: string): void {

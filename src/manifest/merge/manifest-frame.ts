@@ -2,7 +2,7 @@ import { formatLsn } from '../../postgres/lsn.js'
 import { timelineWithoutHistory } from '../../postgres/timeline-history.js'
 import { validatorOf } from '../../schemas/validator.js'
 import { readTimelineHistory } from '../cluster-files.js'
-import type { ManifestHeader, ManifestVersion, WalRange } from '../model.js'
+import { type ManifestHeader, type ManifestVersion, manifestVersionOf, type WalRange } from '../model.js'
 import { type BackupPositions, findWalRangeFaults, walRangesOfPositions } from '../wal-ranges.js'
 import { type ClusterFacts, readClusterFacts } from './cluster-facts.js'
 import type { MergeOptions } from './options.js'
@@ -50,10 +50,8 @@ function planHeader(
   return fault('a manifest of version 2 needs a system identifier')
 }
 
-/** Servers from 17 on write version 2. @see src/backend/backup/backup_manifest.c, InitializeBackupManifest */
-function versionOf(facts: ClusterFacts): ManifestVersion | undefined {
-  if (facts.controlVersion === undefined) return undefined
-  return facts.controlVersion < 1700 ? 1 : 2
+function versionOf({ version }: ClusterFacts): ManifestVersion | undefined {
+  return version && manifestVersionOf(version)
 }
 
 function planWalRanges(

@@ -6,7 +6,7 @@ import {
   WAL_PAGE_SHORT_HEADER_SIZE,
   type WalPageHeader,
 } from '../wal-page-header.js'
-import type { WalFormat } from './wal-format.js'
+import type { WalFormat } from '../versions.js'
 
 /** What every page of a stretch of WAL should say of itself. */
 export interface ExpectedPages {

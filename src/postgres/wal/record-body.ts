@@ -1,4 +1,4 @@
-import type { WalFormat } from './wal-format.js'
+import type { WalFormat } from '../versions.js'
 import { RECORD_HEADER_SIZE } from './record-header.js'
 
 const MAX_BLOCK_ID = 32

@@ -5,7 +5,7 @@ import {
   RECORD_HEADER_SIZE,
   recordFields,
 } from './record-header.js'
-import type { WalFormat } from './wal-format.js'
+import type { WalFormat } from '../versions.js'
 import { lsnOf } from './wal-geometry.js'
 import type { WalPosition } from './wal-position.js'
 

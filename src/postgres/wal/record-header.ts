@@ -1,4 +1,4 @@
-import type { WalFormat } from './wal-format.js'
+import type { WalFormat } from '../versions.js'
 
 /** Bytes of a record's header; a record begins where the LSN is a multiple of 8. */
 export const RECORD_HEADER_SIZE = 24

@@ -1,7 +1,7 @@
 import { unlink } from 'node:fs/promises'
 import { PbManifestError } from '../../errors.js'
 import { mergeFragments } from '../../manifest/merge/merge-fragments.js'
-import type { WalRange } from '../../manifest/model.js'
+import { manifestVersionOf, type WalRange } from '../../manifest/model.js'
 import { walRangesOfPositions } from '../../manifest/wal-ranges.js'
 import {
   parseTimelineHistory,
@@ -9,15 +9,13 @@ import {
   timelineHistoryFileName,
   timelineWithoutHistory,
 } from '../../postgres/timeline-history.js'
+import { nearestVersion } from '../../postgres/versions.js'
 import type { BackupEnd, BackupMode } from '../cluster-files/cluster-files.js'
 import type { BackupDescription } from './backup-handle.js'
 import { type Backup, fragmentPath, throwIfBackupAborted } from './backup.js'
 import { type Leader, type Membership, removeFragments, sealFragment } from './membership.js'
 import { refused } from './refused.js'
 import { sortedManifest } from './sorted-manifest.js'
-
-/** From this major version on, a server writes manifests of version 2. */
-const FIRST_MAJOR_WITH_VERSION_2 = 17
 
 /**
  * Merges the fragments of all sessions, and streams the manifest. Nothing of them is left afterwards.
@@ -102,14 +100,13 @@ async function mergeInto(
   signal: AbortSignal,
 ): Promise<void> {
   const { cluster } = description
-  const hasIdentifier = cluster.majorVersion >= FIRST_MAJOR_WITH_VERSION_2
+  const manifestVersion = manifestVersionOf(nearestVersion(cluster.majorVersion))
   await mergeFragments({
     fragments: Array.from({ length: state.sessions }, (_, worker) => fragmentPath(description, worker)),
     workers: state.sessions,
     output: path,
-    ...(hasIdentifier
-      ? { manifestVersion: 2, systemIdentifier: cluster.systemIdentifier }
-      : { manifestVersion: 1 }),
+    manifestVersion,
+    systemIdentifier: cluster.systemIdentifier,
     walRanges,
     signal,
   })

@@ -1,4 +1,5 @@
 import { findPageFile } from '../../postgres/data-page/page-files.js'
+import { nearestVersion } from '../../postgres/versions.js'
 
 /** Whether the pages of a file have checksums that a server checks while it sends the file. */
 export type ChecksummedFile =
@@ -10,16 +11,14 @@ export type ChecksummedFile =
 const filesWithoutPages: ReadonlySet<string> = new Set(['pg_control', 'pg_filenode.map', 'PG_VERSION'])
 const PREFIX_WITHOUT_PAGES = 'pg_internal.init'
 
-const firstMajorThatReadsNames = 17
-
 /**
- * Tells it by the rules of a server of this version. From 17 on only the files of relations have pages; before, all
- * files do that are where relations are kept, but for a few.
+ * Tells it by the rules of a server of this version. For newer ones only the files of relations have pages; for
+ * others, all files do that are where relations are kept, but for a few.
  *
  * @see src/backend/backup/basebackup.c (`sendDir` from 17 on; `is_checksummed_file` and `sendFile` before)
  */
 export function findChecksummedFile(pathname: string, majorVersion: number): ChecksummedFile {
-  if (majorVersion >= firstMajorThatReadsNames) {
+  if (nearestVersion(majorVersion).knowsPagesByRelationName) {
     const file = findPageFile(pathname)
     return file === undefined || file.isIncremental
       ? { isChecksummed: false }

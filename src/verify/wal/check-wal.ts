@@ -3,8 +3,13 @@ import type { WayGiver } from '../../files/give-way.js'
 import { parseMajorVersion } from '../../manifest/cluster-files.js'
 import type { WalRange } from '../../manifest/model.js'
 import type { ControlFile } from '../../postgres/control-file.js'
-import { walFormatOf } from '../../postgres/wal/wal-format.js'
-import { postgresMajorOfWalPageMagic } from '../../postgres/wal-page-magics.js'
+import {
+  findVersion,
+  findWalFormat,
+  newestVersion,
+  type PostgresVersion,
+  type WalFormat,
+} from '../../postgres/versions.js'
 import {
   parseWalSegmentName,
   segmentHoldingEnd,
@@ -58,16 +63,16 @@ export async function checkWal(context: WalContext): Promise<void> {
   const { control, manifest, problems, source } = context
   if (manifest.walRanges.length === 0) return
   const segmentSize = control?.walSegmentSize ?? (await findWalSegmentSize(source))
-  const major = findMajorVersion(context)
+  const version = findClusterVersion(context)
   for (const range of manifest.walRanges) {
     if (range.endLsn <= range.startLsn) problems.add(emptyRangeProblem(range))
     else if (segmentSize === undefined) problems.add(nothingReadableProblem(range, source))
-    else await checkRange(context, range, { source, segmentSize, major })
+    else await checkRange(context, range, { source, segmentSize, version })
   }
 }
 
 /** The cluster's version, where that can be read; says so when it is one whose WAL cannot be. */
-function findMajorVersion({ source, readSmallFile, ignore, notChecked }: WalContext): number | undefined {
+function findClusterVersion({ source, readSmallFile, ignore, notChecked }: WalContext): Segments['version'] {
   if (source.whyNoBytes !== undefined) {
     notChecked.push({ what: 'wal-records', why: source.whyNoBytes })
     return undefined
@@ -75,13 +80,14 @@ function findMajorVersion({ source, readSmallFile, ignore, notChecked }: WalCont
   if (ignore.covers('PG_VERSION')) return undefined
   try {
     const major = parseMajorVersion(readSmallFile('PG_VERSION', MAX_VERSION_BYTES))
-    if (major !== undefined && walFormatOf(major) === undefined) {
-      notChecked.push({
-        what: 'wal-records',
-        why: `this version does not know the WAL of PostgreSQL ${major}`,
-      })
-    }
-    return major
+    if (major === undefined) return undefined
+    const version = findVersion(major)
+    if (version !== undefined) return version
+    notChecked.push({
+      what: 'wal-records',
+      why: `this version does not know the WAL of PostgreSQL ${major}`,
+    })
+    return 'not known'
   } catch (error) {
     // What is wrong with the file has been reported by the scan or the checksums.
     if (!isPbManifestError(error)) throw error
@@ -94,7 +100,7 @@ interface Segments {
   readonly source: WalSource
   readonly segmentSize: number
   /** `undefined`: what the first segment says. */
-  readonly major: number | undefined
+  readonly version: PostgresVersion | 'not known' | undefined
 }
 
 async function checkRange(context: WalContext, range: WalRange, segments: Segments): Promise<void> {
@@ -152,11 +158,12 @@ async function checkRun(
 ): Promise<void> {
   const { manifest, control, problems, totals } = context
   const { source, segmentSize } = segments
-  const major = segments.major ?? (await majorOfSegment(range, segments, run.firstSegment))
-  if (walFormatOf(major) === undefined) return
+  const { version } = segments
+  if (version === 'not known') return
+  const { pageMagic } = version?.walFormats[0] ?? (await formatOfSegment(range, segments, run.firstSegment))
   const { timeline, endLsn } = range
   const systemIdentifier = manifest.summary.systemIdentifier ?? control?.systemIdentifier
-  const expected = { major, timeline, segmentSize, systemIdentifier, endLsn }
+  const expected = { pageMagic, timeline, segmentSize, systemIdentifier, endLsn }
   const { records, fault } = await walkRun({ ...context, source }, expected, run)
   const startLsn = run.startLsn ?? run.firstSegment * BigInt(segmentSize)
   const walkedTo = fault?.lsn ?? minimum(endLsn, (run.lastSegment + 1n) * BigInt(segmentSize))
@@ -165,17 +172,15 @@ async function checkRun(
   if (fault !== undefined) problems.add(faultProblem(range, segmentSize, fault))
 }
 
-/** The version that the segment's first page is of; a guess when that says nothing, so that the page is refused. */
-async function majorOfSegment(
+/** The format that the segment's first page is of; a guess when that says nothing, so that the page is refused. */
+async function formatOfSegment(
   range: WalRange,
   { source, segmentSize }: Segments,
   segment: bigint,
-): Promise<number> {
+): Promise<WalFormat> {
   const header = await readFirstPageHeader(source, walSegmentName(range.timeline, segment, segmentSize))
-  return (header && postgresMajorOfWalPageMagic(header.magic)) ?? NEWEST_MAJOR
+  return (header && findWalFormat(header.magic)) ?? newestVersion.walFormats[0]
 }
-
-const NEWEST_MAJOR = 18
 
 function minimum(left: bigint, right: bigint): bigint {
   return left < right ? left : right

@@ -1,7 +1,7 @@
 import { DamagedArchiveError } from '../../files/damaged-archive-error.js'
 import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { describeSystemError } from '../../files/system-error.js'
-import { walFormatOf } from '../../postgres/wal/wal-format.js'
+import { findWalFormat } from '../../postgres/versions.js'
 import type { FirstRecord, WalFault, WalPosition } from '../../postgres/wal/wal-position.js'
 import type { WalBuffer } from '../../postgres/wal/wal-buffer.js'
 import { WalWalker } from '../../postgres/wal/wal-walker.js'
@@ -11,8 +11,8 @@ import type { WalSegmentReader, WalSource } from './wal-source.js'
 
 /** What the WAL should be. Plain data: it crosses threads. */
 export interface ExpectedWal {
-  /** The PostgreSQL major version, one whose WAL we know. */
-  readonly major: number
+  /** Of the format of the WAL, one that we know. */
+  readonly pageMagic: number
   readonly timeline: number
   readonly segmentSize: number
   readonly systemIdentifier: bigint | undefined
@@ -70,8 +70,8 @@ export function* walkPart(
   part: WalPart,
   { buffer, extendCrc32c }: WalBuffer,
 ): PartWalk {
-  const format = walFormatOf(expected.major)
-  if (format === undefined) throw new Error(`no WAL format of version ${expected.major}`)
+  const format = findWalFormat(expected.pageMagic)
+  if (format === undefined) throw new Error(`no WAL format with magic number ${expected.pageMagic}`)
   const stretch = { ...expected, format, startLsn: part.startLsn, position: part.position }
   const walker = new WalWalker(stretch, extendCrc32c)
   const lastSegment = segmentHoldingEnd(expected.endLsn, expected.segmentSize)

@@ -6,6 +6,7 @@ import type { ClusterLayout } from '../../../src/manifest/fragment/backup-conten
 import { readClusterLayout } from '../../../src/manifest/fragment/cluster-layout.js'
 import { listBackupFiles } from '../../../src/manifest/fragment/list-backup-files.js'
 import { namedBackupFiles } from '../../../src/manifest/fragment/named-backup-files.js'
+import { nearestVersion } from '../../../src/postgres/versions.js'
 import { useScratch } from '../use-scratch.js'
 import { leftOutFiles, listedFiles, listedUpTo16, makeDataDirectory, specialFiles } from './data-directory.js'
 
@@ -13,7 +14,11 @@ const scratch = useScratch()
 const way = new WayGiver(undefined)
 
 function layoutOf(directory: string, major: number): ClusterLayout {
-  return { ...readClusterLayout(directory), major, tablespaceDirectory: 'PG_15_202209061' }
+  return {
+    ...readClusterLayout(directory),
+    version: nearestVersion(major),
+    tablespaceDirectory: 'PG_15_202209061',
+  }
 }
 
 describe('listBackupFiles', () => {

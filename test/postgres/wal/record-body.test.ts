@@ -1,11 +1,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { findRecordBodyFault } from '../../../src/postgres/wal/record-body.js'
-import { walFormatOf } from '../../../src/postgres/wal/wal-format.js'
+import { findVersion } from '../../../src/postgres/versions.js'
 
 /** What is said of a body, given in hexadecimal; `data` counts the bytes of data behind it. */
 function faultOf(hex: string, data = 0, major = 18): string | undefined {
-  const format = walFormatOf(major)
+  const format = findVersion(major)?.walFormats[0]
   if (format === undefined) throw new Error(`no format of ${major}`)
   const record = Buffer.concat([
     Buffer.alloc(24),

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { formatLsn } from '../../../src/postgres/lsn.js'
-import { walFormatOf } from '../../../src/postgres/wal/wal-format.js'
+import { findVersion } from '../../../src/postgres/versions.js'
 import { WalWalker } from '../../../src/postgres/wal/wal-walker.js'
 import { mainData, WalWriter, type WrittenRecord } from './wal-writer.js'
 
@@ -27,7 +27,7 @@ interface WalkOptions {
 
 function walk(writer: WalWriter, options: WalkOptions = {}): Walked {
   const { bytes = writer.bytes, pages = 4, major = 18 } = options
-  const format = walFormatOf(major)
+  const format = findVersion(major)?.walFormats[0]
   if (format === undefined) throw new Error(`no format of ${major}`)
   const walker = new WalWalker({
     format,

@@ -2,6 +2,7 @@ import { parseWalSegmentName } from '../../../src/postgres/wal-segment.js'
 import { createWalBuffer } from '../../../src/postgres/wal/wal-buffer.js'
 import { joinParts, type RunResult } from '../../../src/verify/wal/join-parts.js'
 import { type SegmentRun, wholeRun } from '../../../src/verify/wal/plan-parts.js'
+import { nearestVersion } from '../../../src/postgres/versions.js'
 import type { WalSource } from '../../../src/verify/wal/wal-source.js'
 import {
   type ExpectedWal,
@@ -27,12 +28,13 @@ export async function loadWal(wal: RealWal): Promise<MemoryWal> {
   const { bytes, firstSegment } = await readSegments(wal)
   const count = bytes.length / realWalSegmentSize
   const { major, startLsn, endLsn, systemIdentifier } = wal
+  const { pageMagic } = nearestVersion(major).walFormats[0]
   return {
     bytes,
     firstSegment,
     baseLsn: firstSegment * BigInt(realWalSegmentSize),
     source: memorySource(bytes, firstSegment),
-    expected: { major, timeline: 1, segmentSize: realWalSegmentSize, systemIdentifier, endLsn },
+    expected: { pageMagic, timeline: 1, segmentSize: realWalSegmentSize, systemIdentifier, endLsn },
     run: { firstSegment, lastSegment: firstSegment + BigInt(count) - 1n, startLsn },
   }
 }

@@ -1,6 +1,7 @@
 import type { Client, QueryArrayConfig } from 'pg'
 import { PbManifestError } from '../../../errors.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
+import { nearestVersion } from '../../../postgres/versions.js'
 import { serverError } from '../../connection/server-error.js'
 
 /** Which slot keeps the WAL that is streamed from being removed. */
@@ -19,7 +20,7 @@ export async function requireSystem(client: Client, systemIdentifier: bigint): P
   )
 }
 
-/** Makes the temporary slot, or looks whether the existing one is there (PostgreSQL 15 and newer can tell). */
+/** Makes the temporary slot, or looks whether the existing one is there (where the server can tell). */
 export async function prepareSlot(client: Client, slot: WalSlot): Promise<void> {
   switch (slot.kind) {
     case 'temporary':
@@ -38,7 +39,7 @@ export async function prepareSlot(client: Client, slot: WalSlot): Promise<void> 
 
 async function requireSlot(client: Client, name: string): Promise<void> {
   const [version] = await run(client, 'SHOW server_version_num')
-  if (Number(version?.[0]) < 150_000) return
+  if (!nearestVersion(Math.floor(Number(version?.[0]) / 10_000)).canReadReplicationSlot) return
   const [row] = await run(client, `READ_REPLICATION_SLOT ${quote(name)}`)
   if (row?.[0] === null) throw new PbManifestError('SERVER', `replication slot "${name}" does not exist`)
 }

@@ -5,13 +5,11 @@ import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
 import type { ClusterLayout } from '../../../manifest/fragment/backup-contents.js'
 import { walkBackup } from '../../../manifest/fragment/walk-backup.js'
+import { emptyWalDirectories } from '../../../postgres/base-backup-contents.js'
 import type { ClusterFile } from '../cluster-files.js'
 
 /** These are of another backup, from which the cluster came. The backup that is being taken gets its own. */
 const ofAnotherBackup: ReadonlySet<Pathname> = new Set(['backup_label', 'tablespace_map'])
-
-/** From this major version on there are WAL summaries. */
-const FIRST_MAJOR_WITH_SUMMARIES = 17
 
 /**
  * What a base backup has of a tablespace, or of the data directory.
@@ -39,10 +37,13 @@ export async function listLocalFiles(
   return files
 }
 
-/** What a server makes in pg_wal, whatever is there. */
-function walDirectories({ major }: ClusterLayout, modified: number): ClusterFile[] {
-  const names = major >= FIRST_MAJOR_WITH_SUMMARIES ? ['archive_status', 'summaries'] : ['archive_status']
-  return names.map((name) => ({ pathname: `pg_wal/${name}`, kind: 'directory', size: 0, modified }))
+function walDirectories({ version }: ClusterLayout, modified: number): ClusterFile[] {
+  return emptyWalDirectories(version).map((name) => ({
+    pathname: `pg_wal/${name}`,
+    kind: 'directory',
+    size: 0,
+    modified,
+  }))
 }
 
 /** `undefined` when it was removed meanwhile. */

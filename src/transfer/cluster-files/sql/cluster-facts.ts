@@ -1,8 +1,7 @@
 import { PbManifestError } from '../../../errors.js'
+import { oldestVersion } from '../../../postgres/versions.js'
 import type { ClusterFacts } from '../cluster-files.js'
 import type { SqlConnection } from './sql-connection.js'
-
-const OLDEST_MAJOR = 13
 
 const FACTS = `
   SELECT current_setting('server_version_num')::int AS version, system_identifier::text AS system,
@@ -25,9 +24,9 @@ export async function readClusterFacts(connection: SqlConnection): Promise<Clust
   const [row] = await connection.rows<FactsRow & Record<string, unknown>>(FACTS)
   if (row === undefined) throw new PbManifestError('SERVER', 'the server does not say what it is')
   const majorVersion = Math.floor(row.version / 10_000)
-  if (majorVersion < OLDEST_MAJOR) {
+  if (majorVersion < oldestVersion.major) {
     throw new PbManifestError('SERVER', `server version ${String(majorVersion)} is not supported`, {
-      hint: `Backups are taken of PostgreSQL ${String(OLDEST_MAJOR)} and newer.`,
+      hint: `Backups are taken of PostgreSQL ${String(oldestVersion.major)} and newer.`,
     })
   }
   return {

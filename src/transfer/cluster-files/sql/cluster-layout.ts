@@ -1,6 +1,7 @@
 import { decodePathname, type Pathname } from '../../../files/pathname.js'
 import { tablespaceVersionDirectory } from '../../../postgres/tablespace-version-directory.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
+import { nearestVersion, type PostgresVersion } from '../../../postgres/versions.js'
 import { copiedRows, readInt8 } from './copied-rows.js'
 import type { SqlConnection } from './sql-connection.js'
 
@@ -13,7 +14,7 @@ interface TablespaceLocation {
 
 /** What decides, for a running cluster, which of its files a backup has. */
 export interface LiveClusterLayout {
-  readonly majorVersion: number
+  readonly version: PostgresVersion
   /** `PG_<major>_<catalog version>`: the only part of a tablespace that is this cluster's. */
   readonly tablespaceDirectory: string
   /** By their OIDs. */
@@ -33,7 +34,7 @@ export async function readClusterLayout(connection: SqlConnection): Promise<Live
   const tablespaces = await readTablespaces(connection)
   const dataDirectory = decodePathname(Buffer.from(row?.directory ?? '', 'hex'))
   return {
-    majorVersion,
+    version: nearestVersion(majorVersion),
     tablespaceDirectory: tablespaceVersionDirectory(majorVersion, Number(row?.catalog)),
     tablespaces,
     innerTablespaces: new Set(tablespaces.flatMap(({ location }) => belowDirectory(location, dataDirectory))),

@@ -1,5 +1,6 @@
 import type { Pathname } from '../../../files/pathname.js'
 import {
+  emptyWalDirectories,
   isLeftOutOfBaseBackup,
   isLeftOutRelationFile,
   isSentEmpty,
@@ -74,12 +75,16 @@ function isFileOfBackup(
   layout: LiveClusterLayout,
 ): boolean {
   if (TABLESPACE_LINK.test(parent) || isSentEmpty(name) || (parent === '' && name === 'pg_wal')) return false
-  return !isLeftOutRelationFile(parent, name, unlogged, layout.majorVersion)
+  return !isLeftOutRelationFile(parent, name, unlogged, layout.version)
 }
 
 /** A server sends pg_wal without its content, but with the directories that it wants there. */
 function emptyDirectoriesIn(pathname: Pathname, modified: number, layout: LiveClusterLayout): ClusterFile[] {
   if (pathname !== 'pg_wal') return []
-  const names = layout.majorVersion >= 17 ? ['archive_status', 'summaries'] : ['archive_status']
-  return names.map((name) => ({ pathname: `pg_wal/${name}`, kind: 'directory', size: 0, modified }))
+  return emptyWalDirectories(layout.version).map((name) => ({
+    pathname: `pg_wal/${name}`,
+    kind: 'directory',
+    size: 0,
+    modified,
+  }))
 }

@@ -7,8 +7,8 @@ import {
   timelineHistoryFileName,
   timelineWithoutHistory,
 } from '../../../postgres/timeline-history.js'
+import { nearestVersion } from '../../../postgres/versions.js'
 import type { BackupEnd, BackupMode, BackupStart, ClusterFacts } from '../cluster-files.js'
-import { backupFunctions } from './backup-functions.js'
 import { readClusterFacts } from './cluster-facts.js'
 import { copiedValue } from './copied-rows.js'
 import { pathArray } from './path-expressions.js'
@@ -51,7 +51,7 @@ export class SqlBackupMode implements BackupMode {
     if (/[\r\n\0]/.test(label)) throw new PbManifestError('USAGE', 'the backup label has more than one line')
     const { majorVersion, isInRecovery } = await this.facts()
     const [row] = await this.#connection.rows<{ lsn: string }>(
-      `SELECT lsn::text FROM ${backupFunctions(majorVersion).start} AS lsn`,
+      `SELECT lsn::text FROM ${nearestVersion(majorVersion).backupFunctions.start} AS lsn`,
       [label, fast],
     )
     const startLsn = lsnOf(row?.lsn)
@@ -65,7 +65,7 @@ export class SqlBackupMode implements BackupMode {
     const { majorVersion, isInRecovery } = await this.facts()
     const [row] = await this.#connection.rows<{ lsn: string; label: string; map: string }>(
       `SELECT lsn::text, encode(textsend(labelfile), 'hex') AS label, encode(textsend(spcmapfile), 'hex') AS map
-         FROM ${backupFunctions(majorVersion).stop}`,
+         FROM ${nearestVersion(majorVersion).backupFunctions.stop}`,
       [waitForArchive],
     )
     const endLsn = lsnOf(row?.lsn)

@@ -1,0 +1,143 @@
+/**
+ * What differs between the major versions of PostgreSQL, by name: what a server of that version does, and what its files
+ * look like. Code asks for the capability, never for a number.
+ *
+ * A new major version is a row here, and its layout in `control-file-layout.ts`; docs/architecture.md says how.
+ */
+export interface PostgresVersion {
+  readonly major: number
+  /** What its pg_control may say of its own layout. */
+  readonly controlVersions: readonly number[]
+  /** What its WAL may be like; the first is what released servers write. */
+  readonly walFormats: readonly [WalFormat, ...WalFormat[]]
+  /** Manifests are of version 2. @see src/backend/backup/backup_manifest.c, InitializeBackupManifest */
+  readonly hasSystemIdentifierInManifest: boolean
+  /** How backup mode is begun and ended in SQL. */
+  readonly backupFunctions: BackupFunctions
+  /** `pg_wal` has the directory `summaries`. */
+  readonly hasWalSummaries: boolean
+  /** A base backup looks for unlogged relations in `global` too. @see src/backend/backup/basebackup.c, sendDir */
+  readonly leavesOutUnloggedInGlobal: boolean
+  /**
+   * A base backup takes only files that are named as relations' files are for files of pages; before, all files did that
+   * are where relations are kept, but for a few. @see src/backend/backup/basebackup.c
+   */
+  readonly knowsPagesByRelationName: boolean
+  /** The replication command READ_REPLICATION_SLOT tells whether there is a slot. */
+  readonly canReadReplicationSlot: boolean
+}
+
+/** The names of backup mode's functions. `$1`, `$2` are what our queries give them. */
+interface BackupFunctions {
+  /** Parameters: label, fast. */
+  readonly start: string
+  /** Parameter: whether to wait for the archive. */
+  readonly stop: string
+}
+
+/** What differs between the formats of WAL. */
+export interface WalFormat {
+  /** Stands at the beginning of every page. @see src/include/access/xlog_internal.h (`XLOG_PAGE_MAGIC`) */
+  readonly pageMagic: number
+  /** Extensions may have resource managers of their own, with numbers from 128. @see src/include/access/rmgr.h */
+  readonly hasCustomResourceManagers: boolean
+  /** A record may name its top-level transaction. @see src/include/access/xlogrecord.h */
+  readonly hasToplevelXid: boolean
+  /** The bits of bimg_info that say that a page's image is compressed. @see src/include/access/xlogrecord.h */
+  readonly compressedImageBits: number
+}
+
+const wal13: WalFormat = {
+  pageMagic: 0xd106,
+  hasCustomResourceManagers: false,
+  hasToplevelXid: false,
+  compressedImageBits: 0x02,
+}
+const wal14: WalFormat = { ...wal13, pageMagic: 0xd10d, hasToplevelXid: true }
+const wal15: WalFormat = {
+  ...wal14,
+  pageMagic: 0xd110,
+  hasCustomResourceManagers: true,
+  // One for each of pglz, lz4 and zstd; "apply" has taken the place of the old one.
+  compressedImageBits: 0x1c,
+}
+
+/** Each row says what its version has changed. */
+const version13: PostgresVersion = {
+  major: 13,
+  controlVersions: [1300],
+  walFormats: [wal13],
+  hasSystemIdentifierInManifest: false,
+  // Exclusive mode, the default of old, would write backup_label into the live data directory.
+  backupFunctions: { start: 'pg_start_backup($1, $2, false)', stop: 'pg_stop_backup(false, $1)' },
+  hasWalSummaries: false,
+  leavesOutUnloggedInGlobal: false,
+  knowsPagesByRelationName: false,
+  canReadReplicationSlot: false,
+}
+const version14: PostgresVersion = { ...version13, major: 14, walFormats: [wal14] }
+const version15: PostgresVersion = {
+  ...version14,
+  major: 15,
+  walFormats: [wal15],
+  // @see https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP
+  backupFunctions: { start: 'pg_backup_start($1, $2)', stop: 'pg_backup_stop($1)' },
+  canReadReplicationSlot: true,
+}
+const version16: PostgresVersion = {
+  ...version15,
+  major: 16,
+  walFormats: [{ ...wal15, pageMagic: 0xd113 }],
+}
+const version17: PostgresVersion = {
+  ...version16,
+  major: 17,
+  controlVersions: [1700],
+  walFormats: [{ ...wal15, pageMagic: 0xd116 }],
+  hasSystemIdentifierInManifest: true,
+  hasWalSummaries: true,
+  leavesOutUnloggedInGlobal: true,
+  knowsPagesByRelationName: true,
+}
+const version18: PostgresVersion = {
+  ...version17,
+  major: 18,
+  controlVersions: [1800],
+  walFormats: [{ ...wal15, pageMagic: 0xd118 }],
+}
+
+/** All that we know, oldest first. */
+export const postgresVersions: readonly PostgresVersion[] = [
+  version13,
+  version14,
+  version15,
+  version16,
+  version17,
+  version18,
+]
+
+export const oldestVersion: PostgresVersion = version13
+export const newestVersion: PostgresVersion = version18
+
+/** The row of a major version; `undefined` for one that we do not know. */
+export function findVersion(major: number): PostgresVersion | undefined {
+  return postgresVersions.find((version) => version.major === major)
+}
+
+/** The row to go by where any answer is better than none: of a major version that we do not know, the nearest. */
+export function nearestVersion(major: number): PostgresVersion {
+  const clamped = Math.min(Math.max(major, oldestVersion.major), newestVersion.major)
+  return findVersion(clamped) ?? newestVersion
+}
+
+/** A version whose pg_control says this of its layout. Several may; what they write into manifests is then the same. */
+export function findVersionOfControlFile(controlVersion: number): PostgresVersion | undefined {
+  return postgresVersions.find((version) => version.controlVersions.includes(controlVersion))
+}
+
+/** The format of the WAL whose pages begin with this magic number; `undefined` when we know none. */
+export function findWalFormat(pageMagic: number): WalFormat | undefined {
+  return postgresVersions
+    .flatMap((version) => version.walFormats)
+    .find((format) => format.pageMagic === pageMagic)
+}
