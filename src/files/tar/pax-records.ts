@@ -2,8 +2,25 @@ const SPACE = 0x20
 const EQUALS = 0x3d
 const LF = 0x0a
 
-/** The records of a pax extended header by their keyword; values are bytes. */
+const SPARSE_MAP = 'GNU.sparse.map'
+
+/** The records of a pax extended header that say what a member is, by their keyword; values are bytes. */
 export type PaxRecords = ReadonlyMap<string, Buffer>
+
+/** Any others are passed over, so that what is kept of an archive does not grow with it. */
+const KEYWORDS: ReadonlySet<string> = new Set([
+  'path',
+  'linkpath',
+  'size',
+  'GNU.sparse.major',
+  'GNU.sparse.minor',
+  'GNU.sparse.name',
+  'GNU.sparse.realsize',
+  'GNU.sparse.size',
+  SPARSE_MAP,
+])
+/** Format 0.0 of sparse members has a record of its own for each number of the map that 0.1 has in one. */
+const SPARSE_NUMBERS = ['GNU.sparse.offset', 'GNU.sparse.numbytes'] as const
 
 /**
  * Reads the records of a pax extended header: `<length> <keyword>=<value>`, each with a line feed, the length being
@@ -14,6 +31,7 @@ export type PaxRecords = ReadonlyMap<string, Buffer>
  */
 export function parsePaxRecords(bytes: Buffer): PaxRecords | undefined {
   const records = new Map<string, Buffer>()
+  const sparseNumbers: Buffer[] = []
   for (let at = 0; at < bytes.length;) {
     const space = bytes.indexOf(SPACE, at)
     const length = space === -1 ? undefined : parseDecimal(bytes.subarray(at, space))
@@ -21,9 +39,13 @@ export function parsePaxRecords(bytes: Buffer): PaxRecords | undefined {
     if (length === undefined || space === -1 || equals === -1) return undefined
     const end = at + length
     if (end > bytes.length || equals >= end || bytes[end - 1] !== LF) return undefined
-    records.set(bytes.toString('utf8', space + 1, equals), bytes.subarray(equals + 1, end - 1))
+    const keyword = bytes.toString('utf8', space + 1, equals)
+    const value = bytes.subarray(equals + 1, end - 1)
+    if (keyword === SPARSE_NUMBERS[sparseNumbers.length % 2]) sparseNumbers.push(value)
+    else if (KEYWORDS.has(keyword)) records.set(keyword, value)
     at = end
   }
+  if (sparseNumbers.length > 0) records.set(SPARSE_MAP, Buffer.from(sparseNumbers.join(',')))
   return records
 }
 

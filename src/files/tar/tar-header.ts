@@ -8,12 +8,17 @@ export interface TarHeader {
   /** One character; NUL in old archives means a file. */
   readonly typeflag: string
   readonly size: number
+  /** The bytes of a link's target. */
+  readonly target: Buffer
+  /** GNU's own, which has other things where POSIX has the prefix. */
+  readonly isGnu: boolean
 }
 
 const NAME = { start: 0, end: 100 } as const
 const SIZE = { start: 124, end: 136 } as const
 const CHECKSUM = { start: 148, end: 156 } as const
 const TYPEFLAG = 156
+const TARGET = { start: 157, end: 257 } as const
 const MAGIC = { start: 257, end: 263 } as const
 const PREFIX = { start: 345, end: 500 } as const
 /** Joerg Schilling's star keeps times behind a shorter prefix, and says so in the last bytes of the block. */
@@ -35,7 +40,13 @@ export function parseTarHeader(block: Buffer): TarHeader | string {
   if (!hasRightChecksum(block)) return 'bad header checksum'
   const size = readNumber(block, SIZE.start, SIZE.end)
   if (size === undefined) return 'bad size in header'
-  return { name: readName(block), typeflag: String.fromCharCode(block[TYPEFLAG] ?? 0), size }
+  return {
+    name: readName(block),
+    typeflag: String.fromCharCode(block[TYPEFLAG] ?? 0),
+    size,
+    target: Buffer.from(textIn(block, TARGET.start, TARGET.end)),
+    isGnu: block.toString('latin1', MAGIC.start, MAGIC.end) === 'ustar ',
+  }
 }
 
 /** The sum of all bytes, the checksum's own taken as spaces. Some old programs took bytes above 127 as negative. */
@@ -68,8 +79,8 @@ function textIn(block: Buffer, start: number, end: number): Buffer {
   return block.subarray(start, nul === -1 || nul > end ? end : nul)
 }
 
-/** Octal digits, or binary when the first bit is set; `undefined` for what is neither, or beyond 2^53. */
-function readNumber(block: Buffer, start: number, end: number): number | undefined {
+/** A number of a header: octal digits, or binary when the first bit is set; `undefined` for what is neither, or beyond 2^53. */
+export function readNumber(block: Buffer, start: number, end: number): number | undefined {
   const value =
     (block[start] as number) >= 0x80 ? readBinary(block, start, end) : readOctal(block, start, end)
   return value !== undefined && Number.isSafeInteger(value) ? value : undefined

@@ -1,28 +1,15 @@
 import { DamagedArchiveError } from '../damaged-archive-error.js'
 import { decodePathname, displayPathname } from '../pathname.js'
 import { MemberAttributes } from './member-attributes.js'
+import {
+  GnuSparseMap,
+  soundSparseMap,
+  SparseFile,
+  type SparseMap,
+  type SparseMapBlocks,
+} from './sparse-member.js'
+import { BYTELESS_TYPES, kindOfMember, type TarHandler, type TarMember } from './tar-member.js'
 import { parseTarHeader, TAR_BLOCK_BYTES, type TarHeader } from './tar-header.js'
-
-/** A member of an archive. */
-export interface TarMember {
-  /** Bytes, as the archive has them. */
-  readonly name: Buffer
-  /** A file is what has bytes; directories, links and all else come without. */
-  readonly isFile: boolean
-  readonly size: number
-  /** Where its bytes begin, in bytes of the archive. */
-  readonly offset: number
-}
-
-/** Is told of an archive, in its order. */
-export interface TarHandler {
-  /** A member begins. */
-  readonly member: (member: TarMember) => void
-  /** The next bytes of the file; good only until this returns. */
-  readonly bytes: (bytes: Buffer) => void
-  /** The file is whole. */
-  readonly fileEnd: () => void
-}
 
 type State =
   | 'header'
@@ -32,20 +19,25 @@ type State =
   | 'attributes'
   /** Bytes of anything else. */
   | 'other'
+  /** Blocks with the map of a sparse member. */
+  | 'sparse map'
   /** What fills up the last block of a member. */
   | 'padding'
   /** Behind the first block of zeros. */
   | 'trailer'
 
-const FILE_TYPES = new Set(['0', '\0', '7'])
-/** Links, devices, directories and FIFOs have no bytes, whatever their size says. */
-const EMPTY_TYPES = new Set(['1', '2', '3', '4', '5', '6'])
+/** A name for the archive itself. */
+const VOLUME_LABEL = 'V'
+/** What is left of a file in the archive before this one. */
+const CONTINUATION = 'M'
+const GNU_SPARSE = 'S'
 const NO_BYTES = Buffer.alloc(0)
 
 /**
  * Reads a tar archive: bytes in, in pieces of any size, members out. Touches neither files nor sockets.
  *
- * Knows ustar with its prefix, GNU's long names and large sizes, and pax extended headers. Holds a header at most.
+ * Knows ustar with its prefix, GNU's long names and large sizes, pax extended headers, and sparse members of all of them.
+ * Holds a header and a map at most.
  */
 export class TarReader {
   readonly #handler: TarHandler
@@ -59,9 +51,13 @@ export class TarReader {
   #padding = 0
   #trailerBytes = 0
   #offset = 0
-  /** Where the block ends that is read as a header. */
-  #headerEnd = 0
+  /** Where the block ends that is being read. */
+  #blockEnd = 0
   #lastName: Buffer = NO_BYTES
+  /** The member whose map is being read. */
+  #pending: PendingMember | undefined
+  /** Makes the bytes of the member that is being read, when it is sparse. */
+  #sparse: SparseFile | undefined
 
   constructor(handler: TarHandler) {
     this.#handler = handler
@@ -71,7 +67,8 @@ export class TarReader {
   write(chunk: Buffer): void {
     for (let at = 0; at < chunk.length;) {
       const before = at
-      at = this.#state === 'header' ? this.#readHeader(chunk, at) : this.#readContent(chunk, at)
+      const isBlock = this.#state === 'header' || this.#state === 'sparse map'
+      at = isBlock ? this.#readBlock(chunk, at) : this.#readContent(chunk, at)
       this.#offset += at - before
     }
   }
@@ -91,21 +88,31 @@ export class TarReader {
     )
   }
 
-  #readHeader(chunk: Buffer, at: number): number {
+  #readBlock(chunk: Buffer, at: number): number {
     const missing = TAR_BLOCK_BYTES - this.#block.length
     const end = Math.min(at + missing, chunk.length)
-    this.#headerEnd = this.#offset + end - at
+    this.#blockEnd = this.#offset + end - at
     if (missing === TAR_BLOCK_BYTES && end - at === TAR_BLOCK_BYTES) {
-      this.#takeHeader(chunk.subarray(at, end))
+      this.#takeBlock(chunk.subarray(at, end))
     } else {
       this.#block = Buffer.concat([this.#block, chunk.subarray(at, end)])
       if (this.#block.length === TAR_BLOCK_BYTES) {
         const block = this.#block
         this.#block = NO_BYTES
-        this.#takeHeader(block)
+        this.#takeBlock(block)
       }
     }
     return end
+  }
+
+  #takeBlock(block: Buffer): void {
+    if (this.#pending === undefined) return this.#takeHeader(block)
+    const { member, map, storedBytes } = this.#pending
+    const left = map.isInBytes ? storedBytes - TAR_BLOCK_BYTES : storedBytes
+    if (left < 0) throw new DamagedArchiveError('it has a sparse member that ends within its map')
+    const whole = map.addBlock(block)
+    if (whole === undefined) this.#pending = { member, map, storedBytes: left }
+    else this.#beginSparse(member, whole, left)
   }
 
   #takeHeader(block: Buffer): void {
@@ -116,17 +123,44 @@ export class TarReader {
     }
     const header = parseTarHeader(block)
     if (typeof header === 'string') throw this.#notTar(header)
-    const { typeflag } = header
-    if (this.#attributes.takes(typeflag)) this.#expect('attributes', header.size)
-    else this.#beginMember(this.#attributes.applyTo(header), typeflag)
+    if (this.#attributes.takes(header.typeflag)) this.#expect('attributes', header.size)
+    else this.#beginMember(header, block)
   }
 
-  #beginMember({ name, size }: Omit<TarHeader, 'typeflag'>, typeflag: string): void {
-    this.#lastName = name
-    // Before POSIX, a directory was a file whose name ends so.
-    const isFile = FILE_TYPES.has(typeflag) && !(typeflag === '\0' && name.at(-1) === 0x2f)
-    this.#handler.member({ name, isFile, size: isFile ? size : 0, offset: this.#headerEnd })
-    this.#expect(isFile ? 'file' : 'other', EMPTY_TYPES.has(typeflag) ? 0 : size)
+  #beginMember(header: TarHeader, block: Buffer): void {
+    const { typeflag, isGnu } = header
+    const { sparse, size, ...names } = this.#attributes.applyTo(header)
+    if (typeflag === VOLUME_LABEL) return this.#expect('other', size)
+    this.#lastName = names.name
+    if (typeflag === CONTINUATION) throw new DamagedArchiveError('it is one of the volumes of an archive')
+    const kind = kindOfMember(typeflag, names.name)
+    if (kind !== 'file') {
+      this.#tell({ ...names, kind }, 0, undefined)
+      // Links, devices, directories and FIFOs have no bytes, whatever their size says; but what was taken for one has.
+      return this.#expect('other', BYTELESS_TYPES.has(typeflag) ? 0 : size)
+    }
+    const member = { ...names, kind }
+    const map = typeflag === GNU_SPARSE ? gnuMap(block, isGnu) : sparse
+    if (map === undefined) {
+      this.#tell(member, size, undefined)
+      return this.#expect('file', size)
+    }
+    if ('stretches' in map) return this.#beginSparse(member, map, size)
+    if (map.whole !== undefined) return this.#beginSparse(member, map.whole, size)
+    this.#state = 'sparse map'
+    this.#pending = { member, map, storedBytes: size }
+  }
+
+  #beginSparse(member: NamedMember, whole: SparseMap, storedBytes: number): void {
+    this.#pending = undefined
+    const map = soundSparseMap(whole, storedBytes)
+    this.#tell(member, map.size, map.stretches)
+    this.#sparse = new SparseFile(map, (bytes) => this.#handler.bytes(bytes))
+    this.#expect('file', storedBytes)
+  }
+
+  #tell(member: NamedMember, size: number, stretches: TarMember['stretches']): void {
+    this.#handler.member({ ...member, size, offset: this.#blockEnd, stretches })
   }
 
   #expect(state: State, bytes: number): void {
@@ -140,11 +174,16 @@ export class TarReader {
     if (this.#state === 'trailer') return this.#readTrailer(chunk, at)
     const length = Math.min(this.#left, chunk.length - at)
     const bytes = length === chunk.length ? chunk : chunk.subarray(at, at + length)
-    if (this.#state === 'file') this.#handler.bytes(bytes)
+    if (this.#state === 'file') this.#fileBytes(bytes)
     else if (this.#state === 'attributes') this.#attributes.add(bytes)
     this.#left -= length
     if (this.#left === 0) this.#endContent()
     return at + length
+  }
+
+  #fileBytes(bytes: Buffer): void {
+    if (this.#sparse === undefined) this.#handler.bytes(bytes)
+    else this.#sparse.write(bytes)
   }
 
   #endContent(): void {
@@ -155,8 +194,13 @@ export class TarReader {
       this.#state = 'padding'
       this.#left = this.#padding
     }
-    if (state === 'file') this.#handler.fileEnd()
-    else if (state === 'attributes') this.#attributes.end()
+    if (state === 'file') {
+      this.#sparse?.end()
+      this.#sparse = undefined
+      this.#handler.fileEnd()
+    } else if (state === 'attributes') {
+      this.#attributes.end()
+    }
   }
 
   /** Two blocks of zeros end an archive; tapes and some programs add more of them. */
@@ -185,6 +229,22 @@ export class TarReader {
   #shownName(): string {
     return `"${displayPathname(decodePathname(this.#lastName))}"`
   }
+}
+
+type NamedMember = Pick<TarMember, 'name' | 'kind' | 'target'>
+
+/** A sparse member as long as its map is not whole. */
+interface PendingMember {
+  readonly member: NamedMember
+  readonly map: SparseMapBlocks
+  /** How many bytes the archive has of it, behind the blocks that were read. */
+  readonly storedBytes: number
+}
+
+function gnuMap(header: Buffer, isGnu: boolean): GnuSparseMap {
+  // Other programs have members of this type, too, with their maps elsewhere.
+  if (!isGnu) throw new DamagedArchiveError('it has a sparse member of an unknown format')
+  return new GnuSparseMap(header)
 }
 
 const ZEROS = Buffer.alloc(64 * 1024)

@@ -1,6 +1,8 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { Compression } from '../../files/compression/compression.js'
 import type { Pathname } from '../../files/pathname.js'
+import type { StoredStretch } from '../../files/tar/sparse-member.js'
+import type { TarMemberKind } from '../../files/tar/tar-member.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import type { FileTableBuffers } from '../file-table/file-table-layout.js'
 import type { ContentFindings } from '../content/content-findings.js'
@@ -69,12 +71,33 @@ export interface ByteChannel {
 /** Something that is wrong with an archive or a member of it. */
 export type ArchiveFinding =
   /** Not in the manifest. */
-  | { readonly type: 'extra'; readonly name: Pathname; readonly pathname: Pathname }
+  | {
+      readonly type: 'extra'
+      readonly name: Pathname
+      readonly pathname: Pathname
+      readonly kind: TarMemberKind
+    }
   | { readonly type: 'size'; readonly name: Pathname; readonly row: number; readonly size: number }
   | { readonly type: 'mismatch'; readonly row: number }
   /** A second member of the same name. */
   | { readonly type: 'duplicate'; readonly row: number }
   | { readonly type: 'unsafe'; readonly name: Pathname }
+  /** A link whose target is not in the backup. */
+  | {
+      readonly type: 'leads outside'
+      readonly name: Pathname
+      readonly kind: TarMemberKind
+      readonly target: Pathname
+    }
+  /** No file, although the manifest has one, or nothing that a backup may have. */
+  | {
+      readonly type: 'not a file'
+      readonly name: Pathname
+      readonly pathname: Pathname
+      readonly isListed: boolean
+      /** What it is. */
+      readonly detail: string
+    }
   /** What comes behind cannot be read. The last of its archive. */
   | { readonly type: 'damaged'; readonly message: string; readonly detail: string | undefined }
   /** By the operating system. */
@@ -85,8 +108,10 @@ export interface WalMember {
   /** Of the file: with `.partial` behind it, if it has that. */
   readonly name: string
   readonly size: number
-  /** Where its bytes begin in the archive, before that was compressed. */
+  /** Where what is stored of it begins in the archive, before that was compressed. */
   readonly offset: number
+  /** What of it is stored; `undefined`: all. */
+  readonly stretches: readonly StoredStretch[] | undefined
 }
 
 /** What is known of an archive when it has been read. */

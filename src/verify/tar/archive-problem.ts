@@ -12,7 +12,7 @@ export function archiveProblem(archive: string, finding: ArchiveFinding, table: 
       return fileProblem(
         'extra',
         finding.pathname,
-        () => `file "${name}" is present in archive "${archive}" but not in the manifest`,
+        () => `${finding.kind} "${name}" is present in archive "${archive}" but not in the manifest`,
       )
     }
     case 'size': {
@@ -41,6 +41,25 @@ export function archiveProblem(archive: string, finding: ArchiveFinding, table: 
       const name = displayPathname(finding.name)
       const what = name === '' ? 'tar member has empty name' : `tar member has unsafe path name: "${name}"`
       return { kind: 'bad-archive', path: archive, message: `archive "${archive}": ${what}` }
+    }
+    case 'leads outside': {
+      const { kind, name, target } = finding
+      return {
+        kind: 'bad-archive',
+        path: archive,
+        message: `archive "${archive}": ${kind} "${displayPathname(name)}" leads out of the backup`,
+        detail: `it leads to "${displayPathname(target)}"`,
+      }
+    }
+    case 'not a file': {
+      const name = displayPathname(finding.name)
+      const what = finding.isListed ? 'a regular file' : 'a regular file or directory'
+      return fileProblem(
+        'not-a-file',
+        finding.pathname,
+        () => `"${name}" is not ${what} in archive "${archive}"`,
+        finding.detail,
+      )
     }
     case 'damaged':
       return {

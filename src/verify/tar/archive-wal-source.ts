@@ -1,7 +1,7 @@
 import { CompressedFile } from '../../files/compression/compressed-file.js'
 import type { WayGiver } from '../../files/give-way.js'
 import { chooseSegments } from '../wal/choose-segments.js'
-import { openSegment, type SegmentPlace } from '../wal/file-wal-source.js'
+import { openSegment, type SegmentPlace, storedPieces } from '../wal/file-wal-source.js'
 import type { WalSegmentReader, WalSource } from '../wal/wal-source.js'
 import type { Archive } from './archive.js'
 import type { WalMember } from './archive-messages.js'
@@ -67,12 +67,19 @@ export class ArchiveWalSource implements WalSource {
     for (const file of this.#compressed.values()) await file.close()
   }
 
-  #openCompressed({ archive, offset, size }: ArchivedSegment): WalSegmentReader {
+  #openCompressed(segment: ArchivedSegment): WalSegmentReader {
+    const { archive, offset, size, stretches } = segment
     return {
       size,
       read: async (buffer, position) => {
-        const length = Math.min(buffer.length, Math.max(size - position, 0))
-        return await this.#fileOf(archive).read(buffer.subarray(0, length), offset + position)
+        const wanted = buffer.subarray(0, Math.min(buffer.length, Math.max(size - position, 0)))
+        const file = this.#fileOf(archive)
+        if (stretches === undefined) return await file.read(wanted, offset + position)
+        wanted.fill(0)
+        for (const piece of storedPieces(segment, stretches, wanted, position)) {
+          if ((await file.read(piece.buffer, piece.offset)) < piece.buffer.length) return 0
+        }
+        return wanted.length
       },
       // The archive stays open where it stands: the next segment is likely to follow.
       close: () => {},
@@ -89,9 +96,11 @@ export class ArchiveWalSource implements WalSource {
 }
 
 /** Where a segment lies that is not compressed. */
-function placeOf({ archive, offset, size }: ArchivedSegment): SegmentPlace | undefined {
+function placeOf({ archive, offset, size, stretches }: ArchivedSegment): SegmentPlace | undefined {
   const { path, compression } = archive
-  return path === undefined || compression !== 'none' ? undefined : { path, part: { offset, size } }
+  return path === undefined || compression !== 'none'
+    ? undefined
+    : { path, part: { offset, size, stretches } }
 }
 
 function isKnown(

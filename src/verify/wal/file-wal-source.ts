@@ -1,5 +1,6 @@
 import { closeSync, readSync } from 'node:fs'
 import { openRegularFile } from '../../files/open-regular-file.js'
+import type { StoredStretch } from '../../files/tar/sparse-member.js'
 import type { ChosenSegments } from './choose-segments.js'
 import type { WalSegmentReader, WalSource } from './wal-source.js'
 
@@ -7,7 +8,17 @@ import type { WalSegmentReader, WalSource } from './wal-source.js'
 export interface SegmentPlace {
   readonly path: string
   /** Which of the file's bytes; `undefined`: all. */
-  readonly part: { readonly offset: number; readonly size: number } | undefined
+  readonly part: StoredPart | undefined
+}
+
+/** The bytes of a segment that lie in another file. */
+export interface StoredPart {
+  /** Where what is stored of the segment begins. */
+  readonly offset: number
+  /** Of the segment. */
+  readonly size: number
+  /** What of it is stored, between holes of zeros; `undefined`: all. */
+  readonly stretches: readonly StoredStretch[] | undefined
 }
 
 /** What a look for segments has found. */
@@ -31,15 +42,45 @@ export function fileWalSource({ place, segments, unusedPartials, failure }: WalF
 /** @throws `NotARegularFileError`, or the error of the system */
 export function openSegment({ path, part }: SegmentPlace): WalSegmentReader {
   const { descriptor, stats } = openRegularFile(path)
-  const { offset, size } = part ?? { offset: 0, size: stats.size }
+  const stored = part ?? { offset: 0, size: stats.size, stretches: undefined }
+  const { size } = stored
   return {
     size,
     read: (buffer, position) => {
-      const length = Math.min(buffer.length, Math.max(size - position, 0))
-      return readFully(descriptor, buffer.subarray(0, length), offset + position)
+      const wanted = buffer.subarray(0, Math.min(buffer.length, Math.max(size - position, 0)))
+      if (stored.stretches === undefined) return readFully(descriptor, wanted, stored.offset + position)
+      wanted.fill(0)
+      const isWhole = storedPieces(stored, stored.stretches, wanted, position).every(
+        (piece) => readFully(descriptor, piece.buffer, piece.offset) === piece.buffer.length,
+      )
+      return isWhole ? wanted.length : 0
     },
     close: () => closeSync(descriptor),
   }
+}
+
+/** Where in the other file the bytes are that belong into this buffer, but for holes. */
+export function storedPieces(
+  { offset }: StoredPart,
+  stretches: readonly StoredStretch[],
+  buffer: Buffer,
+  position: number,
+): { readonly buffer: Buffer; readonly offset: number }[] {
+  const pieces: { buffer: Buffer; offset: number }[] = []
+  const end = position + buffer.length
+  let storedBefore = 0
+  for (const stretch of stretches) {
+    const from = Math.max(stretch.position, position)
+    const to = Math.min(stretch.position + stretch.length, end)
+    if (from < to) {
+      pieces.push({
+        buffer: buffer.subarray(from - position, to - position),
+        offset: offset + storedBefore + from - stretch.position,
+      })
+    }
+    storedBefore += stretch.length
+  }
+  return pieces
 }
 
 function readFully(descriptor: number, buffer: Buffer, position: number): number {

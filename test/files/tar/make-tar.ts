@@ -8,6 +8,8 @@ interface HeaderFields {
   readonly sizeField?: Buffer
   readonly prefix?: string
   readonly magic?: string
+  /** Of a link. */
+  readonly target?: string
 }
 
 const ustar = 'ustar\u000000'
@@ -16,7 +18,7 @@ export const gnuMagic = 'ustar  \u0000'
 
 /** A header block with a right checksum. */
 export function tarHeader(fields: HeaderFields): Buffer {
-  const { name, typeflag = '0', size = 0, sizeField, prefix = '', magic = ustar } = fields
+  const { name, typeflag = '0', size = 0, sizeField, prefix = '', magic = ustar, target = '' } = fields
   const block = Buffer.alloc(512)
   Buffer.from(name).copy(block, 0, 0, 100)
   block.write('0000600\0', 100, 'latin1')
@@ -24,6 +26,7 @@ export function tarHeader(fields: HeaderFields): Buffer {
   sizeField?.copy(block, 124)
   block.write('00000000000 ', 136, 'latin1')
   block.write(typeflag, 156, 'latin1')
+  block.write(target, 157, 'latin1')
   block.write(magic, 257, 'latin1')
   block.write(prefix, 345, 'latin1')
   return sealHeader(block)

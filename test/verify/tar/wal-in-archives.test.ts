@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink, rm, truncate, writeFile } from 'node:fs/promises'
+import { link, readdir, readFile, readlink, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyArchiveStream, verifyBackup, type VerifyReport } from 'pbmanifest'
 import { createReadStream } from 'node:fs'
@@ -7,6 +7,7 @@ import { parseLsn } from '../../../src/postgres/lsn.js'
 import { type BackupCopy, copyBackup } from '../../helpers/copy-backup.js'
 import type { PlainBackup } from '../../helpers/plain-backup.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
+import { mustRun } from '../../helpers/run-program.js'
 import { packArchive, type PackedEnding, packedEndings, packTarBackup } from '../../helpers/tar-backups.js'
 import { twoTimelinesBackup } from '../../helpers/two-timelines.js'
 import { flipBit, overwrite, removeFile, renameFile, resize, walSegments } from '../damage.js'
@@ -169,6 +170,25 @@ describeWithDebianPostgres('the WAL of two timelines in archives', (programs) =>
       })
     })
   })
+
+  test.each(['.tar', '.tar.gz'] as const)(
+    'is read where it has holes, or is a hard link (%s)',
+    async (ending) => {
+      const plain = await verifyBackup(backup.directory)
+      const directory = join(backup.directory, 'pg_wal')
+      const names = await walSegments(backup)
+      const first = names[0] ?? ''
+      for (const name of names) await mustRun('fallocate', ['--dig-holes', join(directory, name)])
+      await link(join(directory, first), join(directory, `${first}.partial`))
+      await packTarBackup(backup.directory, packed, ['--sparse'], ending)
+      const target = { directory: packed, stem: 'pg_wal', ending }
+      await packArchive(directory, target, ['--sparse', `${first}.partial`, ...names])
+      expect(findings(await verifyBackup(packed))).toEqual(findings(plain))
+      await flipBit(backup, ...(await placeOf(backup, 'start', 30)))
+      await packArchive(directory, target, ['--sparse', `${first}.partial`, ...names])
+      expect(await verifyBackup(packed)).toMatchObject({ problemCounts: { 'wal-invalid': 1 } })
+    },
+  )
 
   test('is not there when an archive of WAL on standard input has none', async () => {
     await writeFile(join(backup.directory, 'pg_wal', 'x'), '')

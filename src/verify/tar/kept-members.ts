@@ -1,0 +1,49 @@
+import type { Pathname } from '../../files/pathname.js'
+import type { TarMember } from '../../files/tar/tar-member.js'
+import { BACKUP_LABEL, CONTROL_FILE } from '../../manifest/cluster-files.js'
+import type { ArchiveSummary, WalMember } from './archive-messages.js'
+
+/** What the checks of the cluster read. Each database has a `PG_VERSION` too, of which a link may be another name. */
+const SMALL_FILES = new RegExp(`^(?:(?:.*/)?PG_VERSION|${BACKUP_LABEL}|${CONTROL_FILE}|tablespace_map)$`, 's')
+/** A longer one is not what it should be. */
+const MAX_SMALL_FILE_BYTES = 1024 * 1024
+
+/** What is kept of an archive's members for the steps that follow: bytes of small files, and where the WAL is. */
+export class KeptMembers {
+  readonly smallFiles: Map<Pathname, Buffer> = new Map()
+  readonly #wal = new Map<string, WalMember>()
+
+  get summary(): Pick<ArchiveSummary, 'smallFiles' | 'walMembers'> {
+    return { smallFiles: this.smallFiles, walMembers: [...this.#wal.values()] }
+  }
+
+  /** Whether the bytes of this file are to be kept. */
+  keepsBytes(pathname: Pathname, size: number): boolean {
+    return size <= MAX_SMALL_FILE_BYTES && SMALL_FILES.test(pathname)
+  }
+
+  /** Takes note of a file that may be WAL. */
+  addFile(pathname: Pathname, { size, offset, stretches }: TarMember): void {
+    const name = walNameOf(pathname)
+    if (name !== undefined) this.#addWal({ name, size, offset, stretches })
+  }
+
+  /** Takes note of another name of a file that has passed. */
+  addLink(pathname: Pathname, target: Pathname): void {
+    const bytes = this.smallFiles.get(target)
+    if (bytes !== undefined && this.keepsBytes(pathname, bytes.length)) this.smallFiles.set(pathname, bytes)
+    const name = walNameOf(pathname)
+    const member = this.#wal.get(walNameOf(target) ?? '')
+    if (name !== undefined && member !== undefined) this.#addWal({ ...member, name })
+  }
+
+  /** A later member replaces an earlier one of its name. */
+  #addWal(member: WalMember): void {
+    this.#wal.delete(member.name)
+    this.#wal.set(member.name, member)
+  }
+}
+
+function walNameOf(pathname: Pathname): string | undefined {
+  return /^pg_wal\/([0-9A-F]{24}(?:\.partial)?)$/.exec(pathname)?.[1]
+}
