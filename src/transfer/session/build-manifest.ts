@@ -1,7 +1,7 @@
 import { unlink } from 'node:fs/promises'
 import { PbManifestError } from '../../errors.js'
 import { mergeFragments } from '../../manifest/merge/merge-fragments.js'
-import { manifestVersionOf, type WalRange } from '../../manifest/model.js'
+import type { WalRange } from '../../manifest/model.js'
 import { walRangesOfPositions } from '../../manifest/wal-ranges.js'
 import {
   parseTimelineHistory,
@@ -100,13 +100,14 @@ async function mergeInto(
   signal: AbortSignal,
 ): Promise<void> {
   const { cluster } = description
-  const manifestVersion = manifestVersionOf(nearestVersion(cluster.majorVersion))
+  const { hasSystemIdentifierInManifest } = nearestVersion(cluster.majorVersion)
   await mergeFragments({
     fragments: Array.from({ length: state.sessions }, (_, worker) => fragmentPath(description, worker)),
     workers: state.sessions,
     output: path,
-    manifestVersion,
-    systemIdentifier: cluster.systemIdentifier,
+    ...(hasSystemIdentifierInManifest
+      ? { manifestVersion: 2, systemIdentifier: cluster.systemIdentifier }
+      : { manifestVersion: 1 }),
     walRanges,
     signal,
   })
