@@ -3,7 +3,7 @@ import { badManifestError, manifestParseError } from './manifest-error.js'
 import type { FileChecksum, ManifestFile } from './model.js'
 import { parseWholeNumber } from './parse-whole-number.js'
 import { decodePathname, displayPathname, type Pathname } from '../files/pathname.js'
-import { unsafePathnameReason } from './unsafe-pathname.js'
+import { unsafePathnameReason } from '../files/safe-pathname.js'
 
 /** The keys of one object of `"Files"`. */
 export const fileFields = [

@@ -1,6 +1,7 @@
 import { badFile } from './bad-file.js'
 import { parseLsn } from './lsn.js'
 import { parsePositiveUnsignedInt32 } from './unsigned-int.js'
+import { makeWalFileName, type WalFileName } from './wal-file-name.js'
 
 /** One timeline of a history, and the stretch of WAL that it contributes. */
 export interface TimelineHistoryEntry {
@@ -16,8 +17,8 @@ export interface TimelineHistoryEntry {
  *
  * @see src/include/access/xlog_internal.h (`TLHistoryFileName`)
  */
-export function timelineHistoryFileName(timeline: number): string {
-  return `${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`
+export function timelineHistoryFileName(timeline: number): WalFileName {
+  return makeWalFileName(`${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`)
 }
 
 /**

@@ -1,3 +1,5 @@
+import { makeWalFileName, type WalFileName } from './wal-file-name.js'
+
 /** A stretch of WAL on one timeline, from `startLsn` up to but not including `endLsn`. */
 export interface WalSegmentRange {
   readonly timeline: number
@@ -36,9 +38,11 @@ export function isWalSegmentSize(bytes: number): boolean {
  * walSegmentName(1, 14n, 16777216) // '00000001000000000000000E'
  * ```
  */
-export function walSegmentName(timeline: number, segmentNumber: bigint, segmentSize: number): string {
+export function walSegmentName(timeline: number, segmentNumber: bigint, segmentSize: number): WalFileName {
   const perLogId = segmentsPerLogId(segmentSize)
-  return [BigInt(timeline), segmentNumber / perLogId, segmentNumber % perLogId].map(hex8).join('')
+  return makeWalFileName(
+    [BigInt(timeline), segmentNumber / perLogId, segmentNumber % perLogId].map(hex8).join(''),
+  )
 }
 
 /**
@@ -86,7 +90,7 @@ export function segmentHoldingEnd(lsn: bigint, segmentSize: number): bigint {
 export function* walSegmentsOfRange(
   range: WalSegmentRange,
   segmentSize: number,
-): Generator<{ readonly segmentNumber: bigint; readonly name: string }, void, undefined> {
+): Generator<{ readonly segmentNumber: bigint; readonly name: WalFileName }, void, undefined> {
   if (range.endLsn <= range.startLsn) return
   const last = segmentHoldingEnd(range.endLsn, segmentSize)
   for (

@@ -3,7 +3,7 @@ import { decodePathname, isUtf8Pathname, type Pathname } from '../../src/files/p
 import { checksumAlgorithms, checksumLength } from '../../src/manifest/checksum/checksum-algorithm.js'
 import { formatLastModified } from '../../src/manifest/format-manifest.js'
 import type { BackupManifest, FileChecksum, ManifestFile, WalRange } from '../../src/manifest/model.js'
-import { unsafePathnameReason } from '../../src/manifest/unsafe-pathname.js'
+import { unsafePathnameReason } from '../../src/files/safe-pathname.js'
 
 /** Bytes that are hard on JSON and on UTF-8 decoders, and others. */
 const oddByte = fc.oneof(

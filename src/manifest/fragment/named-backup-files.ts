@@ -5,7 +5,7 @@ import { pathOf } from '../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { readDirectory } from '../../files/read-directory.js'
 import { describeSystemError } from '../../files/system-error.js'
-import { unsafePathnameReason } from '../unsafe-pathname.js'
+import { unsafePathnameReason } from '../../files/safe-pathname.js'
 import { type ClusterLayout, isBelowBackupDirectories, selectBackupFiles } from './backup-contents.js'
 import type { PlannedFile } from './plan-shares.js'
 

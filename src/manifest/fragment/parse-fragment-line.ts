@@ -4,7 +4,7 @@ import { type Validator, validatorOf } from '../../schemas/validator.js'
 import type { RealChecksumAlgorithm } from '../checksum/checksum-algorithm.js'
 import { formatManifestFile } from '../format-manifest.js'
 import type { ManifestFile } from '../model.js'
-import { unsafePathnameReason } from '../unsafe-pathname.js'
+import { unsafePathnameReason } from '../../files/safe-pathname.js'
 import {
   type FragmentSeal,
   formatFragmentSeal,

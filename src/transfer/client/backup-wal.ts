@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import type { Pathname } from '../../files/pathname.js'
+import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
+import type { WalFileName } from '../../postgres/wal-file-name.js'
 import { formatCommand } from '../commands/format-command.js'
 import type { BackupStart, ClusterFacts } from '../cluster-files/cluster-files.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'
@@ -95,13 +96,11 @@ export class BackupWal {
     const text = formatCommand({ command: 'LIST_WAL_FILES', startLsn, endLsn })
     const listed = await session.run('LIST_WAL_FILES', text, signal)
     const needed = requireWalFiles(listed, positions, this.#options.facts.walSegmentSize)
-    const { files, vanished } = await copyFiles(
-      context,
-      needed.map(({ name }) => pathnameOf(name)),
-    )
-    if (vanished[0] !== undefined) throw removed(nameOf(vanished[0]))
+    const names = new Map(needed.map(({ name }) => [pathnameOf(name), name]))
+    const { files, vanished } = await copyFiles(context, [...names.keys()])
+    for (const pathname of vanished) throw removed(names.get(pathname) ?? pathname)
     // They are complete and archived already, as far as the server that starts on the backup is concerned.
-    for (const { pathname } of files) await markDone(this.#options, nameOf(pathname))
+    for (const name of names.values()) await markDone(this.#options, name)
     return files.reduce((sum, { size }) => sum + size, 0)
   }
 }
@@ -113,10 +112,6 @@ export function chooseSlot(slot: string | undefined, useTemporarySlot: boolean):
   return { kind: 'temporary', name: `pbmanifest_${randomBytes(8).toString('hex')}` }
 }
 
-function pathnameOf(name: string): Pathname {
-  return `pg_wal/${name}`
-}
-
-function nameOf(pathname: Pathname): string {
-  return pathname.slice('pg_wal/'.length)
+function pathnameOf(name: WalFileName): SafePathname {
+  return ownPathname(`pg_wal/${name}`)
 }

@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../../files/give-way.js'
-import type { Pathname } from '../../files/pathname.js'
+import type { SafePathname } from '../../files/safe-pathname.js'
 import { formatCommand } from '../commands/format-command.js'
 import type { BackupSession } from '../session/backup-session.js'
 import { FileReceiver, type ReceivedFile } from './file-receiver.js'
@@ -21,16 +21,20 @@ export interface CopyContext {
 export interface CopiedFiles {
   readonly files: readonly ReceivedFile[]
   /** Gone before they could be read. */
-  readonly vanished: readonly Pathname[]
+  readonly vanished: readonly SafePathname[]
 }
 
 /** Has the session send these files, and writes them. */
-export async function copyFiles(context: CopyContext, pathnames: readonly Pathname[]): Promise<CopiedFiles> {
+export async function copyFiles(
+  context: CopyContext,
+  pathnames: readonly SafePathname[],
+): Promise<CopiedFiles> {
   const { session, directory, fileMode, verifyPageChecksums, onBytes, onTime, signal } = context
   const files: ReceivedFile[] = []
-  const vanished: Pathname[] = []
+  const vanished: SafePathname[] = []
   const receiver = new FileReceiver({
     directory,
+    pathnames,
     fileMode,
     onBytes,
     onFile: (file) => {

@@ -3,28 +3,30 @@ import { PbManifestError } from '../../errors.js'
 import { pathOf } from '../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { ioError } from '../../files/system-error.js'
-import { unsafePathnameReason } from '../../manifest/unsafe-pathname.js'
+import type { SafePathname } from '../../files/safe-pathname.js'
 import type { SentFileEvent } from '../commands/command-results.js'
 
 /** A file that was received whole. Plain data: it crosses threads. */
 export interface ReceivedFile {
-  readonly pathname: Pathname
+  readonly pathname: SafePathname
   readonly size: number
   /** As the manifest will have it; `undefined` without checksums. */
   readonly checksum: string | undefined
 }
 
-/** Where received files go. */
+/** Which files are to come, and where they go. */
 export interface FileTarget {
   /** The directory that becomes the data directory. */
   readonly directory: string
+  /** What was asked for, in this order: nothing else is written. */
+  readonly pathnames: readonly SafePathname[]
   /** 0600, or 0640 where the server's group has access. */
   readonly fileMode: number
   /** Is told of bytes as they are written. */
   readonly onBytes: (bytes: number) => void
   readonly onFile: (file: ReceivedFile) => void
   /** It was gone before it could be read. */
-  readonly onVanished: (pathname: Pathname) => void
+  readonly onVanished: (pathname: SafePathname) => void
 }
 
 /**
@@ -34,7 +36,7 @@ export interface FileTarget {
 const WRITE_BYTES = 128 * 1024
 
 interface OpenFile {
-  readonly pathname: Pathname
+  readonly pathname: SafePathname
   readonly descriptor: number
   written: number
 }
@@ -48,6 +50,8 @@ interface OpenFile {
 export class FileReceiver {
   readonly #target: FileTarget
   #open: OpenFile | undefined
+  /** Of the next file, among those that were asked for. */
+  #place = 0
 
   constructor(target: FileTarget) {
     this.#target = target
@@ -63,7 +67,7 @@ export class FileReceiver {
       case 'end':
         return this.#end(event.size, event.checksum)
       case 'vanished':
-        return this.#target.onVanished(event.pathname)
+        return this.#target.onVanished(this.#next(event.pathname))
       default:
         return event satisfies never
     }
@@ -81,12 +85,18 @@ export class FileReceiver {
     }
   }
 
-  #begin(pathname: Pathname): void {
+  /** The pathname of the file that is due, when this is its name. */
+  #next(pathname: Pathname): SafePathname {
+    if (this.#open !== undefined)
+      throw protocolError(pathname, 'it begins before the one before it has ended')
+    const asked = this.#target.pathnames[this.#place++]
+    if (asked !== pathname) throw protocolError(pathname, 'it was not asked for')
+    return asked
+  }
+
+  #begin(name: Pathname): void {
     const { directory, fileMode } = this.#target
-    const reason = unsafePathnameReason(pathname)
-    if (reason !== undefined || this.#open !== undefined) {
-      throw protocolError(pathname, reason ?? 'it begins before the one before it has ended')
-    }
+    const pathname = this.#next(name)
     try {
       const descriptor = openSync(pathOf(directory, pathname), 'wx', fileMode)
       this.#open = { pathname, descriptor, written: 0 }

@@ -1,11 +1,15 @@
-import { comparePathnames } from '../../files/pathname.js'
+import { PbManifestError } from '../../errors.js'
+import { comparePathnames, displayPathname } from '../../files/pathname.js'
+import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
+import { CONTROL_FILE as CONTROL_FILE_PATHNAME } from '../../manifest/cluster-files.js'
 import type { ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
+import { isMadeByBackup } from '../cluster-files/made-by-backup.js'
 import type { BackupSession } from '../session/backup-session.js'
 import type { FirstFailure } from './first-failure.js'
 import { runCommand } from './run-command.js'
 
 /** Read last of all, because a standby's recovery goes by it. */
-export const CONTROL_FILE = 'global/pg_control'
+export const CONTROL_FILE: SafePathname = ownPathname(CONTROL_FILE_PATHNAME)
 
 /** What a backup will have. */
 export interface ClusterListing {
@@ -17,7 +21,10 @@ export interface ClusterListing {
   readonly files: readonly ClusterFile[]
 }
 
-/** @param withSizes - whether the sizes of the tablespaces are wanted, for which the server looks at every file */
+/**
+ * @param withSizes - whether the sizes of the tablespaces are wanted, for which the server looks at every file
+ * @throws {@link PbManifestError} `SERVER`, also when something is listed where a backup has no such thing
+ */
 export async function listCluster(
   session: BackupSession,
   failure: FirstFailure,
@@ -31,6 +38,7 @@ export async function listCluster(
     if (oid !== undefined && !location.startsWith('/')) directories.push(directoryOf(oid))
     const listed = await runCommand(session, failure, { command: 'LIST_FILES', tablespace: oid })
     for (const file of listed) {
+      requirePlace(file, oid)
       if (file.kind === 'directory') directories.push(file)
       else if (file.pathname !== CONTROL_FILE) files.push(file)
     }
@@ -40,5 +48,22 @@ export async function listCluster(
 }
 
 function directoryOf(oid: number): ClusterFile {
-  return { pathname: `pg_tblspc/${oid}`, kind: 'directory', size: 0, modified: 0 }
+  return { pathname: ownPathname(`pg_tblspc/${oid}`), kind: 'directory', size: 0, modified: 0 }
+}
+
+/**
+ * Links lead from pg_tblspc to other directories, which may be anywhere: what is written there has to be below the directory
+ * that a cluster makes for itself in a tablespace. Files of pg_wal come another way, and some files only we make.
+ */
+function requirePlace({ pathname, kind }: ClusterFile, tablespaceOid: number | undefined): void {
+  const isInPlace =
+    tablespaceOid === undefined
+      ? !pathname.startsWith('pg_tblspc/') && !(kind === 'file' && /^pg_wal(?:\/|$)/.test(pathname))
+      : pathname.startsWith(`pg_tblspc/${tablespaceOid}/PG_`)
+  if (isInPlace && !isMadeByBackup(pathname)) return
+  const where = tablespaceOid === undefined ? 'the data directory' : `tablespace ${tablespaceOid}`
+  throw new PbManifestError(
+    'SERVER',
+    `"${displayPathname(pathname)}" is listed in ${where}, where a backup has no such ${kind}`,
+  )
 }

@@ -3,7 +3,6 @@ import { PbManifestError } from '../../errors.js'
 import { pathOf } from '../../files/path-of.js'
 import { displayPathname } from '../../files/pathname.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
-import { unsafePathnameReason } from '../../manifest/unsafe-pathname.js'
 import type { ClusterFacts, ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
 import type { RunContext } from './run-context.js'
 import { requireEmptyOrMissing } from './target/claimed-directory.js'
@@ -56,7 +55,7 @@ export function requireSameTablespaces(before: readonly Tablespace[], now: reado
 /**
  * Makes the directories inside.
  *
- * @throws {@link PbManifestError} `IO`, or `SERVER` for a name that leads elsewhere
+ * @throws {@link PbManifestError} `IO`
  */
 export function makeDirectories(
   root: string,
@@ -64,8 +63,6 @@ export function makeDirectories(
   { directoryMode }: TargetModes,
 ): void {
   for (const { pathname } of directories) {
-    const reason = unsafePathnameReason(pathname)
-    if (reason !== undefined) throw new PbManifestError('SERVER', `${reason}: "${displayPathname(pathname)}"`)
     const path = pathOf(root, pathname)
     try {
       mkdirSync(path, { mode: directoryMode })

@@ -1,7 +1,12 @@
 import { PbManifestError } from '../../errors.js'
 import type { ClusterFacts, Tablespace } from '../cluster-files/cluster-files.js'
 import type { StoppedBackup } from '../commands/command-results.js'
-import { renameManifest, writeBackupFile } from './backup-files.js'
+import {
+  BACKUP_LABEL_FILE,
+  renameManifest,
+  UNFINISHED_MANIFEST_FILE,
+  writeBackupFile,
+} from './backup-files.js'
 import { BackupWal, chooseSlot } from './backup-wal.js'
 import { ClusterCopy } from './copy-cluster.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
@@ -142,7 +147,7 @@ class BackupRun {
     const { sync = true } = context.options
     const end = await stopBackup(context, leader)
     const { fileMode } = targetModes(facts)
-    await writeBackupFile(`${target.path}/backup_label`, [end.backupLabel], { fileMode, sync })
+    await writeBackupFile(target.path, BACKUP_LABEL_FILE, [end.backupLabel], { fileMode, sync })
     return end
   }
 
@@ -167,9 +172,9 @@ class BackupRun {
     if (options.manifest === 'no') return null
     const chunks = await runCommand(leader.session, failure, { command: 'BUILD_MANIFEST', backupId })
     const { fileMode } = targetModes(facts)
-    const path = `${target.path}/backup_manifest`
-    const bytes = await writeBackupFile(`${path}.tmp`, chunks, { fileMode, sync: options.sync ?? true })
-    return { path, bytes }
+    const write = { fileMode, sync: options.sync ?? true }
+    const bytes = await writeBackupFile(target.path, UNFINISHED_MANIFEST_FILE, chunks, write)
+    return { path: `${target.path}/backup_manifest`, bytes }
   }
 
   /** Makes everything durable, and then says that the backup is complete. */

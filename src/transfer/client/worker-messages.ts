@@ -1,4 +1,4 @@
-import type { Pathname } from '../../files/pathname.js'
+import type { SafePathname } from '../../files/safe-pathname.js'
 import type { StartMessage } from '../../threads/thread-start.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { ErrorData } from './error-data.js'
@@ -24,7 +24,7 @@ export type MessageToWorker =
   /** The backup has started: take part. The first after `start`. */
   | { readonly type: 'join'; readonly ticket: BackupTicket }
   /** Copy these files, after those that were sent before. */
-  | { readonly type: 'copy'; readonly pathnames: readonly Pathname[] }
+  | { readonly type: 'copy'; readonly pathnames: readonly SafePathname[] }
   /** There is no more: make what was written durable, seal the fragment, and end. */
   | { readonly type: 'finish' }
   /** Something failed, here or elsewhere: end as soon as possible. */
@@ -40,7 +40,7 @@ export type MessageFromWorker =
   | {
       readonly type: 'copied'
       readonly files: readonly ReceivedFile[]
-      readonly vanished: readonly Pathname[]
+      readonly vanished: readonly SafePathname[]
     }
   | { readonly type: 'notice'; readonly notice: SessionNotice }
   /** Its fragment is sealed. */

@@ -1,7 +1,8 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { WayGiver } from '../../files/give-way.js'
 import { pathOf } from '../../files/path-of.js'
-import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { displayPathname } from '../../files/pathname.js'
+import type { SafePathname } from '../../files/safe-pathname.js'
 import { ioError } from '../../files/system-error.js'
 
 /**
@@ -10,13 +11,13 @@ import { ioError } from '../../files/system-error.js'
  */
 export class WrittenFiles {
   readonly #directory: string
-  readonly #pathnames: Pathname[] = []
+  readonly #pathnames: SafePathname[] = []
 
   constructor(directory: string) {
     this.#directory = directory
   }
 
-  add(pathname: Pathname): void {
+  add(pathname: SafePathname): void {
     this.#pathnames.push(pathname)
   }
 
@@ -29,7 +30,7 @@ export class WrittenFiles {
     }
   }
 
-  #syncOne(pathname: Pathname): void {
+  #syncOne(pathname: SafePathname): void {
     try {
       const descriptor = openSync(pathOf(this.#directory, pathname), 'r+')
       try {

@@ -1,5 +1,7 @@
 import type { PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
+import type { SafePathname } from '../../files/safe-pathname.js'
+import type { WalFileName } from '../../postgres/wal-file-name.js'
 
 /** A tablespace of the cluster; the data directory itself comes last, without an OID. */
 export interface Tablespace {
@@ -14,7 +16,7 @@ export interface Tablespace {
 /** A file or directory that a base backup has, by the rules of a server's own (`basebackup.c`). */
 export interface ClusterFile {
   /** Relative to the data directory; files of a tablespace as `pg_tblspc/OID/PG_...`. */
-  readonly pathname: Pathname
+  readonly pathname: SafePathname
   readonly kind: 'file' | 'directory'
   /** 0 for a directory. */
   readonly size: number
@@ -24,7 +26,7 @@ export interface ClusterFile {
 
 /** A file of pg_wal: a segment or a timeline history file. */
 export interface WalFile {
-  readonly name: string
+  readonly name: WalFileName
   readonly size: number
 }
 

@@ -1,17 +1,23 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { ownPathname } from '../../../src/files/safe-pathname.js'
 import { FileReceiver, type ReceivedFile } from '../../../src/transfer/client/file-receiver.js'
 import type { SentFileEvent } from '../../../src/transfer/commands/command-results.js'
 import { useScratch } from '../../manifest/use-scratch.js'
 
 const scratch = useScratch()
 
-function receive(events: readonly SentFileEvent[], fileMode = 0o600) {
+/** What was asked for is, by default, what is sent. */
+function receive(
+  events: readonly SentFileEvent[],
+  { fileMode = 0o600, asked = namesIn(events) }: { fileMode?: number; asked?: readonly string[] } = {},
+) {
   const files: ReceivedFile[] = []
   const vanished: string[] = []
   let bytes = 0
   const receiver = new FileReceiver({
     directory: scratch.path,
+    pathnames: asked.map(ownPathname),
     fileMode,
     onBytes: (count) => {
       bytes += count
@@ -25,6 +31,10 @@ function receive(events: readonly SentFileEvent[], fileMode = 0o600) {
     receiver.close()
   }
   return { files, vanished, bytes }
+}
+
+function namesIn(events: readonly SentFileEvent[]): string[] {
+  return events.flatMap((event) => ('pathname' in event ? [event.pathname] : []))
 }
 
 const begin = (pathname: string): SentFileEvent => ({ type: 'file', pathname })
@@ -65,7 +75,7 @@ describe('receiving files', () => {
   test('grants the group what it is to have, whatever our umask says', () => {
     const before = process.umask(0o077)
     try {
-      receive([begin('shared'), end(0)], 0o640)
+      receive([begin('shared'), end(0)], { fileMode: 0o640 })
     } finally {
       process.umask(before)
     }
@@ -91,9 +101,24 @@ describe('receiving files', () => {
   test.each([['../outside'], ['/etc/passwd'], ['base/../../x'], ['a//b'], [''], ['a\0b']])(
     'does not write to "%s"',
     (pathname) => {
-      expect(() => receive([begin(pathname)])).toThrow(expect.objectContaining({ code: 'SERVER' }))
+      expect(() => receive([begin(pathname)], { asked: ['a'] })).toThrow(
+        expect.objectContaining({ code: 'SERVER' }),
+      )
     },
   )
+
+  test.each([
+    ['another file', [begin('b'), end(0)]],
+    ['a file that was asked for later', [begin('c'), end(0)]],
+    ['the end of a file that was asked for later', [{ type: 'vanished', pathname: 'c' } as const]],
+    ['more files', [begin('a'), end(0), begin('c'), end(0), begin('d')]],
+  ])('takes no %s', (_what, events) => {
+    expect(() => receive(events, { asked: ['a', 'c'] })).toThrow(
+      expect.objectContaining({ code: 'SERVER', message: expect.stringContaining('it was not asked for') }),
+    )
+    expect(existsSync(`${scratch.path}/b`)).toBe(false)
+    expect(existsSync(`${scratch.path}/d`)).toBe(false)
+  })
 
   test.each([
     ['fewer bytes than its end says', [begin('a'), bytes('x'), end(2)]],

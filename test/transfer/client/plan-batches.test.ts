@@ -1,12 +1,13 @@
 import { array, assert, constant, integer, nat, oneof, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { ownPathname } from '../../../src/files/safe-pathname.js'
 import type { ClusterFile } from '../../../src/transfer/cluster-files/cluster-files.js'
 import { planBatches } from '../../../src/transfer/client/plan-batches.js'
 
 const MiB = 1024 * 1024
 
 function file(pathname: string, size: number): ClusterFile {
-  return { pathname, kind: 'file', size, modified: 0 }
+  return { pathname: ownPathname(pathname), kind: 'file', size, modified: 0 }
 }
 
 const arbitraryFiles = array(oneof(nat(20_000), nat(40 * MiB), constant(1024 * MiB)), { maxLength: 200 }).map(

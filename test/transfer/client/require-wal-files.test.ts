@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { makeWalFileName } from '../../../src/postgres/wal-file-name.js'
 import { requireWalFiles } from '../../../src/transfer/client/require-wal-files.js'
 
 const MiB = 1024 * 1024
-const segment = (name: string, size = MiB) => ({ name, size })
+const segment = (name: string, size = MiB) => ({ name: makeWalFileName(name), size })
 
 const onePrimary = { startLsn: 0x200028n, startTimeline: 1, endLsn: 0x400100n, endTimeline: 1 }
 const switched = { ...onePrimary, endTimeline: 2 }

@@ -1,3 +1,6 @@
+import { displayPathname } from '../../../files/pathname.js'
+import { requireSafePathname } from '../../../files/safe-pathname.js'
+import { parseWalFileName } from '../../../postgres/wal-file-name.js'
 import type { ClusterFile, Tablespace, WalFile } from '../../cluster-files/cluster-files.js'
 import type { CommandResults } from '../../commands/command-results.js'
 import type { SessionCommand } from '../../commands/replication-command.js'
@@ -34,7 +37,7 @@ export const resultReaders: ResultReaders = {
     return {
       backupId: row.text('backup_id'),
       startLsn: row.lsn('start_lsn'),
-      startTimeline: row.integer('timeline'),
+      startTimeline: row.unsignedInt32('timeline'),
     }
   },
   JOIN_BACKUP: async (answers) => ({ worker: (await readRow(answers)).integer('worker') }),
@@ -46,7 +49,7 @@ export const resultReaders: ResultReaders = {
     const row = await readRow(answers)
     return {
       endLsn: row.lsn('end_lsn'),
-      endTimeline: row.integer('timeline'),
+      endTimeline: row.unsignedInt32('timeline'),
       backupLabel: row.bytes('backup_label'),
       tablespaceMap: row.bytes('tablespace_map'),
       checksumFailures: row.integer('checksum_failures'),
@@ -59,7 +62,7 @@ export const resultReaders: ResultReaders = {
 
 function readTablespace(row: ResultRow): Tablespace {
   return {
-    oid: row.integerOrNull('oid'),
+    oid: row.textOrNull('oid') === undefined ? undefined : row.unsignedInt32('oid'),
     location: row.text('location'),
     bytes: row.integerOrNull('bytes'),
   }
@@ -69,7 +72,7 @@ function readClusterFile(row: ResultRow): ClusterFile {
   const kind = row.text('kind')
   if (kind !== 'file' && kind !== 'directory') throw agentProtocolError(`there is no kind of file "${kind}"`)
   return {
-    pathname: row.text('pathname'),
+    pathname: requireSafePathname(row.text('pathname'), agentProtocolError),
     kind,
     size: row.integer('size'),
     modified: row.seconds('modified'),
@@ -77,7 +80,10 @@ function readClusterFile(row: ResultRow): ClusterFile {
 }
 
 function readWalFile(row: ResultRow): WalFile {
-  return { name: row.text('name'), size: row.integer('size') }
+  const text = row.text('name')
+  const name = parseWalFileName(text)
+  if (name === undefined) throw agentProtocolError(`there is no file of WAL "${displayPathname(text)}"`)
+  return { name, size: row.integer('size') }
 }
 
 async function* readCopy(answers: AsyncIterable<readonly Answer[]>): AsyncGenerator<Buffer, void, undefined> {

@@ -1,5 +1,6 @@
 import { encodePathname } from '../../../files/pathname.js'
 import { parseLsn } from '../../../postgres/lsn.js'
+import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
 import { agentProtocolError } from './agent-error.js'
 import type { Answer, Value } from './backend-message.js'
 
@@ -41,6 +42,13 @@ export class ResultRow {
   seconds(column: string): number {
     const text = this.text(column)
     return text.startsWith('-') ? -this.#readInteger(column, text.slice(1)) : this.#readInteger(column, text)
+  }
+
+  /** An OID, or a timeline: never 0. */
+  unsignedInt32(column: string): number {
+    const value = parsePositiveUnsignedInt32(this.text(column))
+    if (value === undefined) throw noSense(column)
+    return value
   }
 
   integerOrNull(column: string): number | undefined {

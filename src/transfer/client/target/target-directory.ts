@@ -2,8 +2,12 @@ import { mkdir, symlink, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { PbManifestError } from '../../../errors.js'
 import { syncDirectory } from '../../../files/durable-file.js'
+import { displayPathname } from '../../../files/pathname.js'
+import { ownPathname, type SafePathname } from '../../../files/safe-pathname.js'
 import { ioError } from '../../../files/system-error.js'
+import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
 import type { Tablespace } from '../../cluster-files/cluster-files.js'
+import { UNFINISHED_MARK } from '../../cluster-files/made-by-backup.js'
 import {
   claimDirectory,
   type ClaimedDirectory,
@@ -12,7 +16,7 @@ import {
 } from './claimed-directory.js'
 import { syncDirectoryTree } from './sync-directory-tree.js'
 import { mapTablespace, type TablespaceMapping } from './tablespace-mapping.js'
-import { formatUnfinishedMark, unfinishedMarkName } from './unfinished-mark.js'
+import { formatUnfinishedMark } from './unfinished-mark.js'
 
 export interface TargetOptions {
   /** `-D` */
@@ -27,6 +31,8 @@ export interface TargetOptions {
 /** A tablespace with a directory of its own, and where its backup goes. */
 export interface TargetTablespace {
   readonly oid: number
+  /** Its link in the data directory. */
+  readonly link: SafePathname
   readonly location: string
 }
 
@@ -54,7 +60,7 @@ export class TargetDirectory {
   /**
    * Looks at all directories first, then makes them, with the links in pg_tblspc. When it throws, nothing is left.
    *
-   * @throws {@link PbManifestError} `USAGE`, `IO`
+   * @throws {@link PbManifestError} `USAGE`, `IO`, or `SERVER` for a tablespace that none can be
    */
   static async prepare(options: TargetOptions): Promise<TargetDirectory> {
     const directory = resolve(options.directory)
@@ -84,7 +90,7 @@ export class TargetDirectory {
   async mark(backupId: string | undefined): Promise<void> {
     const directories = this.#claims.map(({ path }) => path)
     for (const directory of directories) {
-      const path = join(directory, unfinishedMarkName)
+      const path = join(directory, UNFINISHED_MARK)
       try {
         await writeFile(path, formatUnfinishedMark({ backupId, directories }), { mode: 0o600 })
       } catch (error) {
@@ -99,7 +105,7 @@ export class TargetDirectory {
    * @param sync - whether to make every directory durable; the files are the business of who wrote them
    */
   async complete({ sync }: { readonly sync: boolean }): Promise<void> {
-    for (const { path } of this.#claims) await remove(join(path, unfinishedMarkName))
+    for (const { path } of this.#claims) await remove(join(path, UNFINISHED_MARK))
     if (!sync) return
     for (const claim of this.#claims) {
       await syncDirectoryTree(claim.path)
@@ -120,11 +126,23 @@ export class TargetDirectory {
 const mapHint = 'Give the tablespace another directory with --tablespace-mapping=OLDDIR=NEWDIR.'
 
 function placeTablespaces({ tablespaces, mappings }: TargetOptions): readonly TargetTablespace[] {
-  return tablespaces.flatMap(({ oid, location }) =>
-    oid === undefined || !location.startsWith('/')
-      ? []
-      : [{ oid, location: mapTablespace(location, mappings) }],
-  )
+  return tablespaces.flatMap(({ oid, location }) => {
+    if (oid === undefined) return []
+    const link = tablespaceLink(oid)
+    if (location === link) return []
+    if (location.startsWith('/') && !location.includes('\0')) {
+      return [{ oid, link, location: mapTablespace(location, mappings) }]
+    }
+    throw new PbManifestError(
+      'SERVER',
+      `tablespace ${oid} is said to be in "${displayPathname(location)}", which is not an absolute path`,
+    )
+  })
+}
+
+function tablespaceLink(oid: number): SafePathname {
+  if (parsePositiveUnsignedInt32(String(oid)) !== undefined) return ownPathname(`pg_tblspc/${oid}`)
+  throw new PbManifestError('SERVER', `there is no tablespace with OID ${oid}`)
 }
 
 /** Two that are the same, or one inside the other, would mix their files. */
@@ -142,7 +160,7 @@ async function linkTablespaces(target: TargetDirectory, mode: number): Promise<v
   const directory = join(target.path, 'pg_tblspc')
   try {
     await mkdir(directory, { mode })
-    for (const { oid, location } of target.tablespaces) await symlink(location, join(directory, String(oid)))
+    for (const { link, location } of target.tablespaces) await symlink(location, join(target.path, link))
   } catch (error) {
     throw ioError(`could not create symbolic links in "${directory}"`, error)
   }

@@ -1,9 +1,7 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { readSmallFile } from '../../../files/read-small-file.js'
-
-/** The file that says that a directory holds the beginning of a backup. No server has one of this name. */
-export const unfinishedMarkName = 'pbmanifest.unfinished'
+import { UNFINISHED_MARK } from '../../cluster-files/made-by-backup.js'
 
 /** What the mark of an unfinished backup tells to whoever finds it. */
 export interface UnfinishedMark {
@@ -24,7 +22,7 @@ export function formatUnfinishedMark(mark: Omit<UnfinishedMark, 'writer'>): stri
 
 /** The mark in a directory, when there is one; one that cannot be read says nothing but that it is there. */
 export function readUnfinishedMark(directory: string): UnfinishedMark | undefined {
-  const bytes = readSmallFile(join(directory, unfinishedMarkName), MAX_BYTES)
+  const bytes = readSmallFile(join(directory, UNFINISHED_MARK), MAX_BYTES)
   return bytes === undefined ? undefined : parse(bytes.toString('utf8'))
 }
 

@@ -1,7 +1,9 @@
 import type { Client, QueryArrayConfig } from 'pg'
 import { PbManifestError } from '../../../errors.js'
-import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
+import { displayPathname } from '../../../files/pathname.js'
+import { parseTimelineHistory, timelineHistoryFileName } from '../../../postgres/timeline-history.js'
 import { nearestVersion } from '../../../postgres/versions.js'
+import type { WalFileName } from '../../../postgres/wal-file-name.js'
 import { serverError } from '../../connection/server-error.js'
 
 /** Which slot keeps the WAL that is streamed from being removed. */
@@ -45,22 +47,29 @@ async function requireSlot(client: Client, name: string): Promise<void> {
 }
 
 export interface TimelineHistoryFile {
-  readonly name: string
+  readonly name: WalFileName
   readonly content: Buffer
 }
 
-/** Fetches the history file of a timeline. Timeline 1 has none. */
+/**
+ * Fetches the history file of a timeline. Timeline 1 has none.
+ *
+ * @throws {@link PbManifestError} `SERVER`, also when it has another name, or is none; `BAD_FILE` when it makes no sense
+ */
 export async function fetchTimelineHistory(client: Client, timeline: number): Promise<TimelineHistoryFile> {
   const command = `TIMELINE_HISTORY ${timeline}`
   const [row] = await run(client, command)
-  const [name, content] = row ?? []
-  if (parsePositiveUnsignedInt32(String(Number.parseInt(name ?? '', 16))) !== timeline) {
+  const [reported = '', content = ''] = row ?? []
+  const name = timelineHistoryFileName(timeline)
+  if (reported !== name) {
     throw new PbManifestError(
       'SERVER',
-      `server reported unexpected history file name for timeline ${timeline}: ${name ?? ''}`,
+      `server reported unexpected history file name for timeline ${timeline}: "${displayPathname(reported ?? '')}"`,
     )
   }
-  return { name: name ?? '', content: Buffer.from(content ?? '', 'utf8') }
+  // What a server could not read must not be in a backup.
+  parseTimelineHistory(content ?? '', timeline, name)
+  return { name, content: Buffer.from(content ?? '', 'utf8') }
 }
 
 /** Slots are named in lower case, digits and underscores; a quoted name cannot be taken for a keyword. */

@@ -4,6 +4,7 @@ import { PbManifestError } from '../../../errors.js'
 import { writeFully } from '../../../files/durable-file.js'
 import { ioError } from '../../../files/system-error.js'
 import { formatLsn } from '../../../postgres/lsn.js'
+import type { WalFileName } from '../../../postgres/wal-file-name.js'
 import { segmentHoldingStart, walSegmentName } from '../../../postgres/wal-segment.js'
 
 export interface WalFileOptions {
@@ -29,7 +30,7 @@ export class WalSegmentWriter {
   #timeline: number
   #writtenLsn: bigint
   #flushedLsn: bigint
-  #open: { readonly handle: FileHandle; readonly path: string; readonly name: string } | undefined
+  #open: { readonly handle: FileHandle; readonly path: string; readonly name: WalFileName } | undefined
 
   /** @param startLsn - the beginning of a segment */
   constructor(options: WalFileOptions, timeline: number, startLsn: bigint) {
@@ -114,7 +115,7 @@ export class WalSegmentWriter {
     await markDone(this.#options, name)
   }
 
-  async #createSegment(): Promise<{ handle: FileHandle; path: string; name: string }> {
+  async #createSegment(): Promise<{ handle: FileHandle; path: string; name: WalFileName }> {
     const { directory, walSegmentSize, fileMode } = this.#options
     const segmentNumber = segmentHoldingStart(this.#writtenLsn, walSegmentSize)
     const name = walSegmentName(this.#timeline, segmentNumber, walSegmentSize)
@@ -134,7 +135,7 @@ export class WalSegmentWriter {
 /** Tells the archiver of the server that starts on the backup that this file of pg_wal is archived already. */
 export async function markDone(
   options: Pick<WalFileOptions, 'directory' | 'fileMode'>,
-  name: string,
+  name: WalFileName,
 ): Promise<void> {
   const path = join(options.directory, 'archive_status', `${name}.done`)
   try {

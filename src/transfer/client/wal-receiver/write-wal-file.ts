@@ -2,6 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFully } from '../../../files/durable-file.js'
 import { ioError } from '../../../files/system-error.js'
+import type { WalFileName } from '../../../postgres/wal-file-name.js'
 import { markDone, type WalFileOptions } from './wal-segment-writer.js'
 
 /**
@@ -10,7 +11,7 @@ import { markDone, type WalFileOptions } from './wal-segment-writer.js'
  */
 export async function writeWalFile(
   options: Omit<WalFileOptions, 'walSegmentSize'>,
-  name: string,
+  name: WalFileName,
   chunks: AsyncIterable<Buffer> | Iterable<Buffer>,
 ): Promise<void> {
   const path = join(options.directory, name)

@@ -2,14 +2,13 @@ import { lstatSync, type Stats } from 'node:fs'
 import type { WayGiver } from '../../../files/give-way.js'
 import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
+import { ownPathname } from '../../../files/safe-pathname.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
 import type { ClusterLayout } from '../../../manifest/fragment/backup-contents.js'
 import { walkBackup } from '../../../manifest/fragment/walk-backup.js'
 import { emptyWalDirectories } from '../../../postgres/base-backup-contents.js'
 import type { ClusterFile } from '../cluster-files.js'
-
-/** These are of another backup, from which the cluster came. The backup that is being taken gets its own. */
-const ofAnotherBackup: ReadonlySet<Pathname> = new Set(['backup_label', 'tablespace_map'])
+import { isMadeByBackup } from '../made-by-backup.js'
 
 /**
  * What a base backup has of a tablespace, or of the data directory.
@@ -27,19 +26,20 @@ export async function listLocalFiles(
   const walk = walkBackup({ directory, layout, start, entersTablespaces: false, isInUse: true })
   for (const { pathname, kind } of walk) {
     if (way.isDue) await way.giveWay()
-    if (kind === 'special' || ofAnotherBackup.has(pathname)) continue
+    if (kind === 'special' || isMadeByBackup(pathname)) continue
     const stats = statIfThere(directory, pathname)
     if (stats === undefined || (kind === 'file' && !stats.isFile())) continue
     const modified = Math.floor(stats.mtimeMs / 1000)
-    files.push({ pathname, kind, size: kind === 'file' ? stats.size : 0, modified })
+    files.push({ pathname: ownPathname(pathname), kind, size: kind === 'file' ? stats.size : 0, modified })
     if (pathname === 'pg_wal') files.push(...walDirectories(layout, modified))
   }
   return files
 }
 
+/** What a server makes in pg_wal, whatever is there. */
 function walDirectories({ version }: ClusterLayout, modified: number): ClusterFile[] {
   return emptyWalDirectories(version).map((name) => ({
-    pathname: `pg_wal/${name}`,
+    pathname: ownPathname(`pg_wal/${name}`),
     kind: 'directory',
     size: 0,
     modified,

@@ -1,9 +1,8 @@
 import { lstatSync } from 'node:fs'
 import { type DirectoryEntry, readDirectory } from '../../../files/read-directory.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
+import { parseWalFileName } from '../../../postgres/wal-file-name.js'
 import type { WalFile } from '../cluster-files.js'
-
-const segmentOrHistory = /^(?:[0-9A-F]{24}|[0-9A-F]{8}\.history)$/
 
 /**
  * The segments and timeline history files in pg_wal, by name.
@@ -12,12 +11,11 @@ const segmentOrHistory = /^(?:[0-9A-F]{24}|[0-9A-F]{8}\.history)$/
  */
 export function listLocalWalFiles(directory: string): WalFile[] {
   const walDirectory = `${directory}/pg_wal`
-  return readEntries(walDirectory)
-    .filter(({ name, kind }) => kind === 'file' && segmentOrHistory.test(name))
-    .flatMap(({ name }) => {
-      const size = sizeOf(`${walDirectory}/${name}`)
-      return size === undefined ? [] : [{ name, size }]
-    })
+  return readEntries(walDirectory).flatMap((entry) => {
+    const name = entry.kind === 'file' ? parseWalFileName(entry.name) : undefined
+    const size = name === undefined ? undefined : sizeOf(`${walDirectory}/${name}`)
+    return name === undefined || size === undefined ? [] : [{ name, size }]
+  })
 }
 
 function readEntries(path: string): DirectoryEntry[] {

@@ -4,7 +4,7 @@ import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
 import { type ClusterLayout, isBelowBackupDirectories } from '../../../manifest/fragment/backup-contents.js'
-import { unsafePathnameReason } from '../../../manifest/unsafe-pathname.js'
+import { unsafePathnameReason } from '../../../files/safe-pathname.js'
 import { isLeftOutOfBaseBackup } from '../../../postgres/base-backup-contents.js'
 import { RefusedError } from '../../commands/refused-error.js'
 

@@ -1,3 +1,4 @@
+import { PbManifestError } from '../../../errors.js'
 import { decodePathname, type Pathname } from '../../../files/pathname.js'
 import { tablespaceVersionDirectory } from '../../../postgres/tablespace-version-directory.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
@@ -57,7 +58,11 @@ async function readTablespaces(connection: SqlConnection): Promise<readonly Tabl
       FROM unnest('{${oids.join(',')}}'::oid[]) AS oid, LATERAL pg_stat_file('pg_tblspc/' || oid, true)
      WHERE isdir`
   for await (const { fields, value } of copiedRows(connection, locations, 2)) {
-    tablespaces.push({ oid: readInt8(fields[0]) ?? 0, location: decodePathname(value) })
+    const oid = readInt8(fields[0])
+    if (oid === undefined || !oids.includes(oid)) {
+      throw new PbManifestError('SERVER', 'the server answers for tablespaces that were not asked for')
+    }
+    tablespaces.push({ oid, location: decodePathname(value) })
   }
   return tablespaces.toSorted((left, right) => left.oid - right.oid)
 }

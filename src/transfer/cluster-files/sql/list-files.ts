@@ -1,5 +1,6 @@
 import { PbManifestError } from '../../../errors.js'
 import { comparePathnames, decodePathname, displayPathname, type Pathname } from '../../../files/pathname.js'
+import type { SafePathname } from '../../../files/safe-pathname.js'
 import type { ClusterFile } from '../cluster-files.js'
 import type { LiveClusterLayout } from './cluster-layout.js'
 import { copiedRows, readBoolean, readInt8 } from './copied-rows.js'
@@ -22,14 +23,14 @@ const DEEPEST = 20
  */
 export async function listFilesBelow(
   connection: SqlConnection,
-  root: Pathname,
+  root: SafePathname | '',
   layout: LiveClusterLayout,
 ): Promise<readonly ClusterFile[]> {
   const files: ClusterFile[] = []
-  let level: readonly Pathname[] = [root]
+  let level: readonly (SafePathname | '')[] = [root]
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > DEEPEST) throw tooDeep(level[0] ?? root)
-    const next: Pathname[] = []
+    const next: SafePathname[] = []
     for (let at = 0; at < level.length; at += DIRECTORIES_AT_ONCE) {
       const directories = level.slice(at, at + DIRECTORIES_AT_ONCE)
       const listings = await listDirectories(connection, directories)

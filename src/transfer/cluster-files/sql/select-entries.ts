@@ -1,4 +1,6 @@
+import { PbManifestError } from '../../../errors.js'
 import type { Pathname } from '../../../files/pathname.js'
+import { ownPathname, requireSafeChild, type SafePathname } from '../../../files/safe-pathname.js'
 import {
   emptyWalDirectories,
   isLeftOutOfBaseBackup,
@@ -7,6 +9,7 @@ import {
   unloggedRelations,
 } from '../../../postgres/base-backup-contents.js'
 import type { ClusterFile } from '../cluster-files.js'
+import { isMadeByBackup } from '../made-by-backup.js'
 import type { LiveClusterLayout } from './cluster-layout.js'
 
 /** What the server says of one name in a directory. */
@@ -22,7 +25,7 @@ export interface ListedEntry {
 export interface SelectedEntries {
   readonly entries: readonly ClusterFile[]
   /** Which of the directories are to be listed in their turn. */
-  readonly descend: readonly Pathname[]
+  readonly descend: readonly SafePathname[]
 }
 
 const TABLESPACE_LINK = /^pg_tblspc\/[0-9]+$/
@@ -32,20 +35,21 @@ const TABLESPACE_LINK = /^pg_tblspc\/[0-9]+$/
  *
  * @param parent - the directory, `''` for the data directory
  * @param listed - all of it: unlogged relations show by their neighbours
+ * @throws {@link PbManifestError} `SERVER` for a name that no directory can hold
  * @see src/backend/backup/basebackup.c (`sendDir`)
  */
 export function selectEntries(
-  parent: Pathname,
+  parent: SafePathname | '',
   listed: readonly ListedEntry[],
   layout: LiveClusterLayout,
 ): SelectedEntries {
   const unlogged = unloggedRelations(listed.map((entry) => entry.name))
   const entries: ClusterFile[] = []
-  const descend: Pathname[] = []
+  const descend: SafePathname[] = []
   for (const entry of listed) {
     const { name, isDirectory } = entry
-    const pathname = parent === '' ? name : `${parent}/${name}`
-    if (isDirectory === undefined || isLeftOutOfBaseBackup(name)) continue
+    const pathname = requireSafeChild(parent, name, badName)
+    if (isDirectory === undefined || isLeftOutOfBaseBackup(name) || isMadeByBackup(pathname)) continue
     if (isDirectory) {
       if (!isDirectoryOfBackup(parent, name, layout)) continue
       entries.push({ pathname, kind: 'directory', size: 0, modified: entry.modified })
@@ -82,9 +86,13 @@ function isFileOfBackup(
 function emptyDirectoriesIn(pathname: Pathname, modified: number, layout: LiveClusterLayout): ClusterFile[] {
   if (pathname !== 'pg_wal') return []
   return emptyWalDirectories(layout.version).map((name) => ({
-    pathname: `pg_wal/${name}`,
+    pathname: ownPathname(`pg_wal/${name}`),
     kind: 'directory',
     size: 0,
     modified,
   }))
+}
+
+function badName(message: string): PbManifestError {
+  return new PbManifestError('SERVER', `the server lists what cannot be a file of a backup: ${message}`)
 }

@@ -1,6 +1,7 @@
 import { PbManifestError } from '../../../errors.js'
-import { displayPathname, type Pathname } from '../../../files/pathname.js'
-import { unsafePathnameReason } from '../../../manifest/unsafe-pathname.js'
+import type { Pathname } from '../../../files/pathname.js'
+import { ownPathname, requireSafePathname, type SafePathname } from '../../../files/safe-pathname.js'
+import { parseWalFileName } from '../../../postgres/wal-file-name.js'
 import type { ClusterFile, ClusterFiles, FileEvent, Tablespace, WalFile } from '../cluster-files.js'
 import { type LiveClusterLayout, readClusterLayout } from './cluster-layout.js'
 import { copiedValue } from './copied-rows.js'
@@ -46,7 +47,7 @@ export class SqlClusterFiles implements ClusterFiles {
     if (tablespaceOid !== undefined && !layout.tablespaces.some(({ oid }) => oid === tablespaceOid)) {
       throw new PbManifestError('SERVER', `there is no tablespace with OID ${String(tablespaceOid)}`)
     }
-    const directory = tablespaceOid === undefined ? '' : `pg_tblspc/${String(tablespaceOid)}`
+    const directory = tablespaceOid === undefined ? '' : ownPathname(`pg_tblspc/${String(tablespaceOid)}`)
     return await this.#connection.ask((connection) => listFilesBelow(connection, directory, layout))
   }
 
@@ -56,18 +57,25 @@ export class SqlClusterFiles implements ClusterFiles {
     const rows = await this.#connection.ask((connection) =>
       connection.rows<{ name: string; size: string }>(query),
     )
-    return rows.map(({ name, size }) => ({ name, size: Number(size) }))
+    return rows.flatMap((row) => {
+      const name = parseWalFileName(row.name)
+      return name === undefined ? [] : [{ name, size: Number(row.size) }]
+    })
   }
 
   async *read(
     pathnames: readonly Pathname[],
     signal: AbortSignal | undefined,
   ): AsyncGenerator<FileEvent, void, undefined> {
-    for (const pathname of pathnames) refuseUnsafe(pathname)
     // Nobody names sizes, and to ask for them is a round trip. One that is asked for alone may be large and is read in
     // several queries; those that are asked for together are taken to be small.
     const size = pathnames.length === 1 ? Number.POSITIVE_INFINITY : 0
-    const files = pathnames.map((pathname): ClusterFile => ({ pathname, kind: 'file', size, modified: 0 }))
+    const files = pathnames.map((name): ClusterFile => ({
+      pathname: requireSafe(name),
+      kind: 'file',
+      size,
+      modified: 0,
+    }))
     let from = 0
     for (const [place, file] of files.entries()) {
       if (file.pathname !== CONTROL_FILE) continue
@@ -79,7 +87,7 @@ export class SqlClusterFiles implements ClusterFiles {
   }
 
   async rereadPage(pathname: Pathname, offset: number): Promise<Buffer | undefined> {
-    refuseUnsafe(pathname)
+    requireSafe(pathname)
     this.#second ??= SqlConnection.open(this.#connect)
     const query = `
       SELECT pg_read_binary_file(path, ${String(offset)}, ${String(PAGE_BYTES)}, true)
@@ -105,7 +113,6 @@ export class SqlClusterFiles implements ClusterFiles {
 }
 
 /** A role with pg_read_server_files could read any file of the server's machine. */
-function refuseUnsafe(pathname: Pathname): void {
-  const reason = unsafePathnameReason(pathname)
-  if (reason !== undefined) throw new PbManifestError('USAGE', `${reason}: "${displayPathname(pathname)}"`)
+function requireSafe(pathname: Pathname): SafePathname {
+  return requireSafePathname(pathname, (message) => new PbManifestError('USAGE', message))
 }

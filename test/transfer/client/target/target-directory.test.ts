@@ -92,8 +92,8 @@ describe.each([
     const target = await prepare({ hasGroupAccess, directory: join(root, 'a/b/target') })
     expect(target.path).toBe(join(root, 'a/b/target'))
     expect(target.tablespaces).toEqual([
-      { oid: 16384, location: join(root, 'new/one') },
-      { oid: 16385, location: join(root, 'new/two') },
+      { oid: 16384, link: 'pg_tblspc/16384', location: join(root, 'new/one') },
+      { oid: 16385, link: 'pg_tblspc/16385', location: join(root, 'new/two') },
     ])
     await target.complete({ sync: true })
     expect(await tree()).toEqual([
@@ -231,6 +231,16 @@ describe('what is refused leaves nothing behind', () => {
       },
       message: 'target directory "ROOT/new/one" is used twice',
     },
+    ...[0, -5, 2 ** 32, 1.5].map((oid) => ({
+      what: `a tablespace with OID ${oid}`,
+      more: () => ({ tablespaces: [{ oid, location: '/x', bytes: undefined }] }),
+      message: `there is no tablespace with OID ${oid}`,
+    })),
+    ...['', 'x', '../x', 'pg_tblspc/16385', 'pg_tblspc/16384/../../x', '/a\0b'].map((location) => ({
+      what: `a tablespace in ${JSON.stringify(location)}`,
+      more: () => ({ tablespaces: [{ oid: 16384, location, bytes: undefined }] }),
+      message: `tablespace 16384 is said to be in "${location.replace('\0', String.raw`\x00`)}", which is not an absolute path`,
+    })),
     {
       what: 'a file',
       before: () => writeFile(join(root, 'target'), ''),

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { array, assert, asyncProperty, integer, oneof } from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -220,6 +220,28 @@ test('a stop between two timelines needs no second stream', async () => {
     ])
   })
 })
+
+test.each([
+  ['2/../../../outside/authorized_keys', 'ssh-ed25519 AAAA', 'unexpected history file name for timeline 2'],
+  ['2', '1\t0/580000\tx\n', 'unexpected history file name for timeline 2: "2"'],
+  ['00000003.history', '1\t0/580000\tx\n', 'unexpected history file name for timeline 2'],
+  ['00000002.history', 'ssh-ed25519 AAAA', 'syntax error in history file'],
+  ['00000002.history', '2\t0/580000\tx\n', "must be less than child timeline's ID"],
+])(
+  'of a server that names a history file %j with %j, nothing is written',
+  async (name, content, expected) => {
+    const stream = Buffer.concat([copyBoth, wal(startLsn, half), copyDone])
+    const goodbye = Buffer.concat([row('2', '0/580000'), ready])
+    const history = Buffer.concat([row(name, content), ready])
+    const directory = join(scratch.path, 'a/b/pg_wal')
+    await mkdir(join(scratch.path, 'outside'))
+    await withServer(directory, { stream, goodbye, history }, async ({ received }) => {
+      await expect(received).rejects.toThrow(expected)
+    })
+    expect(await readdir(join(scratch.path, 'outside'))).toEqual([])
+    expect((await readdir(directory)).toSorted()).toEqual([segmentNames[0], 'archive_status'])
+  },
+)
 
 test('a server that never says goodbye is left behind', async () => {
   const stream = Buffer.concat([copyBoth, wal(startLsn, half)])

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { ownPathname } from '../../../../src/files/safe-pathname.js'
 import type { ClusterFile } from '../../../../src/transfer/cluster-files/cluster-files.js'
 import { BinaryCopyParser } from '../../../../src/transfer/cluster-files/sql/binary-copy-parser.js'
 import { FileAssembler } from '../../../../src/transfer/cluster-files/sql/file-assembler.js'
@@ -6,7 +7,7 @@ import { CHUNK_BYTES, READ_COLUMNS } from '../../../../src/transfer/cluster-file
 import { binaryCopy, int8 } from './copy-messages.js'
 
 function file(pathname: string): ClusterFile {
-  return { pathname, kind: 'file', size: 1, modified: 0 }
+  return { pathname: ownPathname(pathname), kind: 'file', size: 1, modified: 0 }
 }
 
 function number(value: number | null): Buffer | null {

@@ -1,12 +1,18 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { ownPathname } from '../../../../src/files/safe-pathname.js'
 import type { ClusterFile } from '../../../../src/transfer/cluster-files/cluster-files.js'
 import { planReads } from '../../../../src/transfer/cluster-files/sql/plan-reads.js'
 
 const MiB = 1024 * 1024
 
 function files(sizes: readonly number[]): ClusterFile[] {
-  return sizes.map((size, index) => ({ pathname: String(index), kind: 'file', size, modified: 0 }))
+  return sizes.map((size, index) => ({
+    pathname: ownPathname(String(index)),
+    kind: 'file',
+    size,
+    modified: 0,
+  }))
 }
 
 test('reads small files together, a large one alone', () => {

@@ -1,0 +1,24 @@
+import type { Pathname } from '../../files/pathname.js'
+import { parseFragmentFileName } from '../../manifest/fragment/fragment-file-name.js'
+
+/** The file that says that a directory holds the beginning of a backup. No server has one of this name. */
+export const UNFINISHED_MARK = 'pbmanifest.unfinished'
+
+/** What a manifest is called until the backup is complete, as with pg_basebackup. */
+export const UNFINISHED_MANIFEST = 'backup_manifest.tmp'
+
+const names: ReadonlySet<Pathname> = new Set([
+  'backup_label',
+  'backup_manifest',
+  'tablespace_map',
+  UNFINISHED_MANIFEST,
+  UNFINISHED_MARK,
+])
+
+/**
+ * Whether a backup makes a file of this pathname for itself. One that a cluster has is of another backup, from which the
+ * cluster came, and no backup takes it.
+ */
+export function isMadeByBackup(pathname: Pathname): boolean {
+  return names.has(pathname) || parseFragmentFileName(pathname) !== undefined
+}
