@@ -1,7 +1,7 @@
 import { isPbManifestError, PbManifestError } from '../src/errors.js'
 import { connectAgent } from '../src/transfer/client/agent/connect-agent.js'
 import type { BackupOptions, WalMethod } from '../src/transfer/client/options.js'
-import { connect } from '../src/transfer/connection/connect.js'
+import { connect, endConnection } from '../src/transfer/connection/connect.js'
 import { readConnectionEnvironment } from '../src/transfer/connection/connection-environment.js'
 import { isPasswordMissing } from '../src/transfer/connection/connection-failure.js'
 import type { ConnectionOptions } from '../src/transfer/connection/connection-options.js'
@@ -125,7 +125,7 @@ async function prepare(
   const options = peer.resolve(undefined)
   try {
     const client = await peer.connect(options)
-    await client.end()
+    await endConnection(client)
     return options
   } catch (error) {
     if (!isPasswordMissing(error) || values['no-password'] === true) throw error

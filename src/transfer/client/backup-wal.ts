@@ -30,6 +30,8 @@ export class BackupWal {
   readonly #options: BackupWalOptions
   #receiver: WalReceiver | undefined
   #startLsn = 0n
+  /** What {@link finish} does: it may be given up before it is over. */
+  #finishing: Promise<unknown> | undefined
 
   private constructor(options: BackupWalOptions) {
     this.#options = options
@@ -71,6 +73,18 @@ export class BackupWal {
    * @returns how many bytes of WAL came
    */
   async finish(positions: BackupPositions, context: CopyContext): Promise<number> {
+    const finishing = this.#finish(positions, context)
+    this.#finishing = finishing
+    return await finishing
+  }
+
+  /** Ends the connection, and with it a temporary slot, and waits until nothing is written any more. Never throws. */
+  async close(): Promise<void> {
+    await this.#receiver?.close()
+    await this.#finishing?.catch(() => {})
+  }
+
+  async #finish(positions: BackupPositions, context: CopyContext): Promise<number> {
     const { method } = this.#options
     switch (method) {
       case 'none':
@@ -83,11 +97,6 @@ export class BackupWal {
       default:
         return method satisfies never
     }
-  }
-
-  /** Ends the connection, and with it a temporary slot. Never throws. */
-  async close(): Promise<void> {
-    await this.#receiver?.close()
   }
 
   async #fetch(positions: BackupPositions, context: CopyContext): Promise<number> {

@@ -52,16 +52,17 @@ export class FirstFailure {
    * @throws the first failure, as soon as there is one; a rejection of `promise` counts as one
    */
   async waitFor<Value>(promise: Promise<Value>): Promise<Value> {
-    this.throwIfFailed()
     return await new Promise<Value>((resolve, reject) => {
       const onFailure = (): void => reject(this.#error)
       this.signal.addEventListener('abort', onFailure, { once: true })
+      // Its rejection is heard even when we do not wait for it any more: one that nobody hears ends the process.
       promise
         .then(resolve, (error: unknown) => {
           this.report(error)
           reject(this.#error)
         })
         .finally(() => this.signal.removeEventListener('abort', onFailure))
+      if (this.hasFailed) onFailure()
     })
   }
 

@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { connect } from '../connection/connect.js'
+import { connect, endConnection } from '../connection/connect.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'
 
 const INTERVAL_MS = 250
@@ -47,7 +47,7 @@ export class NetworkWatch {
   /** Never throws. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    await this.#client.end().catch(() => {})
+    await endConnection(this.#client)
   }
 
   async #look(pids: readonly number[]): Promise<void> {

@@ -14,9 +14,13 @@ export interface ConnectMode {
   readonly signal?: AbortSignal | undefined
 }
 
+/** For so long, in milliseconds, a server may take to say goodbye. */
+const GOODBYE_MS = 5000
+
 /**
- * Connects to the first host that will have us. The caller ends the client, and listens to its `error` to learn of the
- * loss of an idle connection.
+ * Connects to the first host that will have us. The caller ends the client ({@link endConnection}), and listens to its
+ * `error` to learn of the loss of an idle connection. No connection outlives its signal by more than 5 s: that is the time
+ * for whoever uses it to leave in good order, however silent the server is.
  *
  * @throws {@link PbManifestError} `SERVER`, with a line for every host and way that was tried; `ABORTED`
  */
@@ -69,8 +73,11 @@ async function connectOnce(attempt: Attempt): Promise<Client> {
   signal?.addEventListener('abort', stop, { once: true })
   try {
     await client.connect()
-    if (await hasSessionAttributes(client, attempt.attributes)) return client
-    throw new Error(`session is not ${attempt.attributes}`)
+    if (!(await hasSessionAttributes(client, attempt.attributes))) {
+      throw new Error(`session is not ${attempt.attributes}`)
+    }
+    boundBySignal(client, signal)
+    return client
   } catch (error) {
     destroyConnection(client)
     throw error
@@ -107,7 +114,24 @@ function clientConfig({ options, host, tls, mode }: Attempt): ClientConfig {
   return tls === false ? { ...config, sslnegotiation: 'postgres', stream: () => new ReusingSocket() } : config
 }
 
-/** Ends a connection at once: `end` would wait for a server that may never answer. */
+/** Whatever else is done about the signal, and by whom: so long after it the connection is gone. */
+function boundBySignal(client: Client, signal: AbortSignal | undefined): void {
+  const end = (): void => {
+    const timer = setTimeout(() => destroyConnection(client), GOODBYE_MS)
+    client.once('end', () => clearTimeout(timer))
+  }
+  signal?.addEventListener('abort', end, { once: true })
+  client.once('end', () => signal?.removeEventListener('abort', end))
+}
+
+/** Says goodbye, and ends the connection when that was heard, or after 5 s. Never throws. */
+export async function endConnection(client: Client): Promise<void> {
+  const timer = setTimeout(() => destroyConnection(client), GOODBYE_MS)
+  await client.end().catch(ignore)
+  clearTimeout(timer)
+}
+
+/** Ends a connection at once, without a goodbye. */
 export function destroyConnection(client: Client): void {
   const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection
   stream.destroy()

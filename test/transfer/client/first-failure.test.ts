@@ -24,6 +24,14 @@ describe('the first failure', () => {
     expect(failure.error).toBe(error)
   })
 
+  test('does not leave alone what fails when nobody waits for it any more', async () => {
+    const failure = new FirstFailure(undefined)
+    const first = new Error('first')
+    failure.report(first)
+    // A rejection that nobody hears fails the run of the tests, as it would end the program.
+    await expect(failure.waitFor(Promise.reject(new Error('later')))).rejects.toBe(first)
+  })
+
   test('does not hold up what goes well', async () => {
     const failure = new FirstFailure(undefined)
     await expect(failure.waitFor(Promise.resolve('done'))).resolves.toBe('done')

@@ -2,7 +2,7 @@ import type { Client } from 'pg'
 import type { PbManifestError } from '../../../errors.js'
 import { Arrivals, type Flow, flowOf } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
-import { destroyConnection } from '../../connection/connect.js'
+import { destroyConnection, endConnection } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import { ReusingSocket } from '../../connection/reusing-socket.js'
 import type { SessionNotice } from '../../session/backup-session.js'
@@ -10,9 +10,6 @@ import { lostAgent, reportedError } from './agent-error.js'
 import type { Answer, BackendMessage } from './backend-message.js'
 import { BackendMessageParser } from './backend-message-parser.js'
 import { connectAgent } from './connect-agent.js'
-
-/** How long the agent may take to say goodbye. */
-const GOODBYE_MS = 5000
 
 export interface AgentConnectionOptions {
   readonly onNotice: (notice: SessionNotice) => void
@@ -82,9 +79,7 @@ export class AgentConnection {
   /** Says goodbye. Never throws. */
   async close(): Promise<void> {
     this.#isClosing = true
-    const timer = setTimeout(() => this.destroy(), GOODBYE_MS)
-    await this.client.end().catch(() => {})
-    clearTimeout(timer)
+    await endConnection(this.client)
   }
 
   /** Goes without a goodbye, which the agent takes for a failure. */

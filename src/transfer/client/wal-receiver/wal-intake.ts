@@ -55,6 +55,8 @@ export class WalIntake {
     } finally {
       clearInterval(timer)
       this.#stream = undefined
+      // Whoever closes the file, or removes it, comes after the last write.
+      await this.#writing.catch(() => {})
     }
   }
 

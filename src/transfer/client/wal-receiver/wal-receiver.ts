@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Client } from 'pg'
 import { throwIfAborted } from '../../../files/give-way.js'
 import { ioError } from '../../../files/system-error.js'
-import { connect, destroyConnection } from '../../connection/connect.js'
+import { connect, destroyConnection, endConnection } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import { fetchTimelineHistory, prepareSlot, requireSystem, type WalSlot } from './replication-commands.js'
 import { WalIntake } from './wal-intake.js'
@@ -21,9 +21,6 @@ export interface WalReceiverOptions extends WalFileOptions {
 
 /** As pg_basebackup's `-s`. */
 const STATUS_INTERVAL_MS = 10_000
-
-/** How long the server may take to say goodbye. Everything is on disk by then. */
-const GOODBYE_MS = 5000
 
 /**
  * Receives WAL while a backup runs, over a connection of its own, and writes it into the backup's pg_wal.
@@ -59,7 +56,7 @@ export class WalReceiver {
       await prepareSlot(client, slot)
       return new WalReceiver(options, client)
     } catch (error) {
-      await endOrDestroy(client)
+      await endConnection(client)
       throw error
     }
   }
@@ -94,7 +91,7 @@ export class WalReceiver {
 
   /** Ends the connection at once, whatever it does. Safe to call at any time. Never throws. */
   async close(): Promise<void> {
-    await endOrDestroy(this.#client)
+    await endConnection(this.#client)
     await this.#received.catch(ignore)
   }
 
@@ -161,13 +158,6 @@ async function makeDirectories({ directory, fileMode }: WalFileOptions): Promise
   } catch (error) {
     throw ioError(`could not create directory "${path}"`, error)
   }
-}
-
-/** A server that hangs, or a connection whose other end is gone without a word, must not hold us. */
-async function endOrDestroy(client: Client): Promise<void> {
-  const timer = setTimeout(() => destroyConnection(client), GOODBYE_MS)
-  await client.end().catch(ignore)
-  clearTimeout(timer)
 }
 
 function ignore(): void {

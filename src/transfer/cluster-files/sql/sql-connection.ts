@@ -4,6 +4,7 @@ import { type Client, DatabaseError } from '../../connection/pg.js'
 import { isPbManifestError, type PbManifestError } from '../../../errors.js'
 import { Arrivals, type Flow, flowOf } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
+import { endConnection } from '../../connection/connect.js'
 import { ReusingSocket } from '../../connection/reusing-socket.js'
 import { CopyDataSplitter } from './copy-data-splitter.js'
 import { CopyOut } from './copy-out.js'
@@ -152,7 +153,7 @@ export class SqlConnection {
       await Promise.race([this.#running, sleep(CANCEL_TIMEOUT_MS, undefined, { ref: false })])
     }
     if (this.#copy !== undefined) this.#client.connection.stream.destroy()
-    await this.#client.end().catch(() => {})
+    await endConnection(this.#client)
   }
 
   /** CopyData takes a way of its own: `pg` would copy each byte twice, and read on while nobody takes what it read. */
