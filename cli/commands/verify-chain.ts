@@ -22,7 +22,7 @@ export async function runVerifyChain(
 ): Promise<ExitStatus> {
   if (format === 'tar') throw usageError('cannot specify both --chain and -F tar')
   if (manifestPath !== undefined) throw usageError('cannot specify both --chain and -m/--manifest-path')
-  if (walDirectory !== undefined) throw usageError('cannot specify both --chain and -w/--wal-directory')
+  if (walDirectory !== undefined) throw usageError('cannot specify both --chain and -w/--wal-path')
   if (directories.length < 2) throw usageError('a chain has two backups at least')
   const { verifyChain } = await import('../../src/verify/chain/verify-chain.js')
 

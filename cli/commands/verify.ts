@@ -23,11 +23,11 @@ const options = {
     group: whatGroup,
     describe: 'manifest to use (default: backup_manifest in DIRECTORY)',
   },
-  'wal-directory': {
-    alias: ['w', 'wal-path'],
+  'wal-path': {
+    alias: ['w', 'wal-directory'],
     type: 'string',
     group: whatGroup,
-    describe: 'directory of the WAL files (default: pg_wal in DIRECTORY)',
+    describe: 'directory or tar archive with the WAL (default: pg_wal in DIRECTORY)',
   },
   'partial-wal': {
     type: 'boolean',
@@ -93,7 +93,7 @@ function readOptions(values: Values): VerifyOptions {
   return withoutUndefined({
     format: readFormat(values.format),
     manifestPath: values['manifest-path'],
-    walDirectory: values['wal-directory'],
+    walDirectory: values['wal-path'],
     partialWal: values['partial-wal'],
     ignore: values.ignore,
     exitOnError: values['exit-on-error'],

@@ -2,7 +2,8 @@ import { readSmallFile } from '../files/read-small-file.js'
 import type { ControlFile } from '../postgres/control-file.js'
 import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from './backup-files.js'
 import { checkWal, type WalTotals } from './wal/check-wal.js'
-import { listWalSegments, walDirectoriesOf } from './wal/list-wal-segments.js'
+import { openWalPath } from './tar/open-wal-path.js'
+import { listWalSegments } from './wal/list-wal-segments.js'
 import { ChecksumCheck } from './checksum-check.js'
 import { compareKnownChecksums } from './known-checksums.js'
 import type { VerifyReport } from './report.js'
@@ -62,18 +63,24 @@ export class DirectoryFiles implements BackupFiles {
 
   async checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<void> {
     const { options, ...findings } = context
-    const { walDirectory, signal } = options
-    const directories =
-      walDirectory === undefined ? ([`${this.#directory}/pg_wal`] as const) : walDirectoriesOf(walDirectory)
-    await checkWal({
-      ...findings,
-      source: listWalSegments(directories, options.partialWal === true),
-      readSmallFile: (...file) => this.readSmallFile(...file),
-      jobs: this.#jobs,
-      signal,
-      control,
-      totals: this.#wal,
-    })
+    const { walDirectory, partialWal = false } = options
+    const { source, close } =
+      walDirectory === undefined
+        ? { source: listWalSegments([`${this.#directory}/pg_wal`], partialWal), close: async () => {} }
+        : await openWalPath(walDirectory, context)
+    try {
+      await checkWal({
+        ...findings,
+        source,
+        readSmallFile: (...file) => this.readSmallFile(...file),
+        jobs: this.#jobs,
+        signal: options.signal,
+        control,
+        totals: this.#wal,
+      })
+    } finally {
+      await close()
+    }
   }
 
   get engines(): VerifyReport['engines'] {

@@ -45,7 +45,10 @@ export interface VerifyOptions {
   readonly knownChecksums?: KnownChecksums
   /** Do not look at the WAL. Default false. */
   readonly noParseWal?: boolean
-  /** Where the WAL segments are. Default: `pg_wal` in the backup directory; of a tar backup, its archives. */
+  /**
+   * Where the WAL segments are: a directory, or a tar archive, which may be compressed. Default: `pg_wal` in the backup
+   * directory; of a tar backup, its archives.
+   */
   readonly walDirectory?: string
   /** Take `NAME.partial` for a WAL segment that is missing, as `pg_receivewal` leaves it. Default false. */
   readonly partialWal?: boolean

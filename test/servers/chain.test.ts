@@ -312,7 +312,7 @@ describe('chains of PostgreSQL 18', () => {
     test.each([
       [['--chain', 'only-one'], 'a chain has two backups at least'],
       [['--chain', '-m', 'x', 'a', 'b'], 'cannot specify both --chain and -m/--manifest-path'],
-      [['--chain', '-w', 'x', 'a', 'b'], 'cannot specify both --chain and -w/--wal-directory'],
+      [['--chain', '-w', 'x', 'a', 'b'], 'cannot specify both --chain and -w/--wal-path'],
       [['a', 'b'], 'too many command-line arguments (first is "b")'],
     ])('%j are bad usage', async (args, message) => {
       const { status, stderr } = await pbmanifest(['verify', ...args])

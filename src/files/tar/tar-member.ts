@@ -1,3 +1,5 @@
+import { posix } from 'node:path'
+import type { Pathname } from '../pathname.js'
 import type { StoredStretch } from './sparse-member.js'
 
 /** What a member is, in the words of messages. Only a file has bytes. */
@@ -49,4 +51,10 @@ export function kindOfMember(typeflag: string, name: Buffer): TarMemberKind {
   const kind = KINDS.get(typeflag) ?? 'file'
   // Before POSIX, a directory was a file whose name ends so; GNU tar takes it for one to this day.
   return kind === 'file' && name.at(-1) === 0x2f ? 'directory' : kind
+}
+
+/** The name of a member without `.` and doubled slashes, and without the slash with which PostgreSQL ends the names of links. */
+export function shortestName(name: Pathname): Pathname {
+  const normalized = posix.normalize(name)
+  return normalized.length > 1 && normalized.endsWith('/') ? normalized.slice(0, -1) : normalized
 }

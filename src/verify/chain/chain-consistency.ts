@@ -10,12 +10,12 @@ import type { ChainProblem, ChainProblemKind } from './chain-report.js'
  * @see src/bin/pg_combinebackup/pg_combinebackup.c (`check_control_files`, `check_backup_label_files`)
  */
 export function findChainFaults(members: readonly ChainMember[]): ChainProblem[] {
-  return members.flatMap((member, index) => [
+  const faults = members.flatMap((member, index) => [
     ...findManifestFaults(member),
     ...findOtherCluster(member, members[0]),
-    ...findOtherChecksums(member, members[0]),
     ...findWrongPlace(member, members[index - 1]),
   ])
+  return [...faults, ...findPagesWithoutChecksum(members)]
 }
 
 function findManifestFaults({ directory, manifestVersion }: ChainMember): ChainProblem[] {
@@ -40,13 +40,20 @@ function findOtherCluster(member: ChainMember, first: ChainMember | undefined): 
   return []
 }
 
-/** Pages of the earlier backup would get into a cluster that has checksums, without having one. */
-function findOtherChecksums(member: ChainMember, first: ChainMember | undefined): ChainProblem[] {
-  const { directory, control } = member
-  const expected = first?.control
-  if (control === undefined || expected === undefined) return []
-  if (control.dataChecksumVersion === expected.dataChecksumVersion) return []
-  return [problem('data-checksums', directory, ': only some backups have checksums enabled')]
+/**
+ * The last backup's pg_control becomes that of the result: where it says that pages have checksums, those of the earlier
+ * backups have to have them. That checksums were switched off since does no harm.
+ */
+function findPagesWithoutChecksum(members: readonly ChainMember[]): ChainProblem[] {
+  const last = members.at(-1)
+  const version = last?.control?.dataChecksumVersion ?? 0
+  if (last === undefined || version === 0) return []
+  const areOthers = members.some(
+    ({ control }) => control !== undefined && control.dataChecksumVersion !== version,
+  )
+  return areOthers
+    ? [problem('data-checksums', last.directory, ': only some backups have checksums enabled')]
+    : []
 }
 
 function findWrongPlace(member: ChainMember, before: ChainMember | undefined): ChainProblem[] {

@@ -6,7 +6,7 @@ import type { VerifyReport } from '../report.js'
  * - `control-file`, `backup-label`: cannot be read
  * - `manifest-version`: of a manifest that does not support incremental backups
  * - `cluster`: the backups are of different clusters, or of different major versions
- * - `data-checksums`: data checksums were turned on or off between the backups
+ * - `data-checksums`: the last backup has data checksums, and one before it has none
  * - `order`: the first is not a full backup, or a later one is
  * - `predecessor`: a backup does not build on the one before it
  * - `timeline`: the WAL of a backup does not lead to the next one

@@ -2,6 +2,7 @@ import { PbManifestError } from '../../errors.js'
 import { version } from '../../version.js'
 import type { VerifyOptions, VerifyProgress } from '../options.js'
 import type { NotChecked, Problem, VerifyReport } from '../report.js'
+import { detectBackupFormat } from '../detect-backup-format.js'
 import { verifyBackup } from '../verify-backup.js'
 import { findChainFaults } from './chain-consistency.js'
 import { readChainMember } from './chain-member.js'
@@ -41,6 +42,7 @@ export async function verifyChain(
   options: VerifyChainOptions = {},
 ): Promise<ChainReport> {
   if (directories.length < 2) throw new PbManifestError('USAGE', 'a chain has two backups at least')
+  for (const directory of directories) requirePlain(directory)
   const isFirstEnough = options.exitOnError === true
   const backups: VerifyReport[] = []
   const problems: ChainProblem[] = []
@@ -64,11 +66,18 @@ export async function verifyChain(
   return { reportVersion: 1, pbmanifestVersion: version, verdict, combine, problems, backups, notChecked }
 }
 
+/** pg_combinebackup takes no other, and the links between backups are read from their files. */
+function requirePlain(directory: string): void {
+  if (detectBackupFormat(directory) === 'plain') return
+  throw new PbManifestError('USAGE', `backup at "${directory}" is in tar format, which a chain cannot be`, {
+    hint: 'pg_combinebackup takes plain backups only. Unpack it, or verify it without --chain.',
+  })
+}
+
 async function verifyMember(directory: string, options: VerifyChainOptions): Promise<VerifyReport> {
   const { onProblem, onProgress, onBackup: _, ...rest } = options
   const report = await verifyBackup(directory, {
     ...rest,
-    // pg_combinebackup takes no other.
     format: 'plain',
     ...(onProblem && { onProblem: (problem) => onProblem(problem, directory) }),
     ...(onProgress && { onProgress: (progress) => onProgress(progress, directory) }),

@@ -6,14 +6,13 @@ import { contentRulesOfArchives, decideContentOfArchives } from '../content/deci
 import { listUncheckedContent } from '../content/list-unchecked-content.js'
 import { nameEngines } from '../name-engines.js'
 import { checkWal, type WalTotals } from '../wal/check-wal.js'
-import { listWalSegments, walDirectoriesOf } from '../wal/list-wal-segments.js'
-import type { WalSource } from '../wal/wal-source.js'
 import type { VerifyReport } from '../report.js'
 import type { Archive } from './archive.js'
 import type { ArchiveContents } from './archive-name.js'
 import { ArchiveResults } from './archive-results.js'
 import { ArchiveWalSource, type ArchivedWal } from './archive-wal-source.js'
 import { listArchives } from './list-archives.js'
+import { type OpenedWal, openWalPath } from './open-wal-path.js'
 import { readArchives } from './read-archives.js'
 import { reportMissingFiles, UnseenFiles } from './unseen-files.js'
 
@@ -71,10 +70,8 @@ export class ArchiveFiles implements BackupFiles {
 
   async checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<void> {
     const { options, notChecked, way } = context
-    const usePartial = options.partialWal === true
     if (options.walDirectory !== undefined) {
-      const source = listWalSegments(walDirectoriesOf(options.walDirectory), usePartial)
-      return await this.#checkWalOf(source, context, control)
+      return await this.#checkWalOf(await openWalPath(options.walDirectory, context), context, control)
     }
     const wal = archivedWal(this.#source.directory, this.#archives, this.#results)
     // Other archives may have it.
@@ -82,12 +79,8 @@ export class ArchiveFiles implements BackupFiles {
       notChecked.push({ what: 'wal', why: `there is none in archive "${this.#stream.name}"` })
       return
     }
-    const source = new ArchiveWalSource(wal, usePartial, way)
-    try {
-      await this.#checkWalOf(source, context, control)
-    } finally {
-      await source.close()
-    }
+    const source = new ArchiveWalSource(wal, options.partialWal === true, way)
+    await this.#checkWalOf({ source, close: () => source.close() }, context, control)
   }
 
   get engines(): VerifyReport['engines'] {
@@ -99,19 +92,23 @@ export class ArchiveFiles implements BackupFiles {
   }
 
   async #checkWalOf(
-    source: WalSource,
+    { source, close }: OpenedWal,
     { options: { signal }, ...findings }: VerifyContext,
     control: ControlFile | undefined,
   ): Promise<void> {
-    await checkWal({
-      ...findings,
-      source,
-      readSmallFile: (pathname) => this.readSmallFile(pathname),
-      jobs: this.#source.jobs,
-      signal,
-      control,
-      totals: this.#wal,
-    })
+    try {
+      await checkWal({
+        ...findings,
+        source,
+        readSmallFile: (pathname) => this.readSmallFile(pathname),
+        jobs: this.#source.jobs,
+        signal,
+        control,
+        totals: this.#wal,
+      })
+    } finally {
+      await close()
+    }
   }
 
   #tellContent({ options, ignore, notChecked }: VerifyContext, results: ArchiveResults): void {

@@ -3,6 +3,8 @@ import { loadDecompressor } from '../../files/compression/decompressor.js'
 import { DamagedArchiveError } from '../../files/damaged-archive-error.js'
 import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { describeSystemError } from '../../files/system-error.js'
+import type { WayGiver } from '../../files/give-way.js'
+import type { TarHandler } from '../../files/tar/tar-member.js'
 import { TarReader } from '../../files/tar/tar-reader.js'
 import type { ArchiveFinding, ArchiveSummary, ArchiveTask } from './archive-messages.js'
 import { MemberCheck, type MemberCheckTools } from './member-check.js'
@@ -30,14 +32,15 @@ export async function checkArchive(
   try {
     await readMembers(chunks, compression, check)
   } catch (error) {
-    const finding = describeFailure(error)
+    const finding = describeArchiveFailure(error)
     if (finding === undefined) throw error
     onFinding(finding)
   }
   return check.summary
 }
 
-function describeFailure(error: unknown): ArchiveFinding | undefined {
+/** What a failure of reading an archive says of it; `undefined` when it is none. */
+export function describeArchiveFailure(error: unknown): ArchiveFinding | undefined {
   if (error instanceof DamagedArchiveError) {
     return { type: 'damaged', message: error.message, detail: error.detail }
   }
@@ -46,21 +49,36 @@ function describeFailure(error: unknown): ArchiveFinding | undefined {
   return description && { type: 'unreadable', message: description.message }
 }
 
-async function readMembers(
+/** Is told of members, and says how many bytes of them there may be. */
+interface MemberReader extends TarHandler {
+  readonly expectedBytes: number
+}
+
+/**
+ * Reads the members of an archive.
+ *
+ * @param chunks - the archive, as it is stored
+ * @param named - how it should be compressed; `undefined`: by its first bytes
+ * @param way - given between pieces; not in a thread of its own
+ * @throws {@link DamagedArchiveError}, and what the chunks throw
+ */
+export async function readMembers(
   chunks: Iterable<Buffer>,
   named: Compression | undefined,
-  check: MemberCheck,
+  members: MemberReader,
+  way?: WayGiver,
 ): Promise<void> {
   const { start, all } = peekChunks(chunks, MAGIC_BYTES)
   const detected = detectCompression(start)
-  const reader = new TarReader(check)
+  const reader = new TarReader(members)
   const stored = new CountedChunks(all)
   try {
     let bytes = 0
     for await (const chunk of (await loadDecompressor(named ?? detected))(stored)) {
       reader.write(chunk)
       bytes += chunk.length
-      if (bytes - check.expectedBytes > MAX_SURPLUS_BYTES + MAX_SURPLUS_RATIO * stored.bytes) {
+      if (way?.isDue === true) await way.giveWay()
+      if (bytes - members.expectedBytes > MAX_SURPLUS_BYTES + MAX_SURPLUS_RATIO * stored.bytes) {
         throw new DamagedArchiveError(
           `it is a decompression bomb`,
           `${stored.bytes} bytes of it hold ${bytes}`,

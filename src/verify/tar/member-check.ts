@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import { decodePathname, displayPathname, encodePathname, type Pathname } from '../../files/pathname.js'
-import type { TarHandler, TarMember } from '../../files/tar/tar-member.js'
+import { shortestName, type TarHandler, type TarMember } from '../../files/tar/tar-member.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createFileHasher, type FileHasher } from '../../manifest/checksum/file-hasher.js'
 import { FileFinder } from '../file-table/file-finder.js'
@@ -98,7 +98,7 @@ export class MemberCheck implements TarHandler {
     this.#file = undefined
     this.#tools.content?.skip()
     const name = decodePathname(member.name)
-    const relative = shortest(name)
+    const relative = shortestName(name)
     if (name === '' || isOutside(relative)) return this.#onFinding({ type: 'unsafe', name })
     const named = { name, relative, pathname: this.#prefix + relative }
     const { kind } = member
@@ -192,7 +192,7 @@ export class MemberCheck implements TarHandler {
   #hardLink(named: Named, target: Pathname): void {
     const { files, ignore, hashers, seen } = this.#tools
     const { pathname, name } = named
-    const relative = shortest(target)
+    const relative = shortestName(target)
     this.#kept.addLink(pathname, this.#prefix + relative)
     if (ignore.covers(pathname)) return
     if (isOutside(relative)) return this.#leadsOutside(named, 'hard link', target)
@@ -229,7 +229,7 @@ export class MemberCheck implements TarHandler {
     if (this.#rowOf(pathname) !== -1) {
       return this.#notAFile(named, `it is a symbolic link to "${displayPathname(target)}"`)
     }
-    const leadsTo = target.startsWith('/') ? target : shortest(`${posix.dirname(relative)}/${target}`)
+    const leadsTo = target.startsWith('/') ? target : shortestName(`${posix.dirname(relative)}/${target}`)
     if (isOutside(leadsTo)) return this.#leadsOutside(named, 'symbolic link', target)
     this.#onFinding({ type: 'extra', name, pathname, kind: 'symbolic link' })
   }
@@ -283,12 +283,6 @@ class TablespaceLinks {
     this.#targets.delete(name)
     return { name, target: leadsTo }
   }
-}
-
-/** Without `.` and doubled slashes, and without the slash with which PostgreSQL ends the names of links. */
-function shortest(name: Pathname): Pathname {
-  const normalized = posix.normalize(name)
-  return normalized.length > 1 && normalized.endsWith('/') ? normalized.slice(0, -1) : normalized
 }
 
 /** @see src/port/path.c, path_is_safe_for_extraction */

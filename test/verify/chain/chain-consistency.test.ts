@@ -48,6 +48,12 @@ const incremental: ChainMember = {
   label: labelOf(0x200n, 2, { lsn: 0x100n, timeline: 1 }),
 }
 
+const third: ChainMember = {
+  ...full,
+  directory: 'third',
+  label: labelOf(0x300n, 2, { lsn: 0x200n, timeline: 2 }),
+}
+
 describe('backups fit each other', () => {
   test.each([
     { what: 'when all say so', members: [full, incremental] },
@@ -62,6 +68,18 @@ describe('backups fit each other', () => {
     {
       what: 'as far as is known, without backup_label',
       members: [{ ...full, label: undefined }, incremental],
+    },
+    {
+      what: 'when data checksums were switched off between them',
+      members: [full, { ...incremental, control: controlFile({ dataChecksumVersion: 0 }) }],
+    },
+    {
+      what: 'when data checksums were on for a while',
+      members: [
+        { ...full, control: controlFile({ dataChecksumVersion: 0 }) },
+        incremental,
+        { ...third, control: controlFile({ dataChecksumVersion: 0 }) },
+      ],
     },
   ])('$what', ({ members }) => {
     expect(findChainFaults(members)).toEqual([])
@@ -85,11 +103,6 @@ test.each<{ kind: string; changes: Partial<ChainMember>; message: string }>([
     message: 'backup at "incremental": expected catalog version 202506291, but found 202406281',
   },
   {
-    kind: 'data-checksums',
-    changes: { control: controlFile({ dataChecksumVersion: 0 }) },
-    message: 'backup at "incremental": only some backups have checksums enabled',
-  },
-  {
     kind: 'predecessor',
     changes: { label: labelOf(0x200n, 2, { lsn: 0x100n, timeline: 2 }) },
     message: 'backup at "full" starts on timeline 1, but expected 2',
@@ -107,5 +120,23 @@ test.each<{ kind: string; changes: Partial<ChainMember>; message: string }>([
 ])('$message', ({ kind, changes, message }) => {
   expect(findChainFaults([full, { ...incremental, ...changes }])).toEqual([
     { kind, directory: 'incremental', message },
+  ])
+})
+
+test.each([
+  { what: 'after the full backup', versions: [0, 1, 1] },
+  { what: 'before the last backup', versions: [0, 0, 1] },
+  { what: 'after they were off for a while', versions: [1, 0, 1] },
+])('data checksums that were switched on $what do not fit', ({ versions }) => {
+  const members = [full, incremental, third].map((member, index) => ({
+    ...member,
+    control: controlFile({ dataChecksumVersion: versions[index] ?? 0 }),
+  }))
+  expect(findChainFaults(members)).toEqual([
+    {
+      kind: 'data-checksums',
+      directory: 'third',
+      message: 'backup at "third": only some backups have checksums enabled',
+    },
   ])
 })

@@ -119,7 +119,16 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
         ['wal-missing', 'WAL parsing failed for timeline 1'],
       ])
       expect(await verifyBackup(directory, { walDirectory: wal })).toMatchObject({ verdict: 'verified' })
+      const { status, stdout } = await pbmanifest(['verify', `--wal-directory=${wal}`, directory])
+      expect({ status, stdout }).toMatchObject({ status: 0, stdout: expect.stringContaining('verified') })
       expect(await verifyBackup(directory, { noParseWal: true })).toMatchObject({ verdict: 'verified' })
+    })
+
+    test('is no part of a chain', async () => {
+      const { status, stderr } = await pbmanifest(['verify', '--chain', directory, directory])
+      expect(status).toBe(2)
+      expect(stderr).toMatch(/^pbmanifest: error: backup at ".*" is in tar format, which a chain cannot be\n/)
+      expect(stderr.split('\n')).toHaveLength(3)
     })
 
     test('misses a tablespace when its archive is gone', async () => {

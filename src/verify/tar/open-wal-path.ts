@@ -1,0 +1,78 @@
+import { statSync } from 'node:fs'
+import { type Compression, detectCompression, MAGIC_BYTES } from '../../files/compression/compression.js'
+import type { WayGiver } from '../../files/give-way.js'
+import { openRegularFile } from '../../files/open-regular-file.js'
+import { decodePathname, type Pathname } from '../../files/pathname.js'
+import { readOpenedFile } from '../../files/read-opened-file.js'
+import { shortestName, type TarMember } from '../../files/tar/tar-member.js'
+import type { VerifyContext } from '../backup-files.js'
+import { listWalSegments, walDirectoriesOf } from '../wal/list-wal-segments.js'
+import type { WalSource } from '../wal/wal-source.js'
+import type { Archive } from './archive.js'
+import type { ArchiveFinding } from './archive-messages.js'
+import { archiveProblem } from './archive-problem.js'
+import { ArchiveWalSource } from './archive-wal-source.js'
+import { describeArchiveFailure, readMembers } from './check-archive.js'
+import { KeptMembers } from './kept-members.js'
+import { peekChunks } from './peek-chunks.js'
+
+const BUFFER_BYTES = 256 * 1024
+
+/** WAL, and what is open for it. */
+export interface OpenedWal {
+  readonly source: WalSource
+  readonly close: () => Promise<void>
+}
+
+/**
+ * Opens a directory with WAL segments, or a tar archive, in which they are at the top or in `pg_wal`.
+ *
+ * @see src/bin/pg_waldump/archive_waldump.c of PostgreSQL 19
+ */
+export async function openWalPath(path: string, context: VerifyContext): Promise<OpenedWal> {
+  const usePartial = context.options.partialWal === true
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) {
+    return { source: listWalSegments(walDirectoriesOf(path), usePartial), close: async () => {} }
+  }
+  const { archive, kept, finding } = await listWal(path, context.way)
+  if (finding !== undefined) context.problems.add(archiveProblem(path, finding, context.manifest.table))
+  const members = kept.summary.walMembers.map((member) => ({ ...member, archive }))
+  const source = new ArchiveWalSource({ place: path, members, failure: undefined }, usePartial, context.way)
+  return { source, close: () => source.close() }
+}
+
+/** Reads the archive once, to find what is in it. */
+async function listWal(
+  path: string,
+  way: WayGiver,
+): Promise<{ archive: Archive; kept: KeptMembers; finding: ArchiveFinding | undefined }> {
+  const kept = new KeptMembers()
+  let compression: Compression = 'none'
+  let finding: ArchiveFinding | undefined
+  const handler = {
+    expectedBytes: 0,
+    member: (member: TarMember) => {
+      handler.expectedBytes += member.size
+      const pathname = walPathname(member.name)
+      if (member.kind === 'file') kept.addFile(pathname, member)
+      else if (member.kind === 'hard link') kept.addLink(pathname, walPathname(member.target))
+    },
+    bytes: () => {},
+    fileEnd: () => {},
+  }
+  try {
+    const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+    const { start, all } = peekChunks(readOpenedFile(openRegularFile(path), buffer), MAGIC_BYTES)
+    compression = detectCompression(start)
+    await readMembers(all, compression, handler, way)
+  } catch (error) {
+    finding = describeArchiveFailure(error)
+    if (finding === undefined) throw error
+  }
+  return { archive: { name: path, path, contents: 'pg_wal', compression, size: 0 }, kept, finding }
+}
+
+function walPathname(bytes: Buffer): Pathname {
+  const name = shortestName(decodePathname(bytes))
+  return name.startsWith('pg_wal/') ? name : `pg_wal/${name}`
+}
