@@ -16,7 +16,11 @@ const program = `
 const hasTerminal = await hasTerminals()
 
 /** Types on a pseudo-terminal when the prompt is there; returns all that the terminal showed. */
-function typeOnTerminal(keys: string, program: string): Promise<string> {
+function typeOnTerminal(
+  keys: string,
+  program: string,
+  afterwards: (shown: string) => void = () => {},
+): Promise<string> {
   const command = `"${process.execPath}" --input-type=module -e "$PROGRAM"`
   const child = startOnTerminal(command, { ...process.env, PROGRAM: program })
   let shown = ''
@@ -26,6 +30,7 @@ function typeOnTerminal(keys: string, program: string): Promise<string> {
     if (hasTyped || !shown.includes('Password: ')) return
     hasTyped = true
     child.stdin.write(keys)
+    afterwards(shown)
   })
   return new Promise((resolve, reject) => {
     child.on('error', reject)
@@ -45,8 +50,12 @@ test.runIf(hasTerminal).each([
 })
 
 test.runIf(hasTerminal)('a signal ends the waiting', async () => {
-  const signalled = `setTimeout(() => process.kill(process.pid, 'SIGTERM'), 500)\n${program}`
-  expect(await typeOnTerminal('ha', signalled)).toBe('Password: \r\nanswer {"code":"ABORTED"}\r\n')
+  const shown = await typeOnTerminal(
+    'ha',
+    `process.stdout.write(process.pid + '\\n')\n${program}`,
+    (before) => process.kill(Number.parseInt(before, 10), 'SIGTERM'),
+  )
+  expect(shown).toMatch(/^[0-9]+\r\nPassword: \r\nanswer \{"code":"ABORTED"\}\r\n$/)
 })
 
 test('without a terminal nobody is asked', async () => {

@@ -64,8 +64,9 @@ describe('when standard output cannot be written', () => {
   test.each(['--version', '--help', 'completion', 'backup-id'])(
     'a reader that went away is no word worth: %s',
     async (args) => {
-      // `:` ends at once; the delay makes sure that it has.
-      const { stderr } = await shell(`{ sleep 0.2; pbmanifest ${args}; echo "status \${?}" >&2; } | :`)
+      const { stderr } = await shell(
+        `{ until_nobody_reads; pbmanifest ${args}; echo "status \${?}" >&2; } | :`,
+      )
       expect(stderr).toBe('status 0\n')
     },
   )

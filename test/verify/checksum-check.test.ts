@@ -1,12 +1,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { ChecksumCheck as ChecksumCheckClass } from '../../src/verify/checksum-check.js'
 import { fileStates } from '../../src/verify/file-states.js'
 import { FileTable } from '../../src/verify/file-table/file-table.js'
+import type { VerifyProgress } from '../../src/verify/options.js'
 import { ProblemList } from '../../src/verify/problems.js'
 import type { Problem } from '../../src/verify/report.js'
+import { poll } from '../helpers/poll.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 
 // Threads load only from what was built.
@@ -106,16 +107,24 @@ test('what the scan has reported is not reported again', async () => {
 test('a thread that waits to learn of the WAL is ended all the same', async () => {
   const pathname = 'base/5/16384'
   mkdirSync(join(scratch.path, 'base/5'), { recursive: true })
-  writeFileSync(join(scratch.path, pathname), Buffer.alloc(8192, 1))
+  const size = 8 << 20
+  writeFileSync(
+    join(scratch.path, pathname),
+    Buffer.concat([Buffer.alloc(size - 8192), Buffer.alloc(8192, 1)]),
+  )
   const table = new FileTable(1000)
-  table.add({ pathname, size: 8192, lastModified: undefined, checksum: undefined, isPathEncoded: false })
+  table.add({ pathname, size, lastModified: undefined, checksum: undefined, isPathEncoded: false })
+  let bytesRead = 0
+  const onProgress = ({ bytesDone }: VerifyProgress): void => {
+    bytesRead = bytesDone
+  }
   const content = { hasPageChecksums: true, hasIncrementalFiles: false, segmentPages: 131_072 }
-  const options = { directory: scratch.path, jobs: 1, content, signal: undefined, onProgress: undefined }
+  const options = { directory: scratch.path, jobs: 1, content, signal: undefined, onProgress }
   const check = new ChecksumCheck(options, table, 1000)
   check.publish(0, 1, () => true)
   const end = check.finish(Uint8Array.of(fileStates.intact), new ProblemList(undefined, false))
-  // The page is wrong, and whether that matters is not known as long as nobody tells.
-  await Promise.race([end, sleep(500)])
+  // The last page is wrong, and whether that matters is not known as long as nobody tells.
+  await poll('the file to be read', async () => bytesRead > 0)
   expect(check.totals.pages).toEqual({ checked: 0, mismatched: 0, newer: 0 })
   await check.close()
   expect(await end).toBeUndefined()

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Arrivals, flowOf } from '../../../src/transfer/connection/arrivals.js'
 import { ReusingSocket } from '../../../src/transfer/connection/reusing-socket.js'
@@ -41,12 +41,13 @@ afterEach(() => {
 
 test('what is taken slowly arrives unharmed, and the other side waits meanwhile', async () => {
   there.end(bytes)
-  await poll('bytes to arrive', () => Promise.resolve(here.bytesRead > 0))
-  await sleep(200)
+  await poll('bytes to arrive', async () => here.bytesRead > 0)
+  // At each turn, a socket that reads on would read more.
+  for (let turn = 0; turn < 200; turn++) await setImmediate()
   expect(here.bytesRead).toBeLessThan(MANY / 2)
   const hash = createHash('sha256')
   for await (const chunks of arrivals.batches(undefined)) {
-    await sleep(1)
+    await setImmediate()
     for (const chunk of chunks) hash.update(chunk)
   }
   expect(hash.digest('hex')).toBe(createHash('sha256').update(bytes).digest('hex'))

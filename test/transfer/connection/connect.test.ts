@@ -252,7 +252,7 @@ describe('a server that does not answer', () => {
   test('is left when the signal fires', async () => {
     const aborting = new AbortController()
     const connecting = open(`host=${address} port=${port}`, { signal: aborting.signal })
-    setTimeout(() => aborting.abort(), 50)
+    server.once('connection', () => aborting.abort())
     await expect(connecting).rejects.toMatchObject({ code: 'ABORTED' })
   })
 })

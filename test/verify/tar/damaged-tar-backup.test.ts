@@ -500,7 +500,7 @@ describe('on standard input', () => {
 
   test('a stream that stops is left when told to', async () => {
     const line = `mkfifo "$1/f"; sleep 100 > "$1/f" & exec 3< "$1/f"
-      "$NODE" "$MAIN" verify -n -P -F tar -m "$1/backup_manifest" - <&3 2> "$1/e" & sleep 0.1
+      "$NODE" "$MAIN" verify -n -P -F tar -m "$1/backup_manifest" - <&3 2> "$1/e" &
       until [ -s "$1/e" ]; do sleep 0.1; done; kill -TERM $!; wait $!; s=$?; kill %1; exit $s`
     expect(await shell(line, directory)).toMatchObject({ status: 143 })
   })

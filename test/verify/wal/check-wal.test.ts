@@ -207,7 +207,7 @@ describe('a range of many segments', () => {
     const controller = new AbortController()
     const onProgress = ({ bytesDone, bytesTotal }: VerifyProgress): void => {
       // The files are done, the WAL comes next.
-      if (bytesDone === bytesTotal) setTimeout(() => controller.abort(), 10)
+      if (bytesDone === bytesTotal) setImmediate(() => controller.abort())
     }
     const { signal } = controller
     await expect(verifyBackup(directory, { jobs, signal, onProgress })).rejects.toMatchObject({

@@ -51,8 +51,8 @@ export interface Script {
   readonly stream: Buffer
   /** In pieces of these sizes, over and over. Default: at once. */
   readonly pieces?: readonly number[]
-  /** What it answers to TIMELINE_HISTORY, after a while. */
-  readonly history?: Buffer
+  /** What it answers to TIMELINE_HISTORY, at once or when that is there. */
+  readonly history?: Buffer | Promise<Buffer>
   /** Whether it hangs up after that. */
   readonly hangsUp?: boolean
   /** What it answers to our CopyDone. */
@@ -113,7 +113,7 @@ export class ScriptedServer {
     if (payload.toString().startsWith('IDENTIFY_SYSTEM')) {
       socket.write(Buffer.concat([row('1', '1', '0/0', ''), ready]))
     } else if (payload.toString().startsWith('TIMELINE_HISTORY')) {
-      setTimeout(() => socket.write(script.history ?? ready), 300)
+      void Promise.resolve(script.history ?? ready).then((answer) => socket.write(answer))
     } else if (payload.toString().includes('TIMELINE 1')) {
       void sendInPieces(socket, script)
     }

@@ -1,6 +1,5 @@
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
   WalReceiver,
@@ -163,8 +162,17 @@ describe.each(servers.filter(({ name, programs }) => name.endsWith('18') || prog
       void receiver.start(startLsn, 1)
       const endLsn = startLsn + BigInt(walSegmentSize)
       const stopped = receiver.stop(endLsn)
-      await poll('what there is to be received', async () => receiver.writtenLsn >= startLsn)
-      expect(await Promise.race([stopped, sleep(200, 'waiting')])).toBe('waiting')
+      let hasStopped = false
+      void stopped.finally(() => {
+        hasStopped = true
+      })
+      await poll('all that there is to be received', async () => {
+        const rows = await cluster.sql(
+          'SELECT FROM pg_stat_replication WHERE sent_lsn = pg_current_wal_flush_lsn() AND reply_time IS NOT NULL',
+        )
+        return rows.length === 1
+      })
+      expect(hasStopped).toBe(false)
       await writeWal(cluster)
       await stopped
       expect(receiver.writtenLsn).toBeGreaterThanOrEqual(endLsn)
@@ -174,9 +182,14 @@ describe.each(servers.filter(({ name, programs }) => name.endsWith('18') || prog
       // The server ends who is silent for 2 s; on our own we speak every 10 s.
       const receiver = await openReceiver(await optionsFor(cluster))
       const startLsn = await currentLsn(cluster)
-      const received = receiver.start(startLsn, 1)
-      await Promise.race([received, sleep(5000)])
-      expect(await slots(cluster)).toMatchObject([{ active: true }])
+      void receiver.start(startLsn, 1)
+      await poll('an answer long after the start', async () => {
+        expect(await slots(cluster)).toMatchObject([{ active: true }])
+        const rows = await cluster.sql(
+          `SELECT FROM pg_stat_replication WHERE reply_time > backend_start + interval '4 s'`,
+        )
+        return rows.length === 1
+      })
       await receiver.stop(startLsn)
     })
 

@@ -204,13 +204,18 @@ test('a stop between two timelines needs no second stream', async () => {
   const stream = Buffer.concat([copyBoth, wal(startLsn, half), copyDone])
   const goodbye = Buffer.concat([row('2', '0/580000'), ready])
   const content = '1\t0/580000\tno recovery target specified\n'
-  const history = Buffer.concat([row('00000002.history', content), ready])
+  let tellHistory!: (answer: Buffer) => void
+  const history = new Promise<Buffer>((resolve) => {
+    tellHistory = resolve
+  })
   const directory = join(scratch.path, 'pg_wal')
   await withServer(directory, { stream, goodbye, history }, async ({ server, receiver, received }) => {
     await poll('the end of the timeline', async () =>
       server.commands.some((command) => command.startsWith('TIMELINE_HISTORY 2')),
     )
-    await receiver.stop(startLsn)
+    const stopped = receiver.stop(startLsn)
+    tellHistory(Buffer.concat([row('00000002.history', content), ready]))
+    await stopped
     await received
     expect(await readFile(join(directory, '00000002.history'), 'utf8')).toBe(content)
     expect((await readdir(directory)).toSorted()).toEqual([

@@ -9,12 +9,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { comparePathnames, decodePathname } from '../../../../src/files/pathname.js'
 import { ownPathname } from '../../../../src/files/safe-pathname.js'
 import type { ClusterFile } from '../../../../src/transfer/cluster-files/cluster-files.js'
 import { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-cluster-files.js'
+import { SqlConnection } from '../../../../src/transfer/cluster-files/sql/sql-connection.js'
 import { type Cluster, createCluster } from '../../../helpers/cluster.js'
 import { oddPathnames } from '../../../helpers/odd-files.js'
 import { poll } from '../../../helpers/poll.js'
@@ -377,8 +377,12 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     const wanted = [file('PG_VERSION'), file('global/pg_control'), file('PG_VERSION')]
     writeFileSync(path, torn)
     await expect(readAll(source, wanted)).rejects.toMatchObject({ code: 'BAD_FILE' })
-    const reading = readAll(await open(), wanted)
-    await sleep(20)
+    const again = await open()
+    const copyOut = vi.spyOn(SqlConnection.prototype, 'copyOut')
+    onTestFinished(() => copyOut.mockRestore())
+    const reading = readAll(again, wanted)
+    // The first of the three files, pg_control, and that once more.
+    await poll('a second look at it', async () => copyOut.mock.calls.length >= 3, { interval: 1 })
     writeFileSync(path, good)
     expect((await reading).map(({ size }) => size)).toEqual([3, 8192, 3])
   })
