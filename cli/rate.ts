@@ -11,8 +11,9 @@ const MAX_RATE = 1024 * 1024
  * @see src/bin/pg_basebackup/pg_basebackup.c, parse_max_rate
  */
 export function readRate(text: string): number {
-  const [, numberText = '', suffix = ''] =
-    /^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*$/.exec(text) ?? []
+  const trimmed = text.trim()
+  const [numberText = ''] = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/.exec(trimmed) ?? []
+  const suffix = trimmed.slice(numberText.length).trim()
   if (numberText === '') throw usageError(`transfer rate "${text}" is not a valid value`)
   const number = Number(numberText)
   if (!(number > 0)) throw usageError('transfer rate must be greater than zero')

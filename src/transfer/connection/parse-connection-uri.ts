@@ -22,7 +22,7 @@ export function parseConnectionUri(uri: string): Conninfo {
   }
   const [, userInfo, afterUser = ''] = /^(?:([^@/]*)@)?([^]*)$/.exec(uri.replace(scheme, '')) ?? []
   if (userInfo !== undefined) {
-    const [, user = '', password = ''] = /^([^:]*):?([^]*)$/.exec(userInfo) ?? []
+    const [, user = '', password = ''] = /^([^:]*)(?::([^]*))?$/.exec(userInfo) ?? []
     store('user', user)
     store('password', password)
   }

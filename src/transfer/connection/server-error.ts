@@ -1,4 +1,5 @@
 import { DatabaseError } from './pg.js'
+import { onOneLine, reportedLines } from './reported-text.js'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { describeSystemError } from '../../files/system-error.js'
 
@@ -23,7 +24,7 @@ const wordsOfLoss = /^(?:Connection terminated|Client has encountered a connecti
 export function describeServerError(error: unknown): string {
   if (error instanceof DatabaseError) {
     const severity = error.severity === undefined ? '' : `${error.severity}:  `
-    return `${severity}${error.message}`.replaceAll(/\s*\n\s*/g, ' ')
+    return `${severity}${onOneLine(error.message)}`
   }
   const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error
   if (isNameError(first)) return `could not translate host name to address: ${nameError(first)}`
@@ -35,8 +36,8 @@ export function describeServerError(error: unknown): string {
 function describeMore(error: unknown): { details?: readonly string[]; hint?: string } {
   if (!(error instanceof DatabaseError)) return {}
   return {
-    ...(error.detail === undefined ? {} : { details: [error.detail] }),
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    ...(error.detail === undefined ? {} : { details: reportedLines(error.detail) }),
+    ...(error.hint === undefined ? {} : { hint: onOneLine(error.hint) }),
   }
 }
 
@@ -49,7 +50,7 @@ export function reportedDetails(
   { message, detail }: { readonly message: string; readonly detail?: string | undefined },
 ): string[] {
   return [
-    ...(detail === undefined ? [] : detail.split(/[\r\n]+/)),
+    ...(detail === undefined ? [] : reportedLines(detail)),
     ...(message.startsWith('could not ') ? [`The ${reporter} reported this.`] : []),
   ]
 }

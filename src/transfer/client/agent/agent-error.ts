@@ -1,4 +1,5 @@
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
+import { onOneLine } from '../../connection/reported-text.js'
 import { describeServerError, reportedDetails } from '../../connection/server-error.js'
 import type { ReportedError } from './backend-message.js'
 
@@ -32,8 +33,4 @@ export function lostAgent(cause: unknown): PbManifestError {
 /** What it says is not what was agreed on. */
 export function agentProtocolError(what: string): PbManifestError {
   return new PbManifestError('SERVER', `the agent does not keep to the protocol: ${what}`)
-}
-
-function onOneLine(text: string): string {
-  return text.trim().replaceAll(/\s*[\r\n]+\s*/g, ' ')
 }

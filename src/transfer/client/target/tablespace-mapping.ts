@@ -37,7 +37,7 @@ export function mapTablespace(location: string, mappings: readonly TablespaceMap
 }
 
 function canonicalPath(path: string): string {
-  return posix.normalize(path).replace(/(?<=.)\/+$/, '')
+  return posix.normalize(path).replace(/(?<=.)\/$/, '')
 }
 
 function usage(message: string): PbManifestError {

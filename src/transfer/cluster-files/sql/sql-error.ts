@@ -1,5 +1,6 @@
 import { DatabaseError } from '../../connection/pg.js'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
+import { onOneLine } from '../../connection/reported-text.js'
 import { describeServerError, reportedDetails } from '../../connection/server-error.js'
 import { missingPrivilegeHint } from './missing-privilege.js'
 
@@ -37,8 +38,4 @@ function reportedError(error: DatabaseError, role: string): PbManifestError {
     details: reportedDetails('server', error),
     ...(hint === undefined ? {} : { hint: onOneLine(hint) }),
   })
-}
-
-function onOneLine(text: string): string {
-  return text.trim().replaceAll(/\s*[\r\n]+\s*/g, ' ')
 }
