@@ -4,6 +4,7 @@ import type {
   BackupMode,
   BackupStart,
   ClusterFacts,
+  ServerDirectory,
 } from '../../src/transfer/cluster-files/cluster-files.js'
 import { parseControlFile } from '../../src/postgres/control-file.js'
 import { parseLsn } from '../../src/postgres/lsn.js'
@@ -59,6 +60,13 @@ export class PlainBackupMode implements BackupMode {
       backupLabel: Buffer.from(rows[0]?.labelfile ?? ''),
       tablespaceMap: Buffer.from(rows[0]?.spcmapfile ?? ''),
     }
+  }
+
+  async directories(): Promise<readonly ServerDirectory[]> {
+    const { rows } = await this.#client.query<{ oid: string }>(
+      `SELECT oid::text FROM pg_tablespace WHERE oid NOT IN (1663, 1664)`,
+    )
+    return rows.map(({ oid }) => ({ tablespace: Number(oid), database: undefined }))
   }
 
   async timelineHistory(): Promise<undefined> {

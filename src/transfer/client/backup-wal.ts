@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { PbManifestError } from '../../errors.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
+import { segmentHoldingStart, walSegmentName } from '../../postgres/wal-segment.js'
 import type { WalFileName } from '../../postgres/wal-file-name.js'
 import { formatCommand } from '../commands/format-command.js'
 import type { BackupStart, ClusterFacts } from '../cluster-files/cluster-files.js'
@@ -65,6 +67,31 @@ export class BackupWal {
     this.#receiver
       ?.start(startLsn, startTimeline)
       .catch((error: unknown) => this.#options.failure.report(error))
+  }
+
+  /**
+   * Looks, before anything is copied, whether the WAL that is to be fetched at the end can be seen: pg_wal may lead nowhere
+   * where files are read.
+   *
+   * @throws {@link PbManifestError} `SERVER`
+   */
+  async requireFetchable(
+    { startLsn, startTimeline }: BackupStart,
+    { session, signal }: CopyContext,
+  ): Promise<void> {
+    if (this.#options.method !== 'fetch') return
+    const { walSegmentSize } = this.#options.facts
+    const text = formatCommand({ command: 'LIST_WAL_FILES', startLsn, endLsn: undefined })
+    const listed = await session.run('LIST_WAL_FILES', text, signal)
+    const first = walSegmentName(startTimeline, segmentHoldingStart(startLsn, walSegmentSize), walSegmentSize)
+    if (listed.some(({ name }) => name === first)) return
+    throw new PbManifestError(
+      'SERVER',
+      `WAL segment ${first}, in which the backup starts, is not in pg_wal`,
+      {
+        hint: 'Look where pg_wal leads to where the files are read, or receive WAL while files are copied (-X stream, the default).',
+      },
+    )
   }
 
   /**

@@ -84,6 +84,7 @@ class BackupRun {
     await this.#parts.target.mark(start.backupId)
     wal.start(start)
     copy.join(start.ticket)
+    await context.failure.waitFor(wal.requireFetchable(start, this.#ownCopy()))
     const listing = await clock.time('list', () => this.#list(tablespaces))
     await clock.time('copy', () => this.#copyFiles(copy, listing))
     const end = await clock.time('stop', () => this.#stop())

@@ -66,10 +66,20 @@ export interface BackupEnd {
   readonly tablespaceMap: Buffer
 }
 
+/** A directory that the server keeps files in, and that whoever reads its files has to see. */
+export interface ServerDirectory {
+  /** `undefined`: the data directory. */
+  readonly tablespace: number | undefined
+  /** The database whose files are there; `undefined`: the tablespace itself. */
+  readonly database: number | undefined
+}
+
 /** Starts and stops backup mode. One connection has to live from start to stop: its end aborts the backup. */
 export interface BackupMode {
   facts(): Promise<ClusterFacts>
   start(options: { readonly label: string; readonly fast: boolean }): Promise<BackupStart>
+  /** What the server's catalog says there is: all tablespaces that have a location, and all databases. */
+  directories(): Promise<readonly ServerDirectory[]>
   /** @param waitForArchive - whether to wait until the WAL is archived, where the server archives */
   stop(options: { readonly waitForArchive: boolean }): Promise<BackupEnd>
   /** Content of a timeline history file, when the server has it. */
@@ -100,6 +110,8 @@ export interface ClusterFiles {
    * backup_label, tablespace_map, WAL and what a server leaves out are not listed; `global/pg_control` is.
    */
   listFiles(tablespaceOid: number | undefined, signal?: AbortSignal): Promise<readonly ClusterFile[]>
+  /** Whether there is, and can be listed, the directory in which the cluster has its files of a tablespace. */
+  hasTablespaceDirectory(tablespaceOid: number): Promise<boolean>
   /** Segments and history files in pg_wal, by name. */
   listWalFiles(): Promise<readonly WalFile[]>
   /**

@@ -6,6 +6,7 @@ import { backupAborted } from './backup.js'
 import type { BackupSession } from './backup-session.js'
 import { CommandSlot } from './command-slot.js'
 import { joinBackup } from './join-backup.js'
+import { listVisibleFiles, listVisibleTablespaces } from './list-visible.js'
 import { selectWalFiles } from './list-wal-files.js'
 import { type Membership, removeFragments, sealFragment } from './membership.js'
 import { PageVerification } from './page-verification.js'
@@ -116,7 +117,7 @@ export class ReplicationSession implements BackupSession {
     },
     LIST_TABLESPACES: async ({ progress }, signal) => {
       const backup = progress ? this.#requireMembership().backup : undefined
-      const tablespaces = await this.#options.files.listTablespaces({ withSizes: progress, signal })
+      const tablespaces = await listVisibleTablespaces(this.#options, { withSizes: progress, signal })
       if (backup !== undefined) {
         backup.state.bytesExpected = tablespaces.reduce((total, { bytes = 0 }) => total + bytes, 0)
       }
@@ -124,7 +125,7 @@ export class ReplicationSession implements BackupSession {
     },
     LIST_FILES: async ({ tablespace }, signal) => {
       this.#requireMembership()
-      return await this.#options.files.listFiles(tablespace, signal)
+      return await listVisibleFiles(this.#options, tablespace, signal)
     },
     LIST_WAL_FILES: async (bounds) => {
       const { cluster } = this.#requireMembership().backup.description

@@ -40,6 +40,7 @@ describeWithDebianPostgres('a backup that ended on another timeline', (programs)
         startLsn = start.startLsn
         return start
       },
+      directories: () => mode.directories(),
       stop: async (options) => ({ ...(await mode.stop(options)), endTimeline: 2 }),
       timelineHistory: async () => {
         const text = history(startLsn)

@@ -1,6 +1,12 @@
 import type { Client } from 'pg'
 import type { PbManifestError } from '../../../errors.js'
-import type { BackupEnd, BackupMode, BackupStart, ClusterFacts } from '../../cluster-files/cluster-files.js'
+import type {
+  BackupEnd,
+  BackupMode,
+  BackupStart,
+  ClusterFacts,
+  ServerDirectory,
+} from '../../cluster-files/cluster-files.js'
 import { SqlBackupMode } from '../../cluster-files/sql/sql-backup-mode.js'
 import { connect } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
@@ -59,6 +65,11 @@ export class AgentBackupMode implements BackupMode {
     const end = await mode.stop(options)
     this.#isRunning = false
     return end
+  }
+
+  async directories(): Promise<readonly ServerDirectory[]> {
+    const { mode } = await this.#open()
+    return await mode.directories()
   }
 
   async timelineHistory(timeline: number): Promise<Buffer | undefined> {

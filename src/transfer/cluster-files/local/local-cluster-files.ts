@@ -1,5 +1,7 @@
+import { opendirSync } from 'node:fs'
 import { WayGiver } from '../../../files/give-way.js'
 import type { Pathname } from '../../../files/pathname.js'
+import { describeSystemError, ioError } from '../../../files/system-error.js'
 import type { ClusterLayout } from '../../../manifest/fragment/backup-contents.js'
 import { readClusterLayout } from '../../../manifest/fragment/cluster-layout.js'
 import { PAGE_SIZE } from '../../../postgres/data-page/page-layout.js'
@@ -62,6 +64,13 @@ export class LocalClusterFiles implements ClusterFiles {
     throw new RefusedError('unknown-object', `there is no tablespace with OID ${oid}`)
   }
 
+  async hasTablespaceDirectory(tablespaceOid: number): Promise<boolean> {
+    const { tablespaceDirectory } = this.#layout
+    const link = `pg_tblspc/${tablespaceOid}`
+    const path = tablespaceDirectory === undefined ? link : `${link}/${tablespaceDirectory}`
+    return await Promise.resolve(isListable(this.#directory, path))
+  }
+
   async listWalFiles(): Promise<readonly WalFile[]> {
     return await Promise.resolve(listLocalWalFiles(this.#directory))
   }
@@ -76,6 +85,16 @@ export class LocalClusterFiles implements ClusterFiles {
 
   async close(): Promise<void> {
     await Promise.resolve()
+  }
+}
+
+function isListable(directory: string, pathname: Pathname): boolean {
+  try {
+    opendirSync(`${directory}/${pathname}`).closeSync()
+    return true
+  } catch (error) {
+    if (describeSystemError(error)?.code === 'ENOENT') return false
+    throw ioError(`could not open directory "${directory}/${pathname}"`, error)
   }
 }
 

@@ -8,7 +8,7 @@ import {
   timelineWithoutHistory,
 } from '../../../postgres/timeline-history.js'
 import { nearestVersion } from '../../../postgres/versions.js'
-import type { BackupEnd, BackupMode, BackupStart, ClusterFacts } from '../cluster-files.js'
+import type { BackupEnd, BackupMode, BackupStart, ClusterFacts, ServerDirectory } from '../cluster-files.js'
 import { readClusterFacts } from './cluster-facts.js'
 import { copiedValue } from './copied-rows.js'
 import { pathArray } from './path-expressions.js'
@@ -18,6 +18,13 @@ import { timelineAt, timelineBefore } from './timeline-of-lsn.js'
 
 /** More is no timeline history. */
 const LONGEST_HISTORY = 1 << 20
+
+/** Without those that the data directory itself is, and without databases whose DROP DATABASE was cut short. */
+const DIRECTORIES = `
+  SELECT oid::text AS tablespace, NULL AS database FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')
+   UNION ALL
+  SELECT nullif(dattablespace, (SELECT oid FROM pg_tablespace WHERE spcname = 'pg_default'))::text, oid::text
+    FROM pg_database WHERE datconnlimit <> -2`
 
 /** Backup mode of a running server of PostgreSQL 13 or newer, held by one connection. */
 export class SqlBackupMode implements BackupMode {
@@ -78,6 +85,16 @@ export class SqlBackupMode implements BackupMode {
       backupLabel,
       tablespaceMap: Buffer.from(row?.map ?? '', 'hex'),
     }
+  }
+
+  async directories(): Promise<readonly ServerDirectory[]> {
+    const rows = await this.#connection.rows<{ tablespace: string | null; database: string | null }>(
+      DIRECTORIES,
+    )
+    return rows.map(({ tablespace, database }) => ({
+      tablespace: tablespace === null ? undefined : Number(tablespace),
+      database: database === null ? undefined : Number(database),
+    }))
   }
 
   async timelineHistory(timeline: number): Promise<Buffer | undefined> {

@@ -33,6 +33,8 @@ export class SqlClusterFiles implements ClusterFiles {
   }
 
   async listTablespaces(options: { readonly withSizes: boolean }): Promise<readonly Tablespace[]> {
+    // Again each time: one that was made since must not be missed.
+    this.#layout = undefined
     const { tablespaces } = await this.#readLayout()
     const listed: Tablespace[] = []
     for (const { oid, location } of [...tablespaces, { oid: undefined, location: '' }]) {
@@ -49,6 +51,17 @@ export class SqlClusterFiles implements ClusterFiles {
     }
     const directory = tablespaceOid === undefined ? '' : ownPathname(`pg_tblspc/${String(tablespaceOid)}`)
     return await this.#connection.ask((connection) => listFilesBelow(connection, directory, layout))
+  }
+
+  async hasTablespaceDirectory(tablespaceOid: number): Promise<boolean> {
+    const { tablespaceDirectory } = await this.#readLayout()
+    const path = pathArray([`pg_tblspc/${String(tablespaceOid)}/${tablespaceDirectory}`])
+    // Where there is no such directory, nothing is listed; where it cannot be opened, the server says so.
+    const query = `
+      SELECT FROM unnest(${path}) AS path, LATERAL pg_stat_file(path, true)
+       WHERE isdir AND (SELECT count(*) FROM pg_ls_dir(path, true, false)) >= 0`
+    const rows = await this.#connection.ask((connection) => connection.rows(query))
+    return rows.length > 0
   }
 
   async listWalFiles(): Promise<readonly WalFile[]> {
