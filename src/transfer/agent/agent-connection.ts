@@ -86,7 +86,7 @@ export class AgentConnection implements WireHandler {
     const led = this.#led
     if (led !== undefined) led.failure ??= leaderLeft(how)
     const failure = await this.#endThread(how)
-    if (led !== undefined) await this.#endLed(led)
+    if (led !== undefined) await this.#endLed(led, leaderLeft(how))
     if (failure !== undefined) this.#report(failure, undefined)
     this.#onClose()
   }
@@ -134,7 +134,7 @@ export class AgentConnection implements WireHandler {
       this.#noteDone(command, joined)
       await writer.finish()
     } catch (error) {
-      this.#noteAborted(toWireErrorData(error))
+      await this.#noteAborted(toWireErrorData(error))
       throw error
     } finally {
       release?.()
@@ -189,10 +189,11 @@ export class AgentConnection implements WireHandler {
   }
 
   /** A command has failed, and the backup that it was for may have with it. */
-  #noteAborted(error: WireErrorData): void {
-    if (this.#led?.state.phase !== 'aborted') return
-    this.#context.backups.abort(this.#led, error)
+  async #noteAborted(error: WireErrorData): Promise<void> {
+    const led = this.#led
+    if (led?.state.phase !== 'aborted') return
     this.#led = undefined
+    await this.#endLed(led, error)
   }
 
   #startThread(): SessionThread {
@@ -213,18 +214,24 @@ export class AgentConnection implements WireHandler {
   }
 
   #lose(error: WireErrorData): void {
-    if (this.#led !== undefined) this.#context.backups.abort(this.#led, error)
+    if (this.#led !== undefined) this.#abortLed(this.#led, error)
     this.end(error)
   }
 
   /** The session of a leader has ended: what it led, and did not complete, is over. */
-  async #endLed(led: LedBackup): Promise<void> {
+  async #endLed(led: LedBackup, reason: WireErrorData): Promise<void> {
+    this.#abortLed(led, reason)
+    // The session has done this itself, unless its thread died.
+    if (led.state.phase === 'aborted') await removeFragments(openBackup(led.handle))
+  }
+
+  /** Its sessions go no further, and nobody joins it. To one that is complete nothing is done. */
+  #abortLed(led: LedBackup, reason: WireErrorData): void {
     const { backups } = this.#context
     if (!backups.running.includes(led)) return
-    // The session has done this itself, unless its thread died.
+    led.failure ??= reason
     led.state.move(['running', 'stopping', 'stopped'], 'aborted')
-    await removeFragments(openBackup(led.handle))
-    backups.abort(led, leaderLeft('lost'))
+    backups.abort(led, reason)
   }
 
   /** Notes the failure of a command, and finds the words for the client. */

@@ -36,13 +36,13 @@ export class AgentProgram {
   #stderr = ''
   readonly end: Promise<AgentEnd>
 
-  private constructor(args: readonly string[], directory: string) {
+  private constructor(args: readonly string[], directory: string, env: Readonly<Record<string, string>>) {
     this.socketDirectory = directory
     this.#temporaryDirectory = join(directory, 'tmp')
     mkdirSync(this.#temporaryDirectory, { recursive: true })
     this.process = spawn(process.execPath, [mainFile, 'serve', `--socket-dir=${directory}`, ...args], {
       cwd: '/',
-      env: { ...plainEnvironment(), FORCE_COLOR: '0', TMPDIR: this.#temporaryDirectory },
+      env: { ...plainEnvironment(), FORCE_COLOR: '0', TMPDIR: this.#temporaryDirectory, ...env },
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     const forget = atExit(() => this.process.kill('SIGKILL'))
@@ -59,10 +59,14 @@ export class AgentProgram {
   }
 
   /** Starts one for a cluster, and waits until it listens. */
-  static async start(cluster: ServedCluster, args: readonly string[] = []): Promise<AgentProgram> {
+  static async start(
+    cluster: ServedCluster,
+    args: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<AgentProgram> {
     const server = `host=${cluster.socketDirectory} port=${cluster.port} user=postgres dbname=postgres`
     const common = [`--pgdata=${cluster.dataDirectory}`, `--server=${server}`]
-    const agent = new AgentProgram([...common, ...args], createScratchDirectory().path)
+    const agent = new AgentProgram([...common, ...args], createScratchDirectory().path, env)
     const ended = agent.end.then(({ status }) => {
       throw new Error(`the agent ended with status ${String(status)}: ${agent.#stderr}`)
     })
@@ -108,6 +112,14 @@ export class AgentProgram {
     const [name = ''] = readdirSync(this.#temporaryDirectory)
     this.removeTemporaryFiles()
     symlinkSync(target, join(this.#temporaryDirectory, name))
+  }
+
+  /** The port that `--listen=127.0.0.1:0` got. */
+  async networkPort(): Promise<number> {
+    const { address } = await this.untilLogged('listening', (line) =>
+      String(line['address']).startsWith('127.'),
+    )
+    return Number(String(address).split(':')[1])
   }
 
   /** A replication connection; the caller ends it. */

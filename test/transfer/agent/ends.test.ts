@@ -211,9 +211,10 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
     await agent.stop()
     agent = await AgentProgram.start(cluster, ['--idle-timeout=1', '--backup-idle-timeout=3'])
     const [leader, idle] = [await agent.connect(), await agent.connect()]
+    const idleLost = lossOf(idle)
     await startBackup(leader)
     const leaderLost = lossOf(leader)
-    expect(await lossOf(idle)).toMatchObject({ code: '57P05' })
+    expect(await idleLost).toMatchObject({ code: '57P05' })
     expect(await leaderLost).toMatchObject({ code: '57P05' })
     await agent.untilLogged('backup-aborted')
     const events = agent.log().map(({ event }) => event)

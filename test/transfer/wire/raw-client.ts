@@ -33,6 +33,11 @@ export class RawClient {
     return client
   }
 
+  /** One that speaks through a socket which is connected already. */
+  static over(socket: Socket): RawClient {
+    return new RawClient(socket)
+  }
+
   send(...bytes: readonly Uint8Array[]): this {
     this.socket.write(Buffer.concat(bytes))
     return this
@@ -40,7 +45,7 @@ export class RawClient {
 
   /** One byte, which is no message: the answer to a request for encryption. */
   async byte(): Promise<string> {
-    while (this.#bytes.length === 0 && !this.#isClosed) await once(this.socket, 'more')
+    while (this.#bytes.length === 0 && !this.#isClosed) await this.#more()
     const byte = this.#bytes.toString('latin1', 0, 1)
     this.#bytes = this.#bytes.subarray(1)
     return byte
@@ -56,7 +61,7 @@ export class RawClient {
         return message
       }
       if (this.#isClosed) return undefined
-      await once(this.socket, 'more')
+      await this.#more()
     }
   }
 
@@ -72,7 +77,12 @@ export class RawClient {
 
   /** Waits for the end of the connection, whatever comes before it. */
   async drained(): Promise<void> {
-    while (!this.#isClosed) await once(this.socket, 'more')
+    while (!this.#isClosed) await this.#more()
+  }
+
+  /** An error of the socket is news, too: `once` of Node would throw it. */
+  async #more(): Promise<void> {
+    await new Promise((resolve) => this.socket.once('more', resolve))
   }
 
   async untilClosed(): Promise<RawMessage[]> {

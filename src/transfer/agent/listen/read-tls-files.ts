@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { PbManifestError } from '../../../errors.js'
 import { readSmallFile } from '../../../files/read-small-file.js'
@@ -15,7 +16,9 @@ export function readTlsFiles(certificatePath: string, keyPath: string): SecureCo
   const key = readFile(keyPath)
   requirePrivate(keyPath)
   try {
-    return createSecureContext({ cert, key, minVersion: 'TLSv1.2' })
+    // As a PostgreSQL server's.
+    const secureOptions = constants.SSL_OP_NO_RENEGOTIATION
+    return createSecureContext({ cert, key, minVersion: 'TLSv1.2', secureOptions })
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new PbManifestError(

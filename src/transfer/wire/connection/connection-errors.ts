@@ -2,7 +2,17 @@ import { WireError } from '../wire-error.js'
 
 /** The client is gone; nobody will read this, but the handler and the log will see it. */
 export function connectionLost(cause?: Error): WireError {
-  return new WireError('08006', 'connection to client lost', { severity: 'FATAL', cause })
+  const reason = describeTlsError(cause)
+  return reason === undefined
+    ? new WireError('08006', 'connection to client lost', { severity: 'FATAL', cause })
+    : new WireError('08P01', `SSL error: ${reason}`, { severity: 'FATAL', cause })
+}
+
+/** In the words of OpenSSL, or of Node where it is Node that ended it. */
+function describeTlsError(error: Error | undefined): string | undefined {
+  if (error === undefined || !('code' in error) || typeof error.code !== 'string') return undefined
+  if (!/^ERR_(?:SSL|TLS)_/.test(error.code)) return undefined
+  return 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message
 }
 
 /** A client that takes nothing of what we send. */

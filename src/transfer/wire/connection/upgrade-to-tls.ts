@@ -6,7 +6,8 @@ import { WireError } from '../wire-error.js'
 const ALPN_PROTOCOL = 'postgresql'
 
 /**
- * Makes the stream of a client an encrypted one. Resolves when the handshake is done.
+ * Makes the stream of a client an encrypted one. Resolves when the handshake is done. Any error of TLS after it (a broken
+ * record, an alert, renegotiation) destroys the stream, with that error.
  *
  * @param signal - ends a handshake that takes too long
  * @throws {@link WireError} `FATAL` when it fails; the streams are destroyed then
@@ -21,6 +22,7 @@ export async function upgradeToTls(
     secureContext,
     ALPNProtocols: [ALPN_PROTOCOL],
   })
+  // An attempt is an error, also where the context has no SSL_OP_NO_RENEGOTIATION.
   secure.disableRenegotiation()
   const giveUp = (): unknown => secure.destroy()
   signal.addEventListener('abort', giveUp, { once: true })
@@ -42,5 +44,7 @@ export async function upgradeToTls(
     signal.removeEventListener('abort', giveUp)
     secure.off('_tlsError', remember)
   }
+  // Only `tls.Server` and `tls.connect` make errors of the socket of them.
+  secure.on('_tlsError', (error: Error) => secure.destroy(error))
   return secure
 }

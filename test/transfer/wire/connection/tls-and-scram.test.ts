@@ -1,15 +1,19 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createSecureContext } from 'node:tls'
+import { createSecureContext, type SecureContext } from 'node:tls'
 import { Client, type ClientConfig } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readTlsFiles } from '../../../../src/transfer/agent/listen/read-tls-files.js'
 import { ScramUsers } from '../../../../src/transfer/wire/scram/scram-users.js'
 import { makeScramVerifier } from '../../../../src/transfer/wire/scram/scram-verifier.js'
 import type { WireAccess } from '../../../../src/transfer/wire/connection/wire-access.js'
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { mustRun, runProgram } from '../../../helpers/run-program.js'
 import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
-import { field, RawClient, sslRequest, startup } from '../raw-client.js'
+import { makeCertificate } from '../../agent/make-certificate.js'
+import { connectBreakableTls } from '../breakable-tls.js'
+import { field, query, RawClient, sslRequest, startup } from '../raw-client.js'
+import { OpensslClient } from './openssl-client.js'
 import { WireFixture } from './wire-fixture.js'
 
 const certificates = createScratchDirectory()
@@ -62,6 +66,14 @@ async function connectAs(fixture: WireFixture, config: ClientConfig): Promise<un
 
 function refusal(user: string): string {
   return `FATAL:  password authentication failed for user "${user}"`
+}
+
+async function withTls(
+  makeContext: (paths: { cert: string; key: string }) => SecureContext,
+  use: (fixture: WireFixture) => Promise<void>,
+): Promise<void> {
+  const context = makeContext(await makeCertificate(certificates.path, 'after'))
+  await withServer({ authentication: { method: 'trust' }, tls: { context, isRequired: true } }, use)
 }
 
 describeWithDebianPostgres('TLS and SCRAM', (programs) => {
@@ -174,6 +186,55 @@ describeWithDebianPostgres('TLS and SCRAM', (programs) => {
       expect(await who(fixture, 'user=joe sslmode=prefer')).toBe('joe|x|f|')
       expect(await who(fixture, 'user=joe sslmode=require')).toContain('server does not support SSL')
       expect(await who(fixture, 'user=joe', 'wrong')).toContain('password authentication failed')
+    })
+  })
+
+  describe('after the handshake', () => {
+    const contexts: readonly (readonly [string, (paths: { cert: string; key: string }) => SecureContext])[] =
+      [
+        ['of an agent', ({ cert, key }) => readTlsFiles(cert, key)],
+        [
+          'of Node',
+          ({ cert, key }) => createSecureContext({ cert: readFileSync(cert), key: readFileSync(key) }),
+        ],
+      ]
+
+    test.each(['TLSv1.2', 'TLSv1.3'] as const)('a broken record of %s ends all', async (version) => {
+      await withTls(contexts[0]![1], async (fixture) => {
+        const { client, breakRecord } = await connectBreakableTls(fixture.port, version)
+        await client.send(startup({ user: 'joe' })).until('Z')
+        client.send(query('wait'))
+        await fixture.running()
+        breakRecord()
+        await client.untilClosed()
+        await fixture.quiet()
+        expect(fixture.closed).toEqual(['lost'])
+        expect(fixture.errors()).toEqual([expect.stringMatching(/^SSL error: [a-z]/)])
+      })
+    })
+
+    test.each(contexts)('renegotiation is refused with the context %s', async (_, makeContext) => {
+      await withTls(makeContext, async (fixture) => {
+        const client = new OpensslClient(fixture.port, '-tls1_2')
+        await client.until(/Verify return code/)
+        client.type('R')
+        expect(await client.end).toBe(1)
+        expect(client.output).toMatch(/RENEGOTIATING[^]*error/i)
+        await fixture.quiet()
+      })
+    })
+
+    test('new keys of TLS 1.3 are no renegotiation', async () => {
+      await withTls(contexts[0]![1], async (fixture) => {
+        const client = new OpensslClient(fixture.port, '-tls1_3')
+        await client.until(/Verify return code/)
+        client.type('K')
+        await client.until(/KEYUPDATE/)
+        client.type('Q')
+        expect(await client.end).toBe(0)
+        await fixture.quiet()
+        expect(fixture.errors()).toEqual(['connection to client lost'])
+      })
     })
   })
 
