@@ -1,8 +1,8 @@
+import { PathnameHash } from '../../files/pathname-hash.js'
 import { decodePathname, displayPathname, type Pathname } from '../../files/pathname.js'
 import { parseFragmentLine } from '../fragment/parse-fragment-line.js'
 import { type FragmentLine, readFragment } from '../fragment/read-fragment.js'
 import { NumberSet } from './number-set.js'
-import { hashPathname53 } from './hash-pathname.js'
 
 /** How many duplicates are named one by one. */
 const MAX_NAMED = 100
@@ -10,10 +10,11 @@ const MAX_NAMED = 100
 /**
  * Finds the pathnames that are recorded more than once, over all fragments of a merge.
  *
- * It keeps a hash of each, 8 bytes. Two pathnames with the same hash are only suspects: the fragments are read again to
- * see, which only a merge that fails has to pay, or one in a hundred thousand.
+ * It keeps a hash of each, 8 bytes, by a key of its own. Two pathnames with the same hash are only suspects: the fragments are
+ * read again to compare the names themselves, which only a merge that fails has to pay, or one of many thousand.
  */
 export class DuplicatePathnames {
+  readonly #hash = new PathnameHash()
   readonly #seen: NumberSet
   readonly #suspects = new Set<number>()
 
@@ -24,7 +25,7 @@ export class DuplicatePathnames {
 
   /** Takes note of a pathname. */
   add({ pathnameBytes, pathnameStart, pathnameEnd }: FragmentLine): void {
-    const hash = hashPathname53(pathnameBytes, pathnameStart, pathnameEnd)
+    const hash = this.#hash.hash53(pathnameBytes, pathnameStart, pathnameEnd)
     if (!this.#seen.add(hash)) this.#suspects.add(hash)
   }
 
@@ -40,7 +41,7 @@ export class DuplicatePathnames {
       await readFragment(path, {
         onLine: (line) => {
           const { pathnameBytes, pathnameStart, pathnameEnd } = line
-          if (!this.#suspects.has(hashPathname53(pathnameBytes, pathnameStart, pathnameEnd))) return
+          if (!this.#suspects.has(this.#hash.hash53(pathnameBytes, pathnameStart, pathnameEnd))) return
           const pathname = decodePathname(pathnameBytes.subarray(pathnameStart, pathnameEnd))
           places.set(pathname, [...(places.get(pathname) ?? []), { path, line: textOf(line) }])
         },

@@ -5,7 +5,7 @@ import type { ManifestFile } from '../../manifest/model.js'
 import type { PlainEntry } from '../../manifest/server-layout.js'
 import { allocateFileTable, type FileTableBuffers, maxRowsOf, tableAlgorithms } from './file-table-layout.js'
 import { FileRows } from './file-rows.js'
-import { hashPathname, PathnameIndex, type PathnameIndexBuffers } from './pathname-index.js'
+import { PathnameIndex, type PathnameIndexBuffers } from './pathname-index.js'
 import { copyHex, writeHex, writeText } from './write-text.js'
 
 /** Of a server's manifest with CRC-32C. */
@@ -72,9 +72,8 @@ export class FileTable extends FileRows {
     this.#requireRoom(Buffer.byteLength(pathname) + (checksum === undefined ? 0 : checksum.hex.length / 2))
     let at = this.#end
     if (checksum !== undefined) at += writeHex(this.#records, at, checksum.hex)
-    const start = at
     at += this.#writePathname(pathname, at)
-    return this.#addRow(file.size, checksum?.algorithm, start, at)
+    return this.#addRow(file.size, checksum?.algorithm, at)
   }
 
   /**
@@ -88,9 +87,8 @@ export class FileTable extends FileRows {
     const records = this.#records
     let at = this.#end
     if (algorithm !== undefined) at = copyHex(records, at, bytes, entry.hexStart, entry.hexEnd)
-    const start = at
     for (let from = pathnameStart; from < pathnameEnd; from++) records[at++] = bytes[from] as number
-    return this.#addRow(entry.size, algorithm, start, at)
+    return this.#addRow(entry.size, algorithm, at)
   }
 
   /** The row of this pathname, or -1. */
@@ -112,18 +110,13 @@ export class FileTable extends FileRows {
     }
   }
 
-  #addRow(
-    size: number,
-    algorithm: RealChecksumAlgorithm | undefined,
-    pathnameStart: number,
-    end: number,
-  ): boolean {
+  #addRow(size: number, algorithm: RealChecksumAlgorithm | undefined, end: number): boolean {
     const row = this.#rows++
     this.#sizes[row] = size
     this.#algorithms[row] = algorithm === undefined ? 0 : tableAlgorithms.indexOf(algorithm)
     this.#offsets[row + 1] = end
     this.#end = end
-    return this.#index.add(row, hashPathname(this.#records, pathnameStart, end))
+    return this.#index.add(row)
   }
 
   #writePathname(pathname: Pathname, at: number): number {

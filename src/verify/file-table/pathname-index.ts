@@ -1,3 +1,5 @@
+import { PathnameHash } from '../../files/pathname-hash.js'
+
 const EMPTY = -1
 
 /** Where the pathnames of the rows are. */
@@ -13,6 +15,8 @@ export interface PathnameIndexBuffers {
   readonly slots: SharedArrayBuffer
   /** Uint32: of each row, so that most comparisons and the growing need no look at the pathname. */
   readonly hashes: SharedArrayBuffer
+  /** By which pathnames are hashed. */
+  readonly hashKey: SharedArrayBuffer
 }
 
 /** Finds rows by the bytes of their pathnames: a hash table with open addressing, of row numbers only. */
@@ -21,6 +25,7 @@ export class PathnameIndex {
   #buffers: PathnameIndexBuffers
   #slots: Int32Array
   readonly #hashes: Uint32Array
+  readonly #hash: PathnameHash
   #rows = 0
 
   constructor(column: PathnameColumn, buffers: PathnameIndexBuffers) {
@@ -28,6 +33,7 @@ export class PathnameIndex {
     this.#buffers = buffers
     this.#slots = new Int32Array(buffers.slots)
     this.#hashes = new Uint32Array(buffers.hashes)
+    this.#hash = new PathnameHash(buffers.hashKey)
   }
 
   /**
@@ -40,6 +46,7 @@ export class PathnameIndex {
     return new PathnameIndex(column, {
       slots: allocateSlots(2 ** Math.ceil(Math.log2(2 * expectedRows + 16))),
       hashes: new SharedArrayBuffer(maxRows * Uint32Array.BYTES_PER_ELEMENT),
+      hashKey: new PathnameHash().key,
     })
   }
 
@@ -50,19 +57,21 @@ export class PathnameIndex {
 
   /** The row whose pathname is `bytes[start..end)`, or -1. */
   find(bytes: Uint8Array, start: number, end: number): number {
-    return this.#slots[this.#slotOf(hashPathname(bytes, start, end), bytes, start, end)] ?? EMPTY
+    return this.#slots[this.#slotOf(this.#hash.hash32(bytes, start, end), bytes, start, end)] ?? EMPTY
   }
 
   /**
    * Adds a row under its pathname.
    *
-   * @param hash - {@link hashPathname} of it
    * @returns false when there is one with this pathname already
    */
-  add(row: number, hash: number): boolean {
+  add(row: number): boolean {
     if (2 * (this.#rows + 1) > this.#slots.length) this.#grow()
-    const { bytes, start, end } = this.#column
-    const slot = this.#slotOf(hash, bytes, start(row), end(row))
+    const { bytes } = this.#column
+    const start = this.#column.start(row)
+    const end = this.#column.end(row)
+    const hash = this.#hash.hash32(bytes, start, end)
+    const slot = this.#slotOf(hash, bytes, start, end)
     if (this.#slots[slot] !== EMPTY) return false
     this.#slots[slot] = row
     this.#hashes[row] = hash
@@ -110,12 +119,4 @@ function allocateSlots(count: number): SharedArrayBuffer {
   const slots = new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT)
   new Int32Array(slots).fill(EMPTY)
   return slots
-}
-
-/** FNV-1a, with its bits mixed once more because the low ones choose the slot. */
-export function hashPathname(bytes: Uint8Array, start: number, end: number): number {
-  let value = 0x811c9dc5
-  for (let at = start; at < end; at++) value = Math.imul(value ^ (bytes[at] as number), 0x01000193)
-  value ^= value >>> 15
-  return Math.imul(value, 0x2c1b3c6d) >>> 0
 }
