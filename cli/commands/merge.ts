@@ -37,6 +37,11 @@ const options = {
     group: headerGroup,
     describe: 'data directory, or copy of one, to learn what is not given from',
   },
+  'server-version': {
+    type: 'string',
+    group: headerGroup,
+    describe: 'major version of the server, which decides what is not given',
+  },
   'manifest-version': {
     choices: ['1', '2'],
     type: 'string',
@@ -87,6 +92,7 @@ function readOptions(values: Values): Omit<MergeOptions, 'fragments'> {
     output: values.output,
     ...withoutUndefined({
       workers: readOptional(readCount, '--workers', values.workers),
+      serverVersion: readOptional(readCount, '--server-version', values['server-version']),
       manifestVersion: manifestVersion === undefined ? undefined : manifestVersion === '1' ? 1 : 2,
       systemIdentifier: readOptional(
         readSystemIdentifier,

@@ -1,4 +1,4 @@
-import { formatLsn } from '../postgres/lsn.js'
+import { formatLsn, type LsnDigits } from '../postgres/lsn.js'
 import type { ManifestFile, ManifestHeader, WalRange } from './model.js'
 import { encodePathname, isUtf8Pathname } from '../files/pathname.js'
 
@@ -32,9 +32,15 @@ export function formatManifestFile(file: ManifestFile): string {
   return `{ ${formatPath(file)}, "Size": ${file.size}${modified}${checksum} }`
 }
 
-/** The end of the file list, and all WAL ranges: everything up to the line of the manifest's own checksum. */
-export function formatWalRanges(walRanges: readonly WalRange[]): string {
-  const lines = walRanges.map((range, index) => formatListSeparator(index === 0) + formatWalRange(range))
+/**
+ * The end of the file list, and all WAL ranges: everything up to the line of the manifest's own checksum.
+ *
+ * @param lsnDigits - what the server's version has
+ */
+export function formatWalRanges(walRanges: readonly WalRange[], lsnDigits: LsnDigits): string {
+  const lines = walRanges.map(
+    (range, index) => formatListSeparator(index === 0) + formatWalRange(range, lsnDigits),
+  )
   return `\n],\n"WAL-Ranges": [${lines.join('') || '\n'}\n],\n`
 }
 
@@ -58,6 +64,7 @@ function formatPath(file: ManifestFile): string {
   return `"Path": ${JSON.stringify(file.pathname)}`
 }
 
-function formatWalRange(range: WalRange): string {
-  return `{ "Timeline": ${range.timeline}, "Start-LSN": "${formatLsn(range.startLsn)}", "End-LSN": "${formatLsn(range.endLsn)}" }`
+function formatWalRange({ timeline, startLsn, endLsn }: WalRange, lsnDigits: LsnDigits): string {
+  const [start, end] = [formatLsn(startLsn, lsnDigits), formatLsn(endLsn, lsnDigits)]
+  return `{ "Timeline": ${timeline}, "Start-LSN": "${start}", "End-LSN": "${end}" }`
 }

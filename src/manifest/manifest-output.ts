@@ -1,3 +1,4 @@
+import type { LsnDigits } from '../postgres/lsn.js'
 import { DurableFile } from '../files/durable-file.js'
 import { inlineStreams, type Sha256Stream } from './checksum/sha256-stream.js'
 import {
@@ -73,9 +74,9 @@ export class ManifestOutput {
    *
    * @returns the manifest's own checksum
    */
-  async commit(walRanges: readonly WalRange[]): Promise<string> {
+  async commit(walRanges: readonly WalRange[], lsnDigits: LsnDigits): Promise<string> {
     await this.#flush()
-    this.#add(Buffer.from(formatWalRanges(walRanges)))
+    this.#add(Buffer.from(formatWalRanges(walRanges, lsnDigits)))
     await this.#flush()
     await this.#writing
     const checksum = this.#hash.digest()

@@ -10,11 +10,15 @@ export interface CheckPoint {
   readonly fullPageWrites: boolean
   /** `undefined` before PostgreSQL 17. */
   readonly walLevel: WalLevel | undefined
+  /** Whether logical decoding was enabled; `undefined` before PostgreSQL 19. */
+  readonly logicalDecodingEnabled: boolean | undefined
+  /** As {@link ControlFile.dataChecksumVersion}, at that moment; `undefined` but of betas of PostgreSQL 19. */
+  readonly dataChecksumVersion: number | undefined
   /** The next full transaction id: the epoch in the upper 32 bits, the xid in the lower. */
   readonly nextXid: bigint
   readonly nextOid: number
   readonly nextMulti: number
-  readonly nextMultiOffset: number
+  readonly nextMultiOffset: bigint
   readonly oldestXid: number
   readonly oldestXidDatabase: number
   readonly oldestMulti: number

@@ -1,22 +1,29 @@
+import type { PbManifestError } from '../errors.js'
 import { badFile } from './bad-file.js'
 import type { CheckPoint } from './check-point.js'
 import { clusterStateOfNumber, type ClusterState } from './cluster-state.js'
 import {
   CHECK_POINT_COPY_OFFSET,
-  checkPointFields,
-  CONTROL_FILE_DATA_SIZE,
-  controlFileFields,
+  type ControlFileLayout,
   controlFileLayouts,
+  SMALLEST_CONTROL_FILE_DATA,
 } from './control-file-layout.js'
 import { crc32c } from './crc32c.js'
-import { readStruct, type StructValues } from './struct-fields.js'
+import { readField, readStruct, type StructValues } from './struct-fields.js'
+import { mayBeControlVersion } from './versions.js'
 import { walLevelOfNumber, type WalLevel } from './wal-level.js'
 import { isWalSegmentSize } from './wal-segment.js'
 
+/** The same in all layouts, known or not. */
+const CONTROL_VERSION_OFFSET = 8
+
+/** Of `dataChecksumVersion`: data pages have checksums. */
+export const CHECKSUMS_ON = 1
+
 /** What `global/pg_control` says about a database cluster; the same things as pg_controldata prints, without the nonce. */
-export interface ControlFile extends Omit<StructValues<typeof controlFileFields>, 'state' | 'walLevel'> {
+export interface ControlFile extends Omit<StructValues<ControlFileLayout['fields']>, 'state' | 'walLevel'> {
   readonly systemIdentifier: bigint
-  /** The layout of the file: 1300, 1700 or 1800. */
+  /** The layout of the file: 1300, 1700, 1800, 1905 ... */
   readonly controlVersion: number
   readonly catalogVersion: number
   readonly state: ClusterState
@@ -38,7 +45,12 @@ export interface ControlFile extends Omit<StructValues<typeof controlFileFields>
   readonly walBlockSize: number
   /** Bytes of a WAL segment. */
   readonly walSegmentSize: number
-  /** 0 when data pages have no checksums. */
+  /** Pages of a segment of a simple LRU file; `undefined` before PostgreSQL 19. */
+  readonly slruPagesPerSegment: number | undefined
+  /**
+   * 0 when data pages have no checksums, 1 when they have. In betas of PostgreSQL 19 also 2 and 3: these are being
+   * switched off, or on, and pages may or may not have them.
+   */
   readonly dataChecksumVersion: number
   /** Whether C's `char` has a sign; `undefined` before PostgreSQL 18. */
   readonly defaultCharSignedness: boolean | undefined
@@ -47,56 +59,86 @@ export interface ControlFile extends Omit<StructValues<typeof controlFileFields>
 }
 
 /**
- * Reads `global/pg_control` of PostgreSQL 13 to 18, written on a little-endian machine.
+ * Reads `global/pg_control` of PostgreSQL 13 to 19, written on a little-endian machine.
  *
  * A server writes the file in place: a copy of it may be torn, and a wrong CRC is reason to read it again.
  *
- * @param bytes - the file; its first 296 bytes suffice.
+ * @param bytes - the file; its first 312 bytes suffice.
  * @param name - the file's name, for messages.
  * @throws PbManifestError `BAD_FILE` when the file is too short, of the other byte order or of an unknown version, when
  * its CRC is wrong, or when a value in it has no meaning.
  * @see src/include/catalog/pg_control.h (`ControlFileData`), src/common/controldata_utils.c (`get_controlfile`)
  */
 export function parseControlFile(bytes: Uint8Array, name: string): ControlFile {
-  if (bytes.length < CONTROL_FILE_DATA_SIZE) {
-    throw badFile(name, `could not read file: read ${bytes.length} of ${CONTROL_FILE_DATA_SIZE}`)
-  }
+  const layout = layoutOf(bytes, name)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const fields = readStruct(view, controlFileFields)
-  const layout = layoutOfVersion(fields.controlVersion, name)
   const crc = view.getUint32(layout.crc, true)
   // After the version, not before as PostgreSQL's tools do it: the version says where the CRC is.
   if (crc32c(bytes, 0, layout.crc) !== crc) throw badFile(name, 'CRC is incorrect')
 
-  const { checkPointWalLevel, defaultCharSignedness } = layout
+  const fields = readStruct(view, layout.fields)
   return {
     ...fields,
     state: meaning(clusterStateOfNumber(fields.state), `unrecognized status code ${fields.state}`, name),
     walLevel: namedWalLevel(fields.walLevel, name),
     walSegmentSize: checkedWalSegmentSize(fields.walSegmentSize, name),
-    checkPointCopy: {
-      ...readStruct(new DataView(bytes.buffer, bytes.byteOffset + CHECK_POINT_COPY_OFFSET), checkPointFields),
-      walLevel:
-        checkPointWalLevel === undefined
-          ? undefined
-          : namedWalLevel(view.getInt32(checkPointWalLevel, true), name),
-    },
-    defaultCharSignedness:
-      defaultCharSignedness === undefined ? undefined : view.getUint8(defaultCharSignedness) !== 0,
+    checkPointCopy: readCheckPoint(view, layout, name),
+    slruPagesPerSegment: readOptional(view, layout.slruPagesPerSegment, 'uint32'),
+    defaultCharSignedness: readOptional(view, layout.defaultCharSignedness, 'bool'),
     crc,
   }
 }
 
-function layoutOfVersion(
-  version: number,
-  name: string,
-): NonNullable<ReturnType<typeof controlFileLayouts.get>> {
+/**
+ * Tells whether a control file is of a version of PostgreSQL that came after this program, or of another build of one that
+ * it knows from before its release: nothing in it can be judged then, and nothing be called damaged.
+ */
+export function isControlFileOfUnknownVersion(bytes: Uint8Array): boolean {
+  if (bytes.length < SMALLEST_CONTROL_FILE_DATA) return false
+  const version = controlVersionOf(bytes)
+  return !controlFileLayouts.has(version) && mayBeControlVersion(version)
+}
+
+function controlVersionOf(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(CONTROL_VERSION_OFFSET, true)
+}
+
+function readCheckPoint(view: DataView, layout: ControlFileLayout, name: string): CheckPoint {
+  const copy = new DataView(view.buffer, view.byteOffset + CHECK_POINT_COPY_OFFSET)
+  const walLevel = readOptional(view, layout.checkPointWalLevel, 'int32')
+  return {
+    ...readStruct(copy, layout.checkPointFields),
+    nextMultiOffset: BigInt(readField(view, layout.nextMultiOffset)),
+    walLevel: walLevel === undefined ? undefined : namedWalLevel(walLevel, name),
+    logicalDecodingEnabled: readOptional(view, layout.checkPointLogicalDecoding, 'bool'),
+    dataChecksumVersion: readOptional(view, layout.checkPointDataChecksums, 'uint32'),
+  }
+}
+
+function readOptional<Kind extends 'bool' | 'int32' | 'uint32'>(
+  view: DataView,
+  offset: number | undefined,
+  kind: Kind,
+): ReturnType<typeof readField<Kind>> | undefined {
+  return offset === undefined ? undefined : readField(view, [offset, kind])
+}
+
+function layoutOf(bytes: Uint8Array, name: string): ControlFileLayout {
+  if (bytes.length < SMALLEST_CONTROL_FILE_DATA) {
+    throw badFile(name, `could not read file: read ${bytes.length} of ${SMALLEST_CONTROL_FILE_DATA}`)
+  }
+  const version = controlVersionOf(bytes)
   const layout = controlFileLayouts.get(version)
-  if (layout !== undefined) return layout
+  if (layout === undefined) throw unknownVersion(version, name)
+  if (bytes.length >= layout.size) return layout
+  throw badFile(name, `could not read file: read ${bytes.length} of ${layout.size}`)
+}
+
+function unknownVersion(version: number, name: string): PbManifestError {
   // A small number in the other byte order has its bits in the upper half only.
-  if (version !== 0 && version % 0x1_0000 === 0) throw badFile(name, 'possible byte ordering mismatch')
+  if (version !== 0 && version % 0x1_0000 === 0) return badFile(name, 'possible byte ordering mismatch')
   const known = [...controlFileLayouts.keys()].join(', ')
-  throw badFile(name, `unexpected control file version ${version}, known are ${known}`)
+  return badFile(name, `unexpected control file version ${version}, known are ${known}`)
 }
 
 function namedWalLevel(value: number, name: string): WalLevel {

@@ -19,6 +19,14 @@ export type StructValues<Fields extends StructFields> = {
   readonly [Name in keyof Fields]: ReturnType<(typeof readers)[Fields[Name][1]]>
 }
 
+/** Reads one field. */
+export function readField<Kind extends FieldKind>(
+  view: DataView,
+  [offset, kind]: readonly [offset: number, kind: Kind],
+): ReturnType<(typeof readers)[Kind]> {
+  return readers[kind](view, offset) as ReturnType<(typeof readers)[Kind]>
+}
+
 /**
  * Reads a C struct by a table of its fields.
  *
@@ -28,6 +36,6 @@ export function readStruct<Fields extends StructFields>(
   view: DataView,
   fields: Fields,
 ): StructValues<Fields> {
-  const values = Object.entries(fields).map(([name, [offset, kind]]) => [name, readers[kind](view, offset)])
+  const values = Object.entries(fields).map(([name, field]) => [name, readField(view, field)])
   return Object.fromEntries(values) as StructValues<Fields>
 }

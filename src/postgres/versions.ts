@@ -1,3 +1,5 @@
+import type { LsnDigits } from './lsn.js'
+
 /**
  * What differs between the major versions of PostgreSQL, by name: what a server of that version does, and what its files
  * look like. Code asks for the capability, never for a number.
@@ -6,12 +8,16 @@
  */
 export interface PostgresVersion {
   readonly major: number
+  /** We know only builds from before its release, so that the formats of others may differ. */
+  readonly isPrerelease: boolean
   /** What its pg_control may say of its own layout. */
   readonly controlVersions: readonly number[]
   /** What its WAL may be like; the first is what released servers write. */
   readonly walFormats: readonly [WalFormat, ...WalFormat[]]
   /** Manifests are of version 2. @see src/backend/backup/backup_manifest.c, InitializeBackupManifest */
   readonly hasSystemIdentifierInManifest: boolean
+  /** How it prints LSNs, in manifests too. @see src/include/access/xlogdefs.h (`LSN_FORMAT_ARGS`) */
+  readonly lsnDigits: LsnDigits
   /** How backup mode is begun and ended in SQL. */
   readonly backupFunctions: BackupFunctions
   /** `pg_wal` has the directory `summaries`. */
@@ -39,6 +45,14 @@ interface BackupFunctions {
 export interface WalFormat {
   /** Stands at the beginning of every page. @see src/include/access/xlog_internal.h (`XLOG_PAGE_MAGIC`) */
   readonly pageMagic: number
+  /** The bits of a page's xlp_info that have a meaning. @see src/include/access/xlog_internal.h (`XLP_ALL_FLAGS`) */
+  readonly pageInfoBits: number
+  /** The one that says that the page begins with a record in place of one that was given up unfinished. */
+  readonly overwriteContrecordBit: number
+  /** Built-in resource managers have numbers from 0 to this. @see src/include/access/rmgrlist.h */
+  readonly lastResourceManager: number
+  /** The resource manager of records that switch data checksums. @see src/include/catalog/pg_control.h (`XLOG2_CHECKSUMS`) */
+  readonly checksumSwitchResourceManager: number | undefined
   /** Extensions may have resource managers of their own, with numbers from 128. @see src/include/access/rmgr.h */
   readonly hasCustomResourceManagers: boolean
   /** A record may name its top-level transaction. @see src/include/access/xlogrecord.h */
@@ -49,6 +63,10 @@ export interface WalFormat {
 
 const wal13: WalFormat = {
   pageMagic: 0xd106,
+  pageInfoBits: 0x000f,
+  overwriteContrecordBit: 0x0008,
+  lastResourceManager: 21,
+  checksumSwitchResourceManager: undefined,
   hasCustomResourceManagers: false,
   hasToplevelXid: false,
   compressedImageBits: 0x02,
@@ -62,12 +80,23 @@ const wal15: WalFormat = {
   compressedImageBits: 0x1c,
 }
 
+/** That backup blocks are removable is told no more, and its bit has got another meaning. */
+const wal19: WalFormat = {
+  ...wal15,
+  pageMagic: 0xd122,
+  pageInfoBits: 0x0007,
+  overwriteContrecordBit: 0x0004,
+}
+const wal19OfBetas: WalFormat = { ...wal19, lastResourceManager: 22, checksumSwitchResourceManager: 22 }
+
 /** Each row says what its version has changed. */
 const version13: PostgresVersion = {
   major: 13,
+  isPrerelease: false,
   controlVersions: [1300],
   walFormats: [wal13],
   hasSystemIdentifierInManifest: false,
+  lsnDigits: 1,
   // Exclusive mode, the default of old, would write backup_label into the live data directory.
   backupFunctions: { start: 'pg_start_backup($1, $2, false)', stop: 'pg_stop_backup(false, $1)' },
   hasWalSummaries: false,
@@ -105,6 +134,14 @@ const version18: PostgresVersion = {
   controlVersions: [1800],
   walFormats: [{ ...wal15, pageMagic: 0xd118 }],
 }
+const version19: PostgresVersion = {
+  ...version18,
+  major: 19,
+  isPrerelease: true,
+  controlVersions: [1905, 1903, 1902],
+  walFormats: [wal19, { ...wal19OfBetas, pageMagic: 0xd121 }, { ...wal19OfBetas, pageMagic: 0xd120 }],
+  lsnDigits: 8,
+}
 
 /** All that we know, oldest first. */
 export const postgresVersions: readonly PostgresVersion[] = [
@@ -114,10 +151,11 @@ export const postgresVersions: readonly PostgresVersion[] = [
   version16,
   version17,
   version18,
+  version19,
 ]
 
 export const oldestVersion: PostgresVersion = version13
-export const newestVersion: PostgresVersion = version18
+export const newestVersion: PostgresVersion = version19
 
 /** The row of a major version; `undefined` for one that we do not know. */
 export function findVersion(major: number): PostgresVersion | undefined {
@@ -133,6 +171,21 @@ export function nearestVersion(major: number): PostgresVersion {
 /** A version whose pg_control says this of its layout. Several may; what they write into manifests is then the same. */
 export function findVersionOfControlFile(controlVersion: number): PostgresVersion | undefined {
   return postgresVersions.find((version) => version.controlVersions.includes(controlVersion))
+}
+
+/**
+ * Whether this may be the version of a control file that came after this program: those of a major version begin with its
+ * number. Of released versions they do not change.
+ */
+export function mayBeControlVersion(controlVersion: number): boolean {
+  const major = Math.floor(controlVersion / 100)
+  return (major > newestVersion.major && major < 100) || findVersion(major)?.isPrerelease === true
+}
+
+/** Whether this may be the magic number of WAL that came after this program: they grow. */
+export function mayBePageMagic(pageMagic: number): boolean {
+  const known = postgresVersions.flatMap(({ walFormats }) => walFormats.map((format) => format.pageMagic))
+  return pageMagic > Math.max(...known) && pageMagic <= 0xd1ff
 }
 
 /** The format of the WAL whose pages begin with this magic number; `undefined` when we know none. */

@@ -23,12 +23,8 @@ export interface WalPageHeader {
   /** The page begins with the rest of a record from the page before. */
   readonly isFirstContinuationRecord: boolean
   readonly hasLongHeader: boolean
-  /** No backup was running when the page was begun. */
-  readonly isBackupBlockRemovable: boolean
-  /** The record that the page before left unfinished was given up; this page begins with a new one. */
-  readonly isFirstOverwrittenContinuationRecord: boolean
-  /** The bits of xlp_info without a meaning; anything but 0 makes the page invalid. */
-  readonly invalidInfoBits: number
+  /** xlp_info: the two above, and bits whose meaning depends on the format, see {@link WalFormat.pageInfoBits}. */
+  readonly info: number
   /** The timeline of the first record on the page. */
   readonly timeline: number
   /** The LSN of the page's first byte. */
@@ -40,13 +36,9 @@ export interface WalPageHeader {
   readonly long?: WalPageLongHeader
 }
 
-/** Bits of xlp_info. */
+/** Bits of xlp_info in every format. */
 const firstIsContinuationRecord = 0x0001
 const longHeader = 0x0002
-const backupBlockRemovable = 0x0004
-const firstIsOverwriteContinuationRecord = 0x0008
-const knownBits =
-  firstIsContinuationRecord | longHeader | backupBlockRemovable | firstIsOverwriteContinuationRecord
 
 /**
  * Reads the header of a WAL page, the long form when the page says that it has it.
@@ -67,9 +59,7 @@ export function parseWalPageHeader(bytes: Uint8Array, offset: number): WalPageHe
     magic: view.getUint16(0, true),
     isFirstContinuationRecord: (info & firstIsContinuationRecord) !== 0,
     hasLongHeader,
-    isBackupBlockRemovable: (info & backupBlockRemovable) !== 0,
-    isFirstOverwrittenContinuationRecord: (info & firstIsOverwriteContinuationRecord) !== 0,
-    invalidInfoBits: info & ~knownBits,
+    info,
     timeline: view.getUint32(4, true),
     pageAddress: view.getBigUint64(8, true),
     remainingLength: view.getUint32(16, true),

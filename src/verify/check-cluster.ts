@@ -1,7 +1,11 @@
 import { isPbManifestError } from '../errors.js'
 import { BACKUP_LABEL, CONTROL_FILE, parseMajorVersion } from '../manifest/cluster-files.js'
 import { parseBackupLabel } from '../postgres/backup-label.js'
-import { type ControlFile, parseControlFile } from '../postgres/control-file.js'
+import {
+  type ControlFile,
+  isControlFileOfUnknownVersion,
+  parseControlFile,
+} from '../postgres/control-file.js'
 import { parseTablespaceMap } from '../postgres/tablespace-map.js'
 import { newestVersion } from '../postgres/versions.js'
 import type { ReadSmallBackupFile } from './backup-files.js'
@@ -30,8 +34,15 @@ export interface ClusterContext {
  */
 export function checkCluster(context: ClusterContext): ControlFile | undefined {
   const { manifest, problems, notChecked } = context
-  const isNewer = isOfNewerVersion(context)
-  const control = isNewer ? undefined : readStatement(context, CONTROL_FILE, 'control-file', parseControlFile)
+  let whyNoControl = isOfNewerVersion(context) ? 'this version does not know its layout' : undefined
+  const control =
+    whyNoControl === undefined
+      ? readStatement(context, CONTROL_FILE, 'control-file', (bytes, name) => {
+          if (!isControlFileOfUnknownVersion(bytes)) return parseControlFile(bytes, name)
+          whyNoControl = 'this version does not know its layout'
+          return undefined
+        })
+      : undefined
   const label = readStatement(context, BACKUP_LABEL, 'backup-label', (bytes, name) =>
     parseBackupLabel(bytes.toString('utf8'), name),
   )
@@ -39,8 +50,7 @@ export function checkCluster(context: ClusterContext): ControlFile | undefined {
     parseTablespaceMap(bytes.toString('utf8'), name),
   )
   if (control === undefined) {
-    const why = isNewer ? 'this version does not know its layout' : 'there is none that could be read'
-    notChecked.push({ what: 'control-file', why })
+    notChecked.push({ what: 'control-file', why: whyNoControl ?? 'there is none that could be read' })
   }
   if (label === undefined) notChecked.push({ what: 'backup-label', why: 'there is none that could be read' })
   const { summary, walRanges } = manifest
@@ -66,7 +76,7 @@ function readStatement<Statement>(
   context: ClusterContext,
   pathname: string,
   kind: ProblemKind,
-  parse: (bytes: Buffer, name: string) => Statement,
+  parse: (bytes: Buffer, name: string) => Statement | undefined,
 ): Statement | undefined {
   if (context.ignore.covers(pathname)) return undefined
   try {

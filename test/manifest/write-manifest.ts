@@ -16,6 +16,6 @@ export async function writeManifest(
     output.addFileLine(line, 0, line.length)
     await output.makeRoom()
   }
-  await output.commit(manifest.walRanges)
+  await output.commit(manifest.walRanges, 1)
   return readFileSync(path)
 }

@@ -1,7 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ControlFile, parseControlFile } from '../../src/postgres/control-file.js'
+import {
+  type ControlFile,
+  isControlFileOfUnknownVersion,
+  parseControlFile,
+} from '../../src/postgres/control-file.js'
 import { crc32c } from '../../src/postgres/crc32c.js'
 import { formatLsn } from '../../src/postgres/lsn.js'
 import { segmentHoldingStart, walSegmentName } from '../../src/postgres/wal-segment.js'
@@ -12,31 +16,18 @@ import { describeWithDebianPostgres } from '../helpers/requires.js'
 import { mustRun } from '../helpers/run-program.js'
 import { twoTimelinesBackup } from '../helpers/two-timelines.js'
 import { badFileError } from './bad-file-error.js'
+import { controlFileBytes } from './control-file-bytes.js'
 
 const name = 'global/pg_control'
-
-/** A pg_control of our own with a right CRC: what the layouts have in common, and what a test writes into it. */
-function controlFileBytes(version: number, write: (bytes: Buffer) => void = () => {}): Buffer {
-  const crcOffset = version === 1800 ? 292 : 288
-  const bytes = Buffer.alloc(8192)
-  bytes.writeBigUInt64LE(7711113546893945671n, 0)
-  bytes.writeUInt32LE(version, 8)
-  bytes.writeUInt32LE(6, 16)
-  bytes.writeInt32LE(2, 60)
-  bytes.writeBigUInt64LE((3n << 32n) | 1000n, 64)
-  bytes.writeInt32LE(1, 172)
-  bytes.writeUInt32LE(16777216, 228)
-  bytes.writeUInt8(1, 256)
-  write(bytes)
-  bytes.writeUInt32LE(crc32c(bytes, 0, crcOffset), crcOffset)
-  return bytes
-}
 
 describe('parseControlFile', () => {
   test.each([
     [1300, undefined, undefined],
     [1700, 'logical', undefined],
     [1800, 'logical', true],
+    [1902, 'logical', true],
+    [1903, 'logical', true],
+    [1905, 'logical', true],
   ])('reads version %d', (version, checkPointWalLevel, defaultCharSignedness) => {
     const controlFile = parseControlFile(controlFileBytes(version), name)
     expect(controlFile).toMatchObject({
@@ -45,14 +36,18 @@ describe('parseControlFile', () => {
       state: 'in production',
       walLevel: 'replica',
       walSegmentSize: 16777216,
+      dataChecksumVersion: 1,
       checkPointCopy: { nextXid: (3n << 32n) | 1000n, walLevel: checkPointWalLevel },
       defaultCharSignedness,
     })
   })
 
-  test('needs no more than the struct, anywhere in a buffer', () => {
-    const bytes = controlFileBytes(1800)
-    const moved = Buffer.concat([Buffer.alloc(3), bytes.subarray(0, 296)]).subarray(3)
+  test.each([
+    [1800, 296],
+    [1905, 312],
+  ])('needs of version %d no more than the struct, anywhere in a buffer', (version, size) => {
+    const bytes = controlFileBytes(version)
+    const moved = Buffer.concat([Buffer.alloc(3), bytes.subarray(0, size)]).subarray(3)
     expect(parseControlFile(moved, name)).toEqual(parseControlFile(bytes, name))
   })
 
@@ -64,6 +59,14 @@ describe('parseControlFile', () => {
     const whole = Buffer.alloc(4)
     whole.writeUInt32LE(crc32c(controlFileBytes(version)))
     expect(whole.toString('hex')).toBe(shown)
+  })
+
+  test('knows the state of data checksums at the checkpoint where servers could switch them', () => {
+    const states = [1902, 1903, 1905].map((version) => {
+      const bytes = controlFileBytes(version, (written) => written.writeUInt32LE(3, 132))
+      return parseControlFile(bytes, name).checkPointCopy.dataChecksumVersion
+    })
+    expect(states).toEqual([3, 3, undefined])
   })
 
   test('refuses any single bit that is wrong', () => {
@@ -78,15 +81,16 @@ describe('parseControlFile', () => {
   test.each([
     ['an empty file', new Uint8Array(), 'could not read file: read 0 of 296'],
     ['a file cut off', controlFileBytes(1800).subarray(0, 295), 'could not read file: read 295 of 296'],
+    ['a newer file cut off', controlFileBytes(1905).subarray(0, 311), 'could not read file: read 311 of 312'],
     [
       'a file of zeros',
       new Uint8Array(8192),
-      'unexpected control file version 0, known are 1300, 1700, 1800',
+      'unexpected control file version 0, known are 1300, 1700, 1800, 1902, 1903, 1905',
     ],
     [
       'another version',
       controlFileBytes(1201),
-      'unexpected control file version 1201, known are 1300, 1700, 1800',
+      'unexpected control file version 1201, known are 1300, 1700, 1800, 1902, 1903, 1905',
     ],
     ['the other byte order', controlFileBytes(1300).swap32(), 'possible byte ordering mismatch'],
     [
@@ -111,6 +115,23 @@ describe('parseControlFile', () => {
     ],
   ])('refuses %s', (_, bytes, what) => {
     expect(() => parseControlFile(bytes, name)).toThrow(badFileError(`"${name}": ${what}`))
+  })
+})
+
+describe('isControlFileOfUnknownVersion', () => {
+  test.each([1901, 1904, 1906, 2000, 2703])('says so of version %d', (version) => {
+    expect(isControlFileOfUnknownVersion(controlFileBytes(version))).toBe(true)
+  })
+
+  test.each([0, 1201, 1300, 1301, 1801, 1903, 1905, 10_000, 20_000, 2000 * 0x1_0000])(
+    'does not say so of version %d',
+    (version) => {
+      expect(isControlFileOfUnknownVersion(controlFileBytes(version))).toBe(false)
+    },
+  )
+
+  test('does not say so of a file that is cut off', () => {
+    expect(isControlFileOfUnknownVersion(controlFileBytes(2000).subarray(0, 200))).toBe(false)
   })
 })
 

@@ -40,10 +40,16 @@ describe('formatLsn', () => {
     expect(formatLsn(0xabcd_0000_00efn)).toBe('ABCD/EF')
   })
 
+  test('pads the lower half to eight digits where asked to', () => {
+    expect(formatLsn(0x2000028n, 8)).toBe('0/02000028')
+    expect(formatLsn(0xabcd_0000_00efn, 8)).toBe('ABCD/000000EF')
+    expect(formatLsn(largest, 8)).toBe('FFFFFFFF/FFFFFFFF')
+  })
+
   test('writes what parseLsn reads', () => {
     fc.assert(
-      fc.property(fc.bigInt({ min: 0n, max: largest }), (lsn) => {
-        expect(parseLsn(formatLsn(lsn))).toBe(lsn)
+      fc.property(fc.bigInt({ min: 0n, max: largest }), fc.constantFrom(1, 8), (lsn, digits) => {
+        expect(parseLsn(formatLsn(lsn, digits))).toBe(lsn)
       }),
     )
   })

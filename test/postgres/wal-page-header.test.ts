@@ -17,9 +17,7 @@ describe('parseWalPageHeader', () => {
       magic: 0xd118,
       isFirstContinuationRecord: false,
       hasLongHeader: true,
-      isBackupBlockRemovable: false,
-      isFirstOverwrittenContinuationRecord: false,
-      invalidInfoBits: 0,
+      info: 0x0002,
       timeline: 1,
       pageAddress: 0x3c00000n,
       remainingLength: 0,
@@ -33,9 +31,7 @@ describe('parseWalPageHeader', () => {
       magic: 0xd110,
       isFirstContinuationRecord: true,
       hasLongHeader: false,
-      isBackupBlockRemovable: true,
-      isFirstOverwrittenContinuationRecord: true,
-      invalidInfoBits: 0,
+      info: 0x000d,
       timeline: 2,
       pageAddress: 0x1_ffff_e000n,
       remainingLength: 0x1234,
@@ -46,15 +42,6 @@ describe('parseWalPageHeader', () => {
   test('reads at an offset of a part of a buffer', () => {
     const bytes = Buffer.concat([Buffer.alloc(13), continuationPage, segmentStart]).subarray(13)
     expect(parseWalPageHeader(bytes, 24)).toEqual(parseWalPageHeader(segmentStart, 0))
-  })
-
-  test('shows the flags that have no meaning', () => {
-    const bytes = Buffer.from(continuationPage)
-    bytes.writeUInt16LE(0x8011, 2)
-    expect(parseWalPageHeader(bytes, 0)).toMatchObject({
-      isFirstContinuationRecord: true,
-      invalidInfoBits: 0x8010,
-    })
   })
 
   test('reads the zeros after a segment switch as zeros', () => {

@@ -1,4 +1,5 @@
 import { PbManifestError } from '../../errors.js'
+import { findVersion, newestVersion, oldestVersion } from '../../postgres/versions.js'
 import type { MergeOptions } from './options.js'
 
 const MAX_UINT64 = 2n ** 64n - 1n
@@ -14,6 +15,10 @@ export function checkMergeOptions(options: MergeOptions): void {
   if (fragments.length === 0) throw usage('there is no fragment to merge')
   if (workers !== undefined && !isWholeNumber(workers, Number.MAX_SAFE_INTEGER)) {
     throw usage('workers must be a whole number from 1')
+  }
+  if (options.serverVersion !== undefined && findVersion(options.serverVersion) === undefined) {
+    const known = `${oldestVersion.major} to ${newestVersion.major}`
+    throw usage(`PostgreSQL ${options.serverVersion} is not known, only ${known}`)
   }
   if (options.manifestVersion === 1 && options.systemIdentifier !== undefined) {
     throw usage('a manifest of version 1 has no system identifier')

@@ -1,5 +1,6 @@
-import { formatLsn } from '../../postgres/lsn.js'
+import { formatLsn, type LsnDigits } from '../../postgres/lsn.js'
 import { timelineWithoutHistory } from '../../postgres/timeline-history.js'
+import { findVersion, type PostgresVersion } from '../../postgres/versions.js'
 import { validatorOf } from '../../schemas/validator.js'
 import { readTimelineHistory } from '../cluster-files.js'
 import { type ManifestHeader, type ManifestVersion, manifestVersionOf, type WalRange } from '../model.js'
@@ -11,6 +12,7 @@ import type { MergeOptions } from './options.js'
 export interface ManifestFrame {
   readonly header: ManifestHeader
   readonly walRanges: readonly WalRange[]
+  readonly lsnDigits: LsnDigits
 }
 
 /** Collects what is wrong with the parts of a merge, so that all of it is said at once. */
@@ -24,9 +26,24 @@ export type FaultSink = (fault: string) => undefined
  */
 export function planManifestFrame(options: MergeOptions, fault: FaultSink): ManifestFrame | undefined {
   const facts = options.pgdata === undefined ? {} : readClusterFacts(options.pgdata)
-  const header = planHeader(options, facts, fault)
+  const version = planVersion(options, facts, fault)
+  const header = planHeader(options, { ...facts, ...(version && { version }) }, fault)
   const walRanges = planWalRanges(options, facts, fault)
-  return header && walRanges && { header, walRanges }
+  return header && walRanges && { header, walRanges, lsnDigits: version?.lsnDigits ?? 1 }
+}
+
+/** The version that was given; several may have the control file that the data directory has. */
+function planVersion(
+  { serverVersion }: MergeOptions,
+  { version: found }: ClusterFacts,
+  fault: FaultSink,
+): PostgresVersion | undefined {
+  const given = serverVersion === undefined ? undefined : findVersion(serverVersion)
+  if (given === undefined || found === undefined) return given ?? found
+  const isSame = given.controlVersions.some((version) => found.controlVersions.includes(version))
+  return isSame
+    ? given
+    : fault(`server version ${given.major} was given, but the control file is of another version`)
 }
 
 function planHeader(

@@ -78,7 +78,7 @@ async function writeManifest(merge: Merge, frame: ManifestFrame): Promise<MergeR
   try {
     const totals = await readAll(merge, output)
     if (faults.any) throw faults.toError()
-    const checksum = await output.commit(frame.walRanges)
+    const checksum = await output.commit(frame.walRanges, frame.lsnDigits)
     return { ...frame.header, walRanges: frame.walRanges, ...totals, checksum }
   } catch (error) {
     await output.discard()

@@ -8,7 +8,12 @@ export interface MergeOptions {
   readonly output: string
   /** How many workers there were: fragments 0 to N-1 must all be here. Default: as many as the highest number says. */
   readonly workers?: number
-  /** Default: what the cluster's version has, when `pgdata` is given; else 2 with a system identifier and 1 without. */
+  /**
+   * The server's major version, 13 to 19, for what depends on it: the manifest's version, and how LSNs are written. Default:
+   * that of `pgdata`.
+   */
+  readonly serverVersion?: number
+  /** Default: what servers of that version write, when it is known; else 2 with a system identifier and 1 without. */
   readonly manifestVersion?: ManifestVersion
   readonly systemIdentifier?: bigint
   /** A data directory, or a plain copy of one, to learn the rest from: pg_control, backup_label, backup history files. */

@@ -25,11 +25,9 @@ const ADDRESS_LOW = 8
 const ADDRESS_HIGH = 12
 const REMAINING_LENGTH = 16
 
-/** Bits of xlp_info. */
+/** Bits of xlp_info in every format. */
 const firstIsContinuationRecord = 0x0001
 const longHeader = 0x0002
-const firstIsOverwriteContinuationRecord = 0x0008
-const bitsWithoutMeaning = 0xfff0
 
 /**
  * Checks the headers of pages that follow each other, and keeps what the last one said.
@@ -38,6 +36,8 @@ const bitsWithoutMeaning = 0xfff0
  */
 export class PageCheck {
   readonly #expected: ExpectedPages
+  readonly #bitsWithoutMeaning: number
+  readonly #overwriteBit: number
   /** The timeline of the last page; no later page may be of an older one. */
   timeline: number
   headerSize: number = WAL_PAGE_SHORT_HEADER_SIZE
@@ -48,6 +48,8 @@ export class PageCheck {
 
   constructor(expected: ExpectedPages, timeline: number) {
     this.#expected = expected
+    this.#bitsWithoutMeaning = 0xffff & ~expected.format.pageInfoBits
+    this.#overwriteBit = expected.format.overwriteContrecordBit
     this.timeline = timeline
   }
 
@@ -63,7 +65,7 @@ export class PageCheck {
     const isPlain =
       !isFirst &&
       view.getUint16(at, true) === this.#expected.format.pageMagic &&
-      (info & (bitsWithoutMeaning | longHeader)) === 0 &&
+      (info & (this.#bitsWithoutMeaning | longHeader)) === 0 &&
       view.getUint32(at + ADDRESS_LOW, true) === low &&
       view.getUint32(at + ADDRESS_HIGH, true) === high &&
       timeline === this.timeline
@@ -79,7 +81,7 @@ export class PageCheck {
     this.timeline = timeline
     this.headerSize = (info & longHeader) === 0 ? WAL_PAGE_SHORT_HEADER_SIZE : WAL_PAGE_LONG_HEADER_SIZE
     this.isContinuation = (info & firstIsContinuationRecord) !== 0
-    this.isOverwrite = (info & firstIsOverwriteContinuationRecord) !== 0
+    this.isOverwrite = (info & this.#overwriteBit) !== 0
     this.remainingLength = view.getUint32(at + REMAINING_LENGTH, true)
     return this.#findContinuationFault()
   }
@@ -87,7 +89,8 @@ export class PageCheck {
   #findHeaderFault(header: WalPageHeader, address: bigint, isFirst: boolean): string | undefined {
     const { format, timeline } = this.#expected
     if (header.magic !== format.pageMagic) return `invalid magic number ${hex4(header.magic)}`
-    if (header.invalidInfoBits !== 0) return `invalid info bits ${hex4(header.invalidInfoBits)}`
+    const invalidBits = header.info & this.#bitsWithoutMeaning
+    if (invalidBits !== 0) return `invalid info bits ${hex4(invalidBits)}`
     const fault = this.#findLongHeaderFault(header, isFirst)
     if (fault !== undefined) return fault
     if (header.pageAddress !== address) return `unexpected page address ${formatLsn(header.pageAddress)}`

@@ -13,8 +13,6 @@ export const recordFields = { totalLength: 0, previous: 8, info: 16, resourceMan
  */
 const MAX_RECORD_SIZE = 0x3fff_ffff
 
-/** 0 to 21 in all versions from 13 to 18. @see src/include/access/rmgrlist.h */
-const MAX_BUILTIN_RESOURCE_MANAGER = 21
 const MIN_CUSTOM_RESOURCE_MANAGER = 128
 
 const XLOG_RESOURCE_MANAGER = 0
@@ -37,7 +35,7 @@ export function findRecordLengthFault(length: number): string | undefined {
 /** Whether a server of this version has such a resource manager, or may have it by an extension. */
 export function isResourceManager(id: number, format: WalFormat): boolean {
   return (
-    id <= MAX_BUILTIN_RESOURCE_MANAGER ||
+    id <= format.lastResourceManager ||
     (format.hasCustomResourceManagers && id >= MIN_CUSTOM_RESOURCE_MANAGER)
   )
 }

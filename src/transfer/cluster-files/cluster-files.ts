@@ -43,7 +43,7 @@ export type FileEvent =
 
 /** What a backup must know of the cluster it is of. */
 export interface ClusterFacts {
-  /** 13 to 18; also newer ones. */
+  /** One that we know. */
   readonly majorVersion: number
   readonly systemIdentifier: bigint
   readonly walSegmentSize: number
@@ -126,5 +126,7 @@ export interface ClusterFiles {
    * when the file ends before the page does.
    */
   rereadPage(pathname: Pathname, offset: number): Promise<Buffer | undefined>
+  /** Whether data checksums are on at this moment, for a page whose checksum is wrong. */
+  hasDataChecksums(): Promise<boolean>
   close(): Promise<void>
 }

@@ -105,9 +105,8 @@ async function mergeInto(
     fragments: Array.from({ length: state.sessions }, (_, worker) => fragmentPath(description, worker)),
     workers: state.sessions,
     output: path,
-    ...(hasSystemIdentifierInManifest
-      ? { manifestVersion: 2, systemIdentifier: cluster.systemIdentifier }
-      : { manifestVersion: 1 }),
+    serverVersion: cluster.majorVersion,
+    ...(hasSystemIdentifierInManifest && { systemIdentifier: cluster.systemIdentifier }),
     walRanges,
     signal,
   })

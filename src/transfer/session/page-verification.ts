@@ -14,6 +14,7 @@ export interface PageVerificationOptions {
   readonly startLsn: bigint
   readonly majorVersion: number
   readonly rereadPage: ClusterFiles['rereadPage']
+  readonly hasDataChecksums: ClusterFiles['hasDataChecksums']
   readonly warn: (message: string) => void
   /** Is called for each page whose checksum is wrong for good. */
   readonly onFailure: () => void
@@ -24,7 +25,8 @@ export interface PageVerificationOptions {
  *
  * A page that is written while it is read may come in two halves that do not fit. Where its LSN says that it was changed
  * since the backup began, WAL replay will repair it, and it is not looked at. Else it is read once more, and what came
- * then is what is sent.
+ * then is what is sent. When checksums are switched off or on meanwhile, which a server may do while it runs, pages may be
+ * without, and no more are verified.
  *
  * @see src/backend/backup/basebackup.c (`sendFile`, `verify_page_checksum`)
  */
@@ -39,6 +41,8 @@ export class PageVerification {
   #used = 0
   /** Whether the rest of the file is not verified. */
   #isGivenUp = false
+  /** Whether data checksums were found to be no more on, so that nothing can be said of any page. */
+  #areSwitched = false
 
   constructor(options: PageVerificationOptions) {
     this.#options = options
@@ -48,7 +52,7 @@ export class PageVerification {
   /** A file begins; says whether it has pages to verify. If not, its bytes are none of this object's business. */
   begin(pathname: Pathname): boolean {
     const file = findChecksummedFile(pathname, this.#options.majorVersion)
-    if (!file.isChecksummed) return false
+    if (!file.isChecksummed || this.#areSwitched) return false
     this.#warnings = new PageWarnings(pathname, this.#options.warn)
     if (file.segment === undefined) {
       // Servers before 17 let the whole backup fail of a file `12345.old` that somebody left there.
@@ -117,6 +121,12 @@ export class PageVerification {
     const isGood = this.#checker.findMismatch(start, 1, blockOfFork) === -1
     const header = readPageHeader(buffer, start)
     if (isGood || header.lsn >= this.#options.startLsn) return
+    this.#areSwitched = !(await this.#options.hasDataChecksums())
+    if (this.#areSwitched) {
+      this.#isGivenUp = true
+      this.#options.warn('data checksums are no longer on: pages are not verified any more')
+      return
+    }
     this.#options.onFailure()
     this.#warnings.mismatch(block, pageChecksum(buffer, start, blockOfFork), header.checksum)
   }

@@ -191,6 +191,7 @@ export class ReplicationSession implements BackupSession {
       startLsn,
       majorVersion: cluster.majorVersion,
       rereadPage: (pathname, offset) => this.#options.files.rereadPage(pathname, offset),
+      hasDataChecksums: () => this.#options.files.hasDataChecksums(),
       warn: (message) => this.#options.onNotice?.({ severity: 'WARNING', message }),
       onFailure: () => backup.state.addChecksumFailure(),
     })

@@ -1,7 +1,7 @@
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { BACKUP_LABEL, CONTROL_FILE, readBackupLabel, readControlFile } from '../../manifest/cluster-files.js'
 import { type BackupLabel, parseBackupLabel } from '../../postgres/backup-label.js'
-import { type ControlFile, parseControlFile } from '../../postgres/control-file.js'
+import { CHECKSUMS_ON, type ControlFile, parseControlFile } from '../../postgres/control-file.js'
 import { PAGE_SIZE, STOCK_SEGMENT_PAGES } from '../../postgres/data-page/page-layout.js'
 import type { ReadSmallBackupFile } from '../backup-files.js'
 import type { IgnoreRules } from '../ignore-rules.js'
@@ -107,9 +107,31 @@ function findReasonAgainst(
   if (knownChecksums !== undefined) return 'files whose checksum was known were not read'
   // Asked for, they are checked also where nothing says that there are any.
   if (typeof control === 'string') return pageChecksums === 'on' ? undefined : control
-  if (control.dataChecksumVersion === 0) return 'data checksums are not enabled in the cluster'
+  const whyNotOn = findReasonAgainstChecksums(control)
+  if (whyNotOn !== undefined) return whyNotOn
   if (control.blockSize !== PAGE_SIZE) return `the pages of the cluster have ${control.blockSize} bytes`
   return undefined
+}
+
+/** Pages are judged only when they had checksums from the backup's checkpoint on. */
+function findReasonAgainstChecksums({
+  dataChecksumVersion,
+  checkPointCopy,
+}: ControlFile): string | undefined {
+  switch (dataChecksumVersion) {
+    case 0:
+      return 'data checksums are not enabled in the cluster'
+    case CHECKSUMS_ON:
+      return (checkPointCopy.dataChecksumVersion ?? CHECKSUMS_ON) === CHECKSUMS_ON
+        ? undefined
+        : 'data checksums were not yet on at the checkpoint of the backup'
+    case 2:
+      return 'data checksums were being switched off'
+    case 3:
+      return 'data checksums were being switched on'
+    default:
+      return `what data checksum version ${dataChecksumVersion} means is not known`
+  }
 }
 
 function explainIgnored(name: string, ignore: IgnoreRules): string | undefined {

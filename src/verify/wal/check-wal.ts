@@ -5,11 +5,13 @@ import type { WalRange } from '../../manifest/model.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import {
   findVersion,
-  findWalFormat,
+  mayBePageMagic,
   newestVersion,
+  postgresVersions,
   type PostgresVersion,
   type WalFormat,
 } from '../../postgres/versions.js'
+import { WAL_BLOCK_SIZE } from '../../postgres/wal-page-header.js'
 import {
   parseWalSegmentName,
   segmentHoldingEnd,
@@ -157,10 +159,11 @@ async function checkRun(
   run: SegmentRun,
 ): Promise<void> {
   const { manifest, control, problems, totals } = context
-  const { source, segmentSize } = segments
-  const { version } = segments
+  const { source, segmentSize, version } = segments
   if (version === 'not known') return
-  const { pageMagic } = version?.walFormats[0] ?? (await formatOfSegment(range, segments, run.firstSegment))
+  const format = await formatOfRun(context, range, { source, segmentSize, version }, run)
+  if (format === undefined) return
+  const { pageMagic } = format
   const { timeline, endLsn } = range
   const systemIdentifier = manifest.summary.systemIdentifier ?? control?.systemIdentifier
   const expected = { pageMagic, timeline, segmentSize, systemIdentifier, endLsn }
@@ -172,14 +175,27 @@ async function checkRun(
   if (fault !== undefined) problems.add(faultProblem(range, segmentSize, fault))
 }
 
-/** The format that the segment's first page is of; a guess when that says nothing, so that the page is refused. */
-async function formatOfSegment(
+/**
+ * The format that the first page of a run is of; a guess when it is of none that it could be of, so that the page is
+ * refused. `undefined`, and said so, when it may be of a build that came after this program.
+ */
+async function formatOfRun(
+  { notChecked }: WalContext,
   range: WalRange,
-  { source, segmentSize }: Segments,
-  segment: bigint,
-): Promise<WalFormat> {
-  const header = await readFirstPageHeader(source, walSegmentName(range.timeline, segment, segmentSize))
-  return (header && findWalFormat(header.magic)) ?? newestVersion.walFormats[0]
+  { source, segmentSize, version }: Segments & { readonly version: PostgresVersion | undefined },
+  { firstSegment }: SegmentRun,
+): Promise<WalFormat | undefined> {
+  const formats = version?.walFormats ?? postgresVersions.flatMap((known) => known.walFormats)
+  const [likely] = version?.walFormats ?? newestVersion.walFormats
+  if (formats.length === 1) return likely
+  const header = await readFirstPageHeader(source, walSegmentName(range.timeline, firstSegment, segmentSize))
+  const found = formats.find((format) => format.pageMagic === header?.magic)
+  if (found !== undefined || header === undefined) return found ?? likely
+  const isWhole = header.long?.segmentSize === segmentSize && header.long.blockSize === WAL_BLOCK_SIZE
+  if (!isWhole || !mayBePageMagic(header.magic)) return likely
+  const why = `this version does not know WAL with magic number ${header.magic.toString(16).toUpperCase()}`
+  if (!notChecked.some((left) => left.what === 'wal-records')) notChecked.push({ what: 'wal-records', why })
+  return undefined
 }
 
 function minimum(left: bigint, right: bigint): bigint {

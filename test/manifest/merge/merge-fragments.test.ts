@@ -14,6 +14,7 @@ import { describe, expect, test } from 'vitest'
 import { mergeFragments } from '../../../src/manifest/merge/merge-fragments.js'
 import type { MergeOptions } from '../../../src/manifest/merge/options.js'
 import type { WalRange } from '../../../src/manifest/model.js'
+import { controlFileBytes } from '../../postgres/control-file-bytes.js'
 import { createScratchDirectory } from '../../helpers/scratch-directory.js'
 import { arbitraryManifest } from '../arbitrary-manifest.js'
 import { backupId, entry, fragmentBytes, type FragmentParts, writeFragmentFile } from '../fragment-text.js'
@@ -83,6 +84,34 @@ describe('mergeFragments', () => {
   test('writes version 2 when it is given a system identifier', async () => {
     await merge([fragment()], { systemIdentifier: 2n ** 64n - 1n })
     expect(parseBytes(readFileSync(output()))).toMatchObject({ version: 2, systemIdentifier: 2n ** 64n - 1n })
+  })
+
+  test.each([
+    [13, 1, '0/2000028'],
+    [18, 2, '0/2000028'],
+    [19, 2, '0/02000028'],
+  ])('writes what a server of version %d writes', async (serverVersion, version, startLsn) => {
+    await merge([fragment()], { serverVersion, ...(version === 2 && { systemIdentifier: 5n }) })
+    const text = readFileSync(output(), 'utf8')
+    expect(text).toContain(`"Start-LSN": "${startLsn}", `)
+    expect(parseBytes(Buffer.from(text))).toMatchObject({ version, walRanges })
+  })
+
+  test.each([
+    [1800, '0/2000100'],
+    [1903, '0/02000100'],
+    [1905, '0/02000100'],
+  ])('learns from a control file of version %d how LSNs are written', async (controlVersion, endLsn) => {
+    mkdirSync(join(scratch.path, 'data', 'global'), { recursive: true })
+    writeFileSync(join(scratch.path, 'data', 'global', 'pg_control'), controlFileBytes(controlVersion))
+    await merge([fragment()], { pgdata: join(scratch.path, 'data') })
+    expect(readFileSync(output(), 'utf8')).toContain(`"End-LSN": "${endLsn}" `)
+    const refused = await refusal([fragment()], { pgdata: join(scratch.path, 'data'), serverVersion: 17 })
+    expect(refused).toMatchObject({
+      code: 'CANNOT_MERGE',
+      message:
+        'could not merge fragments: server version 17 was given, but the control file is of another version',
+    })
   })
 
   test('gives the same bytes for any split in any order', async () => {
@@ -461,6 +490,7 @@ test.each<[string, Partial<MergeOptions>]>([
   ['a system identifier must be from 0 to 2^64-1', { systemIdentifier: -1n }],
   ['a system identifier must be from 0 to 2^64-1', { systemIdentifier: 2n ** 64n }],
   ['a manifest of version 1 has no system identifier', { manifestVersion: 1, systemIdentifier: 5n }],
+  ['PostgreSQL 20 is not known, only 13 to 19', { serverVersion: 20 }],
   ['an LSN must be from 0 to 2^64-1', { startLsn: -1n }],
   ['an LSN must be from 0 to 2^64-1', { walRanges: [at(1, 5n, 2n ** 64n)] }],
   ['a timeline must be a whole number from 1 to 2^32-1', { endTimeline: 0 }],

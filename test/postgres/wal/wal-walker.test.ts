@@ -1,9 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { formatLsn } from '../../../src/postgres/lsn.js'
-import { findVersion } from '../../../src/postgres/versions.js'
+import { findWalFormat } from '../../../src/postgres/versions.js'
 import { WalWalker } from '../../../src/postgres/wal/wal-walker.js'
-import { mainData, WalWriter, type WrittenRecord } from './wal-writer.js'
+import { mainData, WalWriter, type WrittenFormat, type WrittenRecord } from './wal-writer.js'
 
 const page = 8192
 const segmentSize = 4 * page
@@ -20,15 +20,16 @@ interface WalkOptions {
   readonly bytes?: Buffer
   readonly startLsn?: bigint
   readonly endLsn?: bigint
-  readonly major?: number
+  /** Default: that of PostgreSQL 18. */
+  readonly pageMagic?: number
   /** How many pages the walker is given at once. */
   readonly pages?: number
 }
 
 function walk(writer: WalWriter, options: WalkOptions = {}): Walked {
-  const { bytes = writer.bytes, pages = 4, major = 18 } = options
-  const format = findVersion(major)?.walFormats[0]
-  if (format === undefined) throw new Error(`no format of ${major}`)
+  const { bytes = writer.bytes, pages = 4, pageMagic = 0xd118 } = options
+  const format = findWalFormat(pageMagic)
+  if (format === undefined) throw new Error(`no format ${pageMagic}`)
   const walker = new WalWalker({
     format,
     timeline: writer.timeline,
@@ -157,8 +158,9 @@ describe('a SWITCH', () => {
 })
 
 /** A record of which two pages were written, then what came in its place. */
-function interrupted(): { writer: WalWriter; overwritten: number } {
-  const writer = write([100, 200])
+function interrupted(format?: WrittenFormat): { writer: WalWriter; overwritten: number } {
+  const writer = new WalWriter(segmentSize, baseLsn, format)
+  for (const size of [100, 200]) writer.write(ofSize(size))
   return { writer, overwritten: writer.writeUnfinished(ofSize(5 * page), page + 100) }
 }
 
@@ -169,6 +171,19 @@ describe('an unfinished record', () => {
     writer.write(ofSize(30))
     expect(walk(writer)).toEqual({ records: 4, fault: undefined, isDone: true })
   })
+
+  test.each([0xd120, 0xd121, 0xd122])(
+    'is overwritten by another bit in WAL %i of PostgreSQL 19',
+    (pageMagic) => {
+      const { writer, overwritten } = interrupted({ pageMagic, overwriteBit: 0x0004 })
+      writer.writeOverwrite(overwritten)
+      writer.write(ofSize(30))
+      expect(walk(writer, { pageMagic })).toEqual({ records: 4, fault: undefined, isDone: true })
+      const old = interrupted({ pageMagic, overwriteBit: 0x0008 })
+      old.writer.writeOverwrite(old.overwritten)
+      expect(walk(old.writer, { pageMagic }).fault).toMatch(/: invalid info bits 0008$/)
+    },
+  )
 
   test('is named by what overwrites it', () => {
     const { writer, overwritten } = interrupted()
@@ -207,6 +222,17 @@ function faultOfSecond(record: WrittenRecord): string | undefined {
 }
 
 describe('a record', () => {
+  test('of the betas of PostgreSQL 19 may switch data checksums', () => {
+    const [beta2, beta3, candidate] = [0xd120, 0xd121, 0xd122].map((pageMagic) => {
+      const writer = new WalWriter(segmentSize, baseLsn, { pageMagic, overwriteBit: 0x0004 })
+      writer.write(ofSize(100))
+      writer.write({ body: mainData(Buffer.alloc(4)), resourceManager: 22 })
+      return walk(writer, { pageMagic }).fault
+    })
+    expect([beta2, beta3]).toEqual([undefined, undefined])
+    expect(candidate).toMatch(/: invalid resource manager ID 22$/)
+  })
+
   test.each([
     [{ body: mainData(Buffer.alloc(3)), previousLsn: 5n }, 'record with incorrect prev-link 0/5'],
     [{ body: mainData(Buffer.alloc(3)), resourceManager: 22 }, 'invalid resource manager ID 22'],

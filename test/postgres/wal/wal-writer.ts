@@ -21,7 +21,16 @@ export function mainData(data: Buffer): Buffer {
   return Buffer.concat([head, data])
 }
 
-/** Writes WAL in memory, from the start of a segment, by the rules of PostgreSQL 18; shares only the CRC with our reader. */
+/** What differs between the formats that are written. */
+export interface WrittenFormat {
+  readonly pageMagic: number
+  /** Of xlp_info: the page begins with a record in place of another. */
+  readonly overwriteBit: number
+}
+
+const postgres18: WrittenFormat = { pageMagic: 0xd118, overwriteBit: 0x0008 }
+
+/** Writes WAL in memory, from the start of a segment, by PostgreSQL's rules; shares only the CRC with our reader. */
 export class WalWriter {
   readonly systemIdentifier = 7_711_113_546_893_945_671n
   readonly baseLsn: bigint
@@ -30,10 +39,12 @@ export class WalWriter {
   end = 0
   timeline = 1
   readonly starts: number[] = []
+  readonly #format: WrittenFormat
   #previousLsn: bigint
   #bytes: Buffer
 
-  constructor(segmentSize: number, baseLsn: bigint) {
+  constructor(segmentSize: number, baseLsn: bigint, format: WrittenFormat = postgres18) {
+    this.#format = format
     this.segmentSize = segmentSize
     this.baseLsn = baseLsn
     this.#previousLsn = baseLsn - 64n
@@ -75,7 +86,7 @@ export class WalWriter {
   writeOverwrite(overwritten: number): number {
     const data = Buffer.alloc(16)
     data.writeBigUInt64LE(this.baseLsn + BigInt(overwritten))
-    this.#beginPage(8, 0)
+    this.#beginPage(this.#format.overwriteBit, 0)
     return this.write({ body: mainData(data), info: 0xd0, resourceManager: 0 })
   }
 
@@ -113,7 +124,7 @@ export class WalWriter {
     this.#grow(this.end + page)
     const at = this.end
     const isLong = at % this.segmentSize === 0
-    this.#bytes.writeUInt16LE(0xd118, at)
+    this.#bytes.writeUInt16LE(this.#format.pageMagic, at)
     this.#bytes.writeUInt16LE(info | (isLong ? 2 : 0), at + 2)
     this.#bytes.writeUInt32LE(this.timeline, at + 4)
     this.#bytes.writeBigUInt64LE(this.baseLsn + BigInt(at), at + 8)

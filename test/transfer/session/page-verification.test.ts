@@ -39,6 +39,7 @@ async function send(
   rereadPage: (offset: number) => Buffer | undefined,
   pathname = 'base/5/1259',
   pieceBytes = 100_000,
+  hasDataChecksums: () => boolean = () => true,
 ): Promise<Outcome> {
   const warnings: string[] = []
   let failures = 0
@@ -46,6 +47,7 @@ async function send(
     startLsn,
     majorVersion: 15,
     rereadPage: async (_, offset) => await Promise.resolve(rereadPage(offset)),
+    hasDataChecksums: async () => await Promise.resolve(hasDataChecksums()),
     warn: (message) => warnings.push(message),
     onFailure: () => {
       failures++
@@ -119,6 +121,20 @@ describe('a file of pages', () => {
     const file = makeFile({ 40: { isWrong: true } })
     const outcome = await send(file, () => makePage(40, { isWrong: true, lsn: startLsn }))
     expect(outcome).toMatchObject({ warnings: [], failures: 0 })
+  })
+
+  test('is not verified further when data checksums are no longer on', async () => {
+    const file = makeFile({ 40: { isWrong: true }, 41: { isWrong: true }, 99: { isWrong: true } })
+    let asked = 0
+    const outcome = await send(file, asItWas(file), 'base/5/1259', 100_000, () => {
+      asked++
+      return asked === 1
+    })
+    expect(outcome.failures).toBe(1)
+    expect(outcome.warnings.at(-1)).toBe('data checksums are no longer on: pages are not verified any more')
+    expect(outcome.warnings).toHaveLength(2)
+    expect(asked).toBe(2)
+    expect(outcome.sent.equals(file)).toBe(true)
   })
 
   test('that is truncated meanwhile is not verified further', async () => {
@@ -213,6 +229,7 @@ describe('findChecksummedFile', () => {
       startLsn,
       majorVersion: 15,
       rereadPage: () => expect.unreachable(),
+      hasDataChecksums: () => expect.unreachable(),
       warn: (message) => warnings.push(message),
       onFailure: () => expect.unreachable(),
     })

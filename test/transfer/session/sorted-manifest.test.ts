@@ -26,7 +26,7 @@ function manifestOf(pathnames: readonly string[]): string {
   const body =
     formatManifestHeader({ version: 2, systemIdentifier: 7_711_113_546_893_945_671n }) +
     lines.join('') +
-    formatWalRanges([{ timeline: 1, startLsn: 40n, endLsn: 80n }])
+    formatWalRanges([{ timeline: 1, startLsn: 40n, endLsn: 80n }], 1)
   return body + formatManifestChecksum(createHash('sha256').update(body).digest('hex'))
 }
 

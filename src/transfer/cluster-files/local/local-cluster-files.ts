@@ -2,8 +2,10 @@ import { opendirSync } from 'node:fs'
 import { WayGiver } from '../../../files/give-way.js'
 import type { Pathname } from '../../../files/pathname.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
+import { readControlFile } from '../../../manifest/cluster-files.js'
 import type { ClusterLayout } from '../../../manifest/fragment/backup-contents.js'
 import { readClusterLayout } from '../../../manifest/fragment/cluster-layout.js'
+import { CHECKSUMS_ON } from '../../../postgres/control-file.js'
 import { PAGE_SIZE } from '../../../postgres/data-page/page-layout.js'
 import { RefusedError } from '../../commands/refused-error.js'
 import type {
@@ -81,6 +83,11 @@ export class LocalClusterFiles implements ClusterFiles {
 
   async rereadPage(pathname: Pathname, offset: number): Promise<Buffer | undefined> {
     return await Promise.resolve(readLocalPage(pathname, this.#pathnames, offset, PAGE_SIZE))
+  }
+
+  async hasDataChecksums(): Promise<boolean> {
+    const control = await readControlFileWhileWritten(() => readControlFile(this.#directory))
+    return control?.dataChecksumVersion === CHECKSUMS_ON
   }
 
   async close(): Promise<void> {

@@ -1,10 +1,11 @@
 import { PbManifestError } from '../../../errors.js'
-import { oldestVersion } from '../../../postgres/versions.js'
+import { findVersion, newestVersion, oldestVersion } from '../../../postgres/versions.js'
 import type { ClusterFacts } from '../cluster-files.js'
 import type { SqlConnection } from './sql-connection.js'
 
 const FACTS = `
-  SELECT current_setting('server_version_num')::int AS version, system_identifier::text AS system,
+  SELECT current_setting('server_version_num')::int AS version, pg_control_version AS control,
+         system_identifier::text AS system,
          (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size') AS segment,
          current_setting('data_checksums') AS checksums, current_setting('data_directory_mode') AS mode,
          pg_is_in_recovery() AS recovery
@@ -12,6 +13,7 @@ const FACTS = `
 
 interface FactsRow {
   readonly version: number
+  readonly control: number
   readonly system: string
   readonly segment: string
   readonly checksums: string
@@ -19,16 +21,12 @@ interface FactsRow {
   readonly recovery: boolean
 }
 
-/** @throws {@link PbManifestError} `SERVER`, also when the server is too old */
+/** @throws {@link PbManifestError} `SERVER`, also when the server is too old, or newer than what we know */
 export async function readClusterFacts(connection: SqlConnection): Promise<ClusterFacts> {
   const [row] = await connection.rows<FactsRow & Record<string, unknown>>(FACTS)
   if (row === undefined) throw new PbManifestError('SERVER', 'the server does not say what it is')
   const majorVersion = Math.floor(row.version / 10_000)
-  if (majorVersion < oldestVersion.major) {
-    throw new PbManifestError('SERVER', `server version ${String(majorVersion)} is not supported`, {
-      hint: `Backups are taken of PostgreSQL ${String(oldestVersion.major)} and newer.`,
-    })
-  }
+  requireKnownVersion(majorVersion, row.control)
   return {
     majorVersion,
     // A bigint in SQL has a sign, the system identifier has none.
@@ -37,5 +35,25 @@ export async function readClusterFacts(connection: SqlConnection): Promise<Clust
     hasDataChecksums: row.checksums === 'on',
     hasGroupAccess: (Number.parseInt(row.mode, 8) & 0o050) !== 0,
     isInRecovery: row.recovery,
+  }
+}
+
+/** What is not known could not be verified afterwards, so that it is said before anything is copied. */
+function requireKnownVersion(majorVersion: number, controlVersion: number): void {
+  const version = findVersion(majorVersion)
+  if (version === undefined) {
+    const known = `${oldestVersion.major} to ${newestVersion.major}`
+    throw new PbManifestError('SERVER', `server version ${majorVersion} is not supported`, {
+      hint: `Backups are taken of PostgreSQL ${known}.`,
+    })
+  }
+  if (!version.controlVersions.includes(controlVersion)) {
+    throw new PbManifestError(
+      'SERVER',
+      `the server is a build of PostgreSQL ${majorVersion} whose control file is of version ${controlVersion}, which is not supported`,
+      {
+        hint: `Known ${version.controlVersions.length === 1 ? 'is' : 'are'} ${version.controlVersions.join(', ')}.`,
+      },
+    )
   }
 }

@@ -109,6 +109,14 @@ export class SqlClusterFiles implements ClusterFiles {
     return page.length === PAGE_BYTES ? page : undefined
   }
 
+  async hasDataChecksums(): Promise<boolean> {
+    this.#second ??= SqlConnection.open(this.#connect)
+    const connection = await this.#second
+    const query = `SELECT pg_catalog.current_setting('data_checksums') AS state`
+    const [row] = await connection.rows<{ state: string }>(query)
+    return row?.state === 'on'
+  }
+
   async close(): Promise<void> {
     const second = await this.#second?.catch(() => {})
     await Promise.all([this.#connection.close(), second?.close()])
