@@ -1,4 +1,6 @@
+import type { uncompressSync } from 'lz4-napi'
 import { DamagedArchiveError } from '../damaged-archive-error.js'
+import { loadPlatformPackage } from '../native-package.js'
 import { ByteReader } from './byte-reader.js'
 import { LZ4_MAGIC } from './compression.js'
 import type { Decompressor } from './decompressor.js'
@@ -21,9 +23,11 @@ const SKIPPABLE_MAGIC = 0x184d2a50
  * whole, and holds all that comes out of it.
  */
 export async function loadUnlz4(): Promise<Decompressor> {
-  const { uncompressSync } = await import('lz4-napi')
+  const native = loadPlatformPackage('lz4-napi', '@antoniomuso/lz4-napi') as {
+    readonly uncompressSync: typeof uncompressSync
+  }
   const [hash, contentHash] = [await loadXxHash32(), await loadXxHash32()]
-  const codec: Lz4Codec = { decompress: uncompressSync, hash, contentHash }
+  const codec: Lz4Codec = { decompress: native.uncompressSync, hash, contentHash }
   return (chunks) => unlz4(new ByteReader(chunks), codec)
 }
 

@@ -1,5 +1,6 @@
-import { createRequire } from 'node:module'
 import { arch, platform } from 'node:os'
+import { join } from 'node:path'
+import { findPackage, loadNative } from '../../files/native-package.js'
 import type { Crc32c } from './native-crc32c-hasher.js'
 
 /** The one function that is wanted of the package's 44 MB. */
@@ -29,12 +30,13 @@ export function loadAwsCrc32c(): Crc32c {
 }
 
 function load(): Crc32c {
-  const require = createRequire(import.meta.url)
+  const directory = findPackage('aws-crt')
+  if (directory === undefined) throw new Error('aws-crt is not installed')
   const failures: unknown[] = []
   for (const runtime of platform() === 'linux' ? ['glibc', 'musl'] : ['cruntime']) {
     try {
-      const path = `aws-crt/dist/bin/${platform()}-${arch()}-${runtime}/aws-crt-nodejs.node`
-      return (require(path) as NativeChecksums).checksums_crc32c
+      const path = join(directory, 'dist', 'bin', `${platform()}-${arch()}-${runtime}`, 'aws-crt-nodejs.node')
+      return (loadNative(path) as NativeChecksums).checksums_crc32c
     } catch (error) {
       failures.push(error)
     }

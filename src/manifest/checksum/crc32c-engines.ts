@@ -26,7 +26,7 @@ export const crc32cEngines: readonly Crc32cEngine[] = [
   },
   {
     name: '@node-rs/crc32',
-    createHasher: async () => new NativeCrc32cHasher('@node-rs/crc32', await loadNodeRsCrc32c()),
+    createHasher: async () => new NativeCrc32cHasher('@node-rs/crc32', loadNodeRsCrc32c()),
   },
   { name: 'hash-wasm', createHasher: createWasmHasher },
 ]
