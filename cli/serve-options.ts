@@ -17,6 +17,8 @@ export interface ServeValues {
   readonly 'tls-key': string | undefined
   readonly insecure: boolean | undefined
   readonly 'max-connections': string | undefined
+  readonly 'max-unauthenticated': string | undefined
+  readonly 'authentication-timeout': string | undefined
   readonly 'max-backups': string | undefined
   readonly 'max-message-size': string | undefined
   readonly 'idle-timeout': string | undefined
@@ -52,6 +54,8 @@ const DEFAULT_MESSAGE_KB = 4096
 const DEFAULT_IDLE_SECONDS = 900
 const DEFAULT_BACKUP_IDLE_SECONDS = 4 * 3600
 const DEFAULT_DRAIN_SECONDS = 60
+/** PostgreSQL's. */
+const DEFAULT_AUTHENTICATION_SECONDS = 60
 
 /** More, and a timer of Node's would fire at once. */
 const MAX_SECONDS = 2_000_000
@@ -67,14 +71,18 @@ export function readServeOptions(values: ServeValues): ServeSettings {
     )
   }
   const seconds = readSeconds('--idle-timeout', values['idle-timeout'], DEFAULT_IDLE_SECONDS)
+  const maxConnections =
+    readOptional(readCount, '--max-connections', values['max-connections']) ?? DEFAULT_MAX_CONNECTIONS
   return {
     dataDirectory: values.pgdata,
     server: values.server,
     socket: readSocket(values),
     network: readNetwork(values),
     limits: {
-      maxConnections:
-        readOptional(readCount, '--max-connections', values['max-connections']) ?? DEFAULT_MAX_CONNECTIONS,
+      maxConnections,
+      maxUnauthenticated:
+        readOptional(readCount, '--max-unauthenticated', values['max-unauthenticated']) ?? maxConnections,
+      authenticationTimeoutMs: readAuthenticationSeconds(values['authentication-timeout']) * 1000,
       maxBackups: readOptional(readCount, '--max-backups', values['max-backups']) ?? DEFAULT_MAX_BACKUPS,
       maxMessageBytes: readKilobytes(values['max-message-size']) * 1024,
       idleTimeoutMs: seconds * 1000,
@@ -150,6 +158,12 @@ function readSeconds(name: string, text: string | undefined, otherwise: number):
   const seconds = /^[0-9]{1,7}$/.test(text) ? Number(text) : Number.POSITIVE_INFINITY
   if (seconds > MAX_SECONDS) throw invalidValue(name, text, `a number of seconds from 0 to ${MAX_SECONDS}`)
   return seconds
+}
+
+function readAuthenticationSeconds(text: string | undefined): number {
+  const seconds = readSeconds('--authentication-timeout', text, DEFAULT_AUTHENTICATION_SECONDS)
+  if (seconds > 0) return seconds
+  throw invalidValue('--authentication-timeout', text ?? '', 'a number of seconds from 1 on')
 }
 
 function readKilobytes(text: string | undefined): number {

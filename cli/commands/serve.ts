@@ -52,7 +52,21 @@ const options = {
     group: whereGroup,
     describe: 'let --listen do without --users-file or --tls-cert',
   },
-  'max-connections': { type: 'string', group: limitGroup, describe: 'connections at once (default: 100)' },
+  'max-connections': {
+    type: 'string',
+    group: limitGroup,
+    describe: 'connections at once, on the Unix socket and over --listen each (default: 100)',
+  },
+  'max-unauthenticated': {
+    type: 'string',
+    group: limitGroup,
+    describe: 'those that have not shown who they are, likewise (default: as --max-connections)',
+  },
+  'authentication-timeout': {
+    type: 'string',
+    group: limitGroup,
+    describe: 'seconds that they have for that (default: 60)',
+  },
   'max-backups': { type: 'string', group: limitGroup, describe: 'backups at once (default: 10)' },
   'max-message-size': {
     type: 'string',

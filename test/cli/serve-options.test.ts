@@ -13,6 +13,8 @@ const none: ServeValues = {
   'tls-key': undefined,
   insecure: undefined,
   'max-connections': undefined,
+  'max-unauthenticated': undefined,
+  'authentication-timeout': undefined,
   'max-backups': undefined,
   'max-message-size': undefined,
   'idle-timeout': undefined,
@@ -32,6 +34,8 @@ test('a Unix socket is its owner’s alone, and there are limits, unless told ot
     network: undefined,
     limits: {
       maxConnections: 100,
+      maxUnauthenticated: 100,
+      authenticationTimeoutMs: 60_000,
       maxBackups: 10,
       maxMessageBytes: 4 * 1024 * 1024,
       idleTimeoutMs: 900_000,
@@ -61,6 +65,11 @@ test.each<[Partial<ServeValues>, object]>([
   [
     { ...network, listen: '[::1]:0', insecure: true, 'tls-cert': 'C', 'tls-key': 'K' },
     { network: { address: { host: '::1', port: 0 }, usersFile: undefined, tls: { key: 'K' } } },
+  ],
+  [{ ...local, 'max-connections': '5' }, { limits: { maxConnections: 5, maxUnauthenticated: 5 } }],
+  [
+    { ...local, 'max-unauthenticated': '7', 'authentication-timeout': '3' },
+    { limits: { maxConnections: 100, maxUnauthenticated: 7, authenticationTimeoutMs: 3000 } },
   ],
   [{ ...local, 'metrics-listen': '9187' }, { metrics: { host: '127.0.0.1', port: 9187 } }],
   [{ ...local, 'metrics-listen': '*:9187' }, { metrics: { host: '*', port: 9187 } }],

@@ -31,7 +31,12 @@ export interface NetworkCredentials {
 }
 
 export interface AgentLimits {
+  /** Of the Unix socket, and of the network, those that were let in. */
   readonly maxConnections: number
+  /** Likewise, those that have not shown who they are. */
+  readonly maxUnauthenticated: number
+  /** How long a client may take to show who it is. */
+  readonly authenticationTimeoutMs: number
   readonly maxBackups: number
   /** Bytes of a command. */
   readonly maxMessageBytes: number

@@ -1,10 +1,11 @@
-import type { Server, Socket } from 'node:net'
+import type { Server } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { readControlFile, readMajorVersion } from '../../manifest/cluster-files.js'
 import { version } from '../../version.js'
 import type { WireAccess } from '../wire/connection/wire-access.js'
-import { WireServer } from '../wire/connection/wire-server.js'
+import { ConnectionPlaces } from '../wire/connection/connection-places.js'
+import { type WireEntry, WireServer } from '../wire/connection/wire-server.js'
 import type { MakeHandler } from '../wire/wire-handler.js'
 import { AgentConnection } from './agent-connection.js'
 import type { AgentOptions, NetworkCredentials } from './agent-options.js'
@@ -128,25 +129,24 @@ export class Agent {
   }
 
   async #listen(): Promise<void> {
-    const { socket, network, onEvent } = this.#options
+    const { socket, network, limits, onEvent } = this.#options
     if (socket !== undefined) {
       const access: WireAccess = { authentication: { method: 'trust' } }
-      this.#listeners.push(await listenOnSocket(socket, (client) => this.#accept(client, LOCAL, access)))
+      const entry: WireEntry = { remote: LOCAL, host: LOCAL, access, places: new ConnectionPlaces(limits) }
+      this.#listeners.push(await listenOnSocket(socket, (client) => this.#wire.accept(client, entry)))
       onEvent({ type: 'listening', address: socketPath(socket), isEncrypted: false })
     }
     if (network !== undefined) {
+      const places = new ConnectionPlaces(limits)
       const server = await listenOnAddress(network.address, (client) => {
         const { remoteAddress: host = '?', remotePort: port = 0 } = client
-        this.#accept(client, formatAddress({ host, port }), networkAccess(this.#reloaded ?? network))
+        const access = networkAccess(this.#reloaded ?? network)
+        this.#wire.accept(client, { remote: formatAddress({ host, port }), host, access, places })
       })
       this.#listeners.push(server)
       const address = formatAddress(addressOf(server))
       onEvent({ type: 'listening', address, isEncrypted: network.tls !== undefined })
     }
-  }
-
-  #accept(client: Socket, remote: string, access: WireAccess): void {
-    this.#wire.accept(client, { remote, access })
   }
 
   readonly #makeHandler: MakeHandler = async (client) => {

@@ -71,6 +71,29 @@ describeWithDebianPostgres('pbmanifest serve with hostile clients', (programs) =
     await late.end()
   })
 
+  test('lets others in while silent clients fill all places, and a backup go on', async () => {
+    const limits = ['--max-connections=3', '--max-unauthenticated=5']
+    agent = await AgentProgram.start(cluster, ['--listen=127.0.0.1:0', '--insecure', ...limits])
+    const port = await agent.networkPort()
+    const network = { host: '127.0.0.1', port }
+    const leader = await agent.connect('joe', network)
+    const id = await startBackup(leader)
+    const silent = await Promise.all(Array.from({ length: 50 }, () => RawClient.connect(network)))
+    const worker = await agent.connect('joe', network)
+    await rowsOf(worker, `JOIN_BACKUP '${id}'`)
+    await rowsOf(worker, 'LEAVE_BACKUP')
+    await rowsOf(leader, 'STOP_BACKUP NOWAIT')
+    await leader.query(`BUILD_MANIFEST '${id}'`)
+    // Over TCP there is a third one, and on the socket there are three more.
+    const all = [agent.connect('joe', network), agent.connect(), agent.connect(), agent.connect()]
+    const others = await Promise.all(all)
+    await expect(agent.connect('joe', network)).rejects.toMatchObject({ code: '53300' })
+    await expect(agent.connect()).rejects.toMatchObject({ code: '53300' })
+    for (const client of [leader, worker, ...others]) await client.end()
+    for (const { socket } of silent) socket.destroy()
+    await expectNothingLeft()
+  })
+
   test('ends the command of a client that is gone', async () => {
     agent = await AgentProgram.start(cluster)
     const leader = await agent.connect()

@@ -15,6 +15,7 @@ export class AgentMetrics {
   #lastSeconds = 0
   #errors = 0
   #authenticationFailures = 0
+  #connectionsRefused = 0
   #filesRefused = 0
   #checksumFailures = 0
 
@@ -37,6 +38,9 @@ export class AgentMetrics {
         return
       case 'authentication-failed':
         this.#authenticationFailures++
+        return
+      case 'connection-refused':
+        this.#connectionsRefused++
         return
       case 'file-refused':
         this.#filesRefused++
@@ -73,6 +77,11 @@ export class AgentMetrics {
         'authentication_failures_total',
         'Connections with a wrong user or password.',
         this.#authenticationFailures,
+      ),
+      counter(
+        'connections_refused_total',
+        'Connections that were turned away for another reason: too many, no encryption ...',
+        this.#connectionsRefused,
       ),
       counter(
         'page_checksum_failures_total',

@@ -49,3 +49,8 @@ export function adminShutdown(): WireError {
 export function tooManyConnections(): WireError {
   return new WireError('53300', 'sorry, too many clients already', { severity: 'FATAL' })
 }
+
+/** For a client that did not say who it is before so many others came. */
+export function tooManyStrangers(): WireError {
+  return new WireError('53300', 'too many connections that are not authenticated', { severity: 'FATAL' })
+}

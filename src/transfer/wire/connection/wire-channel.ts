@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { FrontendMessage, StartupMessage } from '../protocol/frontend-message.js'
+import { backendMessages } from '../protocol/backend-messages.js'
 import { FrontendParser } from '../protocol/frontend-parser.js'
 import type { WireError } from '../wire-error.js'
 import { connectionLost, stalledClient, tooFarAhead } from './connection-errors.js'
@@ -121,6 +122,13 @@ export class WireChannel {
   /** Whoever reads or writes gets this error, the first one only. Only {@link send} still works. */
   interrupt(error: WireError): void {
     this.#finish({ how: 'interrupted', error })
+  }
+
+  /** Says a last word to the client, and lets go of it at once, whether it reads that or not. */
+  drop(error: WireError): void {
+    this.interrupt(error)
+    this.send(backendMessages.errorResponse(error))
+    this.#stream.end(() => this.#stream.destroy())
   }
 
   /** Lets go of the client, when it has read what was sent, or soon in any case. */

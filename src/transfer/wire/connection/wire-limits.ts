@@ -1,7 +1,5 @@
 /** What a client may ask of us. */
 export interface WireLimits {
-  /** Authenticated connections at once; as many more may be on their way in. */
-  readonly maxConnections: number
   /** Of the payload of a message, which is how long a query may be. */
   readonly maxMessageBytes: number
   /** From the first byte to the authenticated user, TLS included. */
@@ -13,7 +11,6 @@ export interface WireLimits {
 }
 
 export const defaultLimits: WireLimits = {
-  maxConnections: 100,
   maxMessageBytes: 1 << 20,
   authenticationTimeoutMs: 60_000,
   idleTimeoutMs: 0,

@@ -4,7 +4,8 @@ import { backendMessages } from '../protocol/backend-messages.js'
 import type { WireError } from '../wire-error.js'
 import type { MakeHandler } from '../wire-handler.js'
 import { CancelTable } from './cancel-table.js'
-import { adminShutdown, tooManyConnections } from './connection-errors.js'
+import { adminShutdown } from './connection-errors.js'
+import type { ConnectionPlaces } from './connection-places.js'
 import type { WireAccess } from './wire-access.js'
 import { WireChannel } from './wire-channel.js'
 import { WireConnection } from './wire-connection.js'
@@ -30,7 +31,11 @@ export interface WireServerOptions {
 /** Where a client comes from, and on what terms. */
 export interface WireEntry {
   readonly remote: string
+  /** Without the port. */
+  readonly host: string
   readonly access: WireAccess
+  /** Those of the listener. */
+  readonly places: ConnectionPlaces
 }
 
 /**
@@ -43,7 +48,6 @@ export class WireServer {
   readonly #settings: ReadonlyMap<string, string>
   readonly #cancels = new CancelTable()
   readonly #open = new Map<number, { readonly channel: WireChannel; readonly over: Promise<void> }>()
-  readonly #authenticated = new Set<number>()
   #lastPid = 0
   #closing: WireError | undefined
 
@@ -59,14 +63,11 @@ export class WireServer {
   }
 
   /** Takes over a client that has just connected. */
-  accept(stream: Duplex, { remote, access }: WireEntry): void {
+  accept(stream: Duplex, entry: WireEntry): void {
     if (stream instanceof Socket) stream.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS)
     const channel = new WireChannel(stream, this.#limits.stallTimeoutMs)
     const pid = this.#nextPid()
-    const over = this.#run(channel, pid, { remote, access }).finally(() => {
-      this.#open.delete(pid)
-      this.#authenticated.delete(pid)
-    })
+    const over = this.#run(channel, pid, entry).finally(() => this.#open.delete(pid))
     this.#open.set(pid, { channel, over })
   }
 
@@ -82,17 +83,17 @@ export class WireServer {
     for (const { over } of open) await over
   }
 
-  async #run(channel: WireChannel, pid: number, { remote, access }: WireEntry): Promise<void> {
+  async #run(channel: WireChannel, pid: number, { remote, host, access, places }: WireEntry): Promise<void> {
     const onEvent = this.#options.onEvent ?? (() => {})
-    const refusal = this.#refusal()
-    if (refusal !== undefined) {
-      onEvent({ type: 'refused', pid, remote, user: undefined, error: refusal })
-      channel.send(backendMessages.errorResponse(refusal))
+    if (this.#closing !== undefined) {
+      onEvent({ type: 'refused', pid, remote, user: undefined, error: this.#closing })
+      channel.send(backendMessages.errorResponse(this.#closing))
       await channel.close()
       return
     }
     onEvent({ type: 'connected', pid, remote })
-    await new WireConnection({
+    const place = places.enter({ host, drop: (error) => channel.drop(error) })
+    const connection = new WireConnection({
       channel,
       access,
       pid,
@@ -101,20 +102,11 @@ export class WireServer {
       limits: this.#limits,
       settings: this.#settings,
       makeHandler: this.#options.makeHandler,
-      admit: () => this.#admit(pid),
+      admit: () => place.admit(),
       onEvent,
-    }).run()
-  }
-
-  /** Why a client is turned away before it has said anything. */
-  #refusal(): WireError | undefined {
-    const strangers = this.#open.size - this.#authenticated.size
-    return this.#closing ?? (strangers >= this.#limits.maxConnections ? tooManyConnections() : undefined)
-  }
-
-  #admit(pid: number): void {
-    if (this.#authenticated.size >= this.#limits.maxConnections) throw tooManyConnections()
-    this.#authenticated.add(pid)
+    })
+    await connection.run()
+    place.leave()
   }
 
   #nextPid(): number {

@@ -5,7 +5,7 @@ import { makeScramVerifier } from '../../../../src/transfer/wire/scram/scram-ver
 import type { WireAccess } from '../../../../src/transfer/wire/connection/wire-access.js'
 import { WireError } from '../../../../src/transfer/wire/wire-error.js'
 import { poll } from '../../../helpers/poll.js'
-import { field, query, type RawClient, type RawMessage, sslRequest, startup, typed } from '../raw-client.js'
+import { field, query, RawClient, type RawMessage, sslRequest, startup, typed } from '../raw-client.js'
 import { type FixtureOptions, WireFixture } from './wire-fixture.js'
 
 const user = startup({ user: 'joe', replication: '1' })
@@ -148,18 +148,48 @@ describe('limits', () => {
     await expectAllWell(server)
   })
 
-  test('more clients than allowed', async () => {
-    const server = await start({ limits: { maxConnections: 2 } })
+  test('more clients than allowed, and other places for those of another listener', async () => {
+    const server = await start({ places: { maxConnections: 2 } })
     const clients = [await enter(server), await enter(server)]
     const third = await server.connect()
     expect(said(await third.send(user).untilClosed())).toEqual(['FATAL 53300'])
-    // Those who have not said who they are have places of their own.
-    const strangers = [await server.connect(), await server.connect()]
-    await poll('them to be seen', async () => Promise.resolve(server.server.connections === 4))
-    const stranger = await server.connect()
-    expect(said(await stranger.untilClosed())).toEqual(['FATAL 53300'])
-    for (const { socket } of [...clients, ...strangers]) socket.destroy()
+    const other = await RawClient.connect({ host: '127.0.0.1', port: server.port })
+    expect((await other.send(user).until('Z')).at(-1)?.type).toBe('Z')
+    for (const { socket } of [...clients, other]) socket.destroy()
     await expectAllWell(server)
+  })
+
+  test('of those who say nothing the oldest goes, so they lock nobody out', async () => {
+    const server = await start({ places: { maxUnauthenticated: 3 } })
+    const inside = await enter(server)
+    const strangers: RawClient[] = []
+    for (let count = 1; count <= 10; count++) {
+      strangers.push(await server.connect())
+      await poll('it to be seen', async () =>
+        Promise.resolve(server.events.length === 2 + count + Math.max(0, count - 3)),
+      )
+    }
+    for (const gone of strangers.slice(0, 7)) expect(said(await gone.untilClosed())).toEqual(['FATAL 53300'])
+    const client = await enter(server)
+    expect(said(await strangers[7]!.untilClosed())).toEqual(['FATAL 53300'])
+    for (const here of [client, inside]) {
+      expect((await here.send(query('tag=1')).until('Z')).map(({ type }) => type)).toEqual(['C', 'Z'])
+    }
+    for (const { socket } of [...strangers, client, inside]) socket.destroy()
+    await expectAllWell(server)
+  })
+
+  test('who is turned away for others has his descriptor back at once, though he reads nothing', async () => {
+    const server = await start({ places: { maxUnauthenticated: 1 } })
+    const silent = Array.from({ length: 200 }, () => server.connect())
+    for (const { socket } of await Promise.all(silent)) socket.pause()
+    await poll('one to be left', async () => Promise.resolve(server.events.length === 399))
+    await poll('the sockets to be closed', async () => Promise.resolve(server.sockets.length === 1))
+    for (const client of silent) (await client).socket.destroy()
+    await expectAllWell(server)
+    expect(new Set(server.errors())).toEqual(
+      new Set(['too many connections that are not authenticated', 'connection to client lost']),
+    )
   })
 })
 

@@ -2,6 +2,10 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { MakeHandler, WireClose, WireSession } from '../../../../src/transfer/wire/wire-handler.js'
 import type { WireAccess } from '../../../../src/transfer/wire/connection/wire-access.js'
+import {
+  ConnectionPlaces,
+  type PlaceLimits,
+} from '../../../../src/transfer/wire/connection/connection-places.js'
 import type { WireEvent } from '../../../../src/transfer/wire/connection/wire-event.js'
 import type { WireLimits } from '../../../../src/transfer/wire/connection/wire-limits.js'
 import { WireServer } from '../../../../src/transfer/wire/connection/wire-server.js'
@@ -13,6 +17,8 @@ import { ScriptHandler } from './script-handler.js'
 export interface FixtureOptions {
   readonly access?: WireAccess
   readonly limits?: Partial<WireLimits>
+  /** Of each of the two listeners. */
+  readonly places?: Partial<PlaceLimits>
   /** Default: a {@link ScriptHandler}. */
   readonly makeHandler?: MakeHandler
 }
@@ -27,8 +33,10 @@ export class WireFixture {
   readonly #listeners: Server[] = []
   readonly #sockets = new Set<Socket>()
   readonly #access: WireAccess
+  readonly #places: PlaceLimits
 
-  private constructor({ access, limits, makeHandler }: FixtureOptions) {
+  private constructor({ access, limits, makeHandler, places }: FixtureOptions) {
+    this.#places = { maxConnections: 100, maxUnauthenticated: 100, ...places }
     this.#access = access ?? { authentication: { method: 'trust' } }
     this.server = new WireServer({
       serverVersion: '15.0 (test)',
@@ -91,10 +99,13 @@ export class WireFixture {
   }
 
   async #listen(where: { path: string } | { host: string; port: number }): Promise<void> {
+    const places = new ConnectionPlaces(this.#places)
     const listener = createServer((socket) => {
       this.#sockets.add(socket)
       socket.on('close', () => this.#sockets.delete(socket))
-      this.server.accept(socket, { remote: 'path' in where ? 'socket' : 'tcp', access: this.#access })
+      const { remoteAddress: host = '[local]' } = socket
+      const remote = 'path' in where ? 'socket' : 'tcp'
+      this.server.accept(socket, { remote, host, access: this.#access, places })
     })
     this.#listeners.push(listener)
     await new Promise<void>((resolve) => listener.listen(where, resolve))
