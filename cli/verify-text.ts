@@ -6,6 +6,7 @@ const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
   'files-without-checksum': 'files without a checksum',
   'ignored-paths': 'ignored paths',
   'unseen-files': 'files that were not seen',
+  'needed-directories': 'directories that a server needs',
   'control-file': 'pg_control',
   'backup-label': 'backup_label',
   wal: 'WAL',

@@ -29,6 +29,8 @@ export interface PostgresVersion {
    * are where relations are kept, but for a few. @see src/backend/backup/basebackup.c
    */
   readonly knowsPagesByRelationName: boolean
+  /** Statistics are kept by a process, in files of `pg_stat_tmp`; later, in shared memory. */
+  readonly hasStatisticsCollector: boolean
   /** The replication command READ_REPLICATION_SLOT tells whether there is a slot. */
   readonly canReadReplicationSlot: boolean
 }
@@ -102,6 +104,7 @@ const version13: PostgresVersion = {
   hasWalSummaries: false,
   leavesOutUnloggedInGlobal: false,
   knowsPagesByRelationName: false,
+  hasStatisticsCollector: true,
   canReadReplicationSlot: false,
 }
 const version14: PostgresVersion = { ...version13, major: 14, walFormats: [wal14] }
@@ -111,6 +114,7 @@ const version15: PostgresVersion = {
   walFormats: [wal15],
   // @see https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP
   backupFunctions: { start: 'pg_backup_start($1, $2)', stop: 'pg_backup_stop($1)' },
+  hasStatisticsCollector: false,
   canReadReplicationSlot: true,
 }
 const version16: PostgresVersion = {

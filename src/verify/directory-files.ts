@@ -1,11 +1,16 @@
+import { statSync } from 'node:fs'
+import { readNames } from '../files/read-directory.js'
 import { readSmallFile } from '../files/read-small-file.js'
 import type { ControlFile } from '../postgres/control-file.js'
+import { describeSystemError } from '../files/system-error.js'
+import { parsePositiveUnsignedInt32 } from '../postgres/unsigned-int.js'
 import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from './backup-files.js'
 import { checkWal, type WalTotals } from './wal/check-wal.js'
 import { openWalPath } from './tar/open-wal-path.js'
 import { listWalSegments } from './wal/list-wal-segments.js'
 import { ChecksumCheck } from './checksum-check.js'
 import { compareKnownChecksums } from './known-checksums.js'
+import { type BackupDirectories, checkNeededDirectories } from './needed-directories.js'
 import type { VerifyReport } from './report.js'
 import { scanDirectory } from './scan-directory.js'
 
@@ -43,17 +48,26 @@ export class DirectoryFiles implements BackupFiles {
     this.#checksums?.publish(...rows)
   }
 
-  async compare({ options, manifest, ignore, problems, timer, way }: VerifyContext): Promise<void> {
+  async compare(context: VerifyContext): Promise<void> {
+    const { options, manifest, ignore, problems, timer, way } = context
     const { knownChecksums, skipChecksums } = options
     const directory = this.#directory
     const { table } = manifest
     this.#checksums?.tellWalRanges(manifest.walRanges)
-    const states = await timer.time('scan', () => scanDirectory({ directory, table, ignore, problems, way }))
+    const states = await timer.time('scan', async () => {
+      const found = await scanDirectory({ directory, table, ignore, problems, way })
+      await checkNeededDirectories(
+        directoriesOnDisk(directory),
+        (...file) => this.readSmallFile(...file),
+        context,
+      )
+      return found
+    })
     await timer.time('checksums', async () => {
       await this.#checksums?.finish(states, problems)
       if (knownChecksums === undefined || skipChecksums === true) return
-      const context = { directory, table, states, problems, way }
-      this.#totals = { ...noTotals, ...(await compareKnownChecksums(knownChecksums, context)) }
+      const known = { directory, table, states, problems, way }
+      this.#totals = { ...noTotals, ...(await compareKnownChecksums(knownChecksums, known)) }
     })
   }
 
@@ -93,3 +107,29 @@ export class DirectoryFiles implements BackupFiles {
 }
 
 const noTotals = { filesChecked: 0, bytesChecked: 0, pages: { checked: 0, mismatched: 0, newer: 0 } }
+
+function directoriesOnDisk(directory: string): BackupDirectories {
+  return {
+    presence: (pathname) => {
+      try {
+        return statSync(`${directory}/${pathname}`).isDirectory() ? 'directory' : 'no directory'
+      } catch (error) {
+        const { code } = describeSystemError(error) ?? {}
+        // A link that leads nowhere is of no use either.
+        return code === 'ENOENT' || code === 'ENOTDIR' ? 'absent' : 'unknown'
+      }
+    },
+    tablespaces: tablespacesIn(`${directory}/pg_tblspc`),
+    place: 'on disk',
+  }
+}
+
+function tablespacesIn(directory: string): string[] {
+  try {
+    return readNames(directory).filter((name) => parsePositiveUnsignedInt32(name) !== undefined)
+  } catch (error) {
+    // The scan has reported it.
+    if (describeSystemError(error) === undefined) throw error
+    return []
+  }
+}

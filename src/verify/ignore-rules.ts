@@ -30,9 +30,11 @@ export class IgnoreRules {
   /** The same as bytes: a pathname that begins with none of them is not covered; `undefined` when a glob may match it. */
   readonly beginnings: readonly Buffer[] | undefined
   readonly #globs: readonly RegExp[]
+  readonly #given: ReadonlySet<Pathname>
 
   constructor(rules: readonly string[]) {
     const canonical = rules.map(canonicalize)
+    this.#given = new Set(canonical)
     this.#literals = new Set<string>([...alwaysIgnored, ...canonical])
     this.#firstComponents = new Set([...this.#literals].map(firstComponent))
     this.#globs = compileGlobs(canonical.filter((rule) => GLOB_CHARACTERS.test(rule)))
@@ -51,6 +53,16 @@ export class IgnoreRules {
       if (this.matches(pathname.slice(0, slash))) return true
     }
     return this.matches(pathname)
+  }
+
+  /** Whether a rule that was given covers it, not only one of those that are always there. */
+  coversOnRequest(pathname: Pathname): boolean {
+    const above = (end: number): string => (end === -1 ? pathname : pathname.slice(0, end))
+    for (let slash = pathname.indexOf('/'); ; slash = pathname.indexOf('/', slash + 1)) {
+      const part = above(slash)
+      if (this.#given.has(part) || this.#globs.some((pattern) => pattern.test(part))) return true
+      if (slash === -1) return false
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algori
  * The kinds of problem that a verification can find. Programs may rely on these words.
  *
  * - `missing`, `extra`, `size-mismatch`, `checksum-mismatch`: the directory is not what the manifest says
+ * - `missing-directory`: a directory that a server of the backup's version needs, and that no manifest lists, is not there
  * - `not-a-file`: neither a regular file nor a directory
  * - `unreadable`: the operating system refused to read it
  * - `changed-while-read`: fewer or more bytes came than its size promised
@@ -22,6 +23,7 @@ import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algori
 export const problemKinds = [
   'missing',
   'extra',
+  'missing-directory',
   'not-a-file',
   'size-mismatch',
   'unreadable',
@@ -62,6 +64,7 @@ export interface NotChecked {
     | 'files-without-checksum'
     | 'ignored-paths'
     | 'unseen-files'
+    | 'needed-directories'
     | 'control-file'
     | 'backup-label'
     | 'wal'

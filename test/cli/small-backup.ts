@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { makeNeededDirectories } from '../helpers/needed-directories.js'
 
 interface ListedFile {
   readonly path: string
@@ -39,12 +40,13 @@ ${files.map(formatFile).join(',\n')}
 }
 
 /**
- * Writes the smallest directory that `pg_verifybackup -n` accepts, and one empty file.
+ * Writes the smallest directory that `pg_verifybackup -n` accepts, one empty file, and the directories that a server needs.
  *
  * @returns its path
  */
 export async function writeSmallBackup(parent: string): Promise<string> {
   const directory = join(parent, 'backup')
+  await makeNeededDirectories(directory)
   await writeTree(directory, {
     PG_VERSION: '15\n',
     'base/1/16384': '',

@@ -5,6 +5,7 @@ import type { ProblemKind, VerifyReport } from '../../src/verify/report.js'
 const none: Record<ProblemKind, number> = {
   missing: 0,
   extra: 0,
+  'missing-directory': 0,
   'not-a-file': 0,
   'size-mismatch': 0,
   unreadable: 0,

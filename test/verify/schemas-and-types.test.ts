@@ -177,6 +177,7 @@ const notCheckedWords = {
   'files-without-checksum': true,
   'ignored-paths': true,
   'unseen-files': true,
+  'needed-directories': true,
   'control-file': true,
   'backup-label': true,
   wal: true,

@@ -114,6 +114,7 @@ const decides: Readonly<Record<NotChecked['what'], boolean>> = {
   'page-checksums': false,
   'incremental-files': true,
   'unseen-files': true,
+  'needed-directories': false,
   'earlier-backups': true,
   'after-first-problem': true,
 }

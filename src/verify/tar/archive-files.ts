@@ -1,9 +1,12 @@
 import type { Readable } from 'node:stream'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
+import { isPbManifestError } from '../../errors.js'
+import { parseTablespaceMap } from '../../postgres/tablespace-map.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from '../backup-files.js'
 import { contentRulesOfArchives, decideContentOfArchives } from '../content/decide-content-rules.js'
 import { listUncheckedContent } from '../content/list-unchecked-content.js'
+import { type BackupDirectories, checkNeededDirectories } from '../needed-directories.js'
 import { nameEngines } from '../name-engines.js'
 import { checkWal, type WalTotals } from '../wal/check-wal.js'
 import type { VerifyReport } from '../report.js'
@@ -62,6 +65,11 @@ export class ArchiveFiles implements BackupFiles {
     this.#tellContent(context, results)
     const unseen = new UnseenFiles(archives, results.unread, this.#stream !== undefined)
     await reportMissingFiles(context, results, unseen)
+    const isBaseGiven = this.#stream === undefined || this.#stream.contents === 'base'
+    if (isBaseGiven) {
+      const directories = this.#directories(archives, results)
+      await checkNeededDirectories(directories, (pathname) => this.readSmallFile(pathname), context)
+    }
   }
 
   readSmallFile(pathname: string): Buffer | undefined {
@@ -108,6 +116,21 @@ export class ArchiveFiles implements BackupFiles {
       })
     } finally {
       await close()
+    }
+  }
+
+  #directories(archives: readonly Archive[], results: ArchiveResults): BackupDirectories {
+    const { directories, unread } = results
+    const absent = unread.size > 0 ? 'unknown' : 'absent'
+    const ofArchives = archives.flatMap(({ contents }) =>
+      typeof contents === 'string' ? [] : [String(contents.tablespaceOid)],
+    )
+    // The archive of an empty tablespace has nothing that the manifest lists.
+    const ofMap = this.#stream === undefined ? tablespacesInMap(this.readSmallFile('tablespace_map')) : []
+    return {
+      presence: (pathname) => (directories.has(pathname) ? 'directory' : absent),
+      tablespaces: [...new Set([...ofArchives, ...ofMap])],
+      place: this.#stream === undefined ? 'in any archive' : `in archive "${this.#stream.name}"`,
     }
   }
 
@@ -166,5 +189,16 @@ function archivedWal(
       ...members.filter(({ archive }) => archive === ofWal),
     ],
     failure: unread && `archive "${unread.name}" cannot be read to its end`,
+  }
+}
+
+/** What is wrong with the map is reported by the checks of it. */
+function tablespacesInMap(map: Buffer | undefined): string[] {
+  if (map === undefined) return []
+  try {
+    return parseTablespaceMap(map.toString('utf8'), 'tablespace_map').map(({ oid }) => String(oid))
+  } catch (error) {
+    if (!isPbManifestError(error)) throw error
+    return []
   }
 }

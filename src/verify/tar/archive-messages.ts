@@ -123,6 +123,8 @@ export interface ArchiveSummary {
   /** The bytes of small files that say what the cluster is, by their pathnames. */
   readonly smallFiles: ReadonlyMap<Pathname, Uint8Array>
   readonly walMembers: readonly WalMember[]
+  /** Those of the directories that a server may need which it has. */
+  readonly directories: readonly Pathname[]
   /** Pages whose checksum was checked. */
   readonly pages: number
   /** It is told when all archives are read: whether it counts depends on pg_control. */

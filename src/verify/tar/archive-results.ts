@@ -28,6 +28,8 @@ export class ArchiveResults {
   }
   readonly smallFiles: Map<Pathname, Buffer> = new Map()
   readonly walMembers: ArchivedSegment[] = []
+  /** Those of the directories that a server may need which the archives have. */
+  readonly directories: Set<Pathname> = new Set()
   readonly engines: EngineUse[] = []
   /** Archives that could not be read to their end. */
   readonly unread: Set<Archive> = new Set()
@@ -101,6 +103,7 @@ export class ArchiveResults {
     this.totals.filesChecked += filesChecked
     this.totals.bytesChecked += bytesChecked
     for (const member of walMembers) this.walMembers.push({ ...member, archive })
+    for (const directory of summary.directories) this.directories.add(directory)
     this.engines.push(...engines)
     for (const [pathname, bytes] of smallFiles) this.smallFiles.set(pathname, Buffer.from(bytes))
     for (const row of rows) this.#claim(row)

@@ -235,6 +235,7 @@ export class MemberCheck implements TarHandler {
   }
 
   #directory(named: Named): void {
+    this.#kept.addDirectory(named.pathname)
     if (this.#rowOf(named.pathname) !== -1) this.#notAFile(named, 'it is a directory')
   }
 

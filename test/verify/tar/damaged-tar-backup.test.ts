@@ -17,7 +17,14 @@ import { paxHeader, tarArchive, tarEnd, tarMember } from '../../files/tar/make-t
 import { mustRun } from '../../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
 import { makeFifo } from '../damage.js'
-import { empty, intactArchives, remote, version, writeSmallTarBackup } from './small-tar-backup.js'
+import {
+  directories,
+  empty,
+  intactArchives,
+  remote,
+  version,
+  writeSmallTarBackup,
+} from './small-tar-backup.js'
 
 let scratch: ScratchDirectory
 
@@ -140,7 +147,7 @@ test.each<{
   },
   {
     what: 'a missing member',
-    archives: { 'base.tar': tarArchive(version) },
+    archives: { 'base.tar': tarArchive(version, ...directories) },
     problems: ['missing: "base/1/16384" is present in the manifest but not on disk'],
   },
   {
@@ -364,7 +371,7 @@ test('names that are not UTF-8 are compared as bytes', async () => {
 
 test('what is ignored is ignored in archives, and as an archive', async () => {
   const archives = {
-    'base.tar': tarArchive(version, bytes('x')),
+    'base.tar': tarArchive(version, ...directories, bytes('x')),
     'notes.txt': base,
     '16385.tar': Buffer.from('x'),
   }

@@ -6,7 +6,7 @@ import { emptyFile, formatManifest, versionFile } from '../../cli/small-backup.j
 import { tarArchive, tarMember } from '../../files/tar/make-tar.js'
 import { runProgram } from '../../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
-import { version } from './small-tar-backup.js'
+import { directories as neededDirectories, version } from './small-tar-backup.js'
 
 /** Another file with the same bytes, and one with others of the same number. */
 const copyOfVersion = { ...versionFile, path: 'base/1/PG_VERSION' }
@@ -15,10 +15,7 @@ const ofSixBytes = { path: 'base/1/six', size: 6, checksum: '2fa33cba' }
 
 const member = tarMember({ name: 'base/1/PG_VERSION' }, '15\n')
 const empty = tarMember({ name: 'base/1/16384' })
-const directories = [
-  tarMember({ name: 'base/', typeflag: '5' }),
-  tarMember({ name: 'base/1/', typeflag: '5' }),
-]
+const directories = [...neededDirectories, tarMember({ name: 'base/1/', typeflag: '5' })]
 
 function link(name: string, target: string, typeflag: '1' | '2' = '1'): Buffer {
   return tarMember({ name, target, typeflag })

@@ -1,10 +1,17 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { neededDirectories } from '../../../src/postgres/needed-directories.js'
+import { newestVersion } from '../../../src/postgres/versions.js'
 import { emptyFile, formatManifest, versionFile } from '../../cli/small-backup.js'
 import { tarArchive, tarMember } from '../../files/tar/make-tar.js'
 
 export const version: Buffer = tarMember({ name: 'PG_VERSION' }, '15\n')
-export const empty: Buffer = tarMember({ name: './base/1/16384' })
+/** The directories that a server needs. */
+export const directories: readonly Buffer[] = neededDirectories(newestVersion).map((name) =>
+  tarMember({ name: `${name}/`, typeflag: '5' }),
+)
+/** With the directories before it. */
+export const empty: Buffer = Buffer.concat([...directories, tarMember({ name: './base/1/16384' })])
 /** In a tablespace: six bytes. */
 export const remote: Buffer = tarMember({ name: 'PG_15_202209061/5/16390' }, '15\n15\n')
 

@@ -8,6 +8,7 @@ import { pbmanifest } from '../../cli/pbmanifest.js'
 import { formatManifest, writeTree } from '../../cli/small-backup.js'
 import { createCluster } from '../../helpers/cluster.js'
 import { embeddedPostgres } from '../../helpers/postgres-programs.js'
+import { makeNeededDirectories } from '../../helpers/needed-directories.js'
 import { packTarBackup } from '../../helpers/tar-backups.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
 
@@ -28,7 +29,7 @@ describe('a range of many segments', () => {
   beforeAll(async () => {
     scratch = createScratchDirectory()
     directory = join(scratch.path, 'backup')
-    await mkdir(join(directory, 'pg_wal'), { recursive: true })
+    await makeNeededDirectories(directory, 18)
     const settings = { max_wal_size: '2GB', wal_keep_size: '2GB', checkpoint_timeout: '1h' }
     const cluster = await createCluster(await embeddedPostgres(), { walSegmentMegabytes: 1, settings })
     try {
