@@ -24,6 +24,7 @@ export type ErrorCode =
   /** The caller's `AbortSignal` fired. */
   | 'ABORTED'
 
+/** What a {@link PbManifestError} may have besides code and message. */
 export interface PbManifestErrorOptions {
   readonly cause?: unknown
   /** Further lines, each one complete in itself, for example one for every culprit. */

@@ -1,6 +1,10 @@
 export { type ErrorCode, isPbManifestError, PbManifestError, type PbManifestErrorOptions } from './errors.js'
 export { decodePathname, encodePathname, type Pathname } from './files/pathname.js'
-export { type ChecksumAlgorithm, checksumAlgorithms } from './manifest/checksum/checksum-algorithm.js'
+export {
+  type ChecksumAlgorithm,
+  checksumAlgorithms,
+  type RealChecksumAlgorithm,
+} from './manifest/checksum/checksum-algorithm.js'
 export { createBackupId } from './manifest/fragment/backup-id.js'
 export { fragmentFileName } from './manifest/fragment/fragment-file-name.js'
 export type { WriteFragmentOptions, WriteFragmentResult } from './manifest/fragment/options.js'
@@ -17,29 +21,64 @@ export type {
   WalRange,
 } from './manifest/model.js'
 export { readManifest } from './manifest/read-manifest.js'
-export type {
-  ChainNotChecked,
-  ChainProblem,
-  ChainProblemKind,
-  ChainReport,
+export {
+  type ChainNotChecked,
+  type ChainProblem,
+  type ChainProblemKind,
+  chainProblemKinds,
+  type ChainReport,
 } from './verify/chain/chain-report.js'
 export { verifyChain, type VerifyChainOptions } from './verify/chain/verify-chain.js'
-export { readConnectionEnvironment } from './transfer/connection/connection-environment.js'
-export type { ConnectionOptions } from './transfer/connection/connection-options.js'
-export { type AgentUser, resolveAgent } from './transfer/connection/resolve-agent.js'
-export { type ConnectionSettings, resolveConnection } from './transfer/connection/resolve-connection.js'
-export type { BackupOptions, BackupProgress } from './transfer/client/options.js'
-export type { BackupReport } from './transfer/client/report.js'
-export { type TakenBackup, takeBackup } from './transfer/client/take-backup.js'
-export type { VerifyOptions, VerifyProgress } from './verify/options.js'
+export {
+  type ConnectionEnvironment,
+  readConnectionEnvironment,
+} from './transfer/connection/connection-environment.js'
 export type {
-  CheckedPages,
-  NotChecked,
-  Problem,
-  ProblemKind,
-  VerifiedManifest,
-  VerifyReport,
-  VerifyStep,
+  ConnectionHost,
+  ConnectionOptions,
+  TlsOptions,
+  TlsVersion,
+} from './transfer/connection/connection-options.js'
+export { type AgentUser, resolveAgent } from './transfer/connection/resolve-agent.js'
+export {
+  type ConnectionSettings,
+  type ResolvedConnection,
+  resolveConnection,
+} from './transfer/connection/resolve-connection.js'
+export {
+  type BackupOptions,
+  type BackupProgress,
+  type WalMethod,
+  walMethods,
+} from './transfer/client/options.js'
+export {
+  type BackedUpTablespace,
+  type BackupReport,
+  type BackupStep,
+  backupSteps,
+  type Bottleneck,
+  bottlenecks,
+  type WorkerReport,
+} from './transfer/client/report.js'
+export { type TakenBackup, takeBackup } from './transfer/client/take-backup.js'
+export {
+  activities as workerActivities,
+  type Activity as WorkerActivity,
+} from './transfer/client/worker-counters.js'
+export type { TablespaceMapping } from './transfer/client/target/tablespace-mapping.js'
+export type { SessionNotice } from './transfer/session/backup-session.js'
+export type { KnownChecksums } from './verify/known-checksums.js'
+export type { VerifyOptions, VerifyProgress } from './verify/options.js'
+export {
+  type CheckedPages,
+  type NotChecked,
+  type Problem,
+  type ProblemKind,
+  problemKinds,
+  type VerifiedManifest,
+  type VerifyReport,
+  type VerifyStep,
+  verifySteps,
 } from './verify/report.js'
 export { verifyBackup } from './verify/verify-backup.js'
 export { type VerifyArchiveOptions, verifyArchiveStream } from './verify/verify-archive-stream.js'

@@ -42,6 +42,7 @@ export const problemKinds = [
   'wal-invalid',
 ] as const
 
+/** What kind of problem a backup has. */
 export type ProblemKind = (typeof problemKinds)[number]
 
 /** Something that is wrong with the backup. */
@@ -80,6 +81,7 @@ export interface NotChecked {
 /** The steps of a verification, in their order. */
 export const verifySteps = ['manifest', 'scan', 'checksums', 'cluster', 'wal'] as const
 
+/** A step of a verification. */
 export type VerifyStep = (typeof verifySteps)[number]
 
 /** The manifest that a backup was verified against. */

@@ -8,9 +8,10 @@ export const DEFAULT_JOBS = 4
 /** More workers than this are refused: the server bears each as a connection, this machine as a thread of some 15 MB. */
 export const MAX_JOBS = 128
 
-/** How the WAL that the backup needs comes along. */
+/** All that a {@link WalMethod} can be. */
 export const walMethods = ['none', 'fetch', 'stream'] as const
 
+/** How the WAL that a backup needs comes along: not, copied at the end, or streamed meanwhile. */
 export type WalMethod = (typeof walMethods)[number]
 
 /** How far the copying has come. */

@@ -4,6 +4,7 @@ import type { Activity } from './worker-counters.js'
 /** The steps of a backup, in their order. */
 export const backupSteps = ['start', 'list', 'copy', 'stop', 'wal', 'sync', 'manifest'] as const
 
+/** A step of a backup. */
 export type BackupStep = (typeof backupSteps)[number]
 
 /**
@@ -17,6 +18,7 @@ export type BackupStep = (typeof backupSteps)[number]
  */
 export const bottlenecks = ['server', 'network', 'client', 'writing', 'rate-limit'] as const
 
+/** What the workers of a backup mostly waited for. */
 export type Bottleneck = (typeof bottlenecks)[number]
 
 /** What one worker did. */

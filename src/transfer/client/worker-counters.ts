@@ -14,6 +14,7 @@ export const activities = [
   'idle',
 ] as const
 
+/** What a worker spends its time on. */
 export type Activity = (typeof activities)[number]
 
 /** The memory that all workers and the leader share. */

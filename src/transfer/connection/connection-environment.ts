@@ -8,7 +8,11 @@ export interface ConnectionEnvironment {
   readonly userName: string | undefined
 }
 
-/** @param variables - those of the process */
+/**
+ * Looks up what libpq takes from its surroundings, for `resolveConnection` and `resolveAgent`.
+ *
+ * @param variables - those of the process
+ */
 export function readConnectionEnvironment(
   variables: ConnectionEnvironment['variables'],
 ): ConnectionEnvironment {

@@ -45,6 +45,7 @@ export interface TlsOptions {
   readonly maxVersion: TlsVersion | undefined
 }
 
+/** A version of TLS, as Node.js names it. */
 export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
 
 /** All that it takes to connect, resolved as libpq does. Plain data: it crosses threads. It holds passwords. */

@@ -19,6 +19,7 @@ export interface ConnectionSettings {
   readonly password?: string
 }
 
+/** How to connect, once everything was looked up. */
 export interface ResolvedConnection {
   readonly options: ConnectionOptions
   /** What was wrong but did not matter enough to stop: a password file that everybody can read. */

@@ -24,6 +24,7 @@ export const chainProblemKinds = [
   'missing-file',
 ] as const
 
+/** What kind of problem there is between backups. */
 export type ChainProblemKind = (typeof chainProblemKinds)[number]
 
 /** Something that is wrong between the backups of a chain. */

@@ -19,6 +19,7 @@ export interface VerifyChainOptions extends Omit<
   readonly onProblem?: (problem: Problem | ChainProblem, directory: string) => void
   /** Is told the report of each backup. */
   readonly onBackup?: (report: VerifyReport) => void
+  /** Is told how far the verification of each backup has come. */
   readonly onProgress?: (progress: VerifyProgress, directory: string) => void
 }
 
