@@ -4,6 +4,7 @@ import type { ClusterListing } from './list-cluster.js'
 import type { ReportParts } from './make-report.js'
 import { planBatches } from './plan-batches.js'
 import { ProgressMeter } from './progress-meter.js'
+import { algorithmOf } from './received-checksums.js'
 import type { RunContext } from './run-context.js'
 import type { BackupTicket, LeaderSession } from './sessions/sessions.js'
 import { WorkerCounters } from './worker-counters.js'
@@ -107,6 +108,7 @@ export class ClusterCopy {
       directory,
       fileMode,
       verifyPageChecksums,
+      checksumAlgorithm: leader.workers.kind === 'agent' ? algorithmOf(options) : undefined,
       sync,
       worker,
       counters: this.counters.buffer,

@@ -3,6 +3,7 @@ import type { SafePathname } from '../../files/safe-pathname.js'
 import { formatCommand } from '../commands/format-command.js'
 import type { BackupSession } from '../session/backup-session.js'
 import { FileReceiver, type ReceivedFile } from './file-receiver.js'
+import type { ReceivedChecksums } from './received-checksums.js'
 import type { Activity } from './worker-counters.js'
 
 /** How a session's files are copied, and who is told. */
@@ -11,6 +12,8 @@ export interface CopyContext {
   readonly directory: string
   readonly fileMode: number
   readonly verifyPageChecksums: boolean
+  /** Of a session elsewhere: what arrives is compared with what was sent. */
+  readonly checksums: ReceivedChecksums | undefined
   readonly onBytes: (bytes: number) => void
   readonly onFile: (file: ReceivedFile) => void
   readonly onTime: (activity: Activity, milliseconds: number) => void
@@ -56,6 +59,7 @@ export async function copyFiles(
     const text = formatCommand({ command: 'SEND_FILE', pathnames, verifyChecksums: verifyPageChecksums })
     for await (const event of await session.run('SEND_FILE', text, signal)) {
       throwIfAborted(signal)
+      context.checksums?.accept(event)
       time.receiving += lap()
       receiver.accept(event)
       time.writing += lap()

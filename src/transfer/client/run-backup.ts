@@ -19,6 +19,7 @@ import {
   requireUsableTarget,
   targetModes,
 } from './prepare-target.js'
+import { algorithmOf, ReceivedChecksums } from './received-checksums.js'
 import type { BackedUpTablespace, BackupReport } from './report.js'
 import { runCommand } from './run-command.js'
 import type { RunContext } from './run-context.js'
@@ -69,6 +70,8 @@ interface RunParts {
 class BackupRun {
   readonly #parts: RunParts
   readonly #written: WrittenFiles
+  /** For the few files that the leader copies. */
+  #checksums: ReceivedChecksums | undefined
 
   constructor(parts: RunParts) {
     this.#parts = parts
@@ -80,6 +83,8 @@ class BackupRun {
     const wal = await this.#openWal()
     // They load and connect while the checkpoint is made; that there are too few connections shows now, and not after it.
     const copy = this.#startWorkers()
+    if (leader.workers.kind === 'agent')
+      this.#checksums = await ReceivedChecksums.load(algorithmOf(context.options), 'unknown')
     const start = await clock.time('start', () => startBackup(context, leader))
     await this.#parts.target.mark(start.backupId)
     wal.start(start)
@@ -160,6 +165,7 @@ class BackupRun {
       directory: target.path,
       fileMode: targetModes(facts).fileMode,
       verifyPageChecksums: false,
+      checksums: this.#checksums,
       onBytes: () => {},
       onFile: ({ pathname }) => this.#written.add(pathname),
       onTime: () => {},

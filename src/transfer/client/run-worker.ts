@@ -3,6 +3,7 @@ import type { BackupSession } from '../session/backup-session.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import { toErrorData } from './error-data.js'
 import { FirstFailure } from './first-failure.js'
+import { ReceivedChecksums } from './received-checksums.js'
 import { runCommand } from './run-command.js'
 import { openWorkerSession } from './sessions/open-sessions.js'
 import { WrittenFiles } from './written-files.js'
@@ -26,11 +27,13 @@ export async function runWorker(port: MessagePort): Promise<void> {
     })
     session = opened.session
     post({ type: 'ready', pid: opened.pid })
+    // While the others wait for the checkpoint.
+    const checksums = await ReceivedChecksums.load(start.checksumAlgorithm, 'much')
     const { ticket } = await failure.waitFor(inbox.nextOf('join'))
     opened.introduce(ticket)
     await runCommand(session, failure, { command: 'JOIN_BACKUP', backupId: ticket.backupId })
     post({ type: 'joined' })
-    await copyUntilFinished(start, { session, inbox, failure, post })
+    await copyUntilFinished(start, { session, checksums, inbox, failure, post })
     await session.finish()
     post({ type: 'finished' })
   } catch (error) {
@@ -46,6 +49,7 @@ export async function runWorker(port: MessagePort): Promise<void> {
 
 interface WorkerParts {
   readonly session: BackupSession
+  readonly checksums: ReceivedChecksums | undefined
   readonly inbox: WorkerInbox
   readonly failure: FirstFailure
   readonly post: (message: MessageFromWorker) => void
@@ -53,7 +57,7 @@ interface WorkerParts {
 
 async function copyUntilFinished(
   start: StartWorker,
-  { session, inbox, failure, post }: WorkerParts,
+  { session, checksums, inbox, failure, post }: WorkerParts,
 ): Promise<void> {
   const { worker } = start
   const counters = new WorkerCounters(start.counters)
@@ -63,6 +67,7 @@ async function copyUntilFinished(
     directory: start.directory,
     fileMode: start.fileMode,
     verifyPageChecksums: start.verifyPageChecksums,
+    checksums,
     onBytes: (bytes) => counters.addBytes(worker, bytes),
     onFile: ({ pathname }) => {
       counters.addFile(worker)

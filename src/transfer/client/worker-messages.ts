@@ -1,4 +1,5 @@
 import type { SafePathname } from '../../files/safe-pathname.js'
+import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import type { StartMessage } from '../../threads/thread-start.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { ErrorData } from './error-data.js'
@@ -12,6 +13,8 @@ export interface StartWorker {
   readonly directory: string
   readonly fileMode: number
   readonly verifyPageChecksums: boolean
+  /** By which what arrives is compared with what was sent; `undefined` when it is computed here. */
+  readonly checksumAlgorithm: RealChecksumAlgorithm | undefined
   readonly sync: boolean
   /** Counted from 0; its place among the counters. */
   readonly worker: number

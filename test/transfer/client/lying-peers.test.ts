@@ -19,7 +19,7 @@ function refusedWith(message: string) {
   return { status: 6, error: expect.stringContaining(message), hasLied: true, left: ['outside'] }
 }
 
-describe('names that lead elsewhere, from a server or an agent that lies', () => {
+describe('a server or an agent that lies', () => {
   let cluster: Cluster
   let agent: AgentProgram
   let tablespace: string
@@ -31,7 +31,7 @@ describe('names that lead elsewhere, from a server or an agent that lies', () =>
     await cluster.sql('CREATE TABLE other TABLESPACE elsewhere AS SELECT 1 AS n')
     versionDirectory = (await listTree(tablespace))?.find((name) => name.startsWith('PG_')) ?? ''
     mkdirSync(join(cluster.dataDirectory, 'names'))
-    writeFileSync(join(cluster.dataDirectory, 'names', harmless.truth), 'content')
+    writeFileSync(join(cluster.dataDirectory, 'names', harmless.truth), 'the content of it')
     // On a second timeline, which has a history file.
     await cluster.stop()
     await writeFile(join(cluster.dataDirectory, 'standby.signal'), '')
@@ -70,12 +70,12 @@ describe('names that lead elsewhere, from a server or an agent that lies', () =>
       'unexpected history file name for timeline 2: "2/../../evil.key"',
       [],
     ],
-  ])('over SQL: %s', async (_what, lie, expected, args) => {
+  ])('leads nowhere over SQL: %s', async (_what, lie, expected, args) => {
     const proxy = await startLyingProxy(cluster, lie)
     expect(await backUp(proxy, [`--host=${proxy.socketDirectory}`, ...args])).toEqual(refusedWith(expected))
   })
 
-  test('over SQL: a tablespace', async () => {
+  test('leads nowhere over SQL: a tablespace', async () => {
     const proxy = await startLyingProxy(cluster, { truth: tablespace, lie: `../${tablespace.slice(3)}` })
     expect(await backUp(proxy, [`--host=${proxy.socketDirectory}`])).toEqual(
       refusedWith('which is not an absolute path'),
@@ -97,12 +97,12 @@ describe('names that lead elsewhere, from a server or an agent that lies', () =>
       'path name leaves the data directory',
       [],
     ],
-  ])('from an agent: %s', async (_what, lie, expected, args) => {
+  ])('leads nowhere from an agent: %s', async (_what, lie, expected, args) => {
     const proxy = await startLyingProxy(agent, lie)
     expect(await backUp(proxy, [`--agent=${proxy.socketDirectory}`, ...args])).toEqual(refusedWith(expected))
   })
 
-  test('from an agent: what is beside the directory that the cluster has in a tablespace', async () => {
+  test('leads nowhere from an agent: what is beside the directory that the cluster has in a tablespace', async () => {
     const lie = '.ssh/authorized_keys'.padEnd(versionDirectory.length, '_').slice(0, versionDirectory.length)
     const proxy = await startLyingProxy(agent, { truth: versionDirectory, lie })
     expect(await backUp(proxy, [`--agent=${proxy.socketDirectory}`])).toEqual(
@@ -110,7 +110,7 @@ describe('names that lead elsewhere, from a server or an agent that lies', () =>
     )
   })
 
-  test('from an agent: the OID of a tablespace', async () => {
+  test('leads nowhere from an agent: the OID of a tablespace', async () => {
     const [row] = await cluster.sql<{ oid: string }>(
       `SELECT oid::text FROM pg_tablespace WHERE spcname = 'elsewhere'`,
     )
@@ -118,6 +118,28 @@ describe('names that lead elsewhere, from a server or an agent that lies', () =>
     const proxy = await startLyingProxy(agent, { truth: oid, lie: '../..'.padEnd(oid.length, '/') })
     expect(await backUp(proxy, [`--agent=${proxy.socketDirectory}`])).toEqual(
       refusedWith('the value of column "oid" makes no sense'),
+    )
+  })
+
+  test.each([
+    ['CRC-32C', []],
+    ['SHA-256', ['--manifest-checksums=SHA256']],
+  ] as const)('has no backup from an agent with a byte that changed on the way: %s', async (_what, args) => {
+    const proxy = await startLyingProxy(agent, { truth: 'the content of it', lie: 'the cOntent of it' })
+    expect(await backUp(proxy, [`--agent=${proxy.socketDirectory}`, ...args])).toEqual(
+      refusedWith('file "names/harmless_name_1" was changed on its way from the agent'),
+    )
+  })
+
+  test('has no backup with a pg_control that changed on the way', async () => {
+    const [row] = await cluster.sql<{ system: string }>(
+      'SELECT system_identifier::text AS system FROM pg_control_system()',
+    )
+    const truth = Buffer.alloc(8)
+    truth.writeBigUInt64LE(BigInt(row?.system ?? 0))
+    const proxy = await startLyingProxy(agent, { truth, lie: Buffer.from(truth).fill(7, 0, 1) })
+    expect(await backUp(proxy, [`--agent=${proxy.socketDirectory}`])).toEqual(
+      refusedWith('file "global/pg_control" was changed on its way from the agent'),
     )
   })
 })
