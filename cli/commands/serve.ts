@@ -127,23 +127,29 @@ export const serveCommand: Command = defineCommand({
 
 async function serve({ env, messages, signal, onHangup }: CommandContext, values: Values): Promise<void> {
   const { network, metrics: metricsAddress, drainTimeoutMs, server, ...settings } = readServeOptions(values)
-  const [{ Agent }, { readCredentials }, { AgentMetrics }, { createEventLog }, { resolveSettings }] =
-    await Promise.all([
-      import('../../src/transfer/agent/agent.js'),
-      import('../serve-credentials.js'),
-      import('../../src/transfer/agent/metrics/agent-metrics.js'),
-      import('../serve-log.js'),
-      import('../connection.js'),
-    ])
+  const [
+    { Agent },
+    { readCredentials, readSaltKey },
+    { AgentMetrics },
+    { createEventLog },
+    { resolveSettings },
+  ] = await Promise.all([
+    import('../../src/transfer/agent/agent.js'),
+    import('../serve-credentials.js'),
+    import('../../src/transfer/agent/metrics/agent-metrics.js'),
+    import('../serve-log.js'),
+    import('../connection.js'),
+  ])
   // Whoever sends it too early must not end us.
   let reload: (() => void) | undefined
   onHangup(() => reload?.())
   const log = createEventLog(values['log-level'], { write: (line) => messages.json(line.trimEnd()) })
   const metrics = new AgentMetrics()
+  const saltKey = await readSaltKey(settings.dataDirectory)
   const agent = await Agent.start({
     ...settings,
     server: resolveSettings(withoutUndefined({ conninfo: server }), { env, messages }),
-    network: network && { address: network.address, ...readCredentials(network) },
+    network: network && { address: network.address, ...readCredentials(network, saltKey) },
     onEvent: (event) => {
       metrics.accept(event)
       log(event)
@@ -151,7 +157,7 @@ async function serve({ env, messages, signal, onHangup }: CommandContext, values
   })
   reload = () => {
     try {
-      if (network !== undefined) agent.reload(readCredentials(network))
+      if (network !== undefined) agent.reload(readCredentials(network, saltKey))
     } catch (error) {
       if (!isPbManifestError(error)) throw error
       log({ type: 'reload-failed', message: error.message })

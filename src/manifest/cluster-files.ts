@@ -6,7 +6,7 @@ import {
   parseBackupHistoryFile,
 } from '../postgres/backup-history-file.js'
 import { type BackupLabel, parseBackupLabel } from '../postgres/backup-label.js'
-import { type ControlFile, parseControlFile } from '../postgres/control-file.js'
+import { type ControlFile, mockAuthenticationNonce, parseControlFile } from '../postgres/control-file.js'
 import {
   parseTimelineHistory,
   type TimelineHistoryEntry,
@@ -32,6 +32,13 @@ export function readControlFile(directory: string): ControlFile | undefined {
   const path = `${directory}/${CONTROL_FILE}`
   const bytes = readSmallFile(path, CONTROL_FILE_BYTES)
   return bytes && parseControlFile(bytes, path)
+}
+
+/** See {@link mockAuthenticationNonce}. */
+export function readMockAuthenticationNonce(directory: string): Buffer | undefined {
+  const path = `${directory}/${CONTROL_FILE}`
+  const bytes = readSmallFile(path, CONTROL_FILE_BYTES)
+  return bytes && mockAuthenticationNonce(bytes, path)
 }
 
 /** The pathname of the backup label. */

@@ -99,6 +99,22 @@ export function isControlFileOfUnknownVersion(bytes: Uint8Array): boolean {
   return !controlFileLayouts.has(version) && mayBeControlVersion(version)
 }
 
+const NONCE_BYTES = 32
+
+/**
+ * The secret in `global/pg_control` from which a server makes the salts of users that it does not have.
+ *
+ * @throws as {@link parseControlFile}
+ * @see src/backend/libpq/auth-scram.c (`scram_mock_salt`)
+ */
+export function mockAuthenticationNonce(bytes: Uint8Array, name: string): Buffer {
+  parseControlFile(bytes, name)
+  const { crc, defaultCharSignedness } = layoutOf(bytes, name)
+  // Bytes need no alignment, the CRC does.
+  const start = defaultCharSignedness === undefined ? crc - NONCE_BYTES : defaultCharSignedness + 1
+  return Buffer.from(bytes.subarray(start, start + NONCE_BYTES))
+}
+
 function controlVersionOf(bytes: Uint8Array): number {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(CONTROL_VERSION_OFFSET, true)
 }

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   type ControlFile,
   isControlFileOfUnknownVersion,
+  mockAuthenticationNonce,
   parseControlFile,
 } from '../../src/postgres/control-file.js'
 import { crc32c } from '../../src/postgres/crc32c.js'
@@ -138,7 +139,7 @@ describe('isControlFileOfUnknownVersion', () => {
 const onOff = (value: boolean): string => (value ? 'on' : 'off')
 const yesNo = (value: boolean): string => (value ? 'yes' : 'no')
 
-/** Every line of pg_controldata, except the nonce, in its own words. */
+/** Every line of pg_controldata but one, in its own words. */
 function asControlData(file: ControlFile): Record<string, string> {
   const { checkPointCopy } = file
   return {
@@ -212,9 +213,12 @@ async function expectAsPgControlData(program: string, dataDirectory: string): Pr
     .trimEnd()
     .split('\n')
     .map((line) => /^(.*?): *(.*)$/.exec(line)?.slice(1) ?? [line])
-    .filter(([key]) => key !== 'Mock authentication nonce')
-  const controlFile = parseControlFile(await readFile(join(dataDirectory, name)), name)
-  expect(asControlData(controlFile)).toEqual(Object.fromEntries(said))
+  const bytes = await readFile(join(dataDirectory, name))
+  const controlFile = parseControlFile(bytes, name)
+  const nonce = mockAuthenticationNonce(bytes, name).toString('hex')
+  expect({ ...asControlData(controlFile), 'Mock authentication nonce': nonce }).toEqual(
+    Object.fromEntries(said),
+  )
   return controlFile
 }
 

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { readSmallFile } from '../../../files/read-small-file.js'
@@ -12,9 +11,10 @@ const MAX_BYTES = 1 << 20
  * Reads the users that may connect: lines of `user:SCRAM-SHA-256$…`, with empty lines and comments (`#`). What stands behind the
  * colon is `rolpassword` of pg_authid. Like a private key, the file must be its owner's alone.
  *
+ * @param saltKey - see {@link ScramUsers}
  * @throws {@link PbManifestError} `USAGE` or `IO`, without repeating a verifier
  */
-export function readUsersFile(path: string): ScramUsers {
+export function readUsersFile(path: string, saltKey: Uint8Array): ScramUsers {
   const bytes = readSmallFile(path, MAX_BYTES)
   if (bytes === undefined)
     throw new PbManifestError('IO', `could not open file "${path}": No such file or directory`)
@@ -27,9 +27,7 @@ export function readUsersFile(path: string): ScramUsers {
     verifiers.set(user, verifier)
   }
   if (verifiers.size === 0) throw new PbManifestError('USAGE', `there is no user in file "${path}"`)
-  // Nobody else knows it, and it stays what it is when the agent is started again.
-  const mockKey = createHash('sha256').update('salts of unknown users').update(bytes).digest()
-  return new ScramUsers(verifiers, mockKey)
+  return new ScramUsers(verifiers, saltKey)
 }
 
 /**

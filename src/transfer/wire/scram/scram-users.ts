@@ -13,18 +13,26 @@ export interface ScramIdentity {
   readonly isKnown: boolean
 }
 
+/** What a client sees of a verifier, besides the salt itself. */
+interface SaltForm {
+  readonly iterations: number
+  readonly saltBytes: number
+}
+
+const usualForm: SaltForm = { iterations: SCRAM_ITERATIONS, saltBytes: SCRAM_SALT_BYTES }
+
 /** The users and their verifiers. */
 export class ScramUsers {
   readonly #verifiers: ReadonlyMap<string, ScramVerifier>
-  readonly #mockKey: Uint8Array
+  readonly #saltKey: Uint8Array
 
   /**
-   * @param mockKey - makes the salts of unknown users: secret, and the same after a restart, or a salt that has changed
-   *   would tell that there is no such user. PostgreSQL has its mock authentication nonce in pg_control for it.
+   * @param saltKey - makes the salts of unknown users. Secret, and the same for ever, whatever becomes of the users: a salt
+   *   that has changed would tell that there is no such user.
    */
-  constructor(verifiers: ReadonlyMap<string, ScramVerifier>, mockKey: Uint8Array = randomBytes(32)) {
+  constructor(verifiers: ReadonlyMap<string, ScramVerifier>, saltKey: Uint8Array = randomBytes(32)) {
     this.#verifiers = verifiers
-    this.#mockKey = mockKey
+    this.#saltKey = saltKey
   }
 
   identify(user: string): ScramIdentity {
@@ -34,15 +42,25 @@ export class ScramUsers {
       : { verifier, isKnown: true }
   }
 
-  /** Salt and iterations look like those of the first user, since most come from the same server. */
   #mock(user: string): ScramVerifier {
-    const [model] = this.#verifiers.values()
-    const saltBytes = Math.min(model?.salt.length ?? SCRAM_SALT_BYTES, SCRAM_KEY_BYTES)
+    const { iterations, saltBytes } = this.#chooseForm(user)
     return {
-      iterations: model?.iterations ?? SCRAM_ITERATIONS,
-      salt: sha256(user, this.#mockKey).subarray(0, saltBytes),
+      iterations,
+      // As a server makes it, so that the two do not differ.
+      salt: sha256(user, this.#saltKey).subarray(0, saltBytes),
       storedKey: randomBytes(SCRAM_KEY_BYTES),
       serverKey: randomBytes(SCRAM_KEY_BYTES),
     }
+  }
+
+  /** One of those that known users have, and that no other user changes who comes or goes. */
+  #chooseForm(user: string): SaltForm {
+    const forms = Array.from(this.#verifiers.values(), ({ iterations, salt }) => {
+      const saltBytes = Math.min(salt.length, SCRAM_KEY_BYTES)
+      const weight = sha256(`${iterations} ${saltBytes} `, user, this.#saltKey).toString('hex')
+      return { iterations, saltBytes, weight }
+    })
+    const [heaviest = usualForm] = forms.toSorted((left, right) => (left.weight < right.weight ? 1 : -1))
+    return heaviest
   }
 }

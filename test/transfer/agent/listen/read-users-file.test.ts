@@ -7,6 +7,7 @@ import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 
 const scratch = createScratchDirectory()
 const verifier = formatScramVerifier(await makeScramVerifier('secret'))
+const saltKey = Buffer.alloc(32, 'k')
 let number = 0
 
 afterAll(() => scratch.remove())
@@ -19,17 +20,26 @@ function write(content: string, mode = 0o600): string {
 }
 
 test('users are read, with colons in their names, comments and line ends of any kind', () => {
-  const users = readUsersFile(write(`# us\n\nbackup:${verifier}\r\na:b:${verifier}\n`))
+  const users = readUsersFile(write(`# us\n\nbackup:${verifier}\r\na:b:${verifier}\n`), saltKey)
   for (const name of ['backup', 'a:b']) expect(users.identify(name).isKnown).toBe(true)
   for (const name of ['a', '', '# us']) expect(users.identify(name).isKnown).toBe(false)
 })
 
-test('an unknown user has the same salt every time the file is read', () => {
-  const path = write(`backup:${verifier}`)
-  const [first, second] = [readUsersFile(path), readUsersFile(path)].map(
-    (users) => users.identify('x').verifier,
-  )
-  expect(first?.salt.equals(second?.salt ?? Buffer.alloc(0))).toBe(true)
+test('an unknown user has the same salt and iterations, whoever comes and goes', async () => {
+  const other = await makeScramVerifier('other', Buffer.alloc(16, 'o'), 600_000)
+  const another = formatScramVerifier(other)
+  const contents = [`a:${verifier}\nb:${another}`, `b:${another}\na:${verifier}\nc:${another}\nd:${verifier}`]
+  const seen = contents.map((content) => {
+    const users = readUsersFile(write(content), saltKey)
+    return Array.from({ length: 50 }, (_, index) => {
+      const { salt, iterations } = users.identify(`x${index}`).verifier
+      return { salt: salt.toString('hex'), iterations }
+    })
+  })
+  expect(seen[1]).toEqual(seen[0])
+  expect(new Set(seen[0]?.map(({ salt }) => salt)).size).toBe(50)
+  // Of those that known users have, each is there.
+  expect(new Set(seen[0]?.map(({ iterations }) => iterations))).toEqual(new Set([4096, 600_000]))
 })
 
 test.each([
@@ -39,16 +49,16 @@ test.each([
   ['no user', `:${verifier}`, 'USAGE', /^line 1 of file /],
   ['a user twice', `x:${verifier}\nx:${verifier}`, 'USAGE', /: user "x" is there twice$/],
 ])('a file with %s is refused', (_, content, code, message) => {
-  const act = (): unknown => readUsersFile(write(content))
+  const act = (): unknown => readUsersFile(write(content), saltKey)
   expect(act).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
   // Not even a part of it.
   expect(act).not.toThrow(new RegExp(verifier.slice(20, 30).replaceAll(/[+/$]/g, '.')))
 })
 
 test.each([0o660, 0o604])('a file of mode %o is refused', (mode) => {
-  expect(() => readUsersFile(write(`x:${verifier}`, mode))).toThrow(/has group or world access$/)
+  expect(() => readUsersFile(write(`x:${verifier}`, mode), saltKey)).toThrow(/has group or world access$/)
 })
 
 test('a file that is not there is refused', () => {
-  expect(() => readUsersFile(join(scratch.path, 'missing'))).toThrow(/: No such file or directory$/)
+  expect(() => readUsersFile(join(scratch.path, 'missing'), saltKey)).toThrow(/: No such file or directory$/)
 })
