@@ -1,10 +1,10 @@
 import { isPbManifestError, PbManifestError } from '../src/errors.js'
-import { connectAgent } from '../src/transfer/client/agent/connect-agent.js'
 import type { BackupOptions, WalMethod } from '../src/transfer/client/options.js'
-import { connect, endConnection } from '../src/transfer/connection/connect.js'
+import { endConnection, tryConnection } from '../src/transfer/connection/connect.js'
 import { readConnectionEnvironment } from '../src/transfer/connection/connection-environment.js'
 import { isPasswordMissing } from '../src/transfer/connection/connection-failure.js'
 import type { ConnectionOptions } from '../src/transfer/connection/connection-options.js'
+import { connectAgent } from '../src/transfer/connection/gate/connect-agent.js'
 import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
 import {
   type ConnectionSettings,
@@ -65,7 +65,7 @@ export async function prepareConnections(
 interface Peer {
   readonly prompt: string
   resolve(password: string | undefined): ConnectionOptions
-  connect(options: ConnectionOptions): ReturnType<typeof connect>
+  tryConnection(options: ConnectionOptions): Promise<void>
 }
 
 function databaseOf(values: ConnectionValues, context: ConnectionContext): Peer {
@@ -74,7 +74,7 @@ function databaseOf(values: ConnectionValues, context: ConnectionContext): Peer 
     prompt: 'Password: ',
     resolve: (password) =>
       resolveSettings(withoutUndefined({ conninfo, host, port, user, password }), context),
-    connect: (options) => connect(options, { signal: context.signal }),
+    tryConnection: (options) => tryConnection(options, { signal: context.signal }),
   }
 }
 
@@ -82,9 +82,9 @@ function databaseOf(values: ConnectionValues, context: ConnectionContext): Peer 
 function walSourceOf(values: ConnectionValues, context: ConnectionContext): Peer {
   return {
     ...databaseOf(values, context),
-    connect: async (options) => {
+    tryConnection: async (options) => {
       try {
-        return await connect(options, { replication: 'true', signal: context.signal })
+        await tryConnection(options, { replication: 'true', signal: context.signal })
       } catch (error) {
         if (!isPbManifestError(error) || error.code !== 'SERVER') throw error
         const { code, message, details, cause } = error
@@ -108,7 +108,9 @@ function agentOf(
       const settings = withoutUndefined({ user, password })
       return warned(resolveAgent(agent, settings, readConnectionEnvironment(env)), messages)
     },
-    connect: (options) => connectAgent(options, signal),
+    tryConnection: async (options) => {
+      await endConnection(await connectAgent(options, signal))
+    },
   }
 }
 
@@ -124,8 +126,7 @@ async function prepare(
   }
   const options = peer.resolve(undefined)
   try {
-    const client = await peer.connect(options)
-    await endConnection(client)
+    await peer.tryConnection(options)
     return options
   } catch (error) {
     if (!isPasswordMissing(error) || values['no-password'] === true) throw error

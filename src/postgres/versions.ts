@@ -100,7 +100,10 @@ const version13: PostgresVersion = {
   hasSystemIdentifierInManifest: false,
   lsnDigits: 1,
   // Exclusive mode, the default of old, would write backup_label into the live data directory.
-  backupFunctions: { start: 'pg_start_backup($1, $2, false)', stop: 'pg_stop_backup(false, $1)' },
+  backupFunctions: {
+    start: 'pg_catalog.pg_start_backup($1, $2, false)',
+    stop: 'pg_catalog.pg_stop_backup(false, $1)',
+  },
   hasWalSummaries: false,
   leavesOutUnloggedInGlobal: false,
   knowsPagesByRelationName: false,
@@ -113,7 +116,7 @@ const version15: PostgresVersion = {
   major: 15,
   walFormats: [wal15],
   // @see https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP
-  backupFunctions: { start: 'pg_backup_start($1, $2)', stop: 'pg_backup_stop($1)' },
+  backupFunctions: { start: 'pg_catalog.pg_backup_start($1, $2)', stop: 'pg_catalog.pg_backup_stop($1)' },
   hasStatisticsCollector: false,
   canReadReplicationSlot: true,
 }

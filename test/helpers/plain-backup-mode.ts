@@ -6,6 +6,7 @@ import type {
   ClusterFacts,
   ServerDirectory,
 } from '../../src/transfer/cluster-files/cluster-files.js'
+import type { WalSenderSearch } from '../../src/transfer/connection/gate/connect-replication.js'
 import { parseControlFile } from '../../src/postgres/control-file.js'
 import { parseLsn } from '../../src/postgres/lsn.js'
 import type { Cluster } from './cluster.js'
@@ -39,6 +40,10 @@ export class PlainBackupMode implements BackupMode {
       hasGroupAccess: false,
       isInRecovery: false,
     }
+  }
+
+  findWalSender(): Promise<WalSenderSearch> {
+    return Promise.resolve({ found: false, server: 'nobody asks here' })
   }
 
   async start({ label, fast }: { readonly label: string; readonly fast: boolean }): Promise<BackupStart> {

@@ -6,6 +6,7 @@ import type { WalFileName } from '../../postgres/wal-file-name.js'
 import { formatCommand } from '../commands/format-command.js'
 import type { BackupStart, ClusterFacts } from '../cluster-files/cluster-files.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'
+import type { ReplicationProof } from '../connection/gate/connect-replication.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import type { FirstFailure } from './first-failure.js'
 import type { WalMethod } from './options.js'
@@ -25,6 +26,7 @@ export interface BackupWalOptions {
   readonly sync: boolean
   readonly slot: WalSlot
   readonly failure: FirstFailure
+  readonly findWalSender: ReplicationProof['findWalSender']
 }
 
 /** The WAL that comes with a backup, by any method. */
@@ -47,15 +49,16 @@ export class BackupWal {
   static async open(options: BackupWalOptions): Promise<BackupWal> {
     const wal = new BackupWal(options)
     if (options.method !== 'stream') return wal
-    const { connection, directory, fileMode, sync, slot } = options
+    const { connection, directory, fileMode, sync, slot, facts, findWalSender } = options
+    const { systemIdentifier, majorVersion, walSegmentSize } = facts
     wal.#receiver = await WalReceiver.open({
       connection,
       directory,
       fileMode,
       sync,
       slot,
-      systemIdentifier: options.facts.systemIdentifier,
-      walSegmentSize: options.facts.walSegmentSize,
+      proof: { systemIdentifier, majorVersion, findWalSender },
+      walSegmentSize,
       signal: options.failure.signal,
     })
     return wal

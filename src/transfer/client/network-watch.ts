@@ -1,26 +1,26 @@
-import type { Client } from 'pg'
-import { connect, endConnection } from '../connection/connect.js'
-import type { ConnectionOptions } from '../connection/connection-options.js'
+import { SqlConnection } from '../cluster-files/sql/sql-connection.js'
+import { connectToServer } from '../connection/gate/connect-sql.js'
+import type { FoundServer } from '../connection/gate/server-identity.js'
 
 const INTERVAL_MS = 250
 
 /** A backend that waits to be rid of bytes: the network does not take them, or we do not. */
 const query = `
-  SELECT count(*) FILTER (WHERE wait_event = 'ClientWrite')::int AS blocked, count(*)::int AS all
-    FROM pg_stat_activity WHERE pid = ANY ($1::int[]) AND state = 'active'`
+  SELECT pg_catalog.count(*) FILTER (WHERE wait_event = 'ClientWrite')::int AS blocked, pg_catalog.count(*)::int AS all
+    FROM pg_catalog.pg_stat_activity WHERE pid = ANY ($1::int[]) AND state = 'active'`
 
 /**
  * Looks now and then at what the server's side of the workers is doing: does it read files, or does it wait for the
  * network? It is for the report only: without a connection for it, nothing is known.
  */
 export class NetworkWatch {
-  readonly #client: Client
+  readonly #connection: SqlConnection
   readonly #timer: NodeJS.Timeout
   #blocked = 0
   #seen = 0
 
-  private constructor(client: Client, pids: () => readonly number[]) {
-    this.#client = client
+  private constructor(connection: SqlConnection, pids: () => readonly number[]) {
+    this.#connection = connection
     this.#timer = setInterval(() => {
       this.#look(pids()).catch(() => clearInterval(this.#timer))
     }, INTERVAL_MS)
@@ -28,12 +28,12 @@ export class NetworkWatch {
 
   /** @param pids - the processes of the workers' connections, as far as they are known */
   static async start(
-    connection: ConnectionOptions,
+    server: FoundServer,
     pids: () => readonly number[],
     signal: AbortSignal,
   ): Promise<NetworkWatch | undefined> {
     try {
-      return new NetworkWatch(await connect(connection, { signal }), pids)
+      return new NetworkWatch(await SqlConnection.open(() => connectToServer(server, signal)), pids)
     } catch {
       return undefined
     }
@@ -47,12 +47,12 @@ export class NetworkWatch {
   /** Never throws. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    await endConnection(this.#client)
+    await this.#connection.close()
   }
 
   async #look(pids: readonly number[]): Promise<void> {
-    const { rows } = await this.#client.query<{ blocked: number; all: number }>(query, [pids])
-    this.#blocked += rows[0]?.blocked ?? 0
-    this.#seen += rows[0]?.all ?? 0
+    const [row] = await this.#connection.rows<{ blocked: number; all: number }>(query, [pids])
+    this.#blocked += row?.blocked ?? 0
+    this.#seen += row?.all ?? 0
   }
 }

@@ -118,6 +118,8 @@ class BackupRun {
       sync,
       slot,
       failure,
+      findWalSender: (applicationName) =>
+        runCommand(leader.session, failure, { command: 'FIND_WAL_SENDER', applicationName }),
     })
     cleanUp.add(() => wal.close())
     if (walMethod === 'stream' && slot.kind === 'temporary') {

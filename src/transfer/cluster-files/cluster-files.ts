@@ -1,4 +1,5 @@
 import type { PbManifestError } from '../../errors.js'
+import type { WalSenderSearch } from '../connection/gate/connect-replication.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
 import type { WalFileName } from '../../postgres/wal-file-name.js'
@@ -77,6 +78,8 @@ export interface ServerDirectory {
 /** Starts and stops backup mode. One connection has to live from start to stop: its end aborts the backup. */
 export interface BackupMode {
   facts(): Promise<ClusterFacts>
+  /** Whether a WAL sender of this name is one of this server's. */
+  findWalSender(applicationName: string): Promise<WalSenderSearch>
   start(options: { readonly label: string; readonly fast: boolean }): Promise<BackupStart>
   /** What the server's catalog says there is: all tablespaces that have a location, and all databases. */
   directories(): Promise<readonly ServerDirectory[]>

@@ -1,4 +1,5 @@
 import type { Pathname } from '../../files/pathname.js'
+import type { WalSenderSearch } from '../connection/gate/connect-replication.js'
 import type {
   BackupEnd,
   ClusterFacts,
@@ -12,6 +13,8 @@ import type {
 export interface CommandResults {
   /** What the cluster is; needs no backup. */
   readonly IDENTIFY_CLUSTER: ClusterFacts
+  /** Whether a WAL sender is one of this server's; needs no backup. */
+  readonly FIND_WAL_SENDER: WalSenderSearch
   readonly START_BACKUP: {
     readonly backupId: string
     readonly startLsn: bigint

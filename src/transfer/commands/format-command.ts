@@ -18,6 +18,8 @@ function formatRest(command: ReplicationCommand): string[] {
     case 'JOIN_BACKUP':
     case 'BUILD_MANIFEST':
       return [quoteString(command.backupId)]
+    case 'FIND_WAL_SENDER':
+      return [quoteString(command.applicationName)]
     case 'LIST_TABLESPACES':
       return command.progress ? ['PROGRESS'] : []
     case 'LIST_FILES':

@@ -17,6 +17,7 @@ type CommandReaders = { readonly [Name in CommandName]: (tokens: CommandTokens) 
 
 const commandReaders: CommandReaders = {
   IDENTIFY_CLUSTER: () => ({ command: 'IDENTIFY_CLUSTER' }),
+  FIND_WAL_SENDER: (tokens) => ({ command: 'FIND_WAL_SENDER', applicationName: readString(tokens) }),
   START_BACKUP: readStartBackup,
   JOIN_BACKUP: (tokens) => ({ command: 'JOIN_BACKUP', backupId: readString(tokens) }),
   LIST_TABLESPACES: (tokens) => {

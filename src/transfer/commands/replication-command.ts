@@ -4,6 +4,7 @@ import type { Pathname } from '../../files/pathname.js'
  * The commands of a parallel backup, parsed. As text they are:
  *
  *     IDENTIFY_CLUSTER
+ *     FIND_WAL_SENDER 'application name'
  *     START_BACKUP [LABEL 'label'] [FAST] [MAX_RATE kB/s] [MANIFEST_CHECKSUMS 'algorithm'] [MANIFEST 'yes'|'no'|'force-encode']
  *     JOIN_BACKUP 'backup_id'
  *     LIST_TABLESPACES [PROGRESS]
@@ -21,6 +22,7 @@ import type { Pathname } from '../../files/pathname.js'
  */
 export type ReplicationCommand =
   | { readonly command: 'IDENTIFY_CLUSTER' }
+  | { readonly command: 'FIND_WAL_SENDER'; readonly applicationName: string }
   | {
       readonly command: 'START_BACKUP'
       readonly label: string

@@ -11,6 +11,10 @@ import { type TlsAttempt, tlsAttempts } from './tls-attempts.js'
 export interface ConnectMode {
   /** `true`: replication commands only; `database`: these and SQL. Default: SQL only. */
   readonly replication?: 'true' | 'database'
+  /** More settings for the session, which go before those of the options. */
+  readonly startupOptions?: string
+  /** What monitoring sees, in place of the options' name. */
+  readonly applicationName?: string
   readonly signal?: AbortSignal | undefined
 }
 
@@ -41,6 +45,15 @@ export async function connect(options: ConnectionOptions, mode: ConnectMode = {}
   }
   const [message = 'no host to connect to', ...details] = messages
   throw new PbManifestError('SERVER', message, { cause: failures[0], details })
+}
+
+/**
+ * Connects, and says goodbye: whether it can be done, and whether there has to be a password, only the server knows.
+ *
+ * @throws {@link PbManifestError} as {@link connect}
+ */
+export async function tryConnection(options: ConnectionOptions, mode: ConnectMode): Promise<void> {
+  await endConnection(await connect(options, mode))
 }
 
 /** `prefer-standby` is a search for a standby, and then for anything. */
@@ -99,8 +112,9 @@ function clientConfig({ options, host, tls, mode }: Attempt): ClientConfig {
       if (password === undefined || password === '') throw new NoPasswordError()
       return password
     },
-    application_name: options.applicationName,
-    options: sessionOptions,
+    application_name: mode.applicationName ?? options.applicationName,
+    // Of one setting that is there twice, the last counts.
+    options: [sessionOptions, mode.startupOptions].filter(Boolean).join(' '),
     ssl: tls,
     sslnegotiation: options.tls.negotiation,
     enableChannelBinding: options.useChannelBinding && tls !== false,

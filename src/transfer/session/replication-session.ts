@@ -104,6 +104,10 @@ export class ReplicationSession implements BackupSession {
       if (cluster === undefined) throw notInBackup()
       return cluster
     },
+    FIND_WAL_SENDER: async ({ applicationName }) => {
+      if (this.#options.mode === undefined) throw refused('this session can only join a backup')
+      return await this.#options.mode.findWalSender(applicationName)
+    },
     START_BACKUP: async (command) => {
       this.#requireNoMembership()
       this.#membership = await this.#admit(await startBackup(command, this.#options))

@@ -85,7 +85,7 @@ export async function untilCopying({ directory, result }: RunningBackup): Promis
 export async function expectNothingLeft(cluster: Cluster): Promise<void> {
   await poll('the server to have nothing of ours any more', async () => {
     const [row] = await cluster.sql<{ left: number }>(
-      `SELECT (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pbmanifest')::int
+      `SELECT (SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pbmanifest%')::int
             + (SELECT count(*) FROM pg_replication_slots WHERE temporary)::int AS left`,
     )
     return row?.left === 0

@@ -108,7 +108,7 @@ describe.each(servers)('a backup of $name that fails in the middle', ({ programs
     await poll('a connection of this kind', async () => {
       const rows = await cluster.sql(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-          WHERE application_name = 'pbmanifest' AND ${condition} LIMIT 1`,
+          WHERE application_name LIKE 'pbmanifest%' AND ${condition} LIMIT 1`,
       )
       return rows.length > 0
     })

@@ -123,6 +123,7 @@ describe('files that the server has and their reader cannot see', () => {
         mode: {
           lost: mode.lost,
           facts: () => mode.facts(),
+          findWalSender: () => mode.findWalSender(),
           start: (options) => mode.start(options),
           stop: (options) => mode.stop(options),
           timelineHistory: () => mode.timelineHistory(),

@@ -52,6 +52,7 @@ describe('parseCommand', () => {
     ['LEAVE_BACKUP', { command: 'LEAVE_BACKUP' }],
     ['ABORT_BACKUP', { command: 'ABORT_BACKUP' }],
     ['IDENTIFY_CLUSTER', { command: 'IDENTIFY_CLUSTER' }],
+    ["find_wal_sender 'pbmanifest 1'", { command: 'FIND_WAL_SENDER', applicationName: 'pbmanifest 1' }],
     ["BUILD_MANIFEST 'x';", { command: 'BUILD_MANIFEST', backupId: 'x' }],
   ])('reads %s', (text, command) => {
     expect(parseCommand(text)).toEqual(command)
@@ -236,6 +237,7 @@ function anyCommand(): fc.Arbitrary<ReplicationCommand> {
   return fc.oneof<fc.Arbitrary<ReplicationCommand>[]>(
     start,
     fc.record({ command: fc.constantFrom('JOIN_BACKUP', 'BUILD_MANIFEST'), backupId: text }),
+    fc.record({ command: fc.constant('FIND_WAL_SENDER'), applicationName: text }),
     fc.record({ command: fc.constant('LIST_TABLESPACES'), progress: fc.boolean() }),
     fc.record({
       command: fc.constantFrom('IDENTIFY_CLUSTER', 'LEAVE_BACKUP', 'ABORT_BACKUP', 'LIST_BACKUPS'),

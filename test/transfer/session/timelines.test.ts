@@ -35,6 +35,7 @@ describeWithDebianPostgres('a backup that ended on another timeline', (programs)
     return {
       lost: mode.lost,
       facts: () => mode.facts(),
+      findWalSender: () => mode.findWalSender(),
       start: async (options) => {
         const start = await mode.start(options)
         startLsn = start.startLsn

@@ -1,4 +1,3 @@
-import type { Client } from 'pg'
 import type { PbManifestError } from '../../../errors.js'
 import type {
   BackupEnd,
@@ -8,13 +7,14 @@ import type {
   ServerDirectory,
 } from '../../cluster-files/cluster-files.js'
 import { SqlBackupMode } from '../../cluster-files/sql/sql-backup-mode.js'
-import { connect } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
+import { findServer, type SqlClient } from '../../connection/gate/connect-sql.js'
+import type { WalSenderSearch } from '../../connection/gate/connect-replication.js'
 import { requireSameCluster } from './require-same-cluster.js'
 
 interface OpenedMode {
   readonly mode: SqlBackupMode
-  readonly client: Client
+  readonly client: SqlClient
 }
 
 /**
@@ -41,6 +41,11 @@ export class AgentBackupMode implements BackupMode {
   async facts(): Promise<ClusterFacts> {
     const { mode } = await this.#open()
     return await mode.facts()
+  }
+
+  async findWalSender(applicationName: string): Promise<WalSenderSearch> {
+    const { mode } = await this.#open()
+    return await mode.findWalSender(applicationName)
   }
 
   async start(options: { readonly label: string; readonly fast: boolean }): Promise<BackupStart> {
@@ -98,12 +103,8 @@ export class AgentBackupMode implements BackupMode {
   }
 
   async #connectOnce(): Promise<OpenedMode> {
-    let client: Client | undefined
-    const mode = await SqlBackupMode.open(async () => {
-      client = await connect(this.#server, { signal: this.#ending.signal })
-      return client
-    })
-    if (client === undefined) throw new Error('a connection without a client')
+    const { client } = await findServer(this.#server, this.#ending.signal)
+    const mode = await SqlBackupMode.open(() => Promise.resolve(client))
     try {
       await requireSameCluster(client, this.#dataDirectory)
     } catch (error) {

@@ -1,11 +1,11 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Client } from 'pg'
 import { existsSync } from 'node:fs'
 import { readControlFile } from '../../../manifest/cluster-files.js'
 import type { ControlFile } from '../../../postgres/control-file.js'
 import { parseLsn } from '../../../postgres/lsn.js'
 import { readControlFileWhileWritten } from '../../cluster-files/local/read-control-file.js'
 import { sqlError } from '../../cluster-files/sql/sql-error.js'
+import type { SqlClient } from '../../connection/gate/connect-sql.js'
 import { RefusedError } from '../../commands/refused-error.js'
 
 const MAX_ATTEMPTS = 20
@@ -13,7 +13,8 @@ const PAUSE_MS = 25
 
 // These functions read the file, whatever the server knows better in its memory.
 const CONTROL_FILE_QUERY = `
-  SELECT system_identifier::text AS system, extract(epoch FROM pg_control_last_modified)::bigint::text AS time,
+  SELECT system_identifier::text AS system,
+         pg_catalog.date_part('epoch', pg_control_last_modified)::bigint::text AS time,
          checkpoint_lsn::text AS checkpoint, min_recovery_end_lsn::text AS recovery
     FROM pg_catalog.pg_control_system(), pg_catalog.pg_control_checkpoint(), pg_catalog.pg_control_recovery()`
 
@@ -34,7 +35,7 @@ interface ControlFileRow {
  *
  * @throws {@link PbManifestError} `USAGE` when it is another one; `SERVER`, `IO`, `BAD_FILE`
  */
-export async function requireSameCluster(client: Client, dataDirectory: string): Promise<void> {
+export async function requireSameCluster(client: SqlClient, dataDirectory: string): Promise<void> {
   if (!existsSync(`${dataDirectory}/postmaster.pid`)) {
     throw new RefusedError(
       'wrong-state',
@@ -56,7 +57,7 @@ async function readControl(dataDirectory: string): Promise<ControlFile | undefin
   return await readControlFileWhileWritten(() => readControlFile(dataDirectory))
 }
 
-async function askServer(client: Client): Promise<ControlFileRow | undefined> {
+async function askServer(client: SqlClient): Promise<ControlFileRow | undefined> {
   try {
     const { rows } = await client.query<ControlFileRow>(CONTROL_FILE_QUERY)
     return rows[0]

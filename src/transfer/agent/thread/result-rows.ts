@@ -21,6 +21,10 @@ type RowMakers = { readonly [Name in RowCommand]: (result: CommandResults[Name])
 
 const rowMakers: RowMakers = {
   IDENTIFY_CLUSTER: identifyCluster,
+  FIND_WAL_SENDER: ({ found, server }) => ({
+    columns: [{ name: 'found', type: 'bool' }, { name: 'server' }],
+    rows: [[bool(found), server]],
+  }),
   START_BACKUP: ({ backupId, startLsn, startTimeline }) => ({
     columns: [{ name: 'backup_id' }, { name: 'start_lsn' }, { name: 'timeline', type: 'int8' }],
     rows: [[backupId, formatLsn(startLsn), String(startTimeline)]],

@@ -14,7 +14,12 @@ import { StreamSender } from './stream-sender.js'
 type RunMessage = Extract<MessageToSession, { type: 'run' }>
 
 /** What waits for the database server: nothing but the end of the session ends that. */
-const waitingCommands: ReadonlySet<string> = new Set(['IDENTIFY_CLUSTER', 'START_BACKUP', 'STOP_BACKUP'])
+const waitingCommands: ReadonlySet<string> = new Set([
+  'IDENTIFY_CLUSTER',
+  'FIND_WAL_SENDER',
+  'START_BACKUP',
+  'STOP_BACKUP',
+])
 
 /** After these the session is over, and the next command of the connection begins another one. */
 const endingCommands: ReadonlySet<string> = new Set(['LEAVE_BACKUP', 'ABORT_BACKUP'])

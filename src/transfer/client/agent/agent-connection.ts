@@ -4,12 +4,12 @@ import { Arrivals, type Flow, flowOf } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
 import { destroyConnection, endConnection } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
+import { connectAgent } from '../../connection/gate/connect-agent.js'
 import { ReusingSocket } from '../../connection/reusing-socket.js'
 import type { SessionNotice } from '../../session/backup-session.js'
 import { lostAgent, reportedError } from './agent-error.js'
 import type { Answer, BackendMessage } from './backend-message.js'
 import { BackendMessageParser } from './backend-message-parser.js'
-import { connectAgent } from './connect-agent.js'
 
 export interface AgentConnectionOptions {
   readonly onNotice: (notice: SessionNotice) => void

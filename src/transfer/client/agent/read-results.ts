@@ -32,6 +32,10 @@ export const resultReaders: ResultReaders = {
       isInRecovery: row.boolean('in_recovery'),
     }
   },
+  FIND_WAL_SENDER: async (answers) => {
+    const row = await readRow(answers)
+    return { found: row.boolean('found'), server: row.text('server') }
+  },
   START_BACKUP: async (answers) => {
     const row = await readRow(answers)
     return {

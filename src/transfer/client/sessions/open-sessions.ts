@@ -30,20 +30,17 @@ export async function loadSessions(kind: SessionServer['kind']): Promise<void> {
  *
  * @throws {@link PbManifestError} `SERVER` or `ABORTED`
  */
-export async function openWorkerSession(
-  { kind, connection }: SessionServer,
-  options: OpenOptions,
-): Promise<WorkerSession> {
-  switch (kind) {
+export async function openWorkerSession(where: SessionServer, options: OpenOptions): Promise<WorkerSession> {
+  switch (where.kind) {
     case 'sql': {
       const { openSqlWorker } = await import('./sql-sessions.js')
-      return await openSqlWorker(connection, options)
+      return await openSqlWorker(where.server, options)
     }
     case 'agent': {
       const { openAgentWorker } = await import('./agent-sessions.js')
-      return await openAgentWorker(connection, options)
+      return await openAgentWorker(where.connection, options)
     }
     default:
-      return kind satisfies never
+      return where satisfies never
   }
 }

@@ -1,15 +1,16 @@
 import type { PbManifestError } from '../../../errors.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { FoundServer } from '../../connection/gate/server-identity.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
 import type { BackupSession, SessionNotice } from '../../session/backup-session.js'
 import type { NetworkWatch } from '../network-watch.js'
 
 /** Where sessions are to be had. Plain data: it crosses threads. */
-export interface SessionServer {
-  /** `sql`: in this process, which reaches the cluster by the SQL of this database server; `agent`: at this agent. */
-  readonly kind: 'sql' | 'agent'
-  readonly connection: ConnectionOptions
-}
+export type SessionServer =
+  /** In this process, which reaches the cluster by the SQL of this database server. */
+  | { readonly kind: 'sql'; readonly server: FoundServer }
+  /** At this agent. */
+  | { readonly kind: 'agent'; readonly connection: ConnectionOptions }
 
 /** What a session is opened with. */
 export interface OpenOptions {

@@ -1,10 +1,14 @@
-import type { Client } from 'pg'
 import { SqlBackupMode } from '../../cluster-files/sql/sql-backup-mode.js'
 import { SqlClusterFiles } from '../../cluster-files/sql/sql-cluster-files.js'
 import { isRecoveryConflict, sqlError } from '../../cluster-files/sql/sql-error.js'
-import { connect } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
-import { pinHost } from '../../connection/pin-host.js'
+import {
+  connectToServer,
+  findServer,
+  processIdOf,
+  type SqlClient,
+} from '../../connection/gate/connect-sql.js'
+import type { FoundServer } from '../../connection/gate/server-identity.js'
 import { BackupRegistry } from '../../session/backup-registry.js'
 import { ReplicationSession } from '../../session/replication-session.js'
 import { NetworkWatch } from '../network-watch.js'
@@ -19,22 +23,18 @@ export async function openSqlLeader(
   connection: ConnectionOptions,
   { fragmentDirectory, onNotice, onLost, signal }: OpenOptions,
 ): Promise<LeaderSession> {
-  let pinned = connection
-  const mode = await SqlBackupMode.open(async () => {
-    const client = await connect(connection, { signal })
-    pinned = pinHost(connection, client)
-    return client
-  })
+  const { client, server } = await findServer(connection, signal)
+  const mode = await SqlBackupMode.open(() => Promise.resolve(client))
   void mode.lost.then(onLost)
   try {
-    const files = await SqlClusterFiles.open(() => connectWatched(pinned, onLost, signal))
+    const files = await SqlClusterFiles.open(() => connectWatched(server, onLost, signal))
     const registry = new BackupRegistry()
     return {
       session: new ReplicationSession({ files, mode, registry, fragmentDirectory, onNotice }),
-      workers: { kind: 'sql', connection: pinned },
-      database: pinned,
+      workers: { kind: 'sql', server },
+      database: server.connection,
       ticketOf: (backupId) => ({ backupId, handle: registry.get(backupId) }),
-      watchNetwork: (pids, signal) => NetworkWatch.start(pinned, pids, signal),
+      watchNetwork: (pids, signal) => NetworkWatch.start(server, pids, signal),
     }
   } catch (error) {
     await mode.close()
@@ -48,12 +48,12 @@ export async function openSqlLeader(
  * @throws {@link PbManifestError} `SERVER` or `ABORTED`
  */
 export async function openSqlWorker(
-  connection: ConnectionOptions,
+  server: FoundServer,
   { fragmentDirectory, onNotice, onLost, signal }: OpenOptions,
 ): Promise<WorkerSession> {
   let pid: number | undefined
   const files = await SqlClusterFiles.open(async () => {
-    const client = await connectWatched(connection, onLost, signal)
+    const client = await connectWatched(server, onLost, signal)
     pid ??= processIdOf(client)
     return client
   })
@@ -68,23 +68,19 @@ export async function openSqlWorker(
 }
 
 async function connectWatched(
-  connection: ConnectionOptions,
+  server: FoundServer,
   onLost: OpenOptions['onLost'],
   signal: AbortSignal,
-): Promise<Client> {
-  const client = await connect(connection, { signal })
+): Promise<SqlClient> {
+  const { user } = server.connection
+  const client = await connectToServer(server, signal)
   // Whoever reads files connects again then, and this one may be lost.
   let isInTheWay = false
   client.connection.on('errorMessage', (error: unknown) => {
-    isInTheWay ||= isRecoveryConflict(sqlError(error, connection.user))
+    isInTheWay ||= isRecoveryConflict(sqlError(error, user))
   })
   client.on('error', (error: unknown) => {
-    if (!isInTheWay) onLost(sqlError(error, connection.user))
+    if (!isInTheWay) onLost(sqlError(error, user))
   })
   return client
-}
-
-/** The types of `pg` leave it out. */
-function processIdOf(client: Client): number | undefined {
-  return (client as unknown as { readonly processID: number | null }).processID ?? undefined
 }

@@ -1,9 +1,10 @@
-import type { Client, QueryArrayConfig } from 'pg'
+import type { QueryArrayConfig } from 'pg'
 import { PbManifestError } from '../../../errors.js'
 import { displayPathname } from '../../../files/pathname.js'
 import { parseTimelineHistory, timelineHistoryFileName } from '../../../postgres/timeline-history.js'
 import { nearestVersion } from '../../../postgres/versions.js'
 import type { WalFileName } from '../../../postgres/wal-file-name.js'
+import type { ReplicationClient } from '../../connection/gate/connect-replication.js'
 import { serverError } from '../../connection/server-error.js'
 
 /** Which slot keeps the WAL that is streamed from being removed. */
@@ -12,18 +13,8 @@ export type WalSlot =
   | { readonly kind: 'existing'; readonly name: string }
   | { readonly kind: 'none' }
 
-/** @throws {@link PbManifestError} `SERVER` when the server is of another cluster */
-export async function requireSystem(client: Client, systemIdentifier: bigint): Promise<void> {
-  const [row] = await run(client, 'IDENTIFY_SYSTEM')
-  if (row?.[0] === String(systemIdentifier)) return
-  throw new PbManifestError(
-    'SERVER',
-    'system identifier differs between base backup and streaming connection',
-  )
-}
-
 /** Makes the temporary slot, or looks whether the existing one is there (where the server can tell). */
-export async function prepareSlot(client: Client, slot: WalSlot): Promise<void> {
+export async function prepareSlot(client: ReplicationClient, slot: WalSlot): Promise<void> {
   switch (slot.kind) {
     case 'temporary':
       // Understood by every version, unlike the list in parentheses.
@@ -39,7 +30,7 @@ export async function prepareSlot(client: Client, slot: WalSlot): Promise<void> 
   }
 }
 
-async function requireSlot(client: Client, name: string): Promise<void> {
+async function requireSlot(client: ReplicationClient, name: string): Promise<void> {
   const [version] = await run(client, 'SHOW server_version_num')
   if (!nearestVersion(Math.floor(Number(version?.[0]) / 10_000)).canReadReplicationSlot) return
   const [row] = await run(client, `READ_REPLICATION_SLOT ${quote(name)}`)
@@ -56,7 +47,10 @@ export interface TimelineHistoryFile {
  *
  * @throws {@link PbManifestError} `SERVER`, also when it has another name, or is none; `BAD_FILE` when it makes no sense
  */
-export async function fetchTimelineHistory(client: Client, timeline: number): Promise<TimelineHistoryFile> {
+export async function fetchTimelineHistory(
+  client: ReplicationClient,
+  timeline: number,
+): Promise<TimelineHistoryFile> {
   const command = `TIMELINE_HISTORY ${timeline}`
   const [row] = await run(client, command)
   const [reported = '', content = ''] = row ?? []
@@ -78,7 +72,10 @@ export function quote(name: string): string {
 }
 
 /** Rows as the server's text: 13 calls the content of a history file bytea, though it is the bare content. */
-async function run(client: Client, text: string): Promise<readonly (readonly (string | null)[])[]> {
+async function run(
+  client: ReplicationClient,
+  text: string,
+): Promise<readonly (readonly (string | null)[])[]> {
   const query: QueryArrayConfig = {
     text,
     rowMode: 'array',

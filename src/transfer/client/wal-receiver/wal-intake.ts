@@ -1,4 +1,4 @@
-import type { Client } from 'pg'
+import type { ReplicationClient } from '../../connection/gate/connect-replication.js'
 import type { WalSegmentWriter } from './wal-segment-writer.js'
 import { WalStream, type WalStreamEnd, type WalStreamOptions } from './wal-stream.js'
 import { formatStatusUpdate, type WalStreamMessage } from './wal-stream-messages.js'
@@ -44,7 +44,10 @@ export class WalIntake {
   }
 
   /** Takes one stream to its end, and what came of it to its files. */
-  async takeStream(client: Client, options: Omit<WalStreamOptions, 'onMessage'>): Promise<WalStreamEnd> {
+  async takeStream(
+    client: ReplicationClient,
+    options: Omit<WalStreamOptions, 'onMessage'>,
+  ): Promise<WalStreamEnd> {
     const stream = new WalStream(client, { ...options, onMessage: (message) => this.#accept(message) })
     this.#stream = stream
     const timer = setInterval(() => this.#report(), this.#options.statusInterval)

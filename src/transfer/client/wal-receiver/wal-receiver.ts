@@ -1,18 +1,22 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Client } from 'pg'
 import { throwIfAborted } from '../../../files/give-way.js'
 import { ioError } from '../../../files/system-error.js'
-import { connect, destroyConnection, endConnection } from '../../connection/connect.js'
+import { destroyConnection, endConnection } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
-import { fetchTimelineHistory, prepareSlot, requireSystem, type WalSlot } from './replication-commands.js'
+import {
+  connectReplication,
+  type ReplicationClient,
+  type ReplicationProof,
+} from '../../connection/gate/connect-replication.js'
+import { fetchTimelineHistory, prepareSlot, type WalSlot } from './replication-commands.js'
 import { WalIntake } from './wal-intake.js'
 import { type WalFileOptions, WalSegmentWriter } from './wal-segment-writer.js'
 import { writeWalFile } from './write-wal-file.js'
 
 export interface WalReceiverOptions extends WalFileOptions {
   readonly connection: ConnectionOptions
-  readonly systemIdentifier: bigint
+  readonly proof: ReplicationProof
   readonly slot: WalSlot
   /** Milliseconds between two status updates, beside those that the server asks for. Default 10000. */
   readonly statusInterval?: number
@@ -32,27 +36,26 @@ const STATUS_INTERVAL_MS = 10_000
  */
 export class WalReceiver {
   readonly #options: WalReceiverOptions
-  readonly #client: Client
+  readonly #client: ReplicationClient
   #writer: WalSegmentWriter | undefined
   #intake: WalIntake | undefined
   #endLsn: bigint | undefined
   #received: Promise<void> = Promise.resolve()
 
-  private constructor(options: WalReceiverOptions, client: Client) {
+  private constructor(options: WalReceiverOptions, client: ReplicationClient) {
     this.#options = options
     this.#client = client
   }
 
   /**
-   * Connects, compares the system identifier, and makes the temporary slot.
+   * Connects to the server that is backed up, and makes the temporary slot.
    *
    * @throws {@link PbManifestError} `SERVER`, `ABORTED`
    */
   static async open(options: WalReceiverOptions): Promise<WalReceiver> {
-    const { connection, systemIdentifier, slot, signal } = options
-    const client = await connect(connection, { replication: 'true', signal })
+    const { connection, proof, slot, signal } = options
+    const client = await connectReplication(connection, proof, signal)
     try {
-      await requireSystem(client, systemIdentifier)
       await prepareSlot(client, slot)
       return new WalReceiver(options, client)
     } catch (error) {

@@ -1,7 +1,8 @@
-import type { Client, Connection } from 'pg'
+import type { Connection } from 'pg'
 import { PbManifestError } from '../../../errors.js'
 import { formatLsn, parseLsn } from '../../../postgres/lsn.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
+import type { ReplicationClient } from '../../connection/gate/connect-replication.js'
 import { serverError } from '../../connection/server-error.js'
 import { quote } from './replication-commands.js'
 import { parseWalStreamMessage, type WalStreamMessage } from './wal-stream-messages.js'
@@ -53,7 +54,7 @@ export class WalStream {
   #goodbye: NodeJS.Timeout | undefined
   #row: readonly (string | null)[] | undefined
 
-  constructor(client: Client, options: WalStreamOptions) {
+  constructor(client: ReplicationClient, options: WalStreamOptions) {
     this.#options = options
     this.#connection = (client as unknown as { connection: StreamConnection }).connection
     this.ended = new Promise((resolve, reject) => {

@@ -4,12 +4,13 @@ import type { ClusterFacts } from '../cluster-files.js'
 import type { SqlConnection } from './sql-connection.js'
 
 const FACTS = `
-  SELECT current_setting('server_version_num')::int AS version, pg_control_version AS control,
+  SELECT pg_catalog.current_setting('server_version_num')::int AS version, pg_control_version AS control,
          system_identifier::text AS system,
-         (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size') AS segment,
-         current_setting('data_checksums') AS checksums, current_setting('data_directory_mode') AS mode,
-         pg_is_in_recovery() AS recovery
-    FROM pg_control_system()`
+         (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_segment_size') AS segment,
+         pg_catalog.current_setting('data_checksums') AS checksums,
+         pg_catalog.current_setting('data_directory_mode') AS mode,
+         pg_catalog.pg_is_in_recovery() AS recovery
+    FROM pg_catalog.pg_control_system()`
 
 interface FactsRow {
   readonly version: number

@@ -28,9 +28,10 @@ export interface LiveClusterLayout {
 export async function readClusterLayout(connection: SqlConnection): Promise<LiveClusterLayout> {
   // The setting data_directory is there for members of pg_read_all_settings; for others its row or its value is missing.
   const [row] = await connection.rows<{ version: string; catalog: string; directory: string | null }>(`
-    SELECT current_setting('server_version_num') AS version, catalog_version_no::text AS catalog,
-           (SELECT encode(textsend(setting), 'hex') FROM pg_settings WHERE name = 'data_directory') AS directory
-      FROM pg_control_system()`)
+    SELECT pg_catalog.current_setting('server_version_num') AS version, catalog_version_no::text AS catalog,
+           (SELECT pg_catalog.encode(pg_catalog.textsend(setting), 'hex')
+              FROM pg_catalog.pg_settings WHERE name = 'data_directory') AS directory
+      FROM pg_catalog.pg_control_system()`)
   const majorVersion = Math.floor(Number(row?.version) / 10_000)
   const tablespaces = await readTablespaces(connection)
   const dataDirectory = decodePathname(Buffer.from(row?.directory ?? '', 'hex'))
@@ -54,8 +55,8 @@ async function readTablespaces(connection: SqlConnection): Promise<readonly Tabl
   const oids = names.map((name) => parsePositiveUnsignedInt32(name)).filter((oid) => oid !== undefined)
   const tablespaces: TablespaceLocation[] = []
   const locations = `
-    SELECT oid::bigint, pg_tablespace_location(oid)
-      FROM unnest('{${oids.join(',')}}'::oid[]) AS oid, LATERAL pg_stat_file('pg_tblspc/' || oid, true)
+    SELECT oid::bigint, pg_catalog.pg_tablespace_location(oid)
+      FROM pg_catalog.unnest('{${oids.join(',')}}'::oid[]) AS oid, LATERAL pg_catalog.pg_stat_file('pg_tblspc/' || oid, true)
      WHERE isdir`
   for await (const { fields, value } of copiedRows(connection, locations, 2)) {
     const oid = readInt8(fields[0])
@@ -67,4 +68,4 @@ async function readTablespaces(connection: SqlConnection): Promise<readonly Tabl
   return tablespaces.toSorted((left, right) => left.oid - right.oid)
 }
 
-const LINKS = `SELECT name FROM pg_ls_dir('pg_tblspc', true, false) AS name`
+const LINKS = `SELECT name FROM pg_catalog.pg_ls_dir('pg_tblspc', true, false) AS name`

@@ -52,10 +52,10 @@ async function listDirectories(
 ): Promise<readonly ListedEntry[][]> {
   const listings: ListedEntry[][] = directories.map(() => [])
   const query = `
-    SELECT place, size, date_part('epoch', modification)::bigint, isdir, name
-      FROM unnest(${pathArray(directories)}) WITH ORDINALITY AS directory (path, place),
-           LATERAL pg_ls_dir(path, true, false) AS name,
-           LATERAL pg_stat_file(path || '/' || name, true) AS status`
+    SELECT place, size, pg_catalog.date_part('epoch', modification)::bigint, isdir, name
+      FROM pg_catalog.unnest(${pathArray(directories)}) WITH ORDINALITY AS directory (path, place),
+           LATERAL pg_catalog.pg_ls_dir(path, true, false) AS name,
+           LATERAL pg_catalog.pg_stat_file(path || '/' || name, true) AS status`
   for await (const { fields, value } of copiedRows(connection, query, 5)) {
     const [place, size, modified, isDirectory] = fields
     listings[(readInt8(place) ?? 0) - 1]?.push({

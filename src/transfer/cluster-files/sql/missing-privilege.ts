@@ -28,9 +28,6 @@ const INSUFFICIENT_PRIVILEGE = '42501'
 export function missingPrivilegeHint(refusal: Refusal, role: string): string | undefined {
   if (refusal.code !== INSUFFICIENT_PRIVILEGE) return undefined
   const grantee = `"${role.replaceAll('"', '""')}"`
-  if (/ReplicationSlot|CheckSlotPermissions|check_permissions/i.test(refusal.routine ?? '')) {
-    return `Give the role what it lacks with: ALTER ROLE ${grantee} REPLICATION.`
-  }
   if (refusal.routine !== 'aclcheck_error') return undefined
   const found = Object.entries(grantedFunctions).find(([name]) => refusal.message.includes(name))
   if (found === undefined) return undefined

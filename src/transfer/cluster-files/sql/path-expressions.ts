@@ -14,8 +14,8 @@ const DATA_DIRECTORY = '.'
 export function pathArray(pathnames: readonly Pathname[]): string {
   if (pathnames.every(isAscii)) {
     const list = pathnames.map((pathname) => hexOf(pathname === '' ? DATA_DIRECTORY : pathname)).join(' ')
-    return `ARRAY(SELECT convert_from(decode(hex, 'hex'), 'SQL_ASCII')
-                    FROM unnest(string_to_array('${list}', ' ')) WITH ORDINALITY AS listed (hex, place) ORDER BY place)`
+    return `ARRAY(SELECT pg_catalog.convert_from(pg_catalog.decode(hex, 'hex'), 'SQL_ASCII')
+                    FROM pg_catalog.unnest(pg_catalog.string_to_array('${list}', ' ')) WITH ORDINALITY AS listed (hex, place) ORDER BY place)`
   }
   return `ARRAY[${pathnames.map((pathname) => (isAscii(pathname) ? asciiPath(pathname) : lookedUpPath(pathname))).join(', ')}]`
 }
@@ -33,8 +33,8 @@ function lookedUpPath(pathname: Pathname): string {
     if (isAscii(component)) name = textOf(component)
     else {
       name = `name${String(listings.length)}`
-      listings.push(`LATERAL pg_ls_dir(${path ?? textOf(DATA_DIRECTORY)}, true, false) AS ${name}`)
-      conditions.push(`textsend(${name}) = decode('${hexOf(component)}', 'hex')`)
+      listings.push(`LATERAL pg_catalog.pg_ls_dir(${path ?? textOf(DATA_DIRECTORY)}, true, false) AS ${name}`)
+      conditions.push(`pg_catalog.textsend(${name}) = pg_catalog.decode('${hexOf(component)}', 'hex')`)
     }
     path = path === undefined ? name : `${path} || '/' || ${name}`
   }
@@ -42,7 +42,7 @@ function lookedUpPath(pathname: Pathname): string {
 }
 
 function textOf(ascii: string): string {
-  return `convert_from(decode('${hexOf(ascii)}', 'hex'), 'SQL_ASCII')`
+  return `pg_catalog.convert_from(pg_catalog.decode('${hexOf(ascii)}', 'hex'), 'SQL_ASCII')`
 }
 
 function hexOf(pathname: Pathname): string {

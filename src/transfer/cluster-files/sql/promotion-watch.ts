@@ -31,7 +31,7 @@ export class PromotionWatch {
   async #lookOnce(): Promise<void> {
     try {
       const [row] = await this.#connection.rows<{ recovery: boolean }>(
-        'SELECT pg_is_in_recovery() AS recovery',
+        'SELECT pg_catalog.pg_is_in_recovery() AS recovery',
       )
       if (row?.recovery === false) this.#report(promoted())
     } catch (error) {

@@ -36,18 +36,18 @@ export function readQuery(step: ReadStep): string {
 function beginQuery({ pathnames, limit }: ReadStep & { kind: 'begin' }): string {
   return `
     SELECT place, size, modified, at,
-           pg_read_binary_file(path, at, least(${String(CHUNK_BYTES)}, size - at, ${String(limit)} - at), true)
-      FROM unnest(${pathArray(pathnames)}) WITH ORDINALITY AS file (path, place)
-           CROSS JOIN LATERAL (SELECT CASE WHEN NOT isdir THEN size END, date_part('epoch', modification)::bigint
-                                 FROM pg_stat_file(path, true)) AS status (size, modified)
-           LEFT JOIN LATERAL generate_series(0, CASE WHEN size > ${String(limit)} THEN ${String(limit)} ELSE size END - 1,
+           pg_catalog.pg_read_binary_file(path, at, least(${String(CHUNK_BYTES)}, size - at, ${String(limit)} - at), true)
+      FROM pg_catalog.unnest(${pathArray(pathnames)}) WITH ORDINALITY AS file (path, place)
+           CROSS JOIN LATERAL (SELECT CASE WHEN NOT isdir THEN size END, pg_catalog.date_part('epoch', modification)::bigint
+                                 FROM pg_catalog.pg_stat_file(path, true)) AS status (size, modified)
+           LEFT JOIN LATERAL pg_catalog.generate_series(0, CASE WHEN size > ${String(limit)} THEN ${String(limit)} ELSE size END - 1,
                                              ${String(CHUNK_BYTES)}) AS at ON true`
 }
 
 function continueQuery({ pathname, offset, end }: ReadStep & { kind: 'continue' }): string {
   return `
     SELECT 1::bigint, null::bigint, null::bigint, at,
-           pg_read_binary_file(path, at, least(${String(CHUNK_BYTES)}, ${String(end)} - at), true)
-      FROM unnest(${pathArray([pathname])}) AS path,
-           generate_series(${String(offset)}::bigint, ${String(end)}::bigint - 1, ${String(CHUNK_BYTES)}) AS at`
+           pg_catalog.pg_read_binary_file(path, at, least(${String(CHUNK_BYTES)}, ${String(end)} - at), true)
+      FROM pg_catalog.unnest(${pathArray([pathname])}) AS path,
+           pg_catalog.generate_series(${String(offset)}::bigint, ${String(end)}::bigint - 1, ${String(CHUNK_BYTES)}) AS at`
 }

@@ -8,9 +8,11 @@ import {
   timelineWithoutHistory,
 } from '../../../postgres/timeline-history.js'
 import { nearestVersion } from '../../../postgres/versions.js'
+import type { WalSenderSearch } from '../../connection/gate/connect-replication.js'
 import type { BackupEnd, BackupMode, BackupStart, ClusterFacts, ServerDirectory } from '../cluster-files.js'
 import { readClusterFacts } from './cluster-facts.js'
 import { copiedValue } from './copied-rows.js'
+import { findWalSender } from './find-wal-sender.js'
 import { pathArray } from './path-expressions.js'
 import { PromotionWatch } from './promotion-watch.js'
 import { type Connect, SqlConnection } from './sql-connection.js'
@@ -21,10 +23,10 @@ const LONGEST_HISTORY = 1 << 20
 
 /** Without those that the data directory itself is, and without databases whose DROP DATABASE was cut short. */
 const DIRECTORIES = `
-  SELECT oid::text AS tablespace, NULL AS database FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')
+  SELECT oid::text AS tablespace, NULL AS database FROM pg_catalog.pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')
    UNION ALL
-  SELECT nullif(dattablespace, (SELECT oid FROM pg_tablespace WHERE spcname = 'pg_default'))::text, oid::text
-    FROM pg_database WHERE datconnlimit <> -2`
+  SELECT nullif(dattablespace, (SELECT oid FROM pg_catalog.pg_tablespace WHERE spcname = 'pg_default'))::text, oid::text
+    FROM pg_catalog.pg_database WHERE datconnlimit <> -2`
 
 /** Backup mode of a running server of PostgreSQL 13 or newer, held by one connection. */
 export class SqlBackupMode implements BackupMode {
@@ -53,6 +55,10 @@ export class SqlBackupMode implements BackupMode {
     return this.#facts
   }
 
+  async findWalSender(applicationName: string): Promise<WalSenderSearch> {
+    return await findWalSender(this.#connection, applicationName)
+  }
+
   async start({ label, fast }: { readonly label: string; readonly fast: boolean }): Promise<BackupStart> {
     // The server writes the label as it is into lines, and what follows a line break would be a line of backup_label.
     if (/[\r\n\0]/.test(label)) throw new PbManifestError('USAGE', 'the backup label has more than one line')
@@ -71,7 +77,8 @@ export class SqlBackupMode implements BackupMode {
     await this.#watch?.end()
     const { majorVersion, isInRecovery } = await this.facts()
     const [row] = await this.#connection.rows<{ lsn: string; label: string; map: string }>(
-      `SELECT lsn::text, encode(textsend(labelfile), 'hex') AS label, encode(textsend(spcmapfile), 'hex') AS map
+      `SELECT lsn::text, pg_catalog.encode(pg_catalog.textsend(labelfile), 'hex') AS label,
+              pg_catalog.encode(pg_catalog.textsend(spcmapfile), 'hex') AS map
          FROM ${nearestVersion(majorVersion).backupFunctions.stop}`,
       [waitForArchive],
     )
@@ -99,8 +106,8 @@ export class SqlBackupMode implements BackupMode {
 
   async timelineHistory(timeline: number): Promise<Buffer | undefined> {
     const query = `
-      SELECT pg_read_binary_file(path, 0, ${String(LONGEST_HISTORY)}, true)
-        FROM unnest(${pathArray([`pg_wal/${timelineHistoryFileName(timeline)}`])}) AS path`
+      SELECT pg_catalog.pg_read_binary_file(path, 0, ${String(LONGEST_HISTORY)}, true)
+        FROM pg_catalog.unnest(${pathArray([`pg_wal/${timelineHistoryFileName(timeline)}`])}) AS path`
     const content = await copiedValue(this.#connection, query)
     return content.length > 0 ? content : undefined
   }
@@ -112,7 +119,7 @@ export class SqlBackupMode implements BackupMode {
 
   async #timelineOfStart(startLsn: bigint): Promise<number> {
     const [row] = await this.#connection.rows<{ redo: string; timeline: number }>(
-      'SELECT redo_lsn::text AS redo, timeline_id AS timeline FROM pg_control_checkpoint()',
+      'SELECT redo_lsn::text AS redo, timeline_id AS timeline FROM pg_catalog.pg_control_checkpoint()',
     )
     const timeline = row?.timeline ?? 0
     if (lsnOf(row?.redo) === startLsn) return timeline
@@ -122,7 +129,7 @@ export class SqlBackupMode implements BackupMode {
 
   async #timelineOfEnd(endLsn: bigint): Promise<number> {
     const [row] = await this.#connection.rows<{ lsn: string; timeline: number }>(
-      'SELECT min_recovery_end_lsn::text AS lsn, min_recovery_end_timeline AS timeline FROM pg_control_recovery()',
+      'SELECT min_recovery_end_lsn::text AS lsn, min_recovery_end_timeline AS timeline FROM pg_catalog.pg_control_recovery()',
     )
     const timeline = row?.timeline ?? 0
     if (lsnOf(row?.lsn) === endLsn) return timeline

@@ -58,15 +58,15 @@ export class SqlClusterFiles implements ClusterFiles {
     const path = pathArray([`pg_tblspc/${String(tablespaceOid)}/${tablespaceDirectory}`])
     // Where there is no such directory, nothing is listed; where it cannot be opened, the server says so.
     const query = `
-      SELECT FROM unnest(${path}) AS path, LATERAL pg_stat_file(path, true)
-       WHERE isdir AND (SELECT count(*) FROM pg_ls_dir(path, true, false)) >= 0`
+      SELECT FROM pg_catalog.unnest(${path}) AS path, LATERAL pg_catalog.pg_stat_file(path, true)
+       WHERE isdir AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_ls_dir(path, true, false)) >= 0`
     const rows = await this.#connection.ask((connection) => connection.rows(query))
     return rows.length > 0
   }
 
   async listWalFiles(): Promise<readonly WalFile[]> {
     // Compared by bytes, as names of segments are to be ordered in any language.
-    const query = `SELECT name, size::text FROM pg_ls_waldir() ORDER BY name COLLATE "C"`
+    const query = `SELECT name, size::text FROM pg_catalog.pg_ls_waldir() ORDER BY name COLLATE pg_catalog."C"`
     const rows = await this.#connection.ask((connection) =>
       connection.rows<{ name: string; size: string }>(query),
     )
@@ -103,8 +103,8 @@ export class SqlClusterFiles implements ClusterFiles {
     requireSafe(pathname)
     this.#second ??= SqlConnection.open(this.#connect)
     const query = `
-      SELECT pg_read_binary_file(path, ${String(offset)}, ${String(PAGE_BYTES)}, true)
-        FROM unnest(${pathArray([pathname])}) AS path`
+      SELECT pg_catalog.pg_read_binary_file(path, ${String(offset)}, ${String(PAGE_BYTES)}, true)
+        FROM pg_catalog.unnest(${pathArray([pathname])}) AS path`
     const page = await copiedValue(await this.#second, query)
     return page.length === PAGE_BYTES ? page : undefined
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { QueryResultRow } from 'pg'
-import { type Client, DatabaseError } from '../../connection/pg.js'
+import type { SqlClient } from '../../connection/gate/connect-sql.js'
+import { DatabaseError } from '../../connection/pg.js'
 import { isPbManifestError, type PbManifestError } from '../../../errors.js'
 import { Arrivals, type Flow, flowOf } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
@@ -13,21 +14,12 @@ import { isRecoveryConflict, MOST_CONFLICTS, sqlError } from './sql-error.js'
 /** How long the server may take to cancel a query before the connection is cut. */
 const CANCEL_TIMEOUT_MS = 5000
 
-/** Makes a connection that is ready for queries. */
-export type Connect = () => Promise<Client>
-
-// Names in our queries mean PostgreSQL's own, as in pg_dump; bytes of names pass as they are; no setting of the role or
-// the database ends what takes its time. A database's encoding may be anything, file names also.
-const SESSION_SETTINGS = `
-  SELECT pg_catalog.set_config('search_path', '', false);
-  SELECT set_config(name, value, false)
-    FROM (VALUES ('client_encoding', 'SQL_ASCII'), ('statement_timeout', '0'), ('lock_timeout', '0'),
-                 ('idle_session_timeout', '0'), ('transaction_timeout', '0'), ('jit', 'off')) AS wanted (name, value)
-   WHERE name IN (SELECT name FROM pg_settings)`
+/** Makes a connection. */
+export type Connect = () => Promise<SqlClient>
 
 /** A connection to the server for plain queries and for COPY ... TO STDOUT, one at a time. */
 export class SqlConnection {
-  readonly #client: Client
+  readonly #client: SqlClient
   readonly #role: string
   readonly #flow: Flow
   /** The data of the COPY that runs. */
@@ -39,7 +31,7 @@ export class SqlConnection {
   /** Resolves with the reason when the connection ends otherwise than by {@link close}; else it never does. */
   readonly lost: Promise<PbManifestError>
 
-  private constructor(client: Client) {
+  private constructor(client: SqlClient) {
     this.#client = client
     this.#role = client.user ?? ''
     this.#flow = flowOf(client.connection.stream)
@@ -56,20 +48,7 @@ export class SqlConnection {
 
   /** @throws {@link PbManifestError} `SERVER` */
   static async open(connect: Connect): Promise<SqlConnection> {
-    let client: Client
-    try {
-      client = await connect()
-    } catch (error) {
-      throw sqlError(error, '')
-    }
-    const connection = new SqlConnection(client)
-    try {
-      await connection.rows(SESSION_SETTINGS)
-      return connection
-    } catch (error) {
-      await connection.close()
-      throw error
-    }
+    return new SqlConnection(await connect())
   }
 
   /**
@@ -157,7 +136,7 @@ export class SqlConnection {
   }
 
   /** CopyData takes a way of its own: `pg` would copy each byte twice, and read on while nobody takes what it read. */
-  #divertCopyData(stream: Client['connection']['stream']): void {
+  #divertCopyData(stream: SqlClient['connection']['stream']): void {
     const listeners = stream.listeners('data') as ((bytes: Buffer) => void)[]
     stream.removeAllListeners('data')
     const splitter = new CopyDataSplitter({

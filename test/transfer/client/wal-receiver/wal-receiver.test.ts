@@ -44,9 +44,20 @@ async function optionsFor(
     walSegmentSize,
     fileMode: 0o600,
     sync: true,
-    systemIdentifier: BigInt(row?.id ?? 0),
+    proof: proofOf(cluster, BigInt(row?.id ?? 0)),
     slot: { kind: 'temporary', name: 'pbmanifest_test' },
     ...more,
+  }
+}
+
+function proofOf(cluster: Cluster, systemIdentifier: bigint): WalReceiverOptions['proof'] {
+  return {
+    systemIdentifier,
+    majorVersion: cluster.programs.major,
+    findWalSender: async (name) => {
+      const found = await cluster.sql(`SELECT FROM pg_stat_replication WHERE application_name = '${name}'`)
+      return { found: found.length === 1, server: 'the cluster' }
+    },
   }
 }
 
@@ -222,7 +233,7 @@ describe.each(servers.filter(({ name, programs }) => name.endsWith('18') || prog
     })
 
     test('another cluster is refused', async () => {
-      const options = await optionsFor(cluster, { systemIdentifier: 1n })
+      const options = await optionsFor(cluster, { proof: proofOf(cluster, 1n) })
       await expect(WalReceiver.open(options)).rejects.toMatchObject({
         code: 'SERVER',
         message: 'system identifier differs between base backup and streaming connection',

@@ -49,7 +49,11 @@ async function withServer<Result>(
     walSegmentSize,
     fileMode: 0o600,
     sync: false,
-    systemIdentifier: 1n,
+    proof: {
+      systemIdentifier: 1n,
+      majorVersion: 15,
+      findWalSender: () => Promise.resolve({ found: true, server: 'the scripted one' }),
+    },
     // The scripted server takes any command: that a slot is used shows in what is told of flushed WAL.
     slot: { kind: 'none' },
   })

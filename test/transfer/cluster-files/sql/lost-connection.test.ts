@@ -5,6 +5,7 @@ import { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-
 import { type Cluster, createCluster } from '../../../helpers/cluster.js'
 import { embeddedPostgres, type PostgresPrograms } from '../../../helpers/postgres-programs.js'
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
+import { connectSql } from '../../../helpers/sql-client.js'
 
 const timeout = 120_000
 const largeBytes = 1024 * 1024 * 1024
@@ -34,7 +35,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     const path = join(cluster.dataDirectory, 'large file')
     writeFileSync(path, '')
     truncateSync(path, largeBytes)
-    const source = await SqlClusterFiles.open(() => cluster.client())
+    const source = await SqlClusterFiles.open(() => connectSql(cluster))
     onTestFinished(() => source.close())
     let ended: Promise<unknown> | undefined
     let bytes = 0

@@ -5,6 +5,7 @@ import { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-
 import { type Cluster, createCluster } from '../../../helpers/cluster.js'
 import { poll } from '../../../helpers/poll.js'
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
+import { connectSql } from '../../../helpers/sql-client.js'
 import { createStandby } from '../../../helpers/standby.js'
 
 const bytesOfFile = 100 * 1024 * 1024
@@ -67,12 +68,12 @@ describeWithDebianPostgres('PostgreSQL 15, a standby', (programs) => {
     const standby = await createImpatientStandby(primary)
     let connections = 0
     const source = await SqlClusterFiles.open(async () => {
-      const client = await standby.client()
+      const client = await connectSql(standby)
       client.on('error', () => {})
       // Such a snapshot is in the way as long as its connection is there.
       if (connections++ === 0) {
         await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
-        await client.query('SELECT count(*) FROM rows')
+        await client.query('SELECT count(*) FROM public.rows')
       }
       return client
     })
@@ -87,7 +88,7 @@ describeWithDebianPostgres('PostgreSQL 15, a standby', (programs) => {
     const standby = await createImpatientStandby(primary)
     writeFileSync(join(standby.dataDirectory, 'large file'), '')
     truncateSync(join(standby.dataDirectory, 'large file'), bytesOfFile)
-    const source = await SqlClusterFiles.open(() => standby.client())
+    const source = await SqlClusterFiles.open(() => connectSql(standby))
     onTestFinished(() => source.close())
     const events: string[] = []
     let bytes = 0

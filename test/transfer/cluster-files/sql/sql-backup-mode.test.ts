@@ -1,22 +1,18 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { SqlBackupMode } from '../../../../src/transfer/cluster-files/sql/sql-backup-mode.js'
-import { TemporarySlot } from '../../../../src/transfer/cluster-files/sql/temporary-slot.js'
 import { parseBackupLabel } from '../../../../src/postgres/backup-label.js'
 import { parseTablespaceMap } from '../../../../src/postgres/tablespace-map.js'
 import { type Cluster, createCluster } from '../../../helpers/cluster.js'
 import { poll } from '../../../helpers/poll.js'
 import { embeddedPostgres, type PostgresPrograms } from '../../../helpers/postgres-programs.js'
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
+import { connectSql } from '../../../helpers/sql-client.js'
 import { createStandby } from '../../../helpers/standby.js'
 
 const timeout = 120_000
 
-function slotsOf(cluster: Cluster): Promise<{ slot_name: string; temporary: boolean }[]> {
-  return cluster.sql('SELECT slot_name, temporary FROM pg_replication_slots')
-}
-
 async function openMode(cluster: Cluster): Promise<SqlBackupMode> {
-  const mode = await SqlBackupMode.open(() => cluster.client())
+  const mode = await SqlBackupMode.open(() => connectSql(cluster))
   onTestFinished(() => mode.close())
   return mode
 }
@@ -125,22 +121,6 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
       message: 'terminating connection due to administrator command',
     })
     await expect(mode.stop({ waitForArchive: false })).rejects.toMatchObject({ code: 'SERVER' })
-  })
-
-  test('holds a temporary slot that keeps WAL, until it is closed', { timeout }, async () => {
-    const slot = await TemporarySlot.create(() => cluster.client())
-    onTestFinished(() => slot.close())
-    const other = await TemporarySlot.create(() => cluster.client())
-    expect((await slotsOf(cluster)).map(({ slot_name }) => slot_name).toSorted()).toEqual(
-      [slot.name, other.name].toSorted(),
-    )
-    expect(await slotsOf(cluster)).toMatchObject([{ temporary: true }, { temporary: true }])
-    expect(slot.restartLsn).toBeGreaterThan(0n)
-    await slot.close()
-    expect((await slotsOf(cluster)).map(({ slot_name }) => slot_name)).toEqual([other.name])
-    await other.close()
-    expect(await slotsOf(cluster)).toEqual([])
-    await slot.close()
   })
 }
 

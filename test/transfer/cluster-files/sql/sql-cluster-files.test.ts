@@ -21,6 +21,7 @@ import { poll } from '../../../helpers/poll.js'
 import { embeddedPostgres, type PostgresPrograms } from '../../../helpers/postgres-programs.js'
 import { takeBaseBackup } from '../../../helpers/replication-connection.js'
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
+import { connectSql } from '../../../helpers/sql-client.js'
 import { parseBytes } from '../../../manifest/parse-bytes.js'
 import {
   fillLiveCluster,
@@ -58,7 +59,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
   afterAll(() => cluster.remove())
 
   async function open(of = cluster): Promise<SqlClusterFiles> {
-    const files = await SqlClusterFiles.open(() => of.client())
+    const files = await SqlClusterFiles.open(() => connectSql(of))
     onTestFinished(() => files.close())
     return files
   }
@@ -416,7 +417,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
         database,
       )
       const expected = await readAll(await open(), await userFiles(await open()))
-      const source = await SqlClusterFiles.open(() => cluster.client(database))
+      const source = await SqlClusterFiles.open(() => connectSql(cluster, { database }))
       onTestFinished(() => source.close())
       const read = await readAll(source, await userFiles(source))
       expect(read).toEqual(expected)

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
-import { connect } from '../../connection/connect.js'
-import type { ConnectionOptions } from '../../connection/connection-options.js'
+import { connect } from '../connect.js'
+import type { ConnectionOptions } from '../connection-options.js'
 
 /**
  * Connects to an agent: see {@link connect}.

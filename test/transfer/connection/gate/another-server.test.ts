@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type Cluster, createCluster } from '../../../helpers/cluster.js'
+import { describeWithDebianPostgres } from '../../../helpers/requires.js'
+import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
+import { createStandby } from '../../../helpers/standby.js'
+import { TcpProxy } from '../../../helpers/tcp-proxy.js'
+import { AgentProgram } from '../../agent/agent-program.js'
+import { expectNothingLeft, listTree, runBackupProgram } from '../../client/backup-program.js'
+
+const timeout = 120_000
+const role = readFileSync('docs/backup-role.sql', 'utf8')
+
+describeWithDebianPostgres('one address, several servers', (programs) => {
+  let primary: Cluster
+  let standby: Cluster
+  beforeAll(async () => {
+    primary = await createCluster(programs)
+    await primary.sql(role)
+    standby = await createStandby(primary)
+  }, timeout)
+  afterAll(async () => {
+    await standby.remove()
+    await primary.remove()
+  })
+
+  async function backUp(
+    route: (startupPacket: string, number: number) => Cluster,
+    ...args: readonly string[]
+  ): Promise<{ status: number | null; stderr: string; left: readonly string[] | undefined }> {
+    const scratch = createScratchDirectory()
+    onTestFinished(() => scratch.remove())
+    const proxy = await TcpProxy.listen(route)
+    onTestFinished(() => proxy.close())
+    const directory = join(scratch.path, 'backup')
+    const { status, stderr } = await runBackupProgram(primary, {
+      directory,
+      args: ['--jobs=3', ...args],
+      env: {
+        PGHOST: '127.0.0.1',
+        PGPORT: String(proxy.port),
+        PGSSLMODE: 'disable',
+        PGUSER: 'pbmanifest',
+        PGDATABASE: 'postgres',
+      },
+    })
+    return { status, stderr, left: await listTree(directory) }
+  }
+
+  const isReplication = (packet: string): boolean => packet.includes('replication\0true')
+
+  // The program connects once to see whether there has to be a password, then come the leader's two connections.
+  const routes: readonly [string, (packet: string, number: number) => boolean][] = [
+    ['in turn', (_, number) => number % 2 === 0],
+    ["the leader's second connection", (_, number) => number === 2],
+    ["a worker's connection", (packet, number) => number === 5 && !isReplication(packet)],
+    ['the connection for WAL', (packet) => isReplication(packet)],
+  ]
+
+  describe.each(['the primary', 'the standby'])('most reach %s', (most) => {
+    const servers = (): [Cluster, Cluster] =>
+      most === 'the primary' ? [primary, standby] : [standby, primary]
+
+    test('all reach it: a backup by the documented role', { timeout }, async () => {
+      expect(await backUp(() => servers()[0])).toMatchObject({ status: 0 })
+    })
+
+    test.each(routes)('%s reaches the other: no backup', { timeout }, async (_, reachesOther) => {
+      const [one, other] = servers()
+      const { status, stderr, left } = await backUp((packet, number) =>
+        reachesOther(packet, number) ? other : one,
+      )
+      expect({ status, stderr }).toEqual({
+        status: 6,
+        stderr: expect.stringMatching(
+          /error: a connection reached another server than the one that is backed up\npbmanifest: detail: Backed up is .*running since .*\npbmanifest: detail: The connection reached .*\npbmanifest: hint: A load balancer/,
+        ),
+      })
+      expect(left).toBeUndefined()
+      await expectNothingLeft(one)
+      await expectNothingLeft(other)
+    })
+  })
+
+  test('a run with an agent: its server is not the one that the WAL comes from', { timeout }, async () => {
+    const agent = await AgentProgram.start(primary)
+    onTestFinished(async () => void (await agent.stop()))
+    const agentOption = `--agent=host=${agent.socketDirectory} port=${String(agent.port)} user=backup`
+    const { status, stderr } = await backUp(() => standby, agentOption)
+    expect({ status, stderr }).toEqual({
+      status: 6,
+      stderr: expect.stringContaining('a connection reached another server than the one that is backed up'),
+    })
+    expect(await backUp(() => primary, agentOption)).toMatchObject({ status: 0 })
+  })
+})
