@@ -12,6 +12,10 @@ import { expectNothingLeft, listTree, runBackupProgram } from '../../client/back
 const timeout = 120_000
 const role = readFileSync('docs/backup-role.sql', 'utf8')
 
+function isReplication(packet: string): boolean {
+  return packet.includes('replication\0true')
+}
+
 describeWithDebianPostgres('one address, several servers', (programs) => {
   let primary: Cluster
   let standby: Cluster
@@ -47,8 +51,6 @@ describeWithDebianPostgres('one address, several servers', (programs) => {
     })
     return { status, stderr, left: await listTree(directory) }
   }
-
-  const isReplication = (packet: string): boolean => packet.includes('replication\0true')
 
   // The program connects once to see whether there has to be a password, then come the leader's two connections.
   const routes: readonly [string, (packet: string, number: number) => boolean][] = [
