@@ -3,7 +3,7 @@ import { displayLines } from '../src/files/display-text.js'
 import { closeDeadTerminals } from './dead-terminals.js'
 import { describeBug } from './describe-bug.js'
 import { exitStatus } from './exit-status.js'
-import { version } from './package-info.js'
+import { bugAddress, version } from '../src/version.js'
 import { watchOutput } from './watch-output.js'
 
 const { argv, env, stdin, stdout, stderr } = process
@@ -11,7 +11,7 @@ const args = argv.slice(2)
 
 // Node's own status for an exception is 1, which would say that a backup has problems.
 process.on('uncaughtException', (error) => {
-  const bug = describeBug(error, args.includes('--debug') || Boolean(env['PBMANIFEST_DEBUG']))
+  const bug = describeBug(error, args.includes('--debug') || Boolean(env['PBMANIFEST_DEBUG']), bugAddress)
   stderr.write(`${displayLines(bug)}\n`)
   process.exit(exitStatus.bug)
 })

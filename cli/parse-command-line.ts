@@ -1,7 +1,7 @@
 import { type ColorChoice, colorChoices } from './color.js'
 import { answeredOptions, commands, generalOptions } from './command-table.js'
 import type { Command } from './commands/command.js'
-import { version } from './package-info.js'
+import { version } from '../src/version.js'
 import { readArguments, type ReadArguments } from './read-arguments.js'
 import { usageError } from './usage-error.js'
 

@@ -16,6 +16,7 @@ import { asksForJson, describeErrorAsJson } from './json-error.js'
 import { type MessageOutput, Messages } from './messages.js'
 import { commandNameOf, parseCommandLine } from './parse-command-line.js'
 import { type Signals, stopSignalOf } from './signals.js'
+import { bugAddress } from '../src/version.js'
 
 /** All that the command line knows of its process. */
 export interface Host {
@@ -102,7 +103,7 @@ function reportError(
   messages: Messages,
   wantsStack: boolean,
 ): void {
-  if (!isPbManifestError(error)) return messages.lines(describeBug(error, wantsStack))
+  if (!isPbManifestError(error)) return messages.lines(describeBug(error, wantsStack, bugAddress))
   messages.error(error.message)
   for (const detail of error.details) messages.detail(detail)
   if (hint !== undefined) messages.hint(hint)
