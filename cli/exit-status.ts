@@ -14,6 +14,8 @@ export const exitStatus = {
   inputOutput: 5,
   /** Connection, protocol, or an error that the server reported. */
   server: 6,
+  /** Verify found no problem in the part of the backup that it saw, and was not asked for no more than that part. */
+  partial: 7,
   /** A bug of ours. */
   bug: 70,
   /** 128 + SIGHUP, as a shell would say. */
@@ -48,6 +50,7 @@ const statusOfMergeErrorCode = { ...statusOfErrorCode, BAD_FILE: exitStatus.cann
 const statusOfVerdict: Readonly<Record<VerifyReport['verdict'], ExitStatus>> = {
   verified: exitStatus.done,
   failed: exitStatus.problems,
+  partial: exitStatus.partial,
 }
 
 const statusOfSignal: Readonly<Record<StopSignal, ExitStatus>> = {

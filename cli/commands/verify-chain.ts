@@ -1,4 +1,5 @@
 import type { VerifyOptions } from '../../src/verify/options.js'
+import type { VerifyReport } from '../../src/verify/report.js'
 import { type ExitStatus, exitStatusOfVerdict } from '../exit-status.js'
 import { ProgressReporter } from '../progress.js'
 import { usageError } from '../usage-error.js'
@@ -11,6 +12,12 @@ export interface ChainOutput {
   readonly isJson: boolean
   readonly isQuiet: boolean
   readonly hasProgress: boolean
+}
+
+const verdictWords: Readonly<Record<VerifyReport['verdict'], string>> = {
+  verified: 'successfully verified',
+  failed: 'verification failed',
+  partial: 'only partly verified',
 }
 
 /** Runs `verify --chain`. */
@@ -37,7 +44,7 @@ export async function runVerifyChain(
       progress?.finish()
       progress = undefined
       if (isQuiet || isJson) return
-      const verdict = backup.verdict === 'verified' ? 'successfully verified' : 'verification failed'
+      const verdict = verdictWords[backup.verdict]
       const line = `backup at "${backup.directory}" ${verdict}: ${formatSummary(backup)}`
       if (backup.verdict === 'verified') print(line)
       else messages.note(line)
@@ -57,6 +64,9 @@ export async function runVerifyChain(
     printJson(formatChainReportAsJson(report))
   } else if (report.verdict === 'verified') {
     if (!isQuiet) print(`backup chain successfully verified\n${formatCombineVerdict(report)}`)
+  } else if (report.verdict === 'partial') {
+    if (!isQuiet) messages.note(formatCombineVerdict(report))
+    messages.note('only a part of the backup chain was verified; no problem was found in it')
   } else {
     if (!isQuiet) messages.note(formatCombineVerdict(report))
     messages.note(`backup chain verification failed: ${formatChainProblemCount(report)}`)

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { InferredOptionTypes } from 'yargs'
 import { pageChecksumsChoices, type VerifyOptions } from '../../src/verify/options.js'
 import type { VerifyReport } from '../../src/verify/report.js'
-import { exitStatusOfVerdict } from '../exit-status.js'
+import { exitStatus, exitStatusOfVerdict } from '../exit-status.js'
 import { readOnlyOperand } from '../operands.js'
 import { readCount, readOptional } from '../option-values.js'
 import { ProgressReporter } from '../progress.js'
@@ -10,7 +10,7 @@ import { usageError } from '../usage-error.js'
 import { formatProblemCounts, formatSummary } from '../verify-text.js'
 import { withoutUndefined } from '../without-undefined.js'
 import { runVerifyChain } from './verify-chain.js'
-import { type Command, defineCommand } from './command.js'
+import { type Command, type CommandContext, defineCommand } from './command.js'
 
 const whatGroup = 'What to verify:'
 const howGroup = 'How:'
@@ -180,16 +180,44 @@ export const verifyCommand: Command = defineCommand({
     }
     const report = await verify(directory, values, verifyOptions, stdin)
     progress?.finish()
+    const isAskedFor = report.verdict === 'partial' && isAllThatWasAskedFor(values, report)
 
     if (isJson) {
       const { formatReportAsJson } = await import('../../src/verify/format-report.js')
       printJson(formatReportAsJson(report))
     } else if (report.verdict === 'verified') {
       if (values.quiet !== true) print(`backup successfully verified\n${formatSummary(report)}`)
+    } else if (report.verdict === 'partial') {
+      printPartial(context, report, { isQuiet: values.quiet === true, isAskedFor })
     } else {
       if (values.quiet !== true) messages.note(formatSummary(report))
       messages.note(`backup verification failed: ${formatProblemCounts(report.problemCounts)}`)
     }
-    return exitStatusOfVerdict(report.verdict)
+    return isAskedFor ? exitStatus.done : exitStatusOfVerdict(report.verdict)
   },
 })
+
+/** Whether the one archive that was named is what was seen, so that no more of the backup was wanted. */
+function isAllThatWasAskedFor(values: Values, report: VerifyReport): boolean {
+  const { archive } = values
+  if (archive === undefined) return false
+  return report.filesChecked > 0 || values['skip-checksums'] === true || archive.startsWith('pg_wal')
+}
+
+/** Nobody who looks for the words of success finds them. */
+function printPartial(
+  { print, messages }: CommandContext,
+  report: VerifyReport,
+  { isQuiet, isAskedFor }: { readonly isQuiet: boolean; readonly isAskedFor: boolean },
+): void {
+  const verdict = 'only a part of the backup was verified; no problem was found in it'
+  if (isAskedFor) {
+    if (!isQuiet) print(`${verdict}\n${formatSummary(report)}`)
+    return
+  }
+  if (!isQuiet) messages.note(formatSummary(report))
+  messages.note(verdict)
+  if (report.directory === '-' && report.filesChecked > 0) {
+    messages.hint('Say with --archive that this archive is all that is to be verified.')
+  }
+}

@@ -41,6 +41,8 @@ export type ReadSmallBackupFile = (pathname: Pathname, maxBytes: number) => Buff
 export interface BackupFiles {
   readonly format: VerifyReport['format']
   readonly totals: CheckTotals
+  /** Whether the backup has more than these files, as far as is known by now. */
+  readonly isPart: boolean
   /** Is told of new rows of the table, from `first` to before `end`, while the manifest is still being read. */
   expect(first: number, end: number, isWanted: (row: number) => boolean): void
   /** Compares presence, kind, size and checksum of all files with the manifest. */

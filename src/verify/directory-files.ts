@@ -17,6 +17,7 @@ import { scanDirectory } from './scan-directory.js'
 /** The files of a backup in plain format: a directory. Its files are read while the manifest is still being parsed. */
 export class DirectoryFiles implements BackupFiles {
   readonly format = 'plain'
+  readonly isPart = false
   readonly #directory: string
   readonly #jobs: number
   readonly #wal: WalTotals = { walRecords: 0, walBytes: 0 }

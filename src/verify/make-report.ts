@@ -14,6 +14,8 @@ export interface ReportParts {
   readonly engines: VerifyReport['engines']
   readonly seconds: VerifyReport['seconds']
   readonly notChecked: readonly NotChecked[]
+  /** Whether only a part of the backup was seen. */
+  readonly isPartial: boolean
 }
 
 /** Puts the report together. */
@@ -23,7 +25,7 @@ export function makeReport(parts: ReportParts): VerifyReport {
     pbmanifestVersion: version,
     directory: parts.directory,
     format: parts.format,
-    verdict: parts.problems.all.length === 0 ? 'verified' : 'failed',
+    verdict: decideVerdict(parts),
     manifest: describeManifest(parts.manifest),
     problems: parts.problems.all,
     problemCounts: parts.problems.count(),
@@ -32,6 +34,11 @@ export function makeReport(parts: ReportParts): VerifyReport {
     seconds: parts.seconds,
     notChecked: parts.notChecked,
   }
+}
+
+function decideVerdict({ problems, isPartial }: ReportParts): VerifyReport['verdict'] {
+  if (problems.all.length > 0) return 'failed'
+  return isPartial ? 'partial' : 'verified'
 }
 
 function describeManifest({ path, summary, table, bytes, walRanges }: ManifestContents): VerifiedManifest {

@@ -125,7 +125,12 @@ export interface VerifyReport {
   readonly directory: string
   /** The format it is in, as given or found out. */
   readonly format: 'plain' | 'tar'
-  readonly verdict: 'verified' | 'failed'
+  /**
+   * - `failed`: there are problems
+   * - `partial`: there are none, but only a part of the backup was there to be seen, or all was ignored; see `notChecked`
+   * - `verified`: there are none, and all was seen but for what `notChecked` names
+   */
+  readonly verdict: 'verified' | 'failed' | 'partial'
   readonly manifest: VerifiedManifest
   /**
    * In a fixed order. Plain: presence, kind and size by pathname; then checksums by pathname. Tar: by archive, the

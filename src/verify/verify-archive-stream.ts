@@ -20,7 +20,8 @@ export interface VerifyArchiveOptions extends Omit<VerifyOptions, 'format' | 'jo
  * Verifies one archive of a tar backup while it comes in, for example from an object store: nothing is written anywhere.
  * The compression is found out by the first bytes.
  *
- * The report's `notChecked` says how many files of the manifest belong to other archives.
+ * When the backup has other archives, the verdict is `partial` at best, and the report's `notChecked` says how many files of
+ * the manifest belong to them.
  *
  * @param stream - is destroyed in the end
  * @throws as {@link verifyBackup}

@@ -20,7 +20,7 @@ import { ThreadAhead } from '../threads/thread-ahead.js'
  *
  * const report = await verifyBackup('/backups/monday', { jobs: 4 })
  * for (const problem of report.problems) console.log(problem.kind, problem.message)
- * if (report.verdict === 'failed') throw new Error('the backup cannot be trusted')
+ * if (report.verdict !== 'verified') throw new Error('the backup cannot be trusted')
  * ```
  */
 export async function verifyBackup(directory: string, options: VerifyOptions = {}): Promise<VerifyReport> {

@@ -54,7 +54,24 @@ export async function verifyFiles(files: BackupFiles, verification: Verification
   }
   const { format, totals, engines } = files
   const seconds = timer.seconds()
-  return makeReport({ directory, format, manifest, problems, totals, engines, notChecked, seconds })
+  const isPartial = files.isPart || !hasWantedFile(table, ignore)
+  return makeReport({
+    directory,
+    format,
+    manifest,
+    problems,
+    totals,
+    engines,
+    notChecked,
+    seconds,
+    isPartial,
+  })
+}
+
+/** Whether there is anything in the manifest that is not ignored. */
+function hasWantedFile(table: FileTable, ignore: IgnoreRules): boolean {
+  for (let row = 0; row < table.rows; row++) if (!isIgnored(row, table, ignore)) return true
+  return false
 }
 
 /** The same as to ask the rules for the pathname, which for nearly all rows need not be made. */

@@ -27,6 +27,7 @@ test('anything that is not thrown on purpose is a bug', () => {
 test('only a backup that verifies has status 0', () => {
   expect(exitStatusOfVerdict('verified')).toBe(0)
   expect(exitStatusOfVerdict('failed')).toBe(1)
+  expect(exitStatusOfVerdict('partial')).toBe(7)
 })
 
 test('a signal has the status that a shell gives it', () => {

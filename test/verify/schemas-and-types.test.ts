@@ -199,7 +199,10 @@ const combineWords = {
   unknown: true,
 } as const satisfies Record<ChainReport['combine'], true>
 
-const verdicts = { verified: true, failed: true } as const satisfies Record<VerifyReport['verdict'], true>
+const verdicts = { verified: true, failed: true, partial: true } as const satisfies Record<
+  VerifyReport['verdict'],
+  true
+>
 
 const algorithms = {
   CRC32C: true,

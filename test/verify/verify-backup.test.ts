@@ -17,7 +17,7 @@ import { dirname, join } from 'node:path'
 import { verifyBackup, type VerifyOptions, type VerifyProgress, type VerifyReport } from 'pbmanifest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { validatorOf } from '../../src/schemas/validator.js'
-import { mainFile } from '../cli/pbmanifest.js'
+import { mainFile, pbmanifest } from '../cli/pbmanifest.js'
 import { emptyFile, formatManifest, versionFile, writeSmallBackup, writeTree } from '../cli/small-backup.js'
 import { type BackupCopy, copyBackup } from '../helpers/copy-backup.js'
 import { oddPathnames } from '../helpers/odd-files.js'
@@ -225,6 +225,21 @@ describe('a small backup', () => {
     const report = await verifyBackup(directory, noWal)
     expect(report).toMatchObject({ verdict: 'verified', problems: [], filesChecked: 2, bytesChecked: 3 })
   })
+
+  test.each([[['*']], [['base', 'PG_VERSION']]])(
+    'is verified in part at best when %j is ignored: nothing was compared',
+    async (ignore) => {
+      const report = await verifyBackup(directory, { ...noWal, ignore })
+      expect(report).toMatchObject({ verdict: 'partial', problems: [], filesChecked: 0 })
+      expect(
+        await pbmanifest(['verify', '-n', ...ignore.map((rule) => `-i${rule}`), directory]),
+      ).toMatchObject({
+        status: 7,
+        stdout: '',
+        stderr: expect.not.stringContaining('successfully'),
+      })
+    },
+  )
 
   test('verifies with more jobs than files', async () => {
     expect(await verifyBackup(directory, { ...noWal, jobs: 64 })).toMatchObject({ verdict: 'verified' })

@@ -51,8 +51,8 @@ export interface ChainNotChecked {
 export interface ChainReport {
   readonly reportVersion: 1
   readonly pbmanifestVersion: string
-  /** `failed` when there is a problem in one of the backups, or between them. */
-  readonly verdict: 'verified' | 'failed'
+  /** `failed` when there is a problem in one of the backups, or between them; else `partial` when that is one's verdict. */
+  readonly verdict: VerifyReport['verdict']
   /**
    * Whether `pg_combinebackup` with these directories, in this order, gives a good backup, or `unknown` when something that
    * decides about it was not checked. It looks at the order of its inputs, not at their files.

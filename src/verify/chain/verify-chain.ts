@@ -62,7 +62,7 @@ export async function verifyChain(
       options.onProblem?.(problem, problem.directory)
     })
   }
-  const verdict = problems.length > 0 || hasProblem(backups) ? 'failed' : 'verified'
+  const verdict = problems.length > 0 ? 'failed' : worstVerdict(backups)
   const combine = verdict === 'failed' ? 'unsafe' : judge(backups, notChecked)
   return { reportVersion: 1, pbmanifestVersion: version, verdict, combine, problems, backups, notChecked }
 }
@@ -97,6 +97,11 @@ async function compareMembers(
   const notChecked = checkTimelines(members, onProblem)
   for (const problem of await findMissingFiles(members, signal)) onProblem(problem)
   return notChecked
+}
+
+function worstVerdict(backups: readonly VerifyReport[]): VerifyReport['verdict'] {
+  const verdicts = new Set(backups.map(({ verdict }) => verdict))
+  return (['failed', 'partial'] as const).find((verdict) => verdicts.has(verdict)) ?? 'verified'
 }
 
 function hasProblem(backups: readonly VerifyReport[]): boolean {

@@ -34,6 +34,7 @@ type ArchiveFilesOptions = Pick<BackupFilesOptions, 'directory' | 'options' | 'j
 /** The files of a backup in tar format. An archive is read when the whole manifest is known. */
 export class ArchiveFiles implements BackupFiles {
   readonly format = 'tar'
+  isPart = false
   readonly #source: ArchiveFilesOptions
   /** `undefined`: all archives in the directory. */
   readonly #stream: ArchiveStream | undefined
@@ -64,7 +65,8 @@ export class ArchiveFiles implements BackupFiles {
     await timer.time('checksums', () => this.#read(archives, context, results))
     this.#tellContent(context, results)
     const unseen = new UnseenFiles(archives, results.unread, this.#stream !== undefined)
-    await reportMissingFiles(context, results, unseen)
+    const unseenFiles = await reportMissingFiles(context, results, unseen)
+    this.isPart = this.#stream !== undefined && unseenFiles > 0
     const isBaseGiven = this.#stream === undefined || this.#stream.contents === 'base'
     if (isBaseGiven) {
       const directories = this.#directories(archives, results)
@@ -84,6 +86,7 @@ export class ArchiveFiles implements BackupFiles {
     const wal = archivedWal(this.#source.directory, this.#archives, this.#results)
     // Other archives may have it.
     if (this.#stream !== undefined && this.#stream.contents !== 'pg_wal' && wal.members.length === 0) {
+      this.isPart = true
       notChecked.push({ what: 'wal', why: `there is none in archive "${this.#stream.name}"` })
       return
     }

@@ -33,12 +33,16 @@ export class UnseenFiles {
   }
 }
 
-/** Reports what the manifest has and no archive had, in the manifest's order. */
+/**
+ * Reports what the manifest has and no archive had, in the manifest's order.
+ *
+ * @returns how many files may be where nobody could look
+ */
 export async function reportMissingFiles(
   { manifest, ignore, problems, notChecked, way }: VerifyContext,
   results: ArchiveResults,
   unseen: UnseenFiles,
-): Promise<void> {
+): Promise<number> {
   const { table } = manifest
   const counts = new Map<string, number>()
   for (let row = 0; row < table.rows; row++) {
@@ -60,4 +64,5 @@ export async function reportMissingFiles(
       why: `${count} ${count === 1 ? 'file' : 'files'} of the manifest may be ${reason}`,
     })
   }
+  return [...counts.values()].reduce((sum, count) => sum + count, 0)
 }
