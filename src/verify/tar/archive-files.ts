@@ -130,8 +130,13 @@ export class ArchiveFiles implements BackupFiles {
     )
     // The archive of an empty tablespace has nothing that the manifest lists.
     const ofMap = this.#stream === undefined ? tablespacesInMap(this.readSmallFile('tablespace_map')) : []
+    const isWalSeen = this.#stream === undefined && this.#isWalWanted
     return {
-      presence: (pathname) => (directories.has(pathname) ? 'directory' : absent),
+      presence: (pathname) => {
+        if (directories.has(pathname)) return 'directory'
+        // It may come into being with an archive that was not read.
+        return pathname === 'pg_wal' && !isWalSeen ? 'unknown' : absent
+      },
       tablespaces: [...new Set([...ofArchives, ...ofMap])],
       place: this.#stream === undefined ? 'in any archive' : `in archive "${this.#stream.name}"`,
     }
@@ -143,12 +148,17 @@ export class ArchiveFiles implements BackupFiles {
     results.tellContent(content)
   }
 
-  #findArchives({ options, ignore, problems }: VerifyContext): Archive[] {
+  /** Whether it is looked for in the archives. */
+  get #isWalWanted(): boolean {
+    const { noParseWal, walDirectory } = this.#source.options
+    return noParseWal !== true && walDirectory === undefined
+  }
+
+  #findArchives({ ignore, problems }: VerifyContext): Archive[] {
     const stream = this.#stream
     if (stream !== undefined) return [{ ...stream, path: undefined, compression: undefined, size: 0 }]
     const archives = listArchives(this.#source.directory, ignore, problems)
-    const isWalWanted = options.noParseWal !== true && options.walDirectory === undefined
-    return isWalWanted ? archives : archives.filter(({ contents }) => contents !== 'pg_wal')
+    return this.#isWalWanted ? archives : archives.filter(({ contents }) => contents !== 'pg_wal')
   }
 
   async #read(archives: readonly Archive[], context: VerifyContext, results: ArchiveResults): Promise<void> {
