@@ -1,5 +1,6 @@
-import { readSync, closeSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { openRegularFile } from './open-regular-file.js'
+import { readSome } from './read-fully.js'
 
 const LF = 0x0a
 const CHUNK_BYTES = 256 * 1024
@@ -25,7 +26,7 @@ export function* readLineBlocks(path: string, maxBytes: number): Generator<LineB
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES + maxBytes)
     let used = 0
     for (;;) {
-      const length = readSync(descriptor, buffer, used, buffer.length - used, null)
+      const length = readSome(descriptor, buffer, used, buffer.length - used, null)
       if (length === 0) break
       used += length
       const end = buffer.lastIndexOf(LF, used - 1) + 1

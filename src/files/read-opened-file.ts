@@ -1,5 +1,6 @@
-import { closeSync, readSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import type { OpenedFile } from './open-regular-file.js'
+import { readSome } from './read-fully.js'
 
 /**
  * Reads an open file from where it stands to its end, a buffer at a time, and closes it. The buffer is used again for each
@@ -13,7 +14,7 @@ import type { OpenedFile } from './open-regular-file.js'
 export function* readOpenedFile(file: OpenedFile, buffer: Buffer): Generator<Buffer, void, undefined> {
   try {
     for (;;) {
-      const length = readSync(file.descriptor, buffer, 0, buffer.length, null)
+      const length = readSome(file.descriptor, buffer, 0, buffer.length, null)
       if (length === 0) return
       yield length === buffer.length ? buffer : buffer.subarray(0, length)
     }

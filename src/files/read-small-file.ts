@@ -1,16 +1,18 @@
 import { closeSync, readSync } from 'node:fs'
 import { PbManifestError } from '../errors.js'
 import { NotARegularFileError, openRegularFile } from './open-regular-file.js'
+import { type ReadCall, readExactly } from './read-fully.js'
 import { ioError } from './system-error.js'
 
 /**
  * Reads a file that is small by its nature, such as backup_label, whole.
  *
  * @param maxBytes - a longer one is not what it should be, and is refused unread
+ * @param read - for tests
  * @returns `undefined` when there is no such file
  * @throws {@link PbManifestError} `IO`
  */
-export function readSmallFile(path: string, maxBytes: number): Buffer | undefined {
+export function readSmallFile(path: string, maxBytes: number, read: ReadCall = readSync): Buffer | undefined {
   try {
     const { descriptor, stats } = openRegularFile(path)
     try {
@@ -21,7 +23,8 @@ export function readSmallFile(path: string, maxBytes: number): Buffer | undefine
         )
       }
       const buffer = Buffer.alloc(stats.size)
-      return buffer.subarray(0, readSync(descriptor, buffer, 0, buffer.length, 0))
+      readExactly(path, descriptor, buffer, 0, read)
+      return buffer
     } finally {
       closeSync(descriptor)
     }

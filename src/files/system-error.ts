@@ -17,6 +17,7 @@ const strerrorWords: ReadonlyMap<string, string> = new Map([
   ['EISDIR', 'Is a directory'],
   ['ELOOP', 'Too many levels of symbolic links'],
   ['ENAMETOOLONG', 'File name too long'],
+  ['ENOMEM', 'Cannot allocate memory'],
   ['ENFILE', 'Too many open files in system'],
 ])
 

@@ -1,5 +1,6 @@
-import { closeSync, readSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { openQuietly, openRegularFile, NotARegularFileError } from '../files/open-regular-file.js'
+import { readSome } from '../files/read-fully.js'
 import { describeSystemError } from '../files/system-error.js'
 import type { FileHasher } from '../manifest/checksum/file-hasher.js'
 
@@ -79,7 +80,7 @@ function readAll(
   let kept = 0
   while (bytes <= size) {
     const wanted = Math.min(buffer.length - kept, size + 1 - bytes)
-    const length = readSync(descriptor, buffer, kept, wanted, null)
+    const length = readSome(descriptor, buffer, kept, wanted, null)
     if (length === 0) break
     hasher?.update(length === buffer.length ? buffer : buffer.subarray(kept, kept + length))
     if (onContent !== undefined) kept = onContent(kept + length)

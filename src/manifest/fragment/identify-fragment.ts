@@ -1,7 +1,8 @@
-import { closeSync, readSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { basename } from 'node:path'
 import { PbManifestError } from '../../errors.js'
 import { NotARegularFileError, openRegularFile } from '../../files/open-regular-file.js'
+import { readExactly } from '../../files/read-fully.js'
 import { ioError } from '../../files/system-error.js'
 import { parseFragmentFileName } from './fragment-file-name.js'
 import { parseFragmentSeal } from './parse-fragment-line.js'
@@ -38,9 +39,9 @@ export function identifyFragment(path: string): FragmentIdentity | undefined {
 function readTail(path: string): Buffer {
   const { descriptor, stats } = openRegularFile(path)
   try {
-    const buffer = Buffer.alloc(TAIL_BYTES)
-    const length = readSync(descriptor, buffer, 0, TAIL_BYTES, Math.max(0, stats.size - TAIL_BYTES))
-    return buffer.subarray(0, length)
+    const buffer = Buffer.alloc(Math.min(TAIL_BYTES, stats.size))
+    readExactly(path, descriptor, buffer, stats.size - buffer.length)
+    return buffer
   } finally {
     closeSync(descriptor)
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { closeSync, readSync } from 'node:fs'
-import { PbManifestError } from '../../errors.js'
+import { closeSync } from 'node:fs'
 import { openRegularFile } from '../../files/open-regular-file.js'
+import { readExactly } from '../../files/read-fully.js'
 import { ioError } from '../../files/system-error.js'
 import { formatListSeparator, formatManifestChecksum } from '../../manifest/format-manifest.js'
 
@@ -85,11 +85,7 @@ function readWhole(path: string): Buffer {
     const { descriptor, stats } = openRegularFile(path)
     try {
       const bytes = Buffer.allocUnsafe(stats.size)
-      for (let at = 0; at < bytes.length;) {
-        const length = readSync(descriptor, bytes, at, Math.min(bytes.length - at, 2 ** 30), at)
-        if (length === 0) throw new PbManifestError('IO', `file "${path}" was cut while it was read`)
-        at += length
-      }
+      readExactly(path, descriptor, bytes, 0)
       return bytes
     } finally {
       closeSync(descriptor)

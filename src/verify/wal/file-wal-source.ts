@@ -1,5 +1,6 @@
-import { closeSync, readSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { openRegularFile } from '../../files/open-regular-file.js'
+import { readFully } from '../../files/read-fully.js'
 import type { StoredStretch } from '../../files/tar/sparse-member.js'
 import type { ChosenSegments } from './choose-segments.js'
 import type { WalSegmentReader, WalSource } from './wal-source.js'
@@ -81,14 +82,4 @@ export function storedPieces(
     storedBefore += stretch.length
   }
   return pieces
-}
-
-function readFully(descriptor: number, buffer: Buffer, position: number): number {
-  let length = 0
-  while (length < buffer.length) {
-    const read = readSync(descriptor, buffer, length, buffer.length - length, position + length)
-    if (read === 0) break
-    length += read
-  }
-  return length
 }

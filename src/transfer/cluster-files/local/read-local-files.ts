@@ -1,7 +1,8 @@
-import { closeSync, readSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { throwIfAborted, WayGiver } from '../../../files/give-way.js'
 import type { OpenedFile } from '../../../files/open-regular-file.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
+import { readExactly, readFully } from '../../../files/read-fully.js'
 import { ioError } from '../../../files/system-error.js'
 import { CONTROL_FILE } from '../../../manifest/cluster-files.js'
 import { parseControlFile } from '../../../postgres/control-file.js'
@@ -65,7 +66,7 @@ async function* readControl({ descriptor, stats }: OpenedFile): AsyncGenerator<F
   const { size } = stats
   const bytes = Buffer.alloc(size)
   await readControlFileWhileWritten(() => {
-    readAt(CONTROL_FILE, descriptor, bytes, size, 0)
+    readExactly(CONTROL_FILE, descriptor, bytes, 0)
     return parseControlFile(bytes, CONTROL_FILE)
   })
   yield { type: 'file', pathname: CONTROL_FILE, size, modified: modifiedOf(stats) }
@@ -76,13 +77,7 @@ async function* readControl({ descriptor, stats }: OpenedFile): AsyncGenerator<F
 /** Reads so many bytes, or all that are left. */
 function readAt(pathname: Pathname, descriptor: number, buffer: Buffer, wanted: number, at: number): number {
   try {
-    let length = 0
-    while (length < wanted) {
-      const more = readSync(descriptor, buffer, length, wanted - length, at + length)
-      if (more === 0) break
-      length += more
-    }
-    return length
+    return readFully(descriptor, buffer.subarray(0, wanted), at)
   } catch (error) {
     throw ioError(`could not read file "${displayPathname(pathname)}"`, error)
   }

@@ -1,5 +1,6 @@
-import { closeSync, readSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
+import { readFully } from '../../../files/read-fully.js'
 import { ioError } from '../../../files/system-error.js'
 import type { LocalPathnames } from './local-pathnames.js'
 
@@ -19,8 +20,7 @@ export function readLocalPage(
   if (file === undefined) return undefined
   const page = Buffer.alloc(pageSize)
   try {
-    const length = readSync(file.descriptor, page, 0, pageSize, offset)
-    return length === pageSize ? page : undefined
+    return readFully(file.descriptor, page, offset) === pageSize ? page : undefined
   } catch (error) {
     throw ioError(`could not read file "${displayPathname(pathname)}"`, error)
   } finally {
