@@ -13,6 +13,7 @@ import {
 } from '../src/transfer/connection/resolve-connection.js'
 import { askPassword } from './ask-password.js'
 import type { Messages } from './messages.js'
+import { readIoSeconds, readOptional } from './option-values.js'
 import { usageError } from './usage-error.js'
 import { withoutUndefined } from './without-undefined.js'
 
@@ -23,6 +24,7 @@ export interface ConnectionValues {
   readonly host: string | undefined
   readonly port: string | undefined
   readonly username: string | undefined
+  readonly 'io-timeout': string | undefined
   readonly 'no-password': boolean | undefined
   readonly password: boolean | undefined
 }
@@ -70,10 +72,11 @@ interface Peer {
 
 function databaseOf(values: ConnectionValues, context: ConnectionContext): Peer {
   const { dbname: conninfo, host, port, username: user } = values
+  const ioTimeout = readIoTimeout(values)
   return {
     prompt: 'Password: ',
     resolve: (password) =>
-      resolveSettings(withoutUndefined({ conninfo, host, port, user, password }), context),
+      resolveSettings(withoutUndefined({ conninfo, host, port, user, password, ioTimeout }), context),
     tryConnection: (options) => tryConnection(options, { signal: context.signal }),
   }
 }
@@ -98,20 +101,25 @@ const walHint =
   'The stream of WAL comes from the database server, which -d, -h and -p name; -X fetch does without it.'
 
 function agentOf(
-  { username: user }: ConnectionValues,
+  values: ConnectionValues,
   agent: string,
   { env, messages, signal }: ConnectionContext,
 ): Peer {
+  const ioTimeout = readIoTimeout(values)
   return {
     prompt: 'Password for the agent: ',
     resolve: (password) => {
-      const settings = withoutUndefined({ user, password })
+      const settings = withoutUndefined({ user: values.username, password, ioTimeout })
       return warned(resolveAgent(agent, settings, readConnectionEnvironment(env)), messages)
     },
     tryConnection: async (options) => {
       await endConnection(await connectAgent(options, signal))
     },
   }
+}
+
+function readIoTimeout(values: ConnectionValues): number | undefined {
+  return readOptional(readIoSeconds, '--io-timeout', values['io-timeout'])
 }
 
 async function prepare(

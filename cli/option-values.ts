@@ -23,6 +23,11 @@ export function readCount(name: string, text: string): number {
   return Number(readInRange(name, text, 1n, BigInt(Number.MAX_SAFE_INTEGER), 'a whole number, at least 1'))
 }
 
+/** How long the other side of a connection may be silent, in seconds. */
+export function readIoSeconds(name: string, text: string): number {
+  return Number(readInRange(name, text, 1n, 86_400n, 'a whole number of seconds, 1 to 86400'))
+}
+
 /** The number of a worker, from 0. */
 export function readWorkerNumber(name: string, text: string): number {
   return Number(readInRange(name, text, 0n, BigInt(Number.MAX_SAFE_INTEGER), 'a whole number, at least 0'))

@@ -123,6 +123,11 @@ const options = {
     group: connectionGroup,
     describe: 'connect as specified database user',
   },
+  'io-timeout': {
+    type: 'string',
+    group: connectionGroup,
+    describe: 'seconds for which the other side may be silent when it has to answer (default: as TCP has it)',
+  },
   'no-password': {
     alias: 'w',
     type: 'boolean',

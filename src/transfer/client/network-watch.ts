@@ -18,11 +18,12 @@ export class NetworkWatch {
   readonly #timer: NodeJS.Timeout
   #blocked = 0
   #seen = 0
+  #isLooking = false
 
   private constructor(connection: SqlConnection, pids: () => readonly number[]) {
     this.#connection = connection
     this.#timer = setInterval(() => {
-      this.#look(pids()).catch(() => clearInterval(this.#timer))
+      if (!this.#isLooking) this.#look(pids()).catch(() => clearInterval(this.#timer))
     }, INTERVAL_MS)
   }
 
@@ -51,8 +52,10 @@ export class NetworkWatch {
   }
 
   async #look(pids: readonly number[]): Promise<void> {
+    this.#isLooking = true
     const [row] = await this.#connection.rows<{ blocked: number; all: number }>(query, [pids])
     this.#blocked += row?.blocked ?? 0
     this.#seen += row?.all ?? 0
+    this.#isLooking = false
   }
 }

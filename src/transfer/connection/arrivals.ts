@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { throwIfAborted } from '../../files/give-way.js'
+import { expectAnswer } from './answer-watch.js'
 import { ReusingSocket } from './reusing-socket.js'
 
 /** Beyond this many bytes that nobody took yet, the other side has to wait. */
@@ -11,6 +12,8 @@ export interface Flow {
   resume(): void
   /** So many chunks that were read, the oldest, are of no more use. */
   release(chunks: number): void
+  /** Says that something has to come, until the function that it returns is called. */
+  expect(): () => void
 }
 
 /** That of a socket, which may read into the same memory again and again. */
@@ -21,6 +24,7 @@ export function flowOf(socket: Duplex): Flow {
     release: (chunks) => {
       if (socket instanceof ReusingSocket) socket.release(chunks)
     },
+    expect: () => expectAnswer(socket),
   }
 }
 
@@ -115,9 +119,11 @@ export class Arrivals<Item> {
   }
 
   async #more(): Promise<void> {
+    const hasCome = this.#flow.expect()
     await new Promise<void>((resolve) => {
       this.#wake = resolve
     })
+    hasCome()
     this.#wake = undefined
   }
 }

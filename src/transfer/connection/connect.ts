@@ -2,8 +2,11 @@ import type { ClientConfig } from 'pg'
 import { Client } from './pg.js'
 import { PbManifestError } from '../../errors.js'
 import { throwIfAborted } from '../../files/give-way.js'
+import { AnswerWatch, expectAnswer } from './answer-watch.js'
 import { describeConnectionFailure, mayWorkOtherwise, NoPasswordError } from './connection-failure.js'
 import type { ConnectionHost, ConnectionOptions } from './connection-options.js'
+import { guardMessages } from './guard-messages.js'
+import { keepAlive } from './keep-alive.js'
 import { ReusingSocket } from './reusing-socket.js'
 import { hasSessionAttributes, type HostAttributes } from './session-attributes.js'
 import { type TlsAttempt, tlsAttempts } from './tls-attempts.js'
@@ -80,6 +83,10 @@ async function connectOnce(attempt: Attempt): Promise<Client> {
   const { signal } = attempt.mode
   throwIfAborted(signal)
   const client = new Client(clientConfig(attempt))
+  guardMessages(client)
+  const { stream } = client.connection
+  AnswerWatch.start(stream, attempt.options.ioTimeout)
+  const hasCome = expectAnswer(stream)
   // Without a listener, the loss of an idle connection would end the process.
   client.on('error', ignore)
   const stop = (): void => destroyConnection(client)
@@ -90,11 +97,15 @@ async function connectOnce(attempt: Attempt): Promise<Client> {
       throw new Error(`session is not ${attempt.attributes}`)
     }
     boundBySignal(client, signal)
+    keepAlive(client)
+    // With TLS it is another stream by now.
+    AnswerWatch.start(client.connection.stream, attempt.options.ioTimeout)
     return client
   } catch (error) {
     destroyConnection(client)
     throw error
   } finally {
+    hasCome()
     signal?.removeEventListener('abort', stop)
   }
 }

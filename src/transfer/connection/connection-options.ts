@@ -59,6 +59,8 @@ export interface ConnectionOptions {
   readonly sessionOptions: string | undefined
   /** For each host, in seconds; 0: no limit. */
   readonly connectTimeout: number
+  /** How long the other side may be silent while an answer is due, in seconds; 0: for any time. */
+  readonly ioTimeout: number
   readonly keepAlive: boolean
   /** Seconds; 0: the operating system's default. */
   readonly keepAliveIdle: number

@@ -21,7 +21,10 @@ const ofDatabase = [
 ] as const
 
 /** Who connects to the agent, unless its connection string says otherwise. */
-export type AgentUser = Pick<ConnectionSettings, 'user' | 'password'>
+export type AgentUser = Pick<ConnectionSettings, 'user' | 'password' | 'ioTimeout'>
+
+/** An agent that is at work says so every 5 s: its silence tells nothing before this time, in seconds. */
+const SHORTEST_IO_TIMEOUT = 15
 
 /**
  * Works out how to connect to an agent: as libpq does, but without what the environment says of the database server's
@@ -32,14 +35,18 @@ export type AgentUser = Pick<ConnectionSettings, 'user' | 'password'>
  */
 export function resolveAgent(
   agent: string,
-  { user, password }: AgentUser,
+  { user, password, ioTimeout = 0 }: AgentUser,
   environment: ConnectionEnvironment,
 ): ResolvedConnection {
   const variables = Object.fromEntries(
     Object.entries(environment.variables).filter(([name]) => !ofDatabase.some((one) => one === name)),
   )
   return resolveConnection(
-    { ...readPlace(agent), ...(password !== undefined && { password }) },
+    {
+      ...readPlace(agent),
+      ...(password !== undefined && { password }),
+      ...(ioTimeout > 0 && { ioTimeout: Math.max(ioTimeout, SHORTEST_IO_TIMEOUT) }),
+    },
     {
       ...environment,
       variables: { ...variables, PGPORT: String(DEFAULT_AGENT_PORT), ...(user && { PGUSER: user }) },

@@ -17,6 +17,11 @@ export interface ConnectionSettings {
   readonly user?: string
   /** As asked for on the terminal. */
   readonly password?: string
+  /**
+   * How long the other side may be silent while an answer is due, in whole seconds. What has to wait by its nature does not
+   * count: a checkpoint, the archive. Default: for as long as TCP takes it to be there, as libpq.
+   */
+  readonly ioTimeout?: number
 }
 
 /** How to connect, once everything was looked up. */
@@ -51,6 +56,7 @@ export function resolveConnection(
       values.get('application_name') || values.get('fallback_application_name') || 'pbmanifest',
     sessionOptions: values.get('options') || undefined,
     connectTimeout: readInteger(values, 'connect_timeout') ?? 0,
+    ioTimeout: settings.ioTimeout ?? 0,
     keepAlive: readInteger(values, 'keepalives') !== 0,
     keepAliveIdle: readInteger(values, 'keepalives_idle') ?? 0,
     useChannelBinding: values.get('channel_binding') !== 'disable',

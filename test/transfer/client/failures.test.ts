@@ -100,7 +100,7 @@ describe.each(servers)('a backup of $name that fails in the middle', ({ programs
 
   test.each([
     ["one worker's connection", `query LIKE '%COPY%pg_read_binary_file%'`],
-    ["the leader's, which holds backup mode", `query LIKE '%pg_control_checkpoint%'`],
+    ["the leader's, which holds backup mode", `query LIKE '%dattablespace%'`],
     ["the leader's, which lists files", `query LIKE '%COPY%pg_ls_dir%'`],
     ["the WAL receiver's", `backend_type = 'walsender'`],
   ])('when the server ends %s', async (_whose, condition) => {

@@ -27,6 +27,8 @@ afterAll(async () => {
 
 type Kind = 'sql' | 'agent'
 
+let runs = 0
+
 /**
  * Takes a backup over a proxy, and freezes the other side at one of its requests; then sends SIGINT, and waits for the end:
  * nobody but the program itself can bring it about.
@@ -39,13 +41,26 @@ async function interruptFrozen(
   moment: Moment,
   freeze?: () => void,
 ): Promise<unknown> {
+  return await backUpFrozen({ kind, request, moment, freeze, args: [], signal: 'SIGINT' })
+}
+
+interface FrozenBackup {
+  readonly kind: Kind
+  readonly request: string
+  readonly moment: Moment
+  readonly freeze?: (() => void) | undefined
+  readonly args: readonly string[]
+  readonly signal?: NodeJS.Signals
+}
+
+async function backUpFrozen({ kind, request, moment, freeze, args, signal }: FrozenBackup): Promise<unknown> {
   const peer = kind === 'sql' ? cluster : agent
   const proxy = await FaultProxy.start(peer.socketDirectory, peer.port)
-  const directory = join(scratch.path, `${kind}-${moment}-${request}`)
+  const directory = join(scratch.path, `backup-${runs++}`)
   const where =
     kind === 'sql'
-      ? { args: ['--jobs=2'], env: { PGHOST: proxy.directory } }
-      : { args: ['--jobs=2', `--agent=${proxy.directory}`], env: {} }
+      ? { args: ['--jobs=2', ...args], env: { PGHOST: proxy.directory } }
+      : { args: ['--jobs=2', `--agent=${proxy.directory}`, ...args], env: {} }
   const frozen = new Promise<void>((resolve) => {
     proxy.at = ({ text }, now) => {
       if (!text.includes(request) || now !== moment) return
@@ -57,7 +72,7 @@ async function interruptFrozen(
   try {
     const running = startBackupProgram(cluster, { directory, ...where })
     await Promise.race([frozen, running.result])
-    running.process.kill('SIGINT')
+    if (signal !== undefined) running.process.kill(signal)
     const { status, stderr } = await running.result
     return { status, stderr, left: await listTree(directory) }
   } finally {
@@ -73,7 +88,7 @@ const steps: readonly (readonly [Kind, string, Moment])[] = [
   ['sql', 'CREATE_REPLICATION_SLOT', 'asked'],
   ['sql', 'backup_start', 'asked'],
   ['sql', 'backup_start', 'heard'],
-  ['sql', 'SELECT place, size, date_part', 'asked'],
+  ['sql', 'date_part', 'asked'],
   ['sql', 'START_REPLICATION', 'heard'],
   ['sql', 'SELECT place, size, modified', 'asked'],
   ['sql', 'textsend(labelfile)', 'asked'],
@@ -91,6 +106,25 @@ const steps: readonly (readonly [Kind, string, Moment])[] = [
 describe('SIGINT ends a backup when nothing comes from the other side any more', () => {
   test.concurrent.for(steps)('%s: %s is %s', async ([kind, request, moment], { expect }) => {
     expect(await interruptFrozen(kind, request, moment)).toEqual(interrupted)
+  })
+
+  test('and nothing is left on the server and at the agent', async () => {
+    await expectNothingLeft(cluster)
+    expect(agent.fragments()).toEqual([])
+  })
+})
+
+describe('--io-timeout ends a backup when nothing comes from the other side any more', () => {
+  // An agent is given 15 s at the least.
+  test.concurrent.for(steps)('%s: %s is %s', async ([kind, request, moment], { expect }) => {
+    const result = await backUpFrozen({ kind, request, moment, args: ['--io-timeout=2'] })
+    expect(result).toEqual({
+      status: 6,
+      stderr: expect.stringMatching(
+        /^pbmanifest: error: .*: no answer for (?:2|15) s, as long as --io-timeout allows\n(?:pbmanifest: .*\n)*$/,
+      ),
+      left: undefined,
+    })
   })
 
   test('and nothing is left on the server and at the agent', async () => {

@@ -5,6 +5,7 @@ import { cancelRequest } from '../../connection/cancel-request.js'
 import { destroyConnection, endConnection } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import { connectAgent } from '../../connection/gate/connect-agent.js'
+import { explainLoss } from '../../connection/keep-alive.js'
 import { ReusingSocket } from '../../connection/reusing-socket.js'
 import type { SessionNotice } from '../../session/backup-session.js'
 import { lostAgent, reportedError } from './agent-error.js'
@@ -37,7 +38,7 @@ export class AgentConnection {
     this.client = client
     this.#options = options
     this.#flow = flowOf(client.connection.stream)
-    client.on('error', (error: unknown) => this.#lose(lostAgent(error)))
+    client.on('error', (error: unknown) => this.#lose(explainLoss(lostAgent(error), client)))
     this.#takeOver()
   }
 
@@ -104,7 +105,9 @@ export class AgentConnection {
       if (answers === undefined) this.#flow.release(1)
       else answers.endChunk()
     })
-    stream.on('close', () => this.#lose(lostAgent(new Error('Connection terminated'))))
+    stream.on('close', () => {
+      this.#lose(explainLoss(lostAgent(new Error('Connection terminated')), this.client))
+    })
   }
 
   #accept(message: BackendMessage): void {

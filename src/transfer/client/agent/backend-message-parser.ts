@@ -1,5 +1,6 @@
 import { PbManifestError } from '../../../errors.js'
 import { decodePathname } from '../../../files/pathname.js'
+import { MessageFields } from '../../connection/message-fields.js'
 import type { BackendMessage, ReportedError, Value } from './backend-message.js'
 
 /** A message other than CopyData is kept whole, so it must not be of any size. */
@@ -79,14 +80,14 @@ export class BackendMessageParser {
 
 /** @returns `undefined` for a message that tells nothing that matters here */
 function readMessage(type: string, content: Buffer): BackendMessage | undefined {
-  const fields = new MessageFields(content)
+  const fields = new MessageFields(content, outOfStep)
   switch (type) {
     case 'T':
       return { type: 'columns', names: readColumnNames(fields) }
     case 'D':
       return { type: 'row', values: readValues(fields) }
     case 'C':
-      return { type: 'complete', tag: fields.string() }
+      return { type: 'complete', tag: readText(fields) }
     case 'N': {
       const named = readNamedFields(fields)
       const severity = named.get('V') === 'WARNING' ? 'WARNING' : 'NOTICE'
@@ -111,7 +112,7 @@ function readMessage(type: string, content: Buffer): BackendMessage | undefined 
 
 function readColumnNames(fields: MessageFields): string[] {
   return Array.from({ length: fields.int16() }, () => {
-    const name = fields.string()
+    const name = readText(fields)
     // Table, column, type, its size and modifier, format: six numbers, together
     fields.skip(18)
     return name
@@ -128,7 +129,7 @@ function readValues(fields: MessageFields): Value[] {
 function readNamedFields(fields: MessageFields): ReadonlyMap<string, string> {
   const named = new Map<string, string>()
   for (let code = fields.byte(); code !== 0; code = fields.byte()) {
-    named.set(String.fromCharCode(code), fields.string())
+    named.set(String.fromCharCode(code), readText(fields))
   }
   return named
 }
@@ -144,47 +145,9 @@ function readError(fields: MessageFields): ReportedError {
   }
 }
 
-/** Reads a message's fields one after the other. */
-class MessageFields {
-  readonly #content: Buffer
-  #at = 0
-
-  constructor(content: Buffer) {
-    this.#content = content
-  }
-
-  byte(): number {
-    return this.bytes(1).readUInt8(0)
-  }
-
-  int16(): number {
-    return this.bytes(2).readUInt16BE(0)
-  }
-
-  int32(): number {
-    return this.bytes(4).readInt32BE(0)
-  }
-
-  /** Up to the NUL that ends it. */
-  string(): string {
-    const end = this.#content.indexOf(0, this.#at)
-    if (end === -1) throw outOfStep()
-    const bytes = this.bytes(end - this.#at)
-    this.skip(1)
-    return decodePathname(bytes)
-  }
-
-  bytes(length: number): Buffer {
-    const end = this.#at + length
-    if (length < 0 || end > this.#content.length) throw outOfStep()
-    const bytes = this.#content.subarray(this.#at, end)
-    this.#at = end
-    return bytes
-  }
-
-  skip(length: number): void {
-    this.bytes(length)
-  }
+/** What is no UTF-8 comes as in a pathname. */
+function readText(fields: MessageFields): string {
+  return decodePathname(fields.string())
 }
 
 function outOfStep(): PbManifestError {

@@ -4,6 +4,7 @@ import { displayPathname } from '../../../files/pathname.js'
 import { parseTimelineHistory, timelineHistoryFileName } from '../../../postgres/timeline-history.js'
 import { nearestVersion } from '../../../postgres/versions.js'
 import type { WalFileName } from '../../../postgres/wal-file-name.js'
+import { expectAnswer } from '../../connection/answer-watch.js'
 import type { ReplicationClient } from '../../connection/gate/connect-replication.js'
 import { serverError } from '../../connection/server-error.js'
 
@@ -81,10 +82,13 @@ async function run(
     rowMode: 'array',
     types: { getTypeParser: () => (value: string | null) => value },
   }
+  const hasCome = expectAnswer(client.connection.stream)
   try {
     const { rows } = await client.query<(string | null)[]>(query)
     return rows
   } catch (error) {
     throw serverError(`could not send replication command "${text}"`, error)
+  } finally {
+    hasCome()
   }
 }

@@ -50,7 +50,11 @@ export class WalIntake {
   ): Promise<WalStreamEnd> {
     const stream = new WalStream(client, { ...options, onMessage: (message) => this.#accept(message) })
     this.#stream = stream
-    const timer = setInterval(() => this.#report(), this.#options.statusInterval)
+    // Where silence is limited, the server is asked to break it: it has nothing to say while nothing is written there.
+    const { longestSilence = Number.POSITIVE_INFINITY } = stream
+    const wantsReply = Number.isFinite(longestSilence)
+    const interval = Math.min(this.#options.statusInterval, longestSilence / 2)
+    const timer = setInterval(() => this.#report(wantsReply), interval)
     try {
       const end = await stream.ended
       await this.#writing
@@ -114,9 +118,9 @@ export class WalIntake {
     this.#stream?.stop()
   }
 
-  #report(): void {
+  #report(wantsReply = false): void {
     const { writtenLsn, flushedLsn } = this.#writer
-    const status = { writtenLsn, flushedLsn: this.#options.hasSlot ? flushedLsn : 0n }
+    const status = { writtenLsn, flushedLsn: this.#options.hasSlot ? flushedLsn : 0n, wantsReply }
     this.#stream?.send(formatStatusUpdate(status, Date.now()))
   }
 }

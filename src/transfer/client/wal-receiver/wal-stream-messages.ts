@@ -46,6 +46,8 @@ export function parseWalStreamMessage(payload: Buffer): WalStreamMessage {
 export interface WalStatus {
   readonly writtenLsn: bigint
   readonly flushedLsn: bigint
+  /** Whether the server is to say something at once. Default false. */
+  readonly wantsReply?: boolean
 }
 
 // 2000-01-01 UTC, where PostgreSQL's time begins.
@@ -56,13 +58,15 @@ const epochMilliseconds = Date.UTC(2000, 0, 1)
  *
  * @param now - milliseconds since 1970
  */
-export function formatStatusUpdate({ writtenLsn, flushedLsn }: WalStatus, now: number): Buffer {
+export function formatStatusUpdate(status: WalStatus, now: number): Buffer {
+  const { writtenLsn, flushedLsn, wantsReply = false } = status
   const payload = Buffer.alloc(STATUS_UPDATE_BYTES)
   payload.writeUInt8(STATUS_UPDATE, 0)
   payload.writeBigUInt64BE(writtenLsn, 1)
   payload.writeBigUInt64BE(flushedLsn, 9)
-  // Nothing is ever applied, and no reply asked for: the rest stays 0.
+  // Nothing is ever applied.
   payload.writeBigInt64BE(BigInt(now - epochMilliseconds) * 1000n, 25)
+  payload.writeUInt8(wantsReply ? 1 : 0, STATUS_UPDATE_BYTES - 1)
   return payload
 }
 

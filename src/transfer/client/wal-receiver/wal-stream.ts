@@ -1,7 +1,9 @@
+import type { Duplex } from 'node:stream'
 import type { Connection } from 'pg'
 import { PbManifestError } from '../../../errors.js'
 import { formatLsn, parseLsn } from '../../../postgres/lsn.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
+import { expectAnswer, longestSilence } from '../../connection/answer-watch.js'
 import type { ReplicationClient } from '../../connection/gate/connect-replication.js'
 import { serverError } from '../../connection/server-error.js'
 import { quote } from './replication-commands.js'
@@ -26,7 +28,7 @@ const GOODBYE_MS = 5000
 
 /** Methods of a connection of `pg` that its types leave out. */
 interface StreamConnection {
-  readonly stream: { pause(): void; resume(): void }
+  readonly stream: Duplex
   on(event: 'replicationStart' | 'copyDone', listener: () => void): void
   off(event: 'replicationStart' | 'copyDone', listener: () => void): void
   sendCopyFromChunk(payload: Buffer): void
@@ -53,6 +55,8 @@ export class WalStream {
   #hasSentDone = false
   #goodbye: NodeJS.Timeout | undefined
   #row: readonly (string | null)[] | undefined
+  /** While something has to come. */
+  #hasCome: (() => void) | undefined
 
   constructor(client: ReplicationClient, options: WalStreamOptions) {
     this.#options = options
@@ -83,17 +87,25 @@ export class WalStream {
     this.#reject(error)
   }
 
+  /** See `--io-timeout`; in milliseconds. */
+  get longestSilence(): number | undefined {
+    return longestSilence(this.#connection.stream)
+  }
+
   pause(): void {
     this.#connection.stream.pause()
+    this.#expectNothing()
   }
 
   resume(): void {
     this.#connection.stream.resume()
+    this.#expectSomething()
   }
 
   // From here on: what `pg` calls of a query object.
 
   submit(connection: Connection): void {
+    this.#expectSomething()
     const { slot, startLsn, timeline } = this.#options
     const slotWords = slot === undefined ? '' : `SLOT ${quote(slot)} `
     connection.query(`START_REPLICATION ${slotWords}${formatLsn(startLsn)} TIMELINE ${timeline}`)
@@ -132,6 +144,17 @@ export class WalStream {
       ? 'could not receive data from WAL stream'
       : 'could not send replication command "START_REPLICATION"'
     this.fail(serverError(attempt, error))
+  }
+
+  /** No server of ours answers so. */
+  handleCopyInResponse(): void {
+    this.#detach()
+    this.fail(
+      new PbManifestError(
+        'SERVER',
+        'could not send replication command "START_REPLICATION": the server wants data',
+      ),
+    )
   }
 
   handleEmptyQuery(): void {}
@@ -174,7 +197,17 @@ export class WalStream {
     this.#resolve(end)
   }
 
+  #expectSomething(): void {
+    this.#hasCome ??= expectAnswer(this.#connection.stream)
+  }
+
+  #expectNothing(): void {
+    this.#hasCome?.()
+    this.#hasCome = undefined
+  }
+
   #detach(): void {
+    this.#expectNothing()
     clearTimeout(this.#goodbye)
     this.#connection.off('replicationStart', this.#onCopyBoth)
     this.#connection.off('copyDone', this.#onCopyDone)

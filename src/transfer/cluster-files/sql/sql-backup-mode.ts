@@ -66,6 +66,7 @@ export class SqlBackupMode implements BackupMode {
     const [row] = await this.#connection.rows<{ lsn: string }>(
       `SELECT lsn::text FROM ${nearestVersion(majorVersion).backupFunctions.start} AS lsn`,
       [label, fast],
+      { takesItsTime: true },
     )
     const startLsn = lsnOf(row?.lsn)
     this.#start = { startLsn, startTimeline: await this.#timelineOfStart(startLsn) }
@@ -81,6 +82,7 @@ export class SqlBackupMode implements BackupMode {
               pg_catalog.encode(pg_catalog.textsend(spcmapfile), 'hex') AS map
          FROM ${nearestVersion(majorVersion).backupFunctions.stop}`,
       [waitForArchive],
+      { takesItsTime: true },
     )
     const endLsn = lsnOf(row?.lsn)
     const backupLabel = Buffer.from(row?.label ?? '', 'hex')

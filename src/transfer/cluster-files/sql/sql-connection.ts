@@ -3,9 +3,11 @@ import type { QueryResultRow } from 'pg'
 import type { SqlClient } from '../../connection/gate/connect-sql.js'
 import { DatabaseError } from '../../connection/pg.js'
 import { isPbManifestError, type PbManifestError } from '../../../errors.js'
+import { expectAnswer, longestSilence } from '../../connection/answer-watch.js'
 import { Arrivals, type Flow, flowOf } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
 import { endConnection } from '../../connection/connect.js'
+import { explainLoss } from '../../connection/keep-alive.js'
 import { ReusingSocket } from '../../connection/reusing-socket.js'
 import { CopyDataSplitter } from './copy-data-splitter.js'
 import { CopyOut } from './copy-out.js'
@@ -39,11 +41,12 @@ export class SqlConnection {
       // The first report has the server's words, a later one only that the connection is gone.
       client.on('error', (error: unknown) => {
         if (this.#closed !== undefined) return
-        this.#loss ??= sqlError(error, this.#role)
+        this.#loss ??= this.#explain(error)
         resolve(this.#loss)
       })
     })
     this.#divertCopyData(client.connection.stream)
+    this.#askNowAndThen()
   }
 
   /** @throws {@link PbManifestError} `SERVER` */
@@ -54,16 +57,18 @@ export class SqlConnection {
   /**
    * Runs a query, again when a standby cancels it; of several, separated by semicolons, returns the rows of the last.
    *
+   * @param takesItsTime - whether the server may be silent for any time: it waits for something itself
    * @throws {@link PbManifestError} `SERVER`
    */
   async rows<Row extends QueryResultRow>(
     text: string,
     values: readonly unknown[] = [],
+    { takesItsTime = false }: { readonly takesItsTime?: boolean } = {},
   ): Promise<readonly Row[]> {
     let conflict: PbManifestError | undefined
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#rowsOf<Row>(text, values)
+        return await this.#rowsOf<Row>(text, values, takesItsTime)
       } catch (error) {
         if (!isPbManifestError(error)) throw error
         // The connection may have ended with the conflict, or what was asked for was done, and cannot be done twice.
@@ -73,21 +78,28 @@ export class SqlConnection {
     }
   }
 
+  #explain(error: unknown): PbManifestError {
+    return explainLoss(sqlError(error, this.#role), this.#client)
+  }
+
   async #rowsOf<Row extends QueryResultRow>(
     text: string,
     values: readonly unknown[],
+    takesItsTime: boolean,
   ): Promise<readonly Row[]> {
     while (this.#running !== undefined) await this.#running
     if (this.#copy !== undefined) throw new Error('a query on a connection whose COPY is not over')
     if (this.#loss !== undefined) throw this.#loss
     const query = this.#client.query<Row>({ text, values: [...values] })
     this.#running = query.catch(() => {})
+    const hasCome = takesItsTime ? undefined : expectAnswer(this.#client.connection.stream)
     try {
       const results = [await query].flat()
       return results.at(-1)?.rows ?? []
     } catch (error) {
-      throw sqlError(error, this.#role)
+      throw this.#explain(error)
     } finally {
+      hasCome?.()
       this.#running = undefined
     }
   }
@@ -135,6 +147,21 @@ export class SqlConnection {
     await endConnection(this.#client)
   }
 
+  /**
+   * Where silence is limited, it is so while there is nothing to ask as well: of a server that hangs one would else learn
+   * late, or, while another connection waits for a checkpoint, never.
+   */
+  #askNowAndThen(): void {
+    const silence = longestSilence(this.#client.connection.stream)
+    if (silence === undefined) return
+    const timer = setInterval(() => {
+      const isIdle = this.#running === undefined && this.#copy === undefined
+      if (isIdle && this.#closed === undefined && this.#loss === undefined) this.rows('').catch(ignore)
+    }, silence / 2)
+    timer.unref()
+    this.#client.once('end', () => clearInterval(timer))
+  }
+
   /** CopyData takes a way of its own: `pg` would copy each byte twice, and read on while nobody takes what it read. */
   #divertCopyData(stream: SqlClient['connection']['stream']): void {
     const listeners = stream.listeners('data') as ((bytes: Buffer) => void)[]
@@ -160,4 +187,8 @@ export class SqlConnection {
       else copy.endChunk()
     })
   }
+}
+
+function ignore(): void {
+  // The loss of the connection is told by another way.
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
 import { throwIfAborted } from '../../../files/give-way.js'
+import { expectAnswer } from '../answer-watch.js'
 import { connect, destroyConnection } from '../connect.js'
 import type { ConnectionOptions } from '../connection-options.js'
 import { pinHost } from '../pin-host.js'
@@ -68,6 +69,7 @@ async function passGate<Passed>(
   const client = await connect(connection, { startupOptions: options, signal }).catch((error: unknown) => {
     throw explainRefusedSettings(error)
   })
+  const hasCome = expectAnswer(client.connection.stream)
   const leave = (): void => destroyConnection(client)
   signal?.addEventListener('abort', leave, { once: true })
   try {
@@ -77,6 +79,7 @@ async function passGate<Passed>(
     throwIfAborted(signal)
     throw serverError('could not prepare the connection', error)
   } finally {
+    hasCome()
     signal?.removeEventListener('abort', leave)
   }
 }

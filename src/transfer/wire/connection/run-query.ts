@@ -11,6 +11,8 @@ export interface QueryContext {
   readonly cancelled: AbortController
   /** Of the next query, which may come while this one runs. */
   readonly maxMessageBytes: number
+  /** See `WireLimits`. */
+  readonly heartbeatMs: number
   /** Told of what is a fault of ours. */
   readonly onInternalError: (error: unknown) => void
 }
@@ -21,11 +23,17 @@ export interface QueryContext {
  * @throws {@link WireError} `FATAL`: the connection cannot go on
  */
 export async function runQuery(text: Buffer, context: QueryContext): Promise<void> {
-  const { channel, handler, cancelled, maxMessageBytes } = context
+  const { channel, handler, cancelled, maxMessageBytes, heartbeatMs } = context
   const reply = new QueryReply(channel, cancelled.signal)
   const stop = (): void => cancelled.abort(channel.reason)
   channel.over.addEventListener('abort', stop, { once: true })
   const listened = channel.listen(maxMessageBytes)
+  // A query may wait for a checkpoint: it is a client's only way to tell us from one who hangs, and keeps the connection
+  // from being cut as idle. A ParameterStatus may come at any time, and one that says nothing new means nothing.
+  const heartbeat = setInterval(
+    () => channel.send(backendMessages.parameterStatus('client_encoding', 'UTF8')),
+    heartbeatMs,
+  )
   try {
     if (channel.over.aborted) stop()
     await handler.query(text, reply, cancelled.signal)
@@ -38,6 +46,7 @@ export async function runQuery(text: Buffer, context: QueryContext): Promise<voi
     if (response.severity === 'FATAL') throw response
     channel.send(backendMessages.errorResponse(response))
   } finally {
+    clearInterval(heartbeat)
     listened()
     channel.over.removeEventListener('abort', stop)
   }

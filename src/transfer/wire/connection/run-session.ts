@@ -13,6 +13,7 @@ export interface SessionContext {
   readonly maxMessageBytes: number
   /** 0: none. */
   readonly idleTimeoutMs: number
+  readonly heartbeatMs: number
   /** Told of each query, with what cancels it; and, with `undefined`, of its end. */
   readonly onQuery: (cancelled: AbortController | undefined) => void
   readonly onInternalError: (error: unknown) => void

@@ -8,6 +8,8 @@ export interface WireLimits {
   readonly idleTimeoutMs: number
   /** How long a client may take nothing of what we send it; 0: forever. */
   readonly stallTimeoutMs: number
+  /** How often a client whose query runs hears that we are at work. */
+  readonly heartbeatMs: number
 }
 
 export const defaultLimits: WireLimits = {
@@ -15,4 +17,5 @@ export const defaultLimits: WireLimits = {
   authenticationTimeoutMs: 60_000,
   idleTimeoutMs: 0,
   stallTimeoutMs: 0,
+  heartbeatMs: 5000,
 }

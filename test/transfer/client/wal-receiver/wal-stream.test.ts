@@ -175,6 +175,21 @@ test.each<{ what: string; script: Script; expected: string }>([
     expected: 'could not receive data from WAL stream: ERROR:  no more',
   },
   {
+    what: 'wants to be sent data',
+    script: { stream: message('G', Buffer.of(0, 0, 0)) },
+    expected: 'could not send replication command "START_REPLICATION": the server wants data',
+  },
+  {
+    what: 'announces gigabytes',
+    script: { stream: Buffer.concat([copyBoth, Buffer.from('647fffffff', 'hex')]) },
+    expected: 'lost synchronization with server: more came than an answer can have',
+  },
+  {
+    what: 'sends noise',
+    script: { stream: Buffer.concat([copyBoth, Buffer.alloc(100, 255)]) },
+    expected: 'lost synchronization with server: invalid message',
+  },
+  {
     what: 'hangs up',
     script: { stream: Buffer.concat([copyBoth, wal(startLsn, half)]), hangsUp: true },
     expected: 'could not receive data from WAL stream: server closed the connection unexpectedly',

@@ -123,6 +123,20 @@ describe('limits', () => {
     expect(server.closed).toEqual(['lost', 'lost', 'lost'])
   })
 
+  test('who waits for an answer hears that we are at work', async () => {
+    const server = await start({ limits: { heartbeatMs: 20 } })
+    const client = await enter(server)
+    client.send(query('wait'))
+    for (let beats = 0; beats < 3; beats++)
+      expect((await client.until('S')).map(({ type }) => type)).toEqual(['S'])
+    // Not when there is nothing to wait for.
+    client.socket.destroy()
+    const other = await enter(server)
+    expect((await other.send(query('tag=1')).until('Z')).map(({ type }) => type)).toEqual(['C', 'Z'])
+    other.socket.destroy()
+    await server.quiet()
+  })
+
   test('who does not read what he asked for is cut off', async () => {
     const server = await start({ limits: { stallTimeoutMs: 150 } })
     const client = await enter(server)

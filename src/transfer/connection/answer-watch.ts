@@ -1,0 +1,77 @@
+import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
+
+/** The watches of the connections that have one. */
+const watches = new WeakMap<Duplex, AnswerWatch>()
+
+/**
+ * Ends a connection whose other side is silent for too long while an answer is due (`--io-timeout`). Without it a backup
+ * waits as libpq does: for as long as TCP takes the other side to be there.
+ */
+export class AnswerWatch {
+  readonly #stream: Duplex
+  readonly #milliseconds: number
+  #due = 0
+  #bytesRead = 0
+  #heardAt = 0
+  #timer: NodeJS.Timeout | undefined
+
+  private constructor(stream: Duplex, milliseconds: number) {
+    this.#stream = stream
+    this.#milliseconds = milliseconds
+  }
+
+  /** @param seconds - of silence; 0: there is no limit, and no watch */
+  static start(stream: Duplex, seconds: number): void {
+    if (seconds > 0) watches.set(stream, new AnswerWatch(stream, seconds * 1000))
+  }
+
+  get milliseconds(): number {
+    return this.#milliseconds
+  }
+
+  expect(): () => void {
+    if (this.#due++ === 0) this.#begin()
+    return () => {
+      if (--this.#due === 0) clearTimeout(this.#timer)
+    }
+  }
+
+  #begin(): void {
+    this.#bytesRead = bytesReadOf(this.#stream)
+    this.#heardAt = performance.now()
+    this.#look()
+  }
+
+  readonly #look = (): void => {
+    const bytesRead = bytesReadOf(this.#stream)
+    const now = performance.now()
+    if (bytesRead !== this.#bytesRead) this.#heardAt = now
+    this.#bytesRead = bytesRead
+    const left = this.#heardAt + this.#milliseconds - now
+    if (left <= 0) this.#stream.destroy(silence(this.#milliseconds))
+    // Twice at the least, so that what came just after one look counts from there.
+    else this.#timer = setTimeout(this.#look, Math.min(left, this.#milliseconds / 4)).unref()
+  }
+}
+
+/** Says that an answer is due on a connection, until the function that it returns is called. */
+export function expectAnswer(stream: Duplex): () => void {
+  return watches.get(stream)?.expect() ?? ignore
+}
+
+/** How long the other side of a connection may be silent, in milliseconds; `undefined`: for any time. */
+export function longestSilence(stream: Duplex): number | undefined {
+  return watches.get(stream)?.milliseconds
+}
+
+function bytesReadOf(stream: Duplex): number {
+  return (stream as Socket).bytesRead
+}
+
+/** Who was talking says whose silence it was, and to what end. */
+function silence(milliseconds: number): Error {
+  return new Error(`no answer for ${milliseconds / 1000} s, as long as --io-timeout allows`)
+}
+
+function ignore(): void {}
