@@ -59,6 +59,21 @@ export function otherPostgres(): readonly PostgresPrograms[] {
   })
 }
 
+/** A server for a table of tests. */
+export interface NamedPostgres {
+  readonly name: string
+  readonly programs: () => Promise<PostgresPrograms>
+}
+
+/** The server that is always there, and the others to test with. */
+export function newestPostgres(): readonly NamedPostgres[] {
+  const others = otherPostgres().map((programs) => ({
+    name: `PostgreSQL ${programs.major}`,
+    programs: async () => await Promise.resolve(programs),
+  }))
+  return [{ name: 'PostgreSQL 18', programs: embeddedPostgres }, ...others]
+}
+
 /** The programs below `node_modules` for the platform that we run on. */
 function embeddedPackage(): string {
   const platform = process.platform === 'win32' ? 'windows' : process.platform

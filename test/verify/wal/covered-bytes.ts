@@ -13,7 +13,7 @@ export function coveredBits(wal: RealWal, baseLsn: bigint, length: number): Uint
   const covered = new Uint8Array(length)
   const last = wal.records.at(-1)
   const end = Number(wal.endLsn - baseLsn)
-  for (let at = 0; at < Math.min(end, length); at += page) coverHeader(covered, at)
+  for (let at = 0; at < Math.min(end, length); at += page) coverHeader(covered, at, wal.major)
   for (const record of wal.records) coverRecord(covered, Number(record.lsn - baseLsn), record.length)
   if (last === undefined) throw new Error('the WAL has no record')
   return covered
@@ -23,10 +23,10 @@ function headerSize(at: number): number {
   return at % realWalSegmentSize === 0 ? 40 : 24
 }
 
-function coverHeader(covered: Uint8Array, at: number): void {
+function coverHeader(covered: Uint8Array, at: number, major: number): void {
   covered.fill(0xff, at, at + headerSize(at))
-  // Whether a backup was running when the page was begun says nothing of the WAL.
-  covered[at + 2] = 0xff ^ 0x04
+  // Whether a backup was running when the page was begun, which is told up to 18, says nothing of the WAL.
+  if (major < 19) covered[at + 2] = 0xff ^ 0x04
   // Padding.
   covered.fill(0, at + 20, at + 24)
 }
