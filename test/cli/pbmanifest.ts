@@ -1,8 +1,11 @@
-import { fileURLToPath } from 'node:url'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { type ProgramResult, runProgram } from '../helpers/run-program.js'
 
+const packageFile = createRequire(import.meta.url).resolve('pbmanifest/package.json')
+
 /** The built program; `npm test` builds it first. */
-export const mainFile: string = fileURLToPath(new URL('../../dist/program/main.js', import.meta.url))
+export const mainFile: string = join(dirname(packageFile), 'dist/program/main.js')
 
 /** A test runner may ask for colours; the programs that it starts must not. */
 const environment = { FORCE_COLOR: '0', PBMANIFEST_DEBUG: '' }
