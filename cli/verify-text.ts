@@ -39,3 +39,21 @@ export function formatProblemCounts(counts: VerifyReport['problemCounts']): stri
   const byFrequency = found.toSorted((a, b) => counts[b] - counts[a])
   return `${formatCount(total, 'problem')} (${byFrequency.map((kind) => `${counts[kind]} ${kind}`).join(', ')})`
 }
+
+/** So many pages, of so many that were checked, are no damage: then all files are of another kind than they are taken for. */
+const MANY_PAGES = 100
+const NEARLY_ALL = 0.9
+
+/** What to do about problems of which the cause is likely. Whole sentences. */
+export function listHints({ pages, problemCounts }: VerifyReport): string[] {
+  const hints: string[] = []
+  if (pages.mismatched >= MANY_PAGES && pages.mismatched >= NEARLY_ALL * pages.checked) {
+    hints.push(
+      'Nearly no page has its checksum: if the cluster is encrypted, or has another page layout, use --page-checksums=off.',
+    )
+  }
+  if (problemCounts['missing-directory'] > 0) {
+    hints.push('A directory that is empty in the backup may be made again (mkdir -m 700).')
+  }
+  return hints
+}

@@ -7,7 +7,7 @@ import { readOnlyOperand } from '../operands.js'
 import { readCount, readOptional } from '../option-values.js'
 import { ProgressReporter } from '../progress.js'
 import { usageError } from '../usage-error.js'
-import { formatProblemCounts, formatSummary } from '../verify-text.js'
+import { formatProblemCounts, formatSummary, listHints } from '../verify-text.js'
 import { withoutUndefined } from '../without-undefined.js'
 import { runVerifyChain } from './verify-chain.js'
 import { type Command, type CommandContext, defineCommand } from './command.js'
@@ -192,6 +192,7 @@ export const verifyCommand: Command = defineCommand({
     } else {
       if (values.quiet !== true) messages.note(formatSummary(report))
       messages.note(`backup verification failed: ${formatProblemCounts(report.problemCounts)}`)
+      for (const hint of listHints(report)) messages.hint(hint)
     }
     return isAskedFor ? exitStatus.done : exitStatusOfVerdict(report.verdict)
   },

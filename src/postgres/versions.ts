@@ -61,6 +61,8 @@ export interface WalFormat {
   readonly hasToplevelXid: boolean
   /** The bits of bimg_info that say that a page's image is compressed. @see src/include/access/xlogrecord.h */
   readonly compressedImageBits: number
+  /** The bit of bimg_info that says that replay puts the image in the page's place. */
+  readonly appliedImageBit: number
 }
 
 const wal13: WalFormat = {
@@ -72,6 +74,7 @@ const wal13: WalFormat = {
   hasCustomResourceManagers: false,
   hasToplevelXid: false,
   compressedImageBits: 0x02,
+  appliedImageBit: 0x04,
 }
 const wal14: WalFormat = { ...wal13, pageMagic: 0xd10d, hasToplevelXid: true }
 const wal15: WalFormat = {
@@ -80,6 +83,7 @@ const wal15: WalFormat = {
   hasCustomResourceManagers: true,
   // One for each of pglz, lz4 and zstd; "apply" has taken the place of the old one.
   compressedImageBits: 0x1c,
+  appliedImageBit: 0x02,
 }
 
 /** That backup blocks are removable is told no more, and its bit has got another meaning. */

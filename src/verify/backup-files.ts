@@ -2,6 +2,7 @@ import type { WayGiver } from '../files/give-way.js'
 import type { Pathname } from '../files/pathname.js'
 import type { ControlFile } from '../postgres/control-file.js'
 import type { ContentDecision } from './content/decide-content-rules.js'
+import type { FirstTouches } from '../postgres/wal/block-touches.js'
 import type { FileTable } from './file-table/file-table.js'
 import type { IgnoreRules } from './ignore-rules.js'
 import type { ManifestContents } from './manifest-files.js'
@@ -49,8 +50,18 @@ export interface BackupFiles {
   compare(context: VerifyContext): Promise<void>
   /** To be called after {@link compare}. */
   readonly readSmallFile: ReadSmallBackupFile
-  /** Looks at the WAL that the manifest's ranges need. To be called after {@link compare}. */
-  checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<void>
+  /**
+   * Looks at the WAL that the manifest's ranges need. To be called after {@link compare}.
+   *
+   * @returns what it has of the pages that are not as they should be; `undefined` when it could not be read whole
+   */
+  checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<FirstTouches | undefined>
+  /**
+   * Reports pages that are not as they should be. To be called last.
+   *
+   * @param touches - what {@link checkWal} has found
+   */
+  reportPages(context: VerifyContext, touches: FirstTouches | undefined): void
   /** What computed the checksums. */
   readonly engines: VerifyReport['engines']
   /** Ends the threads. */

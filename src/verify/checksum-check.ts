@@ -4,8 +4,9 @@ import type { FileOutcome } from './check-file.js'
 import type { FileFinding } from './checksum-messages.js'
 import { ChecksumPool } from './checksum-pool.js'
 import { hasContent } from './content/content-check.js'
-import { contentProblems } from './content/content-problems.js'
+import { layoutProblems } from './content/content-problems.js'
 import type { ContentRules } from './content/content-rules.js'
+import { PagesInQuestion } from './content/pages-in-question.js'
 import { ReplayedWal } from './content/replayed-wal.js'
 import type { FileTable } from './file-table/file-table.js'
 import { maxRowsOf } from './file-table/file-table-layout.js'
@@ -42,8 +43,10 @@ export class ChecksumCheck {
   readonly totals = {
     filesChecked: 0,
     bytesChecked: 0,
-    pages: { checked: 0, mismatched: 0, newer: 0 },
+    pages: { checked: 0, mismatched: 0, newer: 0, replayed: 0 },
   }
+  /** Those that were found by now. */
+  readonly pages: PagesInQuestion = new PagesInQuestion()
   readonly #options: ChecksumOptions
   readonly #table: FileTable
   readonly #queue: WorkQueue
@@ -168,8 +171,6 @@ export class ChecksumCheck {
       totals.bytesChecked += this.#table.size(row)
     }
     totals.pages.checked += this.#queue.pages(place)
-    totals.pages.mismatched += finding?.content?.mismatchCount ?? 0
-    totals.pages.newer += finding?.content?.newerCount ?? 0
   }
 
   #report(row: number, { outcome, content }: FileFinding, problems: ProblemList): void {
@@ -177,7 +178,8 @@ export class ChecksumCheck {
     const problem = problemOf(pathname, this.#table.size(row), outcome)
     if (problem !== undefined) problems.add(problem)
     if (content === undefined) return
-    for (const problem of contentProblems(pathname, content)) problems.add(problem)
+    this.pages.add(pathname, content)
+    for (const problem of layoutProblems(pathname, content)) problems.add(problem)
   }
 
   #tellProgress(bytes: number): void {

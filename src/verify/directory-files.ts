@@ -4,6 +4,7 @@ import { readSmallFile } from '../files/read-small-file.js'
 import type { ControlFile } from '../postgres/control-file.js'
 import { describeSystemError } from '../files/system-error.js'
 import { parsePositiveUnsignedInt32 } from '../postgres/unsigned-int.js'
+import type { FirstTouches } from '../postgres/wal/block-touches.js'
 import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from './backup-files.js'
 import { checkWal, type WalTotals } from './wal/check-wal.js'
 import { openWalPath } from './tar/open-wal-path.js'
@@ -76,7 +77,15 @@ export class DirectoryFiles implements BackupFiles {
     return readSmallFile(`${this.#directory}/${pathname}`, maxBytes)
   }
 
-  async checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<void> {
+  reportPages({ problems }: VerifyContext, touches: FirstTouches | undefined): void {
+    const checks = this.#checksums
+    if (checks !== undefined) Object.assign(checks.totals.pages, checks.pages.report(touches, problems))
+  }
+
+  async checkWal(
+    context: VerifyContext,
+    control: ControlFile | undefined,
+  ): Promise<FirstTouches | undefined> {
     const { options, ...findings } = context
     const { walDirectory, partialWal = false } = options
     const { source, close } =
@@ -84,7 +93,7 @@ export class DirectoryFiles implements BackupFiles {
         ? { source: listWalSegments([`${this.#directory}/pg_wal`], partialWal), close: async () => {} }
         : await openWalPath(walDirectory, context)
     try {
-      await checkWal({
+      return await checkWal({
         ...findings,
         source,
         readSmallFile: (...file) => this.readSmallFile(...file),
@@ -92,6 +101,7 @@ export class DirectoryFiles implements BackupFiles {
         signal: options.signal,
         control,
         totals: this.#wal,
+        wanted: this.#checksums?.pages.wanted(control) ?? new Uint32Array(),
       })
     } finally {
       await close()
@@ -107,7 +117,11 @@ export class DirectoryFiles implements BackupFiles {
   }
 }
 
-const noTotals = { filesChecked: 0, bytesChecked: 0, pages: { checked: 0, mismatched: 0, newer: 0 } }
+const noTotals = {
+  filesChecked: 0,
+  bytesChecked: 0,
+  pages: { checked: 0, mismatched: 0, newer: 0, replayed: 0 },
+}
 
 function directoriesOnDisk(directory: string): BackupDirectories {
   return {

@@ -106,10 +106,12 @@ export interface VerifiedManifest {
 /** Data pages whose checksum was checked. */
 export interface CheckedPages {
   readonly checked: number
-  /** Those that do not have their checksum. Not all of them are named by a problem. */
+  /** Those that do not have their checksum, or look new but are not all zeros. Not all of them are named by a problem. */
   readonly mismatched: number
   /** Those that do not have it either, but were changed during the backup: the replay of its WAL writes them anew. */
   readonly newer: number
+  /** The same of pages whose own LSN does not say so, because the half with the LSN was copied before they were changed. */
+  readonly replayed: number
 }
 
 /**

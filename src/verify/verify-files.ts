@@ -88,8 +88,9 @@ async function runSteps(files: BackupFiles, context: VerifyContext): Promise<voi
   const control = await timer.time('cluster', async () =>
     checkCluster({ readSmallFile, manifest, ignore, problems, notChecked }),
   )
-  if (options.noParseWal === true) return
-  await timer.time('wal', () => files.checkWal(context, control))
+  const touches =
+    options.noParseWal === true ? undefined : await timer.time('wal', () => files.checkWal(context, control))
+  files.reportPages(context, touches)
 }
 
 function listWhatIsLeftOut(options: VerifyOptions, manifest: ManifestContents): NotChecked[] {

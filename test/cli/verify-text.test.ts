@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatProblemCounts, formatSummary } from '../../cli/verify-text.js'
+import { formatProblemCounts, formatSummary, listHints } from '../../cli/verify-text.js'
 import type { ProblemKind, VerifyReport } from '../../src/verify/report.js'
 
 const none: Record<ProblemKind, number> = {
@@ -43,7 +43,7 @@ const report: VerifyReport = {
   problemCounts: none,
   filesChecked: 970,
   bytesChecked: 25_270_000,
-  pages: { checked: 0, mismatched: 0, newer: 0 },
+  pages: { checked: 0, mismatched: 0, newer: 0, replayed: 0 },
   walRecords: 0,
   walBytes: 0,
   engines: { CRC32C: '@node-rs/crc32' },
@@ -56,7 +56,7 @@ test('the summary says how much was checked', () => {
 })
 
 test('the summary says how many pages were checked', () => {
-  const pages = { checked: 2805, mismatched: 1, newer: 1 }
+  const pages = { checked: 2805, mismatched: 1, newer: 1, replayed: 0 }
   expect(formatSummary({ ...report, pages })).toBe('970 files, 24.1 MB, 2805 pages checked in 0.21 s')
 })
 
@@ -82,4 +82,18 @@ test('problems are counted by kind, the most frequent first', () => {
   expect(formatProblemCounts({ ...none, extra: 1, missing: 1, 'wal-missing': 4 })).toBe(
     '6 problems (4 wal-missing, 1 missing, 1 extra)',
   )
+})
+
+test.each([
+  { what: 'all pages wrong', pages: { checked: 3000, mismatched: 2990 }, hints: ['--page-checksums=off'] },
+  { what: 'some pages wrong', pages: { checked: 3000, mismatched: 2000 }, hints: [] },
+  { what: 'few pages, all wrong', pages: { checked: 3, mismatched: 3 }, hints: [] },
+])('$what have the right hint', ({ pages, hints }) => {
+  const said = listHints({ ...report, pages: { newer: 0, replayed: 0, ...pages } })
+  expect(said.map((hint) => /--[a-z-]+=off/.exec(hint)?.[0])).toEqual(hints)
+})
+
+test('directories that are missing have the hint to make them again', () => {
+  const problemCounts = { ...none, 'missing-directory': 2 }
+  expect(listHints({ ...report, problemCounts })).toEqual([expect.stringContaining('mkdir')])
 })

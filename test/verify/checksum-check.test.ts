@@ -125,7 +125,7 @@ test('a thread that waits to learn of the WAL is ended all the same', async () =
   const end = check.finish(Uint8Array.of(fileStates.intact), new ProblemList(undefined, false))
   // The last page is wrong, and whether that matters is not known as long as nobody tells.
   await poll('the file to be read', async () => bytesRead > 0)
-  expect(check.totals.pages).toEqual({ checked: 0, mismatched: 0, newer: 0 })
+  expect(check.totals.pages).toEqual({ checked: 0, mismatched: 0, newer: 0, replayed: 0 })
   await check.close()
   expect(await end).toBeUndefined()
 })

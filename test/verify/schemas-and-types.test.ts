@@ -111,6 +111,7 @@ const pagesKeys = {
   checked: 'required',
   mismatched: 'required',
   newer: 'required',
+  replayed: 'required',
 } as const satisfies PresenceOf<CheckedPages>
 
 const notCheckedKeys = { what: 'required', why: 'required' } as const satisfies PresenceOf<NotChecked>

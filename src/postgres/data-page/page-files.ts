@@ -1,4 +1,5 @@
 import { parseRelationFileName } from '../relation-file-name.js'
+import type { BlockAddress } from '../wal/record-body.js'
 
 /** What a name in front of which a file of changed pages, in place of all, says so. */
 const INCREMENTAL_PREFIX = 'INCREMENTAL.'
@@ -42,4 +43,36 @@ export function findPageFile(pathname: string): PageFile | undefined {
 export function wholeFilePathname(pathname: string): string {
   const slash = pathname.lastIndexOf('/')
   return pathname.slice(0, slash + 1) + pathname.slice(slash + 1 + INCREMENTAL_PREFIX.length)
+}
+
+/** Fixed OIDs of the tablespaces of `base` and `global`. @see src/include/catalog/pg_tablespace.dat */
+const DEFAULT_TABLESPACE = 1663
+const GLOBAL_TABLESPACE = 1664
+
+const forkNumbers = { main: 0, fsm: 1, vm: 2, init: 3 } as const
+
+/**
+ * Tells of which relation's fork a file is, as WAL records name it, and which of the fork's files.
+ *
+ * @param pathname - relative to the data directory; of an incremental file too
+ * @returns `undefined` when it is none
+ */
+export function findRelationFork(
+  pathname: string,
+): (Omit<BlockAddress, 'block'> & { readonly segment: number }) | undefined {
+  const whole = findPageFile(pathname)?.isIncremental === true ? wholeFilePathname(pathname) : pathname
+  const slash = whole.lastIndexOf('/')
+  const directory = whole.slice(0, Math.max(slash, 0))
+  const relation = directoryOfRelations.test(directory)
+    ? parseRelationFileName(whole.slice(slash + 1))
+    : undefined
+  if (relation === undefined) return undefined
+  const [first, second, , fourth] = directory.split('/')
+  const places = {
+    global: { tablespaceOid: GLOBAL_TABLESPACE, databaseOid: 0 },
+    base: { tablespaceOid: DEFAULT_TABLESPACE, databaseOid: Number(second) },
+    pg_tblspc: { tablespaceOid: Number(second), databaseOid: Number(fourth) },
+  }
+  const { relationNumber, fork, segment } = relation
+  return { ...places[first as keyof typeof places], relationNumber, fork: forkNumbers[fork], segment }
 }

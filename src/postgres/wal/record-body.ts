@@ -1,5 +1,5 @@
 import type { WalFormat } from '../versions.js'
-import { RECORD_HEADER_SIZE } from './record-header.js'
+import { RECORD_HEADER_SIZE, recordFields } from './record-header.js'
 
 const MAX_BLOCK_ID = 32
 const ID_DATA_SHORT = 255
@@ -8,8 +8,10 @@ const ID_ORIGIN = 253
 const ID_TOPLEVEL_XID = 252
 
 /** Bits of a block header's fork_flags. */
+const forkBits = 0x0f
 const hasImage = 0x10
 const hasData = 0x20
+const willInit = 0x40
 const sameRelation = 0x80
 
 /** Bit of bimg_info. */
@@ -74,6 +76,78 @@ export function findRecordBodyFault(
     next += size
   }
   return remaining === dataLength ? undefined : INVALID_LENGTH
+}
+
+/** A block of a relation's fork, as records name it. */
+export interface BlockAddress {
+  readonly tablespaceOid: number
+  /** 0 in `global`. */
+  readonly databaseOid: number
+  readonly relationNumber: number
+  /** 0 main, 1 fsm, 2 vm, 3 init. @see src/include/common/relpath.h (`ForkNumber`) */
+  readonly fork: number
+  readonly block: number
+}
+
+/** What a record says of a block that it changes. */
+export interface BlockReference extends BlockAddress {
+  /** Replay does not read it: there is an image to be put in its place, or it begins from nothing. */
+  readonly isWrittenAnew: boolean
+}
+
+/**
+ * Reads which blocks a record changes, of a record in which {@link findRecordBodyFault} has found nothing wrong.
+ *
+ * @param known - bytes of the record that are in `view`
+ * @returns where in `view` the record's main data begins; `undefined` when there is none, or it is not in `view`
+ */
+export function readRecordBody(
+  view: DataView,
+  at: number,
+  known: number,
+  format: WalFormat,
+  onBlock: (block: BlockReference) => void,
+): number | undefined {
+  const end = at + known
+  const length = view.getUint32(at + recordFields.totalLength, true)
+  let relation = { tablespaceOid: 0, databaseOid: 0, relationNumber: 0 }
+  let blockBytes = 0
+  for (let next = at + RECORD_HEADER_SIZE; next < end;) {
+    const id = view.getUint8(next)
+    const size = fragmentHeaderSize(id, view, next, end, format)
+    if (id === ID_DATA_SHORT || id === ID_DATA_LONG) {
+      const dataAt = next + size + blockBytes
+      const dataLength = id === ID_DATA_SHORT ? view.getUint8(next + 1) : view.getUint32(next + 1, true)
+      return dataAt + dataLength <= end ? dataAt : undefined
+    }
+    if (id <= MAX_BLOCK_ID) {
+      const flags = view.getUint8(next + 1)
+      const hasItsRelation = (flags & sameRelation) === 0
+      const blockAt = next + size - 4
+      if (hasItsRelation) relation = readRelation(view, blockAt - 12)
+      const image = (flags & hasImage) === 0 ? 0 : view.getUint8(next + 8)
+      blockBytes += view.getUint16(next + 2, true)
+      if ((flags & hasImage) !== 0) blockBytes += view.getUint16(next + 4, true)
+      onBlock({
+        ...relation,
+        fork: flags & forkBits,
+        block: view.getUint32(blockAt, true),
+        isWrittenAnew: (image & format.appliedImageBit) !== 0 || (flags & willInit) !== 0,
+      })
+    }
+    next += size
+    // All that is left is the blocks' data.
+    if (next - at + blockBytes >= length) return undefined
+  }
+  return undefined
+}
+
+function readRelation(view: DataView, at: number): Omit<BlockAddress, 'fork' | 'block'> {
+  return {
+    tablespaceOid: view.getUint32(at, true),
+    databaseOid: view.getUint32(at + 4, true),
+    relationNumber: view.getUint32(at + 8, true),
+  }
 }
 
 /** Bytes of a fragment's header, with its id; 0 when there is no such fragment. May be more than there are. */

@@ -16,6 +16,9 @@ const MAX_RECORD_SIZE = 0x3fff_ffff
 const MIN_CUSTOM_RESOURCE_MANAGER = 128
 
 const XLOG_RESOURCE_MANAGER = 0
+const DATABASE_RESOURCE_MANAGER = 4
+/** @see src/include/commands/dbcommands_xlog.h (`XLOG_DBASE_CREATE`, later `XLOG_DBASE_CREATE_FILE_COPY`) */
+const DATABASE_COPY = 0x00
 /** The bits of xl_info that belong to the resource manager. */
 const RESOURCE_MANAGER_INFO = 0xf0
 /** @see src/include/catalog/pg_control.h */
@@ -48,6 +51,14 @@ export function isSwitch(view: DataView, at: number): boolean {
 /** Whether this record says that the one before it was given up unfinished. */
 export function isOverwriteContrecord(view: DataView, at: number): boolean {
   return isXlogRecord(view, at, XLOG_OVERWRITE_CONTRECORD)
+}
+
+/** Whether this record makes a database by copying the files of another. */
+export function isDatabaseCopy(view: DataView, at: number): boolean {
+  return (
+    view.getUint8(at + recordFields.resourceManager) === DATABASE_RESOURCE_MANAGER &&
+    (view.getUint8(at + recordFields.info) & RESOURCE_MANAGER_INFO) === DATABASE_COPY
+  )
 }
 
 function isXlogRecord(view: DataView, at: number, kind: number): boolean {

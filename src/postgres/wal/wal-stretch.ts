@@ -1,4 +1,5 @@
 import type { ExpectedPages } from './page-check.js'
+import type { WantedBlocks } from './block-touches.js'
 import type { WalPosition } from './wal-position.js'
 
 /** What a stretch of WAL should be, and where in it to begin and to end. */
@@ -13,4 +14,6 @@ export interface WalStretch extends ExpectedPages {
   readonly endLsn: bigint
   /** Where another walker has come to, to go on from there. */
   readonly position: WalPosition | undefined
+  /** Blocks of which it is to be known which record touches them first. */
+  readonly wanted?: WantedBlocks | undefined
 }

@@ -1,6 +1,7 @@
 import { extendCrc32c } from '../crc32c.js'
 import { formatLsn } from '../lsn.js'
 import { WAL_BLOCK_SIZE } from '../wal-page-header.js'
+import { BlockTouches } from './block-touches.js'
 import { FirstRecordSearch } from './first-record-search.js'
 import { isBlankPage, PageCheck } from './page-check.js'
 import { isRecordCrc, PartialRecord } from './partial-record.js'
@@ -31,6 +32,8 @@ export class WalWalker {
   readonly #chain: RecordChain
   readonly #partial: PartialRecord
   readonly #extendCrc32c: typeof extendCrc32c
+  /** Looks for the wanted blocks in the records. */
+  readonly touches: BlockTouches | undefined
   #segmentLsn = 0n
   #high = 0
   #low = 0
@@ -56,6 +59,8 @@ export class WalWalker {
     this.#extendCrc32c = extend
     this.#partial = new PartialRecord(extend)
     this.#stretch = stretch
+    const { wanted, format } = stretch
+    this.touches = wanted && new BlockTouches(wanted, format)
     this.#pages = new PageCheck(stretch, position?.timeline ?? 0)
     this.#chain = new RecordChain(stretch.format, position)
     this.#search = new FirstRecordSearch(position !== undefined)
@@ -226,7 +231,7 @@ export class WalWalker {
     const reason = this.#partial.isIntact()
       ? findRecordBodyFault(head, 0, headLength, length, this.#stretch.format)
       : WRONG_CRC
-    const fault = reason ?? this.#accept(head, 0, high, low)
+    const fault = reason ?? this.#accept(head, 0, headLength, high, low)
     return fault === undefined ? undefined : this.#partialFault(fault)
   }
 
@@ -258,7 +263,7 @@ export class WalWalker {
         : WRONG_CRC
       if (reason !== undefined) return this.#recordFault(start, reason)
       this.#next = start + alignRecord(length)
-      const fault = this.#accept(view, place, this.#high, low)
+      const fault = this.#accept(view, place, length, this.#high, low)
       if (fault !== undefined) return this.#recordFault(start, fault)
     }
     return undefined
@@ -273,9 +278,10 @@ export class WalWalker {
   }
 
   /** Counts a good record, and goes to where the next one begins. */
-  #accept(view: DataView, at: number, high: number, low: number): string | undefined {
+  #accept(view: DataView, at: number, known: number, high: number, low: number): string | undefined {
     const fault = this.#chain.accept(view, at, high, low)
     if (fault !== undefined) return fault
+    if (this.#hasBegun) this.touches?.add(view, at, known, high, low)
     if (isSwitch(view, at)) this.#next = alignTo(this.#next, this.#stretch.segmentSize)
     if (this.#next > this.#end) {
       return `it ends at ${this.#textOf(this.#next)}, beyond the end of the WAL range`

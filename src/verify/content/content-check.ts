@@ -88,6 +88,6 @@ export class ContentCheck {
 }
 
 function isWorthTelling(findings: ContentFindings): boolean {
-  const { mismatchCount, newerCount, partialPage, layoutFault } = findings
-  return mismatchCount > 0 || newerCount > 0 || partialPage !== undefined || layoutFault !== undefined
+  const { badPages, partialPage, layoutFault } = findings
+  return badPages.length > 0 || partialPage !== undefined || layoutFault !== undefined
 }

@@ -2,22 +2,11 @@ import type { Pathname } from '../../files/pathname.js'
 import { PAGE_SIZE } from '../../postgres/data-page/page-layout.js'
 import { fileProblem } from '../problems.js'
 import type { Problem } from '../report.js'
-import type { ContentFindings, PageMismatch } from './content-findings.js'
+import type { BadPage, ContentFindings } from './content-findings.js'
 
-/** The problems of one file's content, in the words of pg_checksums and pg_combinebackup where they have words. */
-export function contentProblems(pathname: Pathname, findings: ContentFindings): Problem[] {
-  const { mismatches, mismatchCount, partialPage, layoutFault } = findings
-  const problems = mismatches.map((mismatch) => mismatchProblem(pathname, mismatch))
-  const more = mismatchCount - mismatches.length
-  if (more > 0) {
-    problems.push(
-      fileProblem(
-        'page-checksum',
-        pathname,
-        (name) => `checksum verification failed in file "${name}", ${more} further blocks`,
-      ),
-    )
-  }
+/** The problems of one file's layout, in the words of pg_checksums and pg_combinebackup where they have words. */
+export function layoutProblems(pathname: Pathname, { partialPage, layoutFault }: ContentFindings): Problem[] {
+  const problems: Problem[] = []
   if (partialPage !== undefined) {
     const { block, bytes } = partialPage
     problems.push(
@@ -34,13 +23,44 @@ export function contentProblems(pathname: Pathname, findings: ContentFindings): 
   return problems
 }
 
-function mismatchProblem(pathname: Pathname, { block, computed, stored }: PageMismatch): Problem {
+/** More pages of a file are counted, not named: PostgreSQL stops there too. */
+const MAX_NAMED = 5
+
+/**
+ * The problems of one file's pages, in the words of pg_checksums where it has words.
+ *
+ * @param further - how many bad pages there are besides
+ * @param detail - is told with the first
+ */
+export function pageProblems(
+  pathname: Pathname,
+  pages: readonly BadPage[],
+  further: number,
+  detail: string | undefined,
+): Problem[] {
+  const problems = pages
+    .slice(0, MAX_NAMED)
+    .map((page, index) => pageProblem(pathname, page, index === 0 ? detail : undefined))
+  const more = pages.length - problems.length + further
+  if (more === 0) return problems
+  const count = fileProblem(
+    'page-checksum',
+    pathname,
+    (name) => `checksum verification failed in file "${name}", ${more} further blocks`,
+  )
+  return [...problems, count]
+}
+
+function pageProblem(pathname: Pathname, { block, checksums }: BadPage, detail: string | undefined): Problem {
   return fileProblem(
     'page-checksum',
     pathname,
     (name) =>
-      `checksum verification failed in file "${name}", block ${block}: ` +
-      `calculated checksum ${hex(computed)} but block contains ${hex(stored)}`,
+      checksums === undefined
+        ? `invalid page in file "${name}", block ${block}: it looks new, but is not all zeros`
+        : `checksum verification failed in file "${name}", block ${block}: ` +
+          `calculated checksum ${hex(checksums.computed)} but block contains ${hex(checksums.stored)}`,
+    detail,
   )
 }
 

@@ -50,9 +50,9 @@ export class IncrementalContent implements FileContent {
     if (this.#blockCount === undefined) this.#takePreamble(this.#file.buffer.subarray(0, bytes))
     const { tally } = this.#file
     return {
-      mismatches: tally?.mismatches ?? [],
-      mismatchCount: tally?.mismatchCount ?? 0,
-      newerCount: tally?.newerCount ?? 0,
+      badPages: tally?.badPages ?? [],
+      furtherNewer: tally?.furtherNewer ?? 0,
+      furtherOlder: tally?.furtherOlder ?? 0,
       partialPage: undefined,
       layoutFault: this.#fault,
     }

@@ -1,17 +1,19 @@
 import type { PageChecker } from '../../postgres/data-page/page-checker.js'
 import { pageChecksum } from '../../postgres/data-page/page-checksum.js'
-import { PAGE_SIZE, readPageHeader } from '../../postgres/data-page/page-layout.js'
-import type { PageMismatch } from './content-findings.js'
+import { PAGE_SIZE, pageOffsets, readPageHeader } from '../../postgres/data-page/page-layout.js'
+import type { BadPage } from './content-findings.js'
 import type { ReplayedWal } from './replayed-wal.js'
 
-/** More pages of a file are counted, not named: PostgreSQL stops there too. */
-const MAX_NAMED = 5
+/** More pages of a file are counted only. In a damaged file many are bad, but torn in copying were never more than a few. */
+const MAX_KEPT = 100
+
+const ZEROS = Buffer.alloc(PAGE_SIZE)
 
 /** Checks the pages of one file, and keeps count. */
 export class PageTally {
-  readonly mismatches: PageMismatch[] = []
-  mismatchCount = 0
-  newerCount = 0
+  readonly badPages: BadPage[] = []
+  furtherNewer = 0
+  furtherOlder = 0
   readonly #checker: PageChecker
   readonly #replayedWal: ReplayedWal
   /** The number of the file's first page in its fork. */
@@ -30,6 +32,7 @@ export class PageTally {
    * @param block - the number of the first, counted from the beginning of the relation's file
    */
   check(start: number, count: number, block: number): void {
+    this.#checkNewPages(start, count, block)
     for (let index = 0; index < count; index++) {
       const right = this.#checker.findMismatch(
         start + index * PAGE_SIZE,
@@ -42,15 +45,27 @@ export class PageTally {
     }
   }
 
+  /** A page without an upper end is new, and has no checksum; then it is all zeros. @see src/backend/storage/page/bufpage.c */
+  #checkNewPages(start: number, count: number, block: number): void {
+    const { buffer } = this.#checker
+    for (let index = 0; index < count; index++) {
+      const page = start + index * PAGE_SIZE
+      if (buffer.readUInt16LE(page + pageOffsets.upper) !== 0) continue
+      if (ZEROS.compare(buffer, page, page + PAGE_SIZE) !== 0) this.#add(page, block + index)
+    }
+  }
+
   #add(start: number, block: number): void {
     const { buffer } = this.#checker
     const { lsn, checksum: stored } = readPageHeader(buffer, start)
-    if (this.#replayedWal.writesPageOf(lsn)) {
-      this.newerCount++
+    const isNewer = this.#replayedWal.writesPageOf(lsn)
+    if (this.badPages.length === MAX_KEPT) {
+      if (isNewer) this.furtherNewer++
+      else this.furtherOlder++
       return
     }
-    this.mismatchCount++
-    if (this.mismatches.length === MAX_NAMED) return
-    this.mismatches.push({ block, computed: pageChecksum(buffer, start, this.#firstBlock + block), stored })
+    const looksNew = buffer.readUInt16LE(start + pageOffsets.upper) === 0
+    const computed = looksNew ? 0 : pageChecksum(buffer, start, this.#firstBlock + block)
+    this.badPages.push({ block, isNewer, checksums: looksNew ? undefined : { computed, stored } })
   }
 }

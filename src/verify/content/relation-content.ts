@@ -17,8 +17,8 @@ export class RelationContent implements FileContent {
   }
 
   end(bytes: number): ContentFindings {
-    const { mismatches, mismatchCount, newerCount } = this.#tally
+    const { badPages, furtherNewer, furtherOlder } = this.#tally
     const partialPage = bytes === 0 ? undefined : { block: this.pages, bytes }
-    return { mismatches, mismatchCount, newerCount, partialPage, layoutFault: undefined }
+    return { badPages, furtherNewer, furtherOlder, partialPage, layoutFault: undefined }
   }
 }

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { isPbManifestError } from '../../errors.js'
 import { parseTablespaceMap } from '../../postgres/tablespace-map.js'
+import type { FirstTouches } from '../../postgres/wal/block-touches.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from '../backup-files.js'
 import { contentRulesOfArchives, decideContentOfArchives } from '../content/decide-content-rules.js'
@@ -27,7 +28,11 @@ export interface ArchiveStream {
   readonly contents: ArchiveContents
 }
 
-const noTotals = { filesChecked: 0, bytesChecked: 0, pages: { checked: 0, mismatched: 0, newer: 0 } }
+const noTotals = {
+  filesChecked: 0,
+  bytesChecked: 0,
+  pages: { checked: 0, mismatched: 0, newer: 0, replayed: 0 },
+}
 
 type ArchiveFilesOptions = Pick<BackupFilesOptions, 'directory' | 'options' | 'jobs'>
 
@@ -78,7 +83,15 @@ export class ArchiveFiles implements BackupFiles {
     return this.#results?.smallFiles.get(pathname)
   }
 
-  async checkWal(context: VerifyContext, control: ControlFile | undefined): Promise<void> {
+  reportPages({ problems }: VerifyContext, touches: FirstTouches | undefined): void {
+    const results = this.#results
+    if (results !== undefined) Object.assign(results.totals.pages, results.pages.report(touches, problems))
+  }
+
+  async checkWal(
+    context: VerifyContext,
+    control: ControlFile | undefined,
+  ): Promise<FirstTouches | undefined> {
     const { options, notChecked, way } = context
     if (options.walDirectory !== undefined) {
       return await this.#checkWalOf(await openWalPath(options.walDirectory, context), context, control)
@@ -88,10 +101,10 @@ export class ArchiveFiles implements BackupFiles {
     if (this.#stream !== undefined && this.#stream.contents !== 'pg_wal' && wal.members.length === 0) {
       this.isPart = true
       notChecked.push({ what: 'wal', why: `there is none in archive "${this.#stream.name}"` })
-      return
+      return undefined
     }
     const source = new ArchiveWalSource(wal, options.partialWal === true, way)
-    await this.#checkWalOf({ source, close: () => source.close() }, context, control)
+    return await this.#checkWalOf({ source, close: () => source.close() }, context, control)
   }
 
   get engines(): VerifyReport['engines'] {
@@ -106,9 +119,9 @@ export class ArchiveFiles implements BackupFiles {
     { source, close }: OpenedWal,
     { options: { signal }, ...findings }: VerifyContext,
     control: ControlFile | undefined,
-  ): Promise<void> {
+  ): Promise<FirstTouches | undefined> {
     try {
-      await checkWal({
+      return await checkWal({
         ...findings,
         source,
         readSmallFile: (pathname) => this.readSmallFile(pathname),
@@ -116,6 +129,7 @@ export class ArchiveFiles implements BackupFiles {
         signal,
         control,
         totals: this.#wal,
+        wanted: this.#results?.pages.wanted(control) ?? new Uint32Array(),
       })
     } finally {
       await close()

@@ -1,6 +1,7 @@
 import type { VerifyContext } from '../backup-files.js'
 import type { ContentFindings } from '../content/content-findings.js'
-import { contentProblems } from '../content/content-problems.js'
+import { layoutProblems } from '../content/content-problems.js'
+import { PagesInQuestion } from '../content/pages-in-question.js'
 import type { ContentRules } from '../content/content-rules.js'
 import type { ContentDecision } from '../content/decide-content-rules.js'
 import type { Archive } from './archive.js'
@@ -24,13 +25,14 @@ export class ArchiveResults {
   readonly totals = {
     filesChecked: 0,
     bytesChecked: 0,
-    pages: { checked: 0, mismatched: 0, newer: 0 },
+    pages: { checked: 0, mismatched: 0, newer: 0, replayed: 0 },
   }
   readonly smallFiles: Map<Pathname, Buffer> = new Map()
   readonly walMembers: ArchivedSegment[] = []
   /** Those of the directories that a server may need which the archives have. */
   readonly directories: Set<Pathname> = new Set()
   readonly engines: EngineUse[] = []
+  readonly pages: PagesInQuestion = new PagesInQuestion()
   /** Archives that could not be read to their end. */
   readonly unread: Set<Archive> = new Set()
   /** Of each row, the number of the archive that has it, from 1. */
@@ -71,9 +73,9 @@ export class ArchiveResults {
     for (const { row, findings: all } of this.#content) {
       const findings = rules && whatCounts(all, rules)
       if (findings === undefined) continue
-      pages.mismatched += findings.mismatchCount
-      pages.newer += findings.newerCount
-      for (const problem of contentProblems(manifest.table.pathname(row), findings)) problems.add(problem)
+      const pathname = manifest.table.pathname(row)
+      this.pages.add(pathname, findings)
+      for (const problem of layoutProblems(pathname, findings)) problems.add(problem)
     }
     if (rules?.hasPageChecksums !== true) return
     for (const name of this.#cutNames) {
@@ -125,5 +127,5 @@ export class ArchiveResults {
 function whatCounts(findings: ContentFindings, rules: ContentRules): ContentFindings {
   const layoutFault = rules.hasIncrementalFiles ? findings.layoutFault : undefined
   if (rules.hasPageChecksums) return { ...findings, layoutFault }
-  return { mismatches: [], mismatchCount: 0, newerCount: 0, partialPage: undefined, layoutFault }
+  return { badPages: [], furtherNewer: 0, furtherOlder: 0, partialPage: undefined, layoutFault }
 }

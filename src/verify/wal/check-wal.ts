@@ -1,6 +1,12 @@
 import { isPbManifestError } from '../../errors.js'
 import type { WayGiver } from '../../files/give-way.js'
 import { parseMajorVersion } from '../../manifest/cluster-files.js'
+import {
+  type FirstTouches,
+  mergeTouches,
+  noTouches,
+  type WantedBlocks,
+} from '../../postgres/wal/block-touches.js'
 import type { WalRange } from '../../manifest/model.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import {
@@ -52,6 +58,8 @@ export interface WalContext {
   /** Is added to. */
   readonly totals: WalTotals
   readonly way: WayGiver
+  /** Blocks of which it is to be known whether replay writes them anew. */
+  readonly wanted: WantedBlocks
 }
 
 /** How much WAL was read and found good. */
@@ -60,17 +68,30 @@ export interface WalTotals {
   walBytes: number
 }
 
-/** Checks that every segment that the WAL ranges need is there, and every record in them, from start to end. */
-export async function checkWal(context: WalContext): Promise<void> {
-  const { control, manifest, problems, source } = context
-  if (manifest.walRanges.length === 0) return
+/**
+ * Checks that every segment that the WAL ranges need is there, and every record in them, from start to end.
+ *
+ * @returns what the records touch of the wanted blocks; `undefined` when not all of them could be read, so that it is not
+ * known
+ */
+export async function checkWal(context: WalContext): Promise<FirstTouches | undefined> {
+  const { control, manifest, problems, source, wanted } = context
+  if (manifest.walRanges.length === 0) return undefined
   const segmentSize = control?.walSegmentSize ?? (await findWalSegmentSize(source))
   const version = findClusterVersion(context)
+  const touches = noTouches(wanted)
+  let isWhole = true
   for (const range of manifest.walRanges) {
     if (range.endLsn <= range.startLsn) problems.add(emptyRangeProblem(range))
     else if (segmentSize === undefined) problems.add(nothingReadableProblem(range, source))
-    else await checkRange(context, range, { source, segmentSize, version })
+    else {
+      const found = await checkRange(context, range, { source, segmentSize, version })
+      for (const part of found ?? []) mergeTouches(touches, part)
+      if (found !== undefined) continue
+    }
+    isWhole = false
   }
+  return isWhole ? touches : undefined
 }
 
 /** The cluster's version, where that can be read; says so when it is one whose WAL cannot be. */
@@ -105,22 +126,38 @@ interface Segments {
   readonly version: PostgresVersion | 'not known' | undefined
 }
 
-async function checkRange(context: WalContext, range: WalRange, segments: Segments): Promise<void> {
+/** What the runs of a range touch; `undefined` when not all of it was read. */
+async function checkRange(
+  context: WalContext,
+  range: WalRange,
+  segments: Segments,
+): Promise<readonly FirstTouches[] | undefined> {
   const { problems } = context
   const { source, segmentSize } = segments
   const firstSegment = segmentHoldingStart(range.startLsn, segmentSize)
   let next = firstSegment
+  const touches: FirstTouches[] = []
+  let isWhole = true
   const reportMissingBefore = (segment: bigint): void => {
-    if (next < segment) problems.add(missingSegmentsProblem(range, segments, next, segment - 1n))
+    if (next >= segment) return
+    isWhole = false
+    problems.add(missingSegmentsProblem(range, segments, next, segment - 1n))
   }
   for (const run of findRuns(presentSegments(range, segments))) {
     reportMissingBefore(run.firstSegment)
     next = run.lastSegment + 1n
     const startLsn = run.firstSegment === firstSegment ? range.startLsn : undefined
-    if (source.whyNoBytes === undefined) await checkRun(context, range, segments, { ...run, startLsn })
-    else checkSizes(context, range, segments, run)
+    if (source.whyNoBytes === undefined) {
+      const found = await checkRun(context, range, segments, { ...run, startLsn })
+      touches.push(...(found ?? []))
+      isWhole &&= found !== undefined
+    } else {
+      checkSizes(context, range, segments, run)
+      isWhole = false
+    }
   }
   reportMissingBefore(segmentHoldingEnd(range.endLsn, segmentSize) + 1n)
+  return isWhole ? touches : undefined
 }
 
 /** The numbers of the range's segments that are there, in order. */
@@ -152,27 +189,31 @@ function checkSizes(
   }
 }
 
+/** What the records of a run touch; `undefined` when they were not all read. */
 async function checkRun(
   context: WalContext,
   range: WalRange,
   segments: Segments,
   run: SegmentRun,
-): Promise<void> {
+): Promise<readonly FirstTouches[] | undefined> {
   const { manifest, control, problems, totals } = context
+  const wanted = context.wanted.length === 0 ? undefined : context.wanted
   const { source, segmentSize, version } = segments
-  if (version === 'not known') return
+  if (version === 'not known') return undefined
   const format = await formatOfRun(context, range, { source, segmentSize, version }, run)
-  if (format === undefined) return
+  if (format === undefined) return undefined
   const { pageMagic } = format
   const { timeline, endLsn } = range
   const systemIdentifier = manifest.summary.systemIdentifier ?? control?.systemIdentifier
-  const expected = { pageMagic, timeline, segmentSize, systemIdentifier, endLsn }
-  const { records, fault } = await walkRun({ ...context, source }, expected, run)
+  const expected = { pageMagic, timeline, segmentSize, systemIdentifier, endLsn, wanted }
+  const { records, fault, touches } = await walkRun({ ...context, source }, expected, run)
   const startLsn = run.startLsn ?? run.firstSegment * BigInt(segmentSize)
   const walkedTo = fault?.lsn ?? minimum(endLsn, (run.lastSegment + 1n) * BigInt(segmentSize))
   totals.walRecords += records
   if (walkedTo > startLsn) totals.walBytes += Number(walkedTo - startLsn)
-  if (fault !== undefined) problems.add(faultProblem(range, segmentSize, fault))
+  if (fault === undefined) return touches
+  problems.add(faultProblem(range, segmentSize, fault))
+  return undefined
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { FirstTouches } from '../../postgres/wal/block-touches.js'
 import type { FirstRecord, WalPosition } from '../../postgres/wal/wal-position.js'
 import type { PartFault, PartResult, WalPart } from './walk-part.js'
 
@@ -6,6 +7,8 @@ export interface RunResult {
   readonly records: number
   /** The first thing that is wrong. */
   readonly fault: PartFault | undefined
+  /** What the parts have touched, in their order. */
+  readonly touches: readonly FirstTouches[]
 }
 
 /**
@@ -25,6 +28,7 @@ export async function joinParts(
   walkFrom: (part: WalPart) => Promise<PartResult>,
 ): Promise<RunResult> {
   let records = 0
+  const touches: FirstTouches[] = []
   let position: WalPosition | undefined
   for (const [index, part] of parts.entries()) {
     const segment = position === undefined ? part.firstSegment : position.lsn / BigInt(segmentSize)
@@ -35,10 +39,11 @@ export async function joinParts(
       result = await walkFrom({ ...part, firstSegment: segment, position })
     }
     records += result.records
-    if (result.fault !== undefined || result.isDone) return { records, fault: result.fault }
+    if (result.touches !== undefined) touches.push(result.touches)
+    if (result.fault !== undefined || result.isDone) return { records, fault: result.fault, touches }
     position = result.position ?? position
   }
-  return { records, fault: undefined }
+  return { records, fault: undefined, touches }
 }
 
 function goesOnFrom(position: WalPosition, first: FirstRecord | undefined): boolean {

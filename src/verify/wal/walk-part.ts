@@ -2,6 +2,7 @@ import { DamagedArchiveError } from '../../files/damaged-archive-error.js'
 import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { findWalFormat } from '../../postgres/versions.js'
+import type { FirstTouches, WantedBlocks } from '../../postgres/wal/block-touches.js'
 import type { FirstRecord, WalFault, WalPosition } from '../../postgres/wal/wal-position.js'
 import type { WalBuffer } from '../../postgres/wal/wal-buffer.js'
 import { WalWalker } from '../../postgres/wal/wal-walker.js'
@@ -18,6 +19,8 @@ export interface ExpectedWal {
   readonly systemIdentifier: bigint | undefined
   /** Where the range ends. */
   readonly endLsn: bigint
+  /** Blocks to look for; `undefined` when there are none. */
+  readonly wanted?: WantedBlocks | undefined
 }
 
 /** Segments whose records are read one after the other; the numbers include the last. */
@@ -46,6 +49,8 @@ export interface PartResult {
   /** Whether the end of the range was reached. */
   readonly isDone: boolean
   readonly fault: PartFault | undefined
+  /** Of the wanted blocks, the first records in the part that touch them. */
+  readonly touches: FirstTouches | undefined
 }
 
 /** Whole pages, few enough to stay in the processor's cache. */
@@ -96,8 +101,8 @@ export function* walkPart(
     segment++
   }
   if (fault === undefined && walker.wantsMore && segment > lastSegment) fault = walker.finish()
-  const { records, first, position, isDone } = walker
-  return { records, first, position, isDone, fault }
+  const { records, first, position, isDone, touches } = walker
+  return { records, first, position, isDone, fault, touches: touches?.first }
 }
 
 interface SegmentWalk {

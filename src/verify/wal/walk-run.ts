@@ -38,7 +38,10 @@ export async function walkRun(
   const bytes = Number(run.lastSegment - run.firstSegment + 1n) * expected.segmentSize
   const threads = Math.min(jobs, Math.floor(bytes / BYTES_PER_THREAD))
   const { description } = source
-  if (threads < 2 || description === undefined) return await walk(wholeRun(run))
+  if (threads < 2 || description === undefined) {
+    const { records, fault, touches } = await walk(wholeRun(run))
+    return { records, fault, touches: touches === undefined ? [] : [touches] }
+  }
 
   const parts = planParts(run, expected.segmentSize)
   const pool = new WalPool({ source: description, expected, parts })
@@ -60,7 +63,14 @@ async function runGivingWay(walk: PartWalk, way: WayGiver): Promise<PartResult> 
     return step.value
   } finally {
     // Closes the segment when the walk is left in its middle.
-    walk.return({ records: 0, first: undefined, position: undefined, isDone: false, fault: undefined })
+    walk.return({
+      records: 0,
+      first: undefined,
+      position: undefined,
+      isDone: false,
+      fault: undefined,
+      touches: undefined,
+    })
   }
 }
 

@@ -75,9 +75,13 @@ describe('a relation', () => {
     expect(whole).toMatchObject({
       pages: 6,
       findings: {
-        mismatches: [{ block: 1 }, { block: 5 }],
-        mismatchCount: 2,
-        newerCount: 1,
+        badPages: [
+          { block: 1, isNewer: false },
+          { block: 3, isNewer: true },
+          { block: 5, isNewer: false },
+        ],
+        furtherNewer: 0,
+        furtherOlder: 0,
         partialPage: { block: 6, bytes: 77 },
         layoutFault: undefined,
       },
@@ -91,7 +95,22 @@ describe('a relation', () => {
   })
 
   test('of another segment has no page in its place', () => {
-    expect(check('base/5/16384', file)?.findings).toMatchObject({ mismatchCount: 3, newerCount: 2 })
+    const { badPages = [] } = check('base/5/16384', file)?.findings ?? {}
+    expect(badPages.map(({ isNewer }) => isNewer)).toHaveLength(5)
+    expect(badPages.filter(({ isNewer }) => isNewer)).toHaveLength(2)
+  })
+
+  test('has a bad page where one looks new, but is not all zeros', () => {
+    const file = Buffer.concat([Buffer.alloc(PAGE_SIZE), Buffer.alloc(PAGE_SIZE), pageOf(2)])
+    file.writeUInt8(1, 2 * PAGE_SIZE - 1)
+    expect(check('base/5/16384', file)?.findings?.badPages).toEqual([
+      { block: 1, isNewer: false, checksums: undefined },
+    ])
+  })
+
+  test('with many bad pages has some of them told, and the others counted', () => {
+    const file = Buffer.concat(Array.from({ length: 300 }, (_, block) => spoilt(pageOf(block))))
+    expect(check('base/5/16384', file)?.findings).toMatchObject({ furtherOlder: 200, furtherNewer: 0 })
   })
 
   test('that is right has nothing to be told', () => {
@@ -109,7 +128,7 @@ describe('an incremental file', () => {
     spoilt(pages[7] ?? Buffer.alloc(0))
     const file = incrementalFile(blocks, pages)
     const whole = check(pathname, file, [Infinity], 3000)
-    expect(whole).toMatchObject({ pages: 2100, findings: { mismatches: [{ block: 21 }], mismatchCount: 1 } })
+    expect(whole).toMatchObject({ pages: 2100, findings: { badPages: [{ block: 21 }] } })
     fc.assert(
       fc.property(pieces, (pieces) => {
         expect(check(pathname, file, pieces, 1)).toEqual(whole)
@@ -131,7 +150,7 @@ describe('an incremental file', () => {
     const file = incrementalFile([5, 4], [pageOf(5), pageOf(4)])
     expect(check(pathname, file)).toMatchObject({
       pages: 0,
-      findings: { mismatchCount: 0, layoutFault: 'has block number 4 after 5 in its block list (entry 2)' },
+      findings: { badPages: [], layoutFault: 'has block number 4 after 5 in its block list (entry 2)' },
     })
     expect(check(pathname, file.subarray(0, -1))?.findings?.layoutFault).toBe(
       'has 24575 bytes, but should have 24576 by its block count of 2',

@@ -77,8 +77,8 @@ export function readPart({ source, expected }: MemoryWal, part: WalPart): PartRe
 
 /** Reads all from its start to its end, as one. */
 export function readSerially(wal: MemoryWal): RunResult {
-  const { records, fault } = readPart(wal, wholeRun(wal.run))
-  return { records, fault }
+  const { records, fault, touches } = readPart(wal, wholeRun(wal.run))
+  return { records, fault, touches: touches === undefined ? [] : [touches] }
 }
 
 /** Reads parts, each by itself, and joins what came of them. */
