@@ -5,7 +5,7 @@
 --
 --   psql -d postgres -f backup-role.sql
 --
--- PostgreSQL 13 to 18. Then give the role a password, or let it in by pg_hba.conf: lines for the database, and, for
+-- PostgreSQL 13 to 19. Then give the role a password, or let it in by pg_hba.conf: lines for the database, and, for
 -- --wal-method=stream, for "replication".
 
 CREATE ROLE pbmanifest LOGIN REPLICATION;

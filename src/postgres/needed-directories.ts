@@ -33,7 +33,7 @@ export const everNeededDirectories: readonly string[] = [...neededByAll, neededB
  * Names the directories that a server of this version does not make itself, and cannot do without. Several are always
  * empty in a base backup, so that a copy which knows files only loses them.
  *
- * Found out by taking each directory from a base backup of each version from 13 to 18, and using the server: start,
+ * Found out by taking each directory from a base backup of each version from 13 to 19, and using the server: start,
  * checkpoint, crash, NOTIFY, prepared and serializable transactions, slots, snapshots, statistics, tablespaces. Not among
  * them: `pg_wal/archive_status` and `pg_wal/summaries`, which the server makes; `pg_dynshmem`, which it needs with
  * `dynamic_shared_memory_type = mmap`; and, without the statistics collector, `pg_stat_tmp`, which pg_stat_statements needs.
