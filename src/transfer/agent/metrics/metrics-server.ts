@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http'
+import type { Socket } from 'node:net'
 import { type Address, addressOf, listenAt } from '../listen/listen-on-address.js'
 
 /** A scrape is over in no time; whoever takes longer is none. */
@@ -25,7 +26,7 @@ export class MetricsServer {
         return void response.end(format())
       },
     )
-    server.maxConnections = MAX_CONNECTIONS
+    keepNewest(server)
     await listenAt(server, address)
     return new MetricsServer(server)
   }
@@ -38,4 +39,15 @@ export class MetricsServer {
     this.#server.close()
     this.#server.closeAllConnections()
   }
+}
+
+/** Whoever asks is answered at once, so those who have been here longest are the ones that say nothing. */
+function keepNewest(server: Server): void {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    const [oldest] = sockets
+    if (sockets.size > MAX_CONNECTIONS) oldest?.destroy()
+  })
 }
