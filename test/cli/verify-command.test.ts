@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Ajv2020, type Schema } from 'ajv/dist/2020.js'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -128,8 +128,13 @@ describe('a damaged backup', () => {
   })
 
   test('verifies when all that is wrong is ignored', async () => {
-    const options = ['-n', '-ibase', '-i=PG_VERSION']
-    expect(await pbmanifest(['verify', ...options, backup])).toMatchObject({ status: 0, stderr: '' })
+    await writeFile(join(backup, 'PG_VERSION'), '15\n')
+    expect(await pbmanifest(['verify', '-n', '-ibase', backup])).toMatchObject({ status: 0, stderr: '' })
+  })
+
+  test('is no verified one when all is ignored', async () => {
+    const { status, stdout } = await pbmanifest(['verify', '-n', '-ibase', '-i=PG_VERSION', backup])
+    expect({ status, stdout }).toEqual({ status: 7, stdout: '' })
   })
 
   test('has the same status when nobody reads', async () => {
@@ -186,7 +191,6 @@ describe('a signal', () => {
         'base/1/16385': '',
       })
       await truncate(join(backup, 'base/1/16385'), size)
-      await mkdir(join(backup, 'pg_wal'))
 
       const child = spawn(process.execPath, [mainFile, 'verify', '-nP', backup], {
         stdio: ['ignore', 'ignore', 'pipe'],

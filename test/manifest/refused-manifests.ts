@@ -84,7 +84,7 @@ const json: readonly Row[] = [
   {
     name: 'a byte order mark',
     text: `\ufeff${whole}`,
-    reason: 'Token "\ufeff" is invalid.',
+    reason: String.raw`Token "\xef\xbb\xbf" is invalid.`,
     reason15: brokenJson,
   },
   {
