@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/config'
+import { ServersFirst } from './test/helpers/servers-first.js'
 import { findTestProjects } from './test/helpers/test-projects.js'
 
 const projects = findTestProjects(import.meta.dirname)
@@ -17,10 +18,11 @@ function project(
 const config: ViteUserConfig = {
   test: {
     projects: [project('unit'), project('servers', { globalSetup: ['test/helpers/global-setup.ts'] })],
+    sequence: { sequencer: ServersFirst },
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    // Much of the time is waiting for servers: more than the default of one less than there are processors.
-    maxWorkers: Math.max(2, availableParallelism()),
+    // A good part of the time is waiting, for servers, disks and programs.
+    maxWorkers: Math.max(2, Math.ceil(1.5 * availableParallelism())),
     coverage: { include: ['src/**', 'cli/**'], reporter: ['text-summary', 'html'] },
   },
 }

@@ -36,7 +36,7 @@ function release({ version, isDryRun }) {
     say(`would run: ${checks.join(', ')}`)
     say(`would set version ${version} in package.json, and head its changes "## ${version}"`)
     say(`would commit "Release ${version}", tag v${version}, and pack:`)
-    run('npm', 'pack', '--dry-run')
+    run('npm', 'pack', '--dry-run', '--silent')
     return
   }
   for (const check of checks) run('npm', 'run', check)

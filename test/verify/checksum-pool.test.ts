@@ -23,7 +23,7 @@ const closeAfter = (milliseconds: readonly number[]): string => `
 
 // aws-crt, which is installed here, aborts the process when its thread is terminated while it loads.
 test('ends its threads at any moment without ending the process', async () => {
-  const moments = Array.from({ length: 24 }, (_, index) => index * 5)
+  const moments = Array.from({ length: 12 }, (_, index) => index * 10)
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', closeAfter(moments)])
   expect(stdout).toBe('closed')
 })
