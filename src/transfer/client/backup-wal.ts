@@ -136,7 +136,8 @@ export class BackupWal {
     const listed = await session.run('LIST_WAL_FILES', text, signal)
     const needed = requireWalFiles(listed, positions, this.#options.facts.walSegmentSize)
     const names = new Map(needed.map(({ name }) => [pathnameOf(name), name]))
-    const { files, vanished } = await copyFiles(context, [...names.keys()])
+    const wanted = [...names.keys()].map((pathname) => ({ pathname, mode: this.#options.fileMode }))
+    const { files, vanished } = await copyFiles(context, wanted)
     for (const pathname of vanished) throw removed(names.get(pathname) ?? pathname)
     // They are complete and archived already, as far as the server that starts on the backup is concerned.
     for (const name of names.values()) await markDone(this.#options, name)

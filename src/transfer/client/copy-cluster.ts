@@ -15,7 +15,6 @@ import { WorkerPool } from './worker-pool.js'
 export interface CopyOptions extends RunContext {
   readonly leader: LeaderSession
   readonly directory: string
-  readonly fileMode: number
 }
 
 /** The copying of all files by the workers, and what is known of it. */
@@ -101,12 +100,11 @@ export class ClusterCopy {
   }
 
   #describeWorkers(): StartWorker[] {
-    const { options, leader, directory, fileMode } = this.#options
+    const { options, leader, directory } = this.#options
     const { verifyPageChecksums = true, sync = true } = options
     return Array.from({ length: options.jobs }, (_, worker) => ({
       server: leader.workers,
       directory,
-      fileMode,
       verifyPageChecksums,
       checksumAlgorithm: leader.workers.kind === 'agent' ? algorithmOf(options) : undefined,
       sync,

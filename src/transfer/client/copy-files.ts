@@ -2,7 +2,7 @@ import { throwIfAborted } from '../../files/give-way.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
 import { formatCommand } from '../commands/format-command.js'
 import type { BackupSession } from '../session/backup-session.js'
-import { FileReceiver, type ReceivedFile } from './file-receiver.js'
+import { FileReceiver, type ReceivedFile, type WantedFile } from './file-receiver.js'
 import type { ReceivedChecksums } from './received-checksums.js'
 import type { Activity } from './worker-counters.js'
 
@@ -10,7 +10,6 @@ import type { Activity } from './worker-counters.js'
 export interface CopyContext {
   readonly session: BackupSession
   readonly directory: string
-  readonly fileMode: number
   readonly verifyPageChecksums: boolean
   /** Of a session elsewhere: what arrives is compared with what was sent. */
   readonly checksums: ReceivedChecksums | undefined
@@ -28,17 +27,13 @@ export interface CopiedFiles {
 }
 
 /** Has the session send these files, and writes them. */
-export async function copyFiles(
-  context: CopyContext,
-  pathnames: readonly SafePathname[],
-): Promise<CopiedFiles> {
-  const { session, directory, fileMode, verifyPageChecksums, onBytes, onTime, signal } = context
+export async function copyFiles(context: CopyContext, wanted: readonly WantedFile[]): Promise<CopiedFiles> {
+  const { session, directory, verifyPageChecksums, onBytes, onTime, signal } = context
   const files: ReceivedFile[] = []
   const vanished: SafePathname[] = []
   const receiver = new FileReceiver({
     directory,
-    pathnames,
-    fileMode,
+    files: wanted,
     onBytes,
     onFile: (file) => {
       files.push(file)
@@ -56,6 +51,7 @@ export async function copyFiles(
     return spent
   }
   try {
+    const pathnames = wanted.map(({ pathname }) => pathname)
     const text = formatCommand({ command: 'SEND_FILE', pathnames, verifyChecksums: verifyPageChecksums })
     for await (const event of await session.run('SEND_FILE', text, signal)) {
       throwIfAborted(signal)

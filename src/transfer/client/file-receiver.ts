@@ -14,14 +14,19 @@ export interface ReceivedFile {
   readonly checksum: string | undefined
 }
 
+/** A file that is asked for. Plain data: it crosses threads. */
+export interface WantedFile {
+  readonly pathname: SafePathname
+  /** Its permission bits here. */
+  readonly mode: number
+}
+
 /** Which files are to come, and where they go. */
 export interface FileTarget {
   /** The directory that becomes the data directory. */
   readonly directory: string
   /** What was asked for, in this order: nothing else is written. */
-  readonly pathnames: readonly SafePathname[]
-  /** 0600, or 0640 where the server's group has access. */
-  readonly fileMode: number
+  readonly files: readonly WantedFile[]
   /** Is told of bytes as they are written. */
   readonly onBytes: (bytes: number) => void
   readonly onFile: (file: ReceivedFile) => void
@@ -67,7 +72,7 @@ export class FileReceiver {
       case 'end':
         return this.#end(event.size, event.checksum)
       case 'vanished':
-        return this.#target.onVanished(this.#next(event.pathname))
+        return this.#target.onVanished(this.#next(event.pathname).pathname)
       default:
         return event satisfies never
     }
@@ -85,23 +90,23 @@ export class FileReceiver {
     }
   }
 
-  /** The pathname of the file that is due, when this is its name. */
-  #next(pathname: Pathname): SafePathname {
+  /** The file that is due, when this is its name. */
+  #next(pathname: Pathname): WantedFile {
     if (this.#open !== undefined)
       throw protocolError(pathname, 'it begins before the one before it has ended')
-    const asked = this.#target.pathnames[this.#place++]
-    if (asked !== pathname) throw protocolError(pathname, 'it was not asked for')
+    const asked = this.#target.files[this.#place++]
+    if (asked?.pathname !== pathname) throw protocolError(pathname, 'it was not asked for')
     return asked
   }
 
   #begin(name: Pathname): void {
-    const { directory, fileMode } = this.#target
-    const pathname = this.#next(name)
+    const { directory } = this.#target
+    const { pathname, mode } = this.#next(name)
     try {
-      const descriptor = openSync(pathOf(directory, pathname), 'wx', fileMode)
+      const descriptor = openSync(pathOf(directory, pathname), 'wx', mode)
       this.#open = { pathname, descriptor, written: 0 }
-      // Our umask may forbid what the server's group is granted.
-      if (fileMode !== 0o600) fchmodSync(descriptor, fileMode)
+      // Our umask may forbid what others are granted on the server.
+      if (mode !== 0o600) fchmodSync(descriptor, mode)
     } catch (error) {
       throw ioError(`could not create file "${this.#pathOf(pathname)}"`, error)
     }

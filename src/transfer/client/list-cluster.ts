@@ -6,10 +6,13 @@ import type { ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
 import { isMadeByBackup } from '../cluster-files/made-by-backup.js'
 import type { BackupSession } from '../session/backup-session.js'
 import type { FirstFailure } from './first-failure.js'
+import type { WantedFile } from './file-receiver.js'
+import type { FileToCopy } from './plan-batches.js'
+import { modeOf, type TargetModes } from './prepare-target.js'
 import { runCommand } from './run-command.js'
 
 /** Read last of all, because a standby's recovery goes by it. */
-export const CONTROL_FILE: SafePathname = ownPathname(CONTROL_FILE_PATHNAME)
+const CONTROL_FILE: SafePathname = ownPathname(CONTROL_FILE_PATHNAME)
 
 /** What a backup will have. */
 export interface ClusterListing {
@@ -18,7 +21,8 @@ export interface ClusterListing {
   /** The outer ones first; those of tablespaces below `pg_tblspc/OID`. */
   readonly directories: readonly ClusterFile[]
   /** Without pg_control. */
-  readonly files: readonly ClusterFile[]
+  readonly files: readonly FileToCopy[]
+  readonly controlFile: WantedFile
 }
 
 /**
@@ -29,10 +33,12 @@ export async function listCluster(
   session: BackupSession,
   failure: FirstFailure,
   withSizes: boolean,
+  modes: TargetModes,
 ): Promise<ClusterListing> {
   const tablespaces = await runCommand(session, failure, { command: 'LIST_TABLESPACES', progress: withSizes })
   const directories: ClusterFile[] = []
-  const files: ClusterFile[] = []
+  const files: FileToCopy[] = []
+  let controlFile: WantedFile = { pathname: CONTROL_FILE, mode: modes.fileMode }
   for (const { oid, location } of tablespaces) {
     // A tablespace in its place, without a link, has a directory there.
     if (oid !== undefined && !location.startsWith('/')) directories.push(directoryOf(oid))
@@ -40,11 +46,12 @@ export async function listCluster(
     for (const file of listed) {
       requirePlace(file, oid)
       if (file.kind === 'directory') directories.push(file)
-      else if (file.pathname !== CONTROL_FILE) files.push(file)
+      else if (file.pathname === CONTROL_FILE) controlFile = { ...controlFile, mode: modeOf(file, modes) }
+      else files.push({ pathname: file.pathname, size: file.size, mode: modeOf(file, modes) })
     }
   }
   const outerFirst = directories.toSorted((left, right) => comparePathnames(left.pathname, right.pathname))
-  return { tablespaces, directories: outerFirst, files }
+  return { tablespaces, directories: outerFirst, files, controlFile }
 }
 
 function directoryOf(oid: number): ClusterFile {

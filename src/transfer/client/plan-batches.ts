@@ -1,5 +1,6 @@
 import { comparePathnames } from '../../files/pathname.js'
 import type { ClusterFile } from '../cluster-files/cluster-files.js'
+import type { WantedFile } from './file-receiver.js'
 
 /** What a file costs beside its bytes (to be opened, created, named), as bytes that could be copied meanwhile. */
 const COST_OF_FILE = 16 * 1024
@@ -7,8 +8,11 @@ const COST_OF_FILE = 16 * 1024
 const MIN_BATCH_COST = 512 * 1024
 const MAX_BATCH_COST = 16 * 1024 * 1024
 
+/** What decides to which batch a file belongs, and what its worker has to know. */
+export type FileToCopy = WantedFile & Pick<ClusterFile, 'size'>
+
 /** Files that one SEND_FILE is for. */
-export type Batch = readonly ClusterFile[]
+export type Batch = readonly FileToCopy[]
 
 /**
  * Divides files into batches for workers that take one after the other: the largest first, each large one alone, small
@@ -16,10 +20,10 @@ export type Batch = readonly ClusterFile[]
  *
  * The order in which the files come does not matter.
  */
-export function planBatches(files: readonly ClusterFile[], workers: number): Batch[] {
+export function planBatches(files: readonly FileToCopy[], workers: number): Batch[] {
   const batches: Batch[] = []
   let remaining = files.reduce((sum, file) => sum + costOf(file), 0)
-  let batch: ClusterFile[] = []
+  let batch: FileToCopy[] = []
   let cost = 0
   for (const file of files.toSorted(byDescendingSize)) {
     const limit = Math.min(Math.max(remaining / (workers * 4), MIN_BATCH_COST), MAX_BATCH_COST)
@@ -36,10 +40,10 @@ export function planBatches(files: readonly ClusterFile[], workers: number): Bat
   return batches
 }
 
-function costOf({ size }: ClusterFile): number {
+function costOf({ size }: FileToCopy): number {
   return size + COST_OF_FILE
 }
 
-function byDescendingSize(left: ClusterFile, right: ClusterFile): number {
+function byDescendingSize(left: FileToCopy, right: FileToCopy): number {
   return right.size - left.size || comparePathnames(left.pathname, right.pathname)
 }

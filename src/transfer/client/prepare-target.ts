@@ -20,6 +20,27 @@ export function targetModes({ hasGroupAccess }: ClusterFacts): TargetModes {
     : { fileMode: 0o600, directoryMode: 0o700 }
 }
 
+/** Directories of these names are PostgreSQL's own; the server's group may read what is in them, where it has access. */
+const ownDirectory = /^(?:base|global|pg_[a-z]+)(?:\/|$)/
+
+/**
+ * How a file or directory of a backup is made: as it is on the server. Where that is not known, as SQL does not tell it,
+ * what is not PostgreSQL's own is for its owner alone: a `server.key` that the group may read keeps a server from
+ * starting. The owner can always write into a directory, for this run has to.
+ */
+export function modeOf({ pathname, kind, mode }: ClusterFile, modes: TargetModes): number {
+  const { fileMode, directoryMode } = modes
+  const isOwn = ownDirectory.test(pathname) || pathname === 'PG_VERSION'
+  switch (kind) {
+    case 'file':
+      return mode ?? (isOwn ? fileMode : 0o600)
+    case 'directory':
+      return mode === undefined ? (isOwn ? directoryMode : 0o700) : mode | 0o700
+    default:
+      return kind satisfies never
+  }
+}
+
 /** Fails early where the target cannot be used, before anything is asked of the server. */
 export async function requireUsableTarget(directory: string): Promise<void> {
   await requireEmptyOrMissing(directory, undefined)
@@ -57,16 +78,14 @@ export function requireSameTablespaces(before: readonly Tablespace[], now: reado
  *
  * @throws {@link PbManifestError} `IO`
  */
-export function makeDirectories(
-  root: string,
-  directories: readonly ClusterFile[],
-  { directoryMode }: TargetModes,
-): void {
-  for (const { pathname } of directories) {
+export function makeDirectories(root: string, directories: readonly ClusterFile[], modes: TargetModes): void {
+  for (const directory of directories) {
+    const { pathname } = directory
+    const mode = modeOf(directory, modes)
     const path = pathOf(root, pathname)
     try {
-      mkdirSync(path, { mode: directoryMode })
-      chmodSync(path, directoryMode)
+      mkdirSync(path, { mode })
+      chmodSync(path, mode)
     } catch (error) {
       // pg_tblspc is there with its links, and pg_wal may be there with WAL.
       if (describeSystemError(error)?.code === 'EEXIST') continue

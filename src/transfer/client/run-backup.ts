@@ -10,7 +10,7 @@ import {
 import { BackupWal, chooseSlot } from './backup-wal.js'
 import { ClusterCopy } from './copy-cluster.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
-import { type ClusterListing, CONTROL_FILE, listCluster } from './list-cluster.js'
+import { type ClusterListing, listCluster } from './list-cluster.js'
 import { makeReport } from './make-report.js'
 import {
   claimTarget,
@@ -129,15 +129,14 @@ class BackupRun {
   }
 
   #startWorkers(): ClusterCopy {
-    const { context, leader, facts, target } = this.#parts
-    const { fileMode } = targetModes(facts)
-    return new ClusterCopy({ ...context, leader, directory: target.path, fileMode })
+    const { context, leader, target } = this.#parts
+    return new ClusterCopy({ ...context, leader, directory: target.path })
   }
 
   async #list(tablespaces: readonly Tablespace[]): Promise<ClusterListing> {
     const { context, leader, facts, target } = this.#parts
     const withSizes = context.options.onProgress !== undefined
-    const listing = await listCluster(leader.session, context.failure, withSizes)
+    const listing = await listCluster(leader.session, context.failure, withSizes, targetModes(facts))
     requireSameTablespaces(tablespaces, listing.tablespaces)
     makeDirectories(target.path, listing.directories, targetModes(facts))
     return listing
@@ -146,7 +145,7 @@ class BackupRun {
   async #copyFiles(copy: ClusterCopy, listing: ClusterListing): Promise<void> {
     await copy.copy(listing)
     // Last of all: the recovery of a backup from a standby goes by it.
-    const { files } = await copyFiles(this.#ownCopy(), [CONTROL_FILE])
+    const { files } = await copyFiles(this.#ownCopy(), [listing.controlFile])
     for (const file of files) copy.record(file)
   }
 
@@ -161,11 +160,10 @@ class BackupRun {
 
   /** For what the leader copies itself. */
   #ownCopy(): CopyContext {
-    const { context, leader, facts, target } = this.#parts
+    const { context, leader, target } = this.#parts
     return {
       session: leader.session,
       directory: target.path,
-      fileMode: targetModes(facts).fileMode,
       verifyPageChecksums: false,
       checksums: this.#checksums,
       onBytes: () => {},

@@ -65,7 +65,6 @@ async function copyUntilFinished(
   const context: CopyContext = {
     session,
     directory: start.directory,
-    fileMode: start.fileMode,
     verifyPageChecksums: start.verifyPageChecksums,
     checksums,
     onBytes: (bytes) => counters.addBytes(worker, bytes),
@@ -81,7 +80,7 @@ async function copyUntilFinished(
     const task = await failure.waitFor(inbox.next())
     counters.addTime(worker, 'idle', performance.now() - waitedFrom)
     if (task.type !== 'copy') break
-    post({ type: 'copied', ...(await failure.waitFor(copyFiles(context, task.pathnames))) })
+    post({ type: 'copied', ...(await failure.waitFor(copyFiles(context, task.files))) })
   }
   const syncedFrom = performance.now()
   await written.sync(failure.signal)

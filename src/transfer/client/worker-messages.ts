@@ -3,7 +3,7 @@ import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-alg
 import type { StartMessage } from '../../threads/thread-start.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { ErrorData } from './error-data.js'
-import type { ReceivedFile } from './file-receiver.js'
+import type { ReceivedFile, WantedFile } from './file-receiver.js'
 import type { BackupTicket, SessionServer } from './sessions/sessions.js'
 import type { WorkerCountersBuffer } from './worker-counters.js'
 
@@ -11,7 +11,6 @@ import type { WorkerCountersBuffer } from './worker-counters.js'
 export interface StartWorker {
   readonly server: SessionServer
   readonly directory: string
-  readonly fileMode: number
   readonly verifyPageChecksums: boolean
   /** By which what arrives is compared with what was sent; `undefined` when it is computed here. */
   readonly checksumAlgorithm: RealChecksumAlgorithm | undefined
@@ -27,7 +26,7 @@ export type MessageToWorker =
   /** The backup has started: take part. The first after `start`. */
   | { readonly type: 'join'; readonly ticket: BackupTicket }
   /** Copy these files, after those that were sent before. */
-  | { readonly type: 'copy'; readonly pathnames: readonly SafePathname[] }
+  | { readonly type: 'copy'; readonly files: readonly WantedFile[] }
   /** There is no more: make what was written durable, seal the fragment, and end. */
   | { readonly type: 'finish' }
   /** Something failed, here or elsewhere: end as soon as possible. */

@@ -32,7 +32,8 @@ export class WrittenFiles {
 
   #syncOne(pathname: SafePathname): void {
     try {
-      const descriptor = openSync(pathOf(this.#directory, pathname), 'r+')
+      // One that is for reading only on the server is so here.
+      const descriptor = openSync(pathOf(this.#directory, pathname), 'r')
       try {
         fsyncSync(descriptor)
       } finally {

@@ -23,6 +23,8 @@ export interface ClusterFile {
   readonly size: number
   /** Seconds since 1970. */
   readonly modified: number
+  /** Its permission bits on the server, 0 to 0777; `undefined`: not known. */
+  readonly mode?: number | undefined
 }
 
 /** A file of pg_wal: a segment or a timeline history file. */
@@ -96,6 +98,12 @@ export interface BackupMode {
   close(): Promise<void>
 }
 
+export interface ListFilesOptions {
+  readonly signal?: AbortSignal
+  /** Is told of links, FIFOs and the like, which no backup takes. */
+  readonly onSpecialFile?: (pathname: Pathname) => void
+}
+
 export interface ListTablespacesOptions {
   /** Sums up the sizes of all files, which takes as long as to list them. */
   readonly withSizes: boolean
@@ -112,7 +120,7 @@ export interface ClusterFiles {
    * What a base backup has of a tablespace, or of the data directory (`undefined`): directories before what is in them.
    * backup_label, tablespace_map, WAL and what a server leaves out are not listed; `global/pg_control` is.
    */
-  listFiles(tablespaceOid: number | undefined, signal?: AbortSignal): Promise<readonly ClusterFile[]>
+  listFiles(tablespaceOid: number | undefined, options?: ListFilesOptions): Promise<readonly ClusterFile[]>
   /** Whether there is, and can be listed, the directory in which the cluster has its files of a tablespace. */
   hasTablespaceDirectory(tablespaceOid: number): Promise<boolean>
   /** Segments and history files in pg_wal, by name. */

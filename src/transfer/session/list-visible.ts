@@ -15,7 +15,7 @@ import type { SessionOptions } from './session-options.js'
 const PATIENCE_MS = 3000
 const PAUSE_MS = 100
 
-type Sources = Pick<SessionOptions, 'files' | 'mode'>
+type Sources = Pick<SessionOptions, 'files' | 'mode' | 'onNotice'>
 
 /**
  * Lists tablespaces. All that the server knows have to be there, each with the directory that the cluster has in it: a volume
@@ -44,12 +44,19 @@ export async function listVisibleTablespaces(
  * @throws {@link PbManifestError} `SERVER` when one cannot be seen
  */
 export async function listVisibleFiles(
-  { files, mode }: Sources,
+  { files, mode, onNotice }: Sources,
   tablespaceOid: number | undefined,
   signal: AbortSignal,
 ): Promise<readonly ClusterFile[]> {
   const known = (await mode?.directories()) ?? []
-  const listed = await files.listFiles(tablespaceOid, signal)
+  const listed = await files.listFiles(tablespaceOid, {
+    signal,
+    // In the words of a server. @see src/backend/backup/basebackup.c (`sendDir`)
+    onSpecialFile: (pathname) => {
+      const message = `skipping special file "./${displayPathname(pathname)}"`
+      onNotice?.({ severity: 'WARNING', message })
+    },
+  })
   const directories = listed.flatMap(({ pathname, kind }) => (kind === 'directory' ? [pathname] : []))
   for (const directory of known) {
     if (directory.tablespace !== tablespaceOid) continue

@@ -10,15 +10,14 @@ const scratch = useScratch()
 /** What was asked for is, by default, what is sent. */
 function receive(
   events: readonly SentFileEvent[],
-  { fileMode = 0o600, asked = namesIn(events) }: { fileMode?: number; asked?: readonly string[] } = {},
+  { mode = 0o600, asked = namesIn(events) }: { mode?: number; asked?: readonly string[] } = {},
 ) {
   const files: ReceivedFile[] = []
   const vanished: string[] = []
   let bytes = 0
   const receiver = new FileReceiver({
     directory: scratch.path,
-    pathnames: asked.map(ownPathname),
-    fileMode,
+    files: asked.map((pathname) => ({ pathname: ownPathname(pathname), mode })),
     onBytes: (count) => {
       bytes += count
     },
@@ -75,7 +74,7 @@ describe('receiving files', () => {
   test('grants the group what it is to have, whatever our umask says', () => {
     const before = process.umask(0o077)
     try {
-      receive([begin('shared'), end(0)], { fileMode: 0o640 })
+      receive([begin('shared'), end(0)], { mode: 0o640 })
     } finally {
       process.umask(before)
     }

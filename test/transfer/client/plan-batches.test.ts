@@ -1,13 +1,12 @@
 import { array, assert, constant, integer, nat, oneof, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ownPathname } from '../../../src/files/safe-pathname.js'
-import type { ClusterFile } from '../../../src/transfer/cluster-files/cluster-files.js'
-import { planBatches } from '../../../src/transfer/client/plan-batches.js'
+import { type FileToCopy, planBatches } from '../../../src/transfer/client/plan-batches.js'
 
 const MiB = 1024 * 1024
 
-function file(pathname: string, size: number): ClusterFile {
-  return { pathname: ownPathname(pathname), kind: 'file', size, modified: 0 }
+function file(pathname: string, size: number): FileToCopy {
+  return { pathname: ownPathname(pathname), mode: 0o600, size }
 }
 
 const arbitraryFiles = array(oneof(nat(20_000), nat(40 * MiB), constant(1024 * MiB)), { maxLength: 200 }).map(

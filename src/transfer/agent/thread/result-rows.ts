@@ -43,12 +43,14 @@ const rowMakers: RowMakers = {
       { name: 'kind' },
       { name: 'size', type: 'int8' },
       { name: 'modified', type: 'int8' },
+      { name: 'mode' },
     ],
-    rows: map(files, ({ pathname, kind, size, modified }) => [
+    rows: map(files, ({ pathname, kind, size, modified, mode }) => [
       pathname,
       kind,
       String(size),
       String(modified),
+      mode === undefined ? null : formatMode(mode),
     ]),
   }),
   LIST_WAL_FILES: (files) => ({
@@ -128,6 +130,11 @@ function identifyCluster(facts: ClusterFacts): ResultRows {
       ],
     ],
   }
+}
+
+/** As `chmod` takes it. */
+function formatMode(mode: number): string {
+  return mode.toString(8).padStart(4, '0')
 }
 
 function* map<Item>(items: Iterable<Item>, toRow: (item: Item) => Row): Generator<Row, void, undefined> {

@@ -80,6 +80,7 @@ function readClusterFile(row: ResultRow): ClusterFile {
     kind,
     size: row.integer('size'),
     modified: row.seconds('modified'),
+    mode: row.mode('mode'),
   }
 }
 

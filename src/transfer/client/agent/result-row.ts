@@ -56,6 +56,14 @@ export class ResultRow {
     return text === undefined ? undefined : this.#readInteger(column, text)
   }
 
+  /** Permission bits, in octal digits; `undefined` where they are not known, or an older agent does not tell them. */
+  mode(column: string): number | undefined {
+    const text = this.#places.has(column) ? this.textOrNull(column) : undefined
+    if (text === undefined) return undefined
+    if (!/^0[0-7]{3}$/.test(text)) throw noSense(column)
+    return Number.parseInt(text, 8)
+  }
+
   bigint(column: string): bigint {
     const text = this.text(column)
     if (!/^[0-9]{1,20}$/.test(text)) throw noSense(column)

@@ -7,8 +7,11 @@ import { describeSystemError, ioError } from '../../../files/system-error.js'
 import type { ClusterLayout } from '../../../manifest/fragment/backup-contents.js'
 import { walkBackup } from '../../../manifest/fragment/walk-backup.js'
 import { emptyWalDirectories } from '../../../postgres/base-backup-contents.js'
-import type { ClusterFile } from '../cluster-files.js'
+import type { ClusterFile, ListFilesOptions } from '../cluster-files.js'
 import { isMadeByBackup } from '../made-by-backup.js'
+
+/** Not those by which a program runs as somebody else: no backup needs them. */
+const PERMISSIONS = 0o777
 
 /**
  * What a base backup has of a tablespace, or of the data directory.
@@ -20,29 +23,43 @@ export async function listLocalFiles(
   layout: ClusterLayout,
   tablespaceOid: number | undefined,
   way: WayGiver,
+  onSpecialFile?: ListFilesOptions['onSpecialFile'],
 ): Promise<ClusterFile[]> {
   const start = tablespaceOid === undefined ? '' : `pg_tblspc/${tablespaceOid}`
   const files: ClusterFile[] = []
   const walk = walkBackup({ directory, layout, start, entersTablespaces: false, isInUse: true })
   for (const { pathname, kind } of walk) {
     if (way.isDue) await way.giveWay()
-    if (kind === 'special' || isMadeByBackup(pathname)) continue
+    if (isMadeByBackup(pathname)) continue
     const stats = statIfThere(directory, pathname)
-    if (stats === undefined || (kind === 'file' && !stats.isFile())) continue
-    const modified = Math.floor(stats.mtimeMs / 1000)
-    files.push({ pathname: ownPathname(pathname), kind, size: kind === 'file' ? stats.size : 0, modified })
-    if (pathname === 'pg_wal') files.push(...walDirectories(layout, modified))
+    if (stats === undefined) continue
+    if (kind === 'special' || (kind === 'file' && !stats.isFile())) {
+      onSpecialFile?.(pathname)
+      continue
+    }
+    const file = fileOf(pathname, kind, stats)
+    files.push(file)
+    if (pathname === 'pg_wal') files.push(...walDirectories(layout, file))
   }
   return files
 }
 
+function fileOf(pathname: Pathname, kind: ClusterFile['kind'], stats: Stats): ClusterFile {
+  return {
+    pathname: ownPathname(pathname),
+    kind,
+    size: kind === 'file' ? stats.size : 0,
+    modified: Math.floor(stats.mtimeMs / 1000),
+    // Of a link that becomes a directory, they say nothing.
+    mode: stats.isSymbolicLink() ? undefined : stats.mode & PERMISSIONS,
+  }
+}
+
 /** What a server makes in pg_wal, whatever is there. */
-function walDirectories({ version }: ClusterLayout, modified: number): ClusterFile[] {
+function walDirectories({ version }: ClusterLayout, parent: ClusterFile): ClusterFile[] {
   return emptyWalDirectories(version).map((name) => ({
+    ...parent,
     pathname: ownPathname(`pg_wal/${name}`),
-    kind: 'directory',
-    size: 0,
-    modified,
   }))
 }
 

@@ -12,6 +12,7 @@ import type {
   ClusterFile,
   ClusterFiles,
   FileEvent,
+  ListFilesOptions,
   ListTablespacesOptions,
   Tablespace,
   WalFile,
@@ -49,16 +50,21 @@ export class LocalClusterFiles implements ClusterFiles {
   async listTablespaces({ withSizes, signal }: ListTablespacesOptions): Promise<readonly Tablespace[]> {
     const tablespaces: Tablespace[] = []
     for (const tablespace of listLocalTablespaces(this.#directory)) {
-      const bytes = withSizes ? totalSize(await this.listFiles(tablespace.oid, signal)) : undefined
+      const bytes = withSizes
+        ? totalSize(await this.listFiles(tablespace.oid, signal === undefined ? {} : { signal }))
+        : undefined
       tablespaces.push({ ...tablespace, bytes })
     }
     return tablespaces
   }
 
-  async listFiles(tablespaceOid: number | undefined, signal?: AbortSignal): Promise<readonly ClusterFile[]> {
+  async listFiles(
+    tablespaceOid: number | undefined,
+    { signal, onSpecialFile }: ListFilesOptions = {},
+  ): Promise<readonly ClusterFile[]> {
     const way = new WayGiver(signal)
     if (tablespaceOid !== undefined) this.#requireTablespace(tablespaceOid)
-    return await listLocalFiles(this.#directory, this.#layout, tablespaceOid, way)
+    return await listLocalFiles(this.#directory, this.#layout, tablespaceOid, way, onSpecialFile)
   }
 
   #requireTablespace(oid: number): void {

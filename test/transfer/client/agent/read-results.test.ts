@@ -74,6 +74,23 @@ describe("an agent's rows", () => {
     ])
   })
 
+  test.each([
+    ['0640', 0o640],
+    ['0000', 0],
+    [null, undefined],
+  ])('may tell the mode %s', async (mode, expected) => {
+    const answers = rows(['pathname', 'kind', 'size', 'modified', 'mode'], ['a', 'file', '3', '1', mode])
+    const [file] = await resultReaders.LIST_FILES(answers, { command: 'LIST_FILES', tablespace: undefined })
+    expect(file?.mode).toBe(expected)
+  })
+
+  test.each(['4755', '640', '0888', '-640', ''])('may not tell the mode "%s"', async (mode) => {
+    const answers = rows(['pathname', 'kind', 'size', 'modified', 'mode'], ['a', 'file', '3', '1', mode])
+    await expect(
+      resultReaders.LIST_FILES(answers, { command: 'LIST_FILES', tablespace: undefined }),
+    ).rejects.toThrow('the value of column "mode" makes no sense')
+  })
+
   test('may lack an OID and a size', async () => {
     const answers = rows(['oid', 'location', 'bytes'], ['16384', '/srv/ts', '10'], [null, '', null])
     const command = { command: 'LIST_TABLESPACES', progress: false } as const

@@ -2,6 +2,7 @@ import {
   appendFileSync,
   closeSync,
   mkdirSync,
+  chmodSync,
   openSync,
   renameSync,
   rmSync,
@@ -77,13 +78,14 @@ describe('lists', () => {
 
   test('nothing for a client that is gone', async () => {
     const signal = AbortSignal.abort()
-    await expect(files.listFiles(undefined, signal)).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(files.listFiles(undefined, { signal })).rejects.toMatchObject({ code: 'ABORTED' })
     await expect(files.listTablespaces({ withSizes: true, signal })).rejects.toMatchObject({
       code: 'ABORTED',
     })
   })
 
-  test('sizes and times', async () => {
+  test('sizes, times and modes, but not by whom a program is run', async () => {
+    chmodSync(join(directory, 'base/1/1259'), 0o6750)
     truncateSync(join(directory, 'base/1/1259'), 3_000_000_000)
     utimesSync(join(directory, 'base/1/1259'), 1, 1_700_000_000.9)
     expect(await files.listFiles(undefined)).toContainEqual({
@@ -91,6 +93,7 @@ describe('lists', () => {
       kind: 'file',
       size: 3_000_000_000,
       modified: 1_700_000_000,
+      mode: 0o750,
     })
   })
 

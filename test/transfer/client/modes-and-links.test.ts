@@ -1,0 +1,114 @@
+import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { type Cluster, createCluster } from '../../helpers/cluster.js'
+import { describeWithDebianPostgres } from '../../helpers/requires.js'
+import { mustRun } from '../../helpers/run-program.js'
+import { createScratchDirectory } from '../../helpers/scratch-directory.js'
+import { AgentProgram } from '../agent/agent-program.js'
+import { runBackupProgram } from './backup-program.js'
+
+/** Of each file and directory below, what it is and its permission bits: `file 640`. */
+function modesIn(root: string): Map<string, string> {
+  const names = readdirSync(root, { recursive: true, encoding: 'utf8' })
+  return new Map(
+    names.map((name) => {
+      const stats = lstatSync(join(root, name))
+      const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : 'special'
+      return [name, `${kind} ${(stats.mode & 0o777).toString(8)}`]
+    }),
+  )
+}
+
+const file = (path: string): void => writeFileSync(path, 'content')
+
+/** Two streams of WAL may have ended in different segments. */
+function withoutWal(modes: ReadonlyMap<string, string>): Record<string, string> {
+  return Object.fromEntries([...modes].filter(([name]) => !/^pg_wal\/.*[0-9A-F]{24}/.test(name)))
+}
+
+describeWithDebianPostgres('modes, links and special files', (programs) => {
+  let cluster: Cluster
+  let agent: AgentProgram
+  let theirs: Map<string, string>
+
+  /** Puts something of the server's user into its data directory. */
+  function put(name: string, mode: number, make: (path: string) => void): void {
+    const path = join(cluster.dataDirectory, name)
+    make(path)
+    if (cluster.user !== undefined) lchownSync(path, cluster.user.uid, cluster.user.gid)
+    if (!lstatSync(path).isSymbolicLink()) chmodSync(path, mode)
+  }
+
+  beforeAll(async () => {
+    cluster = await createCluster(programs)
+    const outside = await cluster.makeDirectory('outside')
+    writeFileSync(join(outside, 'extra.conf'), '')
+    mkdirSync(join(outside, 'logs'))
+    writeFileSync(join(outside, 'logs/old.log'), 'old')
+    await cluster.stop()
+    // The server's group has access: all that initdb made is group-readable, and the directory says so.
+    await mustRun('chmod', ['-R', 'g+rX', cluster.dataDirectory])
+    put('server.key', 0o600, file)
+    put('archive.sh', 0o750, file)
+    put('readonly', 0o400, file)
+    put('conf.d', 0o700, (path) => mkdirSync(path))
+    put('conf.d/more.conf', 0o644, file)
+    await mustRun('mkfifo', [join(cluster.dataDirectory, 'fifo')])
+    put('fifo', 0o640, () => {})
+    put('extra.conf', 0, (path) => symlinkSync(join(outside, 'extra.conf'), path))
+    put('log', 0, (path) => symlinkSync(join(outside, 'logs'), path))
+    put('nowhere', 0, (path) => symlinkSync('/no/such/file', path))
+    await cluster.start()
+    agent = await AgentProgram.start(cluster)
+    const directory = join(await cluster.makeDirectory('theirs'), 'backup')
+    await cluster.run('pg_basebackup', ['-D', directory, '-c', 'fast', '--no-sync'])
+    theirs = modesIn(directory)
+  })
+
+  afterAll(async () => {
+    await agent.stop()
+    await cluster.remove()
+  })
+
+  async function backUp(args: readonly string[]) {
+    const scratch = createScratchDirectory()
+    onTestFinished(() => scratch.remove())
+    const directory = join(scratch.path, 'backup')
+    const { status, stderr } = await runBackupProgram(cluster, { directory, args })
+    return { status, stderr, modes: modesIn(directory) }
+  }
+
+  test('from an agent are those of pg_basebackup, with its warnings', async () => {
+    const { status, stderr, modes } = await backUp([`--agent=${agent.socketDirectory}`])
+    expect(status).toBe(0)
+    expect(withoutWal(modes)).toEqual(withoutWal(theirs))
+    expect(modes.get('server.key')).toBe('file 600')
+    expect(modes.get('archive.sh')).toBe('file 750')
+    expect(modes.get('base')).toBe('directory 750')
+    const warnings = stderr.split('\n').filter((line) => line.includes('skipping'))
+    expect(warnings.toSorted()).toEqual(
+      ['extra.conf', 'fifo', 'log', 'nowhere'].map(
+        (name) => `pbmanifest: warning: skipping special file "./${name}"`,
+      ),
+    )
+  })
+
+  test('over SQL are never wider than on the server', async () => {
+    const { status, modes } = await backUp([])
+    expect(status).toBe(0)
+    for (const [name, mode] of modes) {
+      const own = theirs.get(name)
+      if (own === undefined || !own.startsWith('file')) continue
+      const wider = Number.parseInt(mode.slice(5), 8) & ~Number.parseInt(own.slice(5), 8)
+      // Its owner may write what was for reading only.
+      expect({ name, wider: wider & 0o077 }).toEqual({ name, wider: 0 })
+    }
+    expect(modes.get('server.key')).toBe('file 600')
+    expect(modes.get('base/1/1259')).toBe('file 640')
+    expect(modes.get('base')).toBe('directory 750')
+    // What SQL tells of them is all that there is: see docs/backup-over-sql.md.
+    expect(modes.get('fifo')).toBe('file 600')
+    expect(modes.has('nowhere')).toBe(false)
+  })
+})
