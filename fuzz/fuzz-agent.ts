@@ -30,12 +30,12 @@ const SLACK_SECONDS = 2
  * Sends a real agent, beside a real server, what clients send and mutations of it. It must not crash, hang, grow, keep a
  * backup running or leave files, and each command's work must be bounded by its length.
  */
-export async function fuzzAgent(mutator: Mutator, endsAt: number): Promise<string> {
+export async function fuzzAgent(mutator: Mutator, milliseconds: number): Promise<string> {
   const programs = debianPostgres() ?? (await embeddedPostgres())
   const cluster = await createCluster(programs, { walSegmentMegabytes: 1 })
   const agent = await AgentProgram.start(cluster, ['--max-backups=4', '--max-connections=16'])
   try {
-    return await new AgentFuzz(cluster, agent, mutator).run(endsAt)
+    return await new AgentFuzz(cluster, agent, mutator).run(milliseconds)
   } finally {
     await agent.stop('SIGKILL')
     await cluster.remove()
@@ -58,8 +58,10 @@ class AgentFuzz {
     this.#commands = new AgentCommands(mutator)
   }
 
-  async run(endsAt: number): Promise<string> {
+  async run(milliseconds: number): Promise<string> {
     await this.#measureWork()
+    // Start-up and measuring do not count: on a slow machine, nothing else would be done.
+    const endsAt = Date.now() + milliseconds
     while (Date.now() < endsAt) await this.#runRound(endsAt)
     const { bytes } = this.#resources()
     return `${this.#conversations} conversations; the agent holds ${Math.round(bytes / 1024 / 1024)} MB`

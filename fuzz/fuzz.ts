@@ -3,8 +3,12 @@ import { parseArgs } from 'node:util'
 import { fuzzAgent } from './fuzz-agent.js'
 import { Mutator } from '../test/transfer/wire/connection/mutator.js'
 
-/** What is fuzzed, and by what: each runs until the time is over, and throws when something was wrong. */
-type Fuzz = (mutator: Mutator, endsAt: number) => Promise<string>
+/**
+ * What is fuzzed, and by what: each sends for so long, and throws when something was wrong.
+ *
+ * @returns what it did, in a line
+ */
+type Fuzz = (mutator: Mutator, milliseconds: number) => Promise<string>
 
 const subjects: Readonly<Record<string, Fuzz>> = { agent: fuzzAgent }
 
@@ -33,9 +37,11 @@ if (values.help === true || unknown.length > 0) {
 for (const name of names) {
   const seed = Number(values.seed)
   process.stdout.write(`fuzz of ${name}: --seed=${seed}\n`)
-  const endsAt = Date.now() + (Number(values.seconds) * 1000) / names.length
+  const milliseconds = (Number(values.seconds) * 1000) / names.length
   try {
-    process.stdout.write(`fuzz of ${name}: ${(await subjects[name]?.(new Mutator(seed), endsAt)) ?? ''}\n`)
+    process.stdout.write(
+      `fuzz of ${name}: ${(await subjects[name]?.(new Mutator(seed), milliseconds)) ?? ''}\n`,
+    )
   } catch (error) {
     process.stdout.write(
       `fuzz of ${name} failed with --seed=${seed}\n${String(error instanceof Error ? error.stack : error)}\n`,
