@@ -77,9 +77,9 @@ export class DirectoryFiles implements BackupFiles {
     return readSmallFile(`${this.#directory}/${pathname}`, maxBytes)
   }
 
-  reportPages({ problems }: VerifyContext, touches: FirstTouches | undefined): void {
+  reportPages(context: VerifyContext, touches: FirstTouches | undefined): void {
     const checks = this.#checksums
-    if (checks !== undefined) Object.assign(checks.totals.pages, checks.pages.report(touches, problems))
+    if (checks !== undefined) Object.assign(checks.totals.pages, checks.pages.report(touches, context))
   }
 
   async checkWal(

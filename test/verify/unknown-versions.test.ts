@@ -20,6 +20,13 @@ interface Made {
   readonly pageMagic?: number
   /** Of data checksums, in pg_control and in its checkpoint. */
   readonly states?: readonly [now: number, atCheckpoint: number]
+  /** The WAL switches them. */
+  readonly switchesChecksums?: boolean
+}
+
+function checksumsAt(controlVersion: number): number {
+  if (controlVersion < 1900) return 252
+  return controlVersion === 1902 ? 264 : 268
 }
 
 /** A backup by the layouts alone: pg_control, one page without its checksum, and WAL of one record. */
@@ -28,6 +35,7 @@ async function makeBackup({
   controlVersion,
   pageMagic = 0xd122,
   states: [now, atCheckpoint] = [1, 1],
+  switchesChecksums,
 }: Made): Promise<string> {
   const directory = join(scratch.path, 'backup')
   await makeNeededDirectories(directory)
@@ -36,7 +44,7 @@ async function makeBackup({
   const control = controlFileBytes(controlVersion, (bytes) => {
     bytes.writeUInt32LE(1, 48)
     bytes.writeUInt32LE(atCheckpoint, 132)
-    bytes.writeUInt32LE(now, controlVersion === 1800 || controlVersion === 1801 ? 252 : 268)
+    bytes.writeUInt32LE(now, checksumsAt(controlVersion))
   })
   writeFileSync(join(directory, 'global', 'pg_control'), control)
   const page = Buffer.alloc(8192, 'x')
@@ -44,6 +52,7 @@ async function makeBackup({
   writeFileSync(join(directory, 'base', '5', '1259'), page)
   const wal = new WalWriter(segmentSize, BigInt(segmentSize), { pageMagic, overwriteBit: 4 })
   wal.write({ body: mainData(Buffer.alloc(100)) })
+  if (switchesChecksums === true) wal.write({ body: mainData(Buffer.alloc(4)), resourceManager: 22, info: 0 })
   writeFileSync(join(directory, 'pg_wal', '000000010000000000000001'), wal.bytes)
   const lines = ['PG_VERSION', 'global/pg_control', 'base/5/1259'].map((name) => lineOf(directory, name))
   const fragment = writeFragmentFile(scratch.path, { lines })
@@ -177,6 +186,21 @@ describe('a page without its checksum', () => {
     const directory = await makeBackup({ major: 19, controlVersion, pageMagic, states })
     const report = await verifyBackup(directory)
     expect(report).toMatchObject({ verdict: 'verified', problems: [] })
+    expect(reasons(report)).toEqual({ 'page-checksums': why })
+    await expect(verifyBackup(directory, { pageChecksums: 'on' })).rejects.toMatchObject({
+      code: 'USAGE',
+      message: `cannot check page checksums: ${why}`,
+    })
+  })
+
+  test.each([
+    [1902, 0xd120],
+    [1903, 0xd121],
+  ])('is none in version %d when the WAL switches data checksums', async (controlVersion, pageMagic) => {
+    const directory = await makeBackup({ major: 19, controlVersion, pageMagic, switchesChecksums: true })
+    const why = 'data checksums were switched while the backup was taken'
+    const report = await verifyBackup(directory)
+    expect(report).toMatchObject({ verdict: 'verified', problems: [], walRecords: 2 })
     expect(reasons(report)).toEqual({ 'page-checksums': why })
     await expect(verifyBackup(directory, { pageChecksums: 'on' })).rejects.toMatchObject({
       code: 'USAGE',

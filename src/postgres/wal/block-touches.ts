@@ -1,6 +1,6 @@
 import type { WalFormat } from '../versions.js'
 import { type BlockAddress, readRecordBody } from './record-body.js'
-import { isDatabaseCopy } from './record-header.js'
+import { isChecksumSwitch, isDatabaseCopy } from './record-header.js'
 import { lsnOf } from './wal-geometry.js'
 
 /** Blocks to look for, {@link NUMBERS_PER_BLOCK} for each. Plain data: it crosses threads. */
@@ -14,6 +14,8 @@ export interface FirstTouches {
   readonly lsns: BigUint64Array
   /** 1 when its replay writes the block anew, from an image or from nothing, and does not read it. */
   readonly writesAnew: Uint8Array
+  /** One number: 1 when a record switches data checksums, so that pages may be without, and nothing can be said of them. */
+  readonly checksumSwitch: Uint8Array
 }
 
 export function packBlocks(blocks: readonly BlockAddress[]): WantedBlocks {
@@ -31,12 +33,17 @@ export function packBlocks(blocks: readonly BlockAddress[]): WantedBlocks {
 /** Nothing touched yet. */
 export function noTouches(wanted: WantedBlocks): FirstTouches {
   const count = wanted.length / NUMBERS_PER_BLOCK
-  return { lsns: new BigUint64Array(count), writesAnew: new Uint8Array(count) }
+  return {
+    lsns: new BigUint64Array(count),
+    writesAnew: new Uint8Array(count),
+    checksumSwitch: new Uint8Array(1),
+  }
 }
 
 /** Adds what another stretch of WAL has, in whatever order the stretches come. */
 export function mergeTouches(into: FirstTouches, from: FirstTouches): void {
   for (const [index, lsn] of from.lsns.entries()) touch(into, index, lsn, from.writesAnew[index] ?? 0)
+  if (from.checksumSwitch[0] === 1) into.checksumSwitch[0] = 1
 }
 
 function touch({ lsns, writesAnew }: FirstTouches, index: number, lsn: bigint, anew: number): void {
@@ -89,6 +96,7 @@ export class BlockTouches {
         touch(this.first, place, lsnOf(high, low), block.isWrittenAnew ? 1 : 0)
       }
     })
+    if (isChecksumSwitch(view, at, this.#format)) this.first.checksumSwitch[0] = 1
     if (dataAt !== undefined && isDatabaseCopy(view, at)) this.#addDatabase(view, dataAt, lsnOf(high, low))
   }
 

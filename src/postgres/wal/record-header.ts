@@ -23,6 +23,8 @@ const DATABASE_COPY = 0x00
 const RESOURCE_MANAGER_INFO = 0xf0
 /** @see src/include/catalog/pg_control.h */
 const XLOG_SWITCH = 0x40
+/** @see src/include/catalog/pg_control.h of betas of 19 (`XLOG2_CHECKSUMS`) */
+const CHECKSUM_SWITCH = 0x00
 const XLOG_OVERWRITE_CONTRECORD = 0xd0
 
 /** What is wrong with xl_tot_len, in the words of PostgreSQL's reader. */
@@ -58,6 +60,14 @@ export function isDatabaseCopy(view: DataView, at: number): boolean {
   return (
     view.getUint8(at + recordFields.resourceManager) === DATABASE_RESOURCE_MANAGER &&
     (view.getUint8(at + recordFields.info) & RESOURCE_MANAGER_INFO) === DATABASE_COPY
+  )
+}
+
+/** Whether this record switches data checksums off or on, or begins to. */
+export function isChecksumSwitch(view: DataView, at: number, format: WalFormat): boolean {
+  return (
+    view.getUint8(at + recordFields.resourceManager) === format.checksumSwitchResourceManager &&
+    (view.getUint8(at + recordFields.info) & RESOURCE_MANAGER_INFO) === CHECKSUM_SWITCH
   )
 }
 

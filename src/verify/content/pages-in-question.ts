@@ -1,16 +1,20 @@
+import { PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import { STOCK_SEGMENT_PAGES } from '../../postgres/data-page/page-layout.js'
 import { findRelationFork } from '../../postgres/data-page/page-files.js'
 import { type FirstTouches, packBlocks, type WantedBlocks } from '../../postgres/wal/block-touches.js'
 import type { BlockAddress } from '../../postgres/wal/record-body.js'
-import type { ProblemList } from '../problems.js'
+import type { VerifyContext } from '../backup-files.js'
 import type { CheckedPages } from '../report.js'
 import { pageProblems } from './content-problems.js'
 import type { BadPage, ContentFindings } from './content-findings.js'
 
 /** So many pages are looked for in the WAL. More are not torn in copying: the files are not what they are taken for. */
 const MAX_PAGES = 100_000
+
+/** Where what there is to say goes. */
+type PageReport = Pick<VerifyContext, 'problems' | 'notChecked' | 'options'>
 
 interface FileInQuestion {
   readonly pathname: Pathname
@@ -56,9 +60,23 @@ export class PagesInQuestion {
   /**
    * Reports those that matter, and counts all.
    *
+   * Of a backup in whose WAL data checksums are switched, nothing can be said: pages may be without.
+   *
    * @param touches - what the WAL has of the wanted blocks; `undefined` when that is not known: then their own LSN decides
+   * @throws {@link PbManifestError} `USAGE` when page checksums were asked for and cannot be checked
    */
-  report(touches: FirstTouches | undefined, problems: ProblemList): Omit<CheckedPages, 'checked'> {
+  report(
+    touches: FirstTouches | undefined,
+    { problems, notChecked, options }: PageReport,
+  ): Omit<CheckedPages, 'checked'> {
+    if (touches?.checksumSwitch[0] === 1 && this.#files.length > 0) {
+      const why = 'data checksums were switched while the backup was taken'
+      if (options.pageChecksums === 'on') {
+        throw new PbManifestError('USAGE', `cannot check page checksums: ${why}`)
+      }
+      notChecked.push({ what: 'page-checksums', why })
+      return { mismatched: 0, newer: 0, replayed: 0 }
+    }
     const counts = { mismatched: 0, newer: 0, replayed: 0 }
     const detail =
       touches === undefined ? 'the WAL, whose replay may write it anew, was not read to its end' : undefined

@@ -83,9 +83,9 @@ export class ArchiveFiles implements BackupFiles {
     return this.#results?.smallFiles.get(pathname)
   }
 
-  reportPages({ problems }: VerifyContext, touches: FirstTouches | undefined): void {
+  reportPages(context: VerifyContext, touches: FirstTouches | undefined): void {
     const results = this.#results
-    if (results !== undefined) Object.assign(results.totals.pages, results.pages.report(touches, problems))
+    if (results !== undefined) Object.assign(results.totals.pages, results.pages.report(touches, context))
   }
 
   async checkWal(
