@@ -1,5 +1,7 @@
-import { query, startup, typed } from '../test/transfer/wire/raw-client.js'
+import { gssencRequest, query, sslRequest, startup, typed } from '../test/transfer/wire/raw-client.js'
 import type { Mutator } from '../test/transfer/wire/connection/mutator.js'
+
+const clientHello = Buffer.from('160301004a010000460303', 'hex')
 
 /** What a client of an agent may send, before it is mutated. */
 export class AgentCommands {
@@ -23,6 +25,24 @@ export class AgentCommands {
     const messages = [user, ...texts.map(query)]
     if (below(3) === 0) messages.push(typed('X'))
     return messages.map((message, index) => this.#mutate(message, index === 0))
+  }
+
+  /** What comes over the network before anybody is let in. */
+  knock(): Buffer[] {
+    const { pick } = this.#bound()
+    const user = startup({ user: pick(['backup', 'nobody', '\u202e']), replication: '1' })
+    const first = typed('p', 'SCRAM-SHA-256\0\0\0\0\x0cn,,n=,r=abcd')
+    const final = typed('p', `c=biws,r=abcd,p=${Buffer.alloc(32).toString('base64')}`)
+    const messages = pick([
+      [user, first, final],
+      [user, query('LIST_BACKUPS'), first],
+      [sslRequest, clientHello, user],
+      [sslRequest, user, first],
+      [gssencRequest, sslRequest, user],
+      [Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')],
+      [],
+    ])
+    return messages.map((message) => this.#mutate(message, true))
   }
 
   /** As a client that means well takes one, but that it does not know its id. */

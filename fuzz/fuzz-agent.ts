@@ -1,11 +1,13 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
+import { formatScramVerifier, makeScramVerifier } from '../src/transfer/wire/scram/scram-verifier.js'
 import { type Cluster, createCluster } from '../test/helpers/cluster.js'
 import { poll } from '../test/helpers/poll.js'
 import { debianPostgres, embeddedPostgres } from '../test/helpers/postgres-programs.js'
 import { AgentProgram, isInBackupMode } from '../test/transfer/agent/agent-program.js'
+import { makeCertificate } from '../test/transfer/agent/make-certificate.js'
 import { rowsOf, startBackup } from '../test/transfer/agent/rows.js'
 import { query, RawClient, startup } from '../test/transfer/wire/raw-client.js'
 import { AgentCommands, costlyCommands } from './agent-commands.js'
@@ -33,9 +35,14 @@ const SLACK_SECONDS = 2
 export async function fuzzAgent(mutator: Mutator, milliseconds: number): Promise<string> {
   const programs = debianPostgres() ?? (await embeddedPostgres())
   const cluster = await createCluster(programs, { walSegmentMegabytes: 1 })
-  const agent = await AgentProgram.start(cluster, ['--max-backups=4', '--max-connections=16'])
+  const verifier = formatScramVerifier(await makeScramVerifier('secret'))
+  const users = join(cluster.scratch.path, 'users')
+  writeFileSync(users, `backup:${verifier}\n`, { mode: 0o600 })
+  const { cert, key } = await makeCertificate(cluster.scratch.path, 'agent')
+  const network = ['--listen=127.0.0.1:0', `--users-file=${users}`, `--tls-cert=${cert}`, `--tls-key=${key}`]
+  const agent = await AgentProgram.start(cluster, ['--max-backups=4', '--max-connections=16', ...network])
   try {
-    return await new AgentFuzz(cluster, agent, mutator).run(milliseconds)
+    return await new AgentFuzz(cluster, agent, mutator, await agent.networkPort()).run(milliseconds)
   } finally {
     await agent.stop('SIGKILL')
     await cluster.remove()
@@ -47,12 +54,15 @@ class AgentFuzz {
   readonly #agent: AgentProgram
   readonly #mutator: Mutator
   readonly #commands: AgentCommands
+  /** Of the network. */
+  readonly #port: number
   #conversations = 0
   /** After the first round. */
   #before: { readonly bytes: number; readonly descriptors: number } | undefined
 
-  constructor(cluster: Cluster, agent: AgentProgram, mutator: Mutator) {
+  constructor(cluster: Cluster, agent: AgentProgram, mutator: Mutator, port: number) {
     this.#cluster = cluster
+    this.#port = port
     this.#agent = agent
     this.#mutator = mutator
     this.#commands = new AgentCommands(mutator)
@@ -83,12 +93,13 @@ class AgentFuzz {
   async #converseUntil(end: number, endsAt: number): Promise<void> {
     while (this.#conversations < end && Date.now() < endsAt) {
       this.#conversations++
-      await this.#converse(this.#commands.conversation())
+      if (this.#mutator.below(4) > 0)
+        await this.#converse(await this.#connect(), this.#commands.conversation())
+      else await this.#converse(await this.#connectOverNetwork(), this.#commands.knock())
     }
   }
 
-  async #converse(messages: readonly Buffer[]): Promise<void> {
-    const client = await this.#connect()
+  async #converse(client: RawClient, messages: readonly Buffer[]): Promise<void> {
     const manner = this.#mutator.below(10)
     if (manner === 0) client.socket.pause()
     for (const message of messages) {
@@ -178,6 +189,10 @@ class AgentFuzz {
 
   async #connect(): Promise<RawClient> {
     return await RawClient.connect({ path: join(this.#agent.socketDirectory, '.s.PGSQL.5433') })
+  }
+
+  async #connectOverNetwork(): Promise<RawClient> {
+    return await RawClient.connect({ host: '127.0.0.1', port: this.#port })
   }
 
   #processorSeconds(): number {
