@@ -36,7 +36,10 @@ export async function run(host: Host): Promise<ExitStatus> {
   const isTerminal = stderr.isTTY === true
   const messages = new Messages(stderr, wantsColor(undefined, env, isTerminal))
   const print = (text: string): void => void host.stdout.write(`${displayLines(text)}\n`)
-  const printJson = (json: string): void => void host.stdout.write(`${displayJson(json)}\n`)
+  const printJson = (json: string | Iterable<string>): void => {
+    for (const piece of typeof json === 'string' ? [json] : json) host.stdout.write(displayJson(piece))
+    host.stdout.write('\n')
+  }
   let wantsStack = Boolean(env['PBMANIFEST_DEBUG'])
   let endsBySignal = false
   const noteStop = (): void => {

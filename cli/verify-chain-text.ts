@@ -19,7 +19,8 @@ export function formatCombineVerdict({ combine, notChecked, backups }: ChainRepo
 
 /** How many problems the chain has, and where: `3 problems (2 in the backups, 1 between them)`. */
 export function formatChainProblemCount({ backups, problems }: ChainReport): string {
-  const within = backups.reduce((count, report) => count + report.problems.length, 0)
+  const counts = backups.flatMap(({ problemCounts }) => Object.values(problemCounts))
+  const within = counts.reduce((sum, count) => sum + count, 0)
   const total = formatCount(within + problems.length, 'problem')
   return `${total} (${within} in the backups, ${problems.length} between them)`
 }

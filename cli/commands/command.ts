@@ -8,8 +8,8 @@ import type { Messages } from '../messages.js'
 export interface CommandContext {
   /** Writes text, of one line or more, to standard output. */
   readonly print: (text: string) => void
-  /** Writes a JSON document there. */
-  readonly printJson: (json: string) => void
+  /** Writes a JSON document there, whole or in pieces. */
+  readonly printJson: (json: string | Iterable<string>) => void
   /** Standard error. */
   readonly messages: Messages
   readonly stdin: Readable

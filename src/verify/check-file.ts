@@ -15,6 +15,8 @@ export type FileOutcome =
 
 const match: FileOutcome = { type: 'match' }
 const mismatch: FileOutcome = { type: 'mismatch' }
+/** What comes of a file that is not there. One object, because there can be as many as files. */
+export const absentFile: FileOutcome = { type: 'failed', call: 'open', message: 'No such file or directory' }
 
 /** What a file should be. */
 export interface ExpectedFile {
@@ -106,6 +108,7 @@ function explain(path: string | Buffer, call: 'open' | 'read', error: unknown): 
   if (error instanceof NotARegularFileError) return { type: 'not a file' }
   const description = describeSystemError(error)
   if (description === undefined) throw error
+  if (call === 'open' && description.code === 'ENOENT') return absentFile
   // Reading a FIFO fails in its own way; that it is one is what matters.
   return call === 'read' && isNoRegularFile(path)
     ? { type: 'not a file' }

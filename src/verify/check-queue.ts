@@ -1,4 +1,5 @@
 import { Abandoned } from './abandoned.js'
+import { absentFile } from './check-file.js'
 import type { StartChecking, WorkerMessage } from './checksum-messages.js'
 import { FileRows } from './file-table/file-rows.js'
 import { RowChecker } from './row-checker.js'
@@ -33,7 +34,9 @@ async function checkClaimed(start: StartChecking, post: (message: WorkerMessage)
     const ready = algorithm && hashers.of(algorithm)
     const hasher = ready instanceof Promise ? await ready : ready
     const finding = checker.check(place, row, hasher)
-    if (finding !== undefined) post({ type: 'finding', place, finding })
-    queue.setOutcome(place, finding === undefined ? outcomeCodes.good : outcomeCodes.told)
+    const isAbsent = finding?.outcome === absentFile
+    if (finding !== undefined && !isAbsent) post({ type: 'finding', place, finding })
+    const { good, told, absent } = outcomeCodes
+    queue.setOutcome(place, isAbsent ? absent : finding === undefined ? good : told)
   }
 }

@@ -1,6 +1,6 @@
 import type { Pathname } from '../files/pathname.js'
 import type { WalRange } from '../manifest/model.js'
-import type { FileOutcome } from './check-file.js'
+import { absentFile, type FileOutcome } from './check-file.js'
 import type { FileFinding } from './checksum-messages.js'
 import { ChecksumPool } from './checksum-pool.js'
 import { hasContent } from './content/content-check.js'
@@ -146,7 +146,7 @@ export class ChecksumCheck {
     const queue = this.#queue
     for (; this.#told < queue.length; this.#told++) {
       const code = queue.outcome(this.#told)
-      const finding = code === outcomeCodes.told ? this.#pool.finding(this.#told) : undefined
+      const finding = this.#takeFinding(code, this.#told)
       if (code === 0 || (code === outcomeCodes.told && finding === undefined)) break
       // What the scan has reported already is not reported again.
       if (!isIntact(states, queue.row(this.#told))) continue
@@ -154,6 +154,11 @@ export class ChecksumCheck {
       if (finding !== undefined) this.#report(queue.row(this.#told), finding, problems)
     }
     this.#tellProgress(queue.bytesDone)
+  }
+
+  #takeFinding(code: number, place: number): FileFinding | undefined {
+    if (code === outcomeCodes.absent) return absent
+    return code === outcomeCodes.told ? this.#pool.takeFinding(place) : undefined
   }
 
   #hasContent(row: number): boolean {
@@ -187,6 +192,8 @@ export class ChecksumCheck {
     this.#options.onProgress?.({ bytesDone: Math.min(bytes, bytesTotal), bytesTotal })
   }
 }
+
+const absent: FileFinding = { outcome: absentFile, content: undefined }
 
 /** What there is to report about a file that was read. */
 export function problemOf(pathname: Pathname, size: number, outcome: FileOutcome): Problem | undefined {

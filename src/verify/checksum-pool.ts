@@ -52,9 +52,11 @@ export class ChecksumPool {
     this.#threads.growTo(Math.min(wanted, this.#jobs))
   }
 
-  /** What a thread found at this place of the queue; `undefined` when it has not arrived. */
-  finding(place: number): FileFinding | undefined {
-    return this.#findings.get(place)
+  /** What a thread found at this place of the queue, once; `undefined` when it has not arrived. */
+  takeFinding(place: number): FileFinding | undefined {
+    const finding = this.#findings.get(place)
+    this.#findings.delete(place)
+    return finding
   }
 
   /**

@@ -2,7 +2,7 @@ import { version } from '../version.js'
 import { formatLsn } from '../postgres/lsn.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { ProblemList } from './problems.js'
-import type { NotChecked, VerifiedManifest, VerifyReport } from './report.js'
+import type { NotChecked, Problem, VerifiedManifest, VerifyReport } from './report.js'
 
 /** All that a report is made of. */
 export interface ReportParts {
@@ -18,26 +18,48 @@ export interface ReportParts {
   readonly isPartial: boolean
 }
 
-/** Puts the report together. */
+const lists = new WeakMap<VerifyReport, Iterable<Problem>>()
+
+/** Puts the report together. Its array of problems is made only for those who ask for it: there may be millions. */
 export function makeReport(parts: ReportParts): VerifyReport {
-  return {
+  let problems: readonly Problem[] | undefined
+  const report: VerifyReport = {
     reportVersion: 1,
     pbmanifestVersion: version,
     directory: parts.directory,
     format: parts.format,
     verdict: decideVerdict(parts),
     manifest: describeManifest(parts.manifest),
-    problems: parts.problems.all,
+    get problems() {
+      return (problems ??= [...parts.problems])
+    },
     problemCounts: parts.problems.count(),
     ...parts.totals,
     engines: parts.engines,
     seconds: parts.seconds,
     notChecked: parts.notChecked,
   }
+  lists.set(report, parts.problems)
+  return report
+}
+
+/** The problems of a report one by one, without its array. */
+export function problemsOf(report: VerifyReport): Iterable<Problem> {
+  return lists.get(report) ?? report.problems
+}
+
+/** The same report with another list of what was not checked. */
+export function withNotChecked(report: VerifyReport, notChecked: readonly NotChecked[]): VerifyReport {
+  const changed = Object.defineProperties(
+    {},
+    { ...Object.getOwnPropertyDescriptors(report), notChecked: { value: notChecked, enumerable: true } },
+  ) as VerifyReport
+  lists.set(changed, problemsOf(report))
+  return changed
 }
 
 function decideVerdict({ problems, isPartial }: ReportParts): VerifyReport['verdict'] {
-  if (problems.all.length > 0) return 'failed'
+  if (!problems.isEmpty) return 'failed'
   return isPartial ? 'partial' : 'verified'
 }
 

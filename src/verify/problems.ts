@@ -1,41 +1,49 @@
 import { displayPathname, encodePathname, isUtf8Pathname, type Pathname } from '../files/pathname.js'
+import { ProblemStore } from './problem-store.js'
 import { type Problem, type ProblemKind, problemKinds } from './report.js'
 
 /** Thrown to end the steps when the first problem is enough. */
 export class StopAtFirstProblem extends Error {}
 
 /** The problems found so far, in the order of the report. */
-export class ProblemList {
-  readonly #problems: Problem[] = []
+export class ProblemList implements Iterable<Problem> {
+  readonly #problems = new ProblemStore()
+  readonly #counts = Object.fromEntries(problemKinds.map((kind) => [kind, 0])) as Record<ProblemKind, number>
   readonly #onProblem: ((problem: Problem) => void) | undefined
   readonly #isFirstEnough: boolean
+  #isEmpty = true
 
   constructor(onProblem: ((problem: Problem) => void) | undefined, isFirstEnough: boolean) {
     this.#onProblem = onProblem
     this.#isFirstEnough = isFirstEnough
   }
 
-  get all(): readonly Problem[] {
-    return this.#problems
+  get isEmpty(): boolean {
+    return this.#isEmpty
+  }
+
+  [Symbol.iterator](): Iterator<Problem> {
+    return this.#problems[Symbol.iterator]()
   }
 
   /** @throws {@link StopAtFirstProblem} when that was asked for */
   add(problem: Problem): void {
-    this.#problems.push(problem)
+    this.#isEmpty = false
+    this.#problems.add(problem)
+    this.#counts[problem.kind]++
     this.#onProblem?.(problem)
     if (this.#isFirstEnough) throw new StopAtFirstProblem()
   }
 
   /** Whether there is one with this file, or with a directory above it. */
   concern(pathname: Pathname): boolean {
-    return this.#problems.some(({ path }) => path === pathname || pathname.startsWith(`${path}/`))
+    for (const { path } of this) if (path === pathname || pathname.startsWith(`${path}/`)) return true
+    return false
   }
 
   /** How many there are of each kind. */
   count(): Record<ProblemKind, number> {
-    const counts = Object.fromEntries(problemKinds.map((kind) => [kind, 0])) as Record<ProblemKind, number>
-    for (const { kind } of this.#problems) counts[kind]++
-    return counts
+    return { ...this.#counts }
   }
 }
 

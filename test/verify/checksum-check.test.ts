@@ -50,7 +50,7 @@ async function checkAfterScan(state: number = fileStates.intact): Promise<Outcom
     check.publish(0, 1, () => true)
     await check.finish(Uint8Array.of(state), problems)
     const { pages: _pages, ...totals } = check.totals
-    return { problems: problems.all, totals }
+    return { problems: [...problems], totals }
   } finally {
     await check.close()
   }

@@ -3,10 +3,12 @@ import { version } from '../../version.js'
 import type { VerifyOptions, VerifyProgress } from '../options.js'
 import type { NotChecked, Problem, VerifyReport } from '../report.js'
 import { detectBackupFormat } from '../detect-backup-format.js'
+import { withNotChecked } from '../make-report.js'
 import { verifyBackup } from '../verify-backup.js'
 import { findChainFaults } from './chain-consistency.js'
 import { readChainMember } from './chain-member.js'
 import type { ChainNotChecked, ChainProblem, ChainReport } from './chain-report.js'
+
 import { checkTimelines } from './chain-timelines.js'
 import { findMissingFiles } from './find-missing-files.js'
 
@@ -84,7 +86,10 @@ async function verifyMember(directory: string, options: VerifyChainOptions): Pro
     ...(onProgress && { onProgress: (progress) => onProgress(progress, directory) }),
   })
   // They are looked at here.
-  return { ...report, notChecked: report.notChecked.filter(({ what }) => what !== 'earlier-backups') }
+  return withNotChecked(
+    report,
+    report.notChecked.filter(({ what }) => what !== 'earlier-backups'),
+  )
 }
 
 async function compareMembers(
