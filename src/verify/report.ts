@@ -16,7 +16,7 @@ import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algori
  * - `control-file`: pg_control is damaged, or of another cluster than the manifest or the WAL
  * - `backup-label`: backup_label is damaged, or does not fit the manifest's WAL ranges or pg_control
  * - `tablespace-map`: tablespace_map is damaged
- * - `wal-range`: a WAL range is empty or reversed
+ * - `wal-range`: a WAL range is empty, reversed, or overlaps another of its timeline
  * - `wal-missing`, `wal-invalid`: a segment that a WAL range needs is not there, or is not that segment, or a record in it is
  *   damaged
  */

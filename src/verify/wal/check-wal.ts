@@ -35,7 +35,9 @@ import {
   faultProblem,
   missingSegmentsProblem,
   nothingReadableProblem,
+  overlappingRangeProblem,
 } from './wal-problems.js'
+import { planRanges } from './plan-ranges.js'
 import { findWalSegmentSize, readFirstPageHeader } from './wal-segment-size.js'
 import type { WalSource } from './wal-source.js'
 import { wrongSize } from './walk-part.js'
@@ -81,8 +83,9 @@ export async function checkWal(context: WalContext): Promise<FirstTouches | unde
   const version = findClusterVersion(context)
   const touches = noTouches(wanted)
   let isWhole = true
-  for (const range of manifest.walRanges) {
+  for (const { range, overlapped } of planRanges(manifest.walRanges)) {
     if (range.endLsn <= range.startLsn) problems.add(emptyRangeProblem(range))
+    else if (overlapped !== undefined) problems.add(overlappingRangeProblem(range, overlapped))
     else if (segmentSize === undefined) problems.add(nothingReadableProblem(range, source))
     else {
       const found = await checkRange(context, range, { source, segmentSize, version })

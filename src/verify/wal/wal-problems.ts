@@ -12,6 +12,12 @@ export function emptyRangeProblem(range: WalRange): Problem {
   return { kind: 'wal-range', message: firstLine(range), detail }
 }
 
+/** A range that has WAL which another one has as well. */
+export function overlappingRangeProblem(range: WalRange, other: WalRange): Problem {
+  const detail = `the range ${lsnsOf(range)} overlaps the range ${lsnsOf(other)}`
+  return { kind: 'wal-range', message: firstLine(range), detail }
+}
+
 /** No segment can be read, so that not even their size is known. */
 export function nothingReadableProblem(range: WalRange, source: WalSource): Problem {
   return missingProblem(range, 'no WAL segment can be read', source)
@@ -42,7 +48,7 @@ export function faultProblem(range: WalRange, segmentSize: number, fault: PartFa
   const name = walSegmentName(range.timeline, segment, segmentSize)
   const offset = fault.lsn % BigInt(segmentSize)
   const where = fault.what === 'segment' ? '' : `, offset ${offset}, ${fault.what} at ${formatLsn(fault.lsn)}`
-  const lsns = `${formatLsn(range.startLsn)} to ${formatLsn(range.endLsn)}`
+  const lsns = lsnsOf(range)
   return walProblem('wal-invalid', range, `segment "${name}"${where}: ${fault.reason} (range ${lsns})`, name)
 }
 
@@ -69,6 +75,10 @@ function walProblem(
     message: firstLine(range),
     detail,
   }
+}
+
+function lsnsOf({ startLsn, endLsn }: WalRange): string {
+  return `${formatLsn(startLsn)} to ${formatLsn(endLsn)}`
 }
 
 /** What existing scripts look for. */
