@@ -1,34 +1,88 @@
+import { closeSync, readSync, statSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { addAbortSignal } from 'node:stream'
 import { isPbManifestError, PbManifestError } from '../errors.js'
-import { WayGiver } from '../files/give-way.js'
-import { NotARegularFileError, type OpenedFile, openRegularFile } from '../files/open-regular-file.js'
+import { throwIfAborted, WayGiver } from '../files/give-way.js'
+import {
+  NotARegularFileError,
+  type OpenedFile,
+  openQuietly,
+  openRegularFile,
+} from '../files/open-regular-file.js'
 import { displayPathname } from '../files/pathname.js'
 import { readOpenedFile } from '../files/read-opened-file.js'
 import { ioError } from '../files/system-error.js'
-import { createSha256Streams } from './checksum/sha256-stream.js'
+import { createSha256Streams, inlineStreams } from './checksum/sha256-stream.js'
 import { badManifestError } from './manifest-error.js'
 import { type ManifestHandler, ManifestParser, type ManifestSummary } from './manifest-parser.js'
 import type { BackupManifest, ManifestFile, WalRange } from './model.js'
 
 const CHUNK_BYTES = 256 * 1024
 
-/** A manifest's file, open for reading. */
+/** A manifest, opened for reading. */
 export interface ManifestSource {
   readonly path: string
-  readonly file: OpenedFile
+  /** Its bytes. */
+  readonly size: number
+  /** Its bytes, from the first to the last; can be taken once. */
+  readonly chunks: () => Iterable<Buffer>
 }
 
+export interface OpenManifestOptions {
+  /** Whether to read a pipe, into memory: what a user names may be one, as a shell makes it of `<(zcat FILE)`. Default false. */
+  readonly mayBePipe?: boolean
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Of a file that is larger, the first bytes are looked at before anything is made ready for it. */
+const MAX_UNSEEN_BYTES = 64 * 1024 * 1024
+
 /**
- * Opens a manifest's file. {@link scanManifest} reads and closes it.
+ * Opens a manifest; {@link scanManifest} reads and closes it.
  *
- * @throws {@link PbManifestError} `IO`
+ * @throws {@link PbManifestError} `IO` or `ABORTED`; `BAD_MANIFEST` when it is large and does not begin as a manifest does
  */
-export function openManifest(path: string): ManifestSource {
+export async function openManifest(path: string, options: OpenManifestOptions = {}): Promise<ManifestSource> {
   try {
-    return { path, file: openRegularFile(path) }
+    if (options.mayBePipe === true && statSync(path).isFIFO()) return await readPipe(path, options.signal)
+    const file = openRegularFile(path)
+    const { size } = file.stats
+    if (size > MAX_UNSEEN_BYTES) requireManifest(file)
+    return { path, size, chunks: () => readOpenedFile(file, Buffer.allocUnsafe(CHUNK_BYTES)) }
   } catch (error) {
+    throwIfAborted(options.signal)
     throw explain(path, error)
   }
 }
+
+async function readPipe(path: string, signal: AbortSignal | undefined): Promise<ManifestSource> {
+  // Not as a file: a thread would wait in `open` or `read`, where no signal ends it, for a writer that does not come.
+  const pipe = new Socket({ fd: openQuietly(path), readable: true, writable: false })
+  if (signal !== undefined) addAbortSignal(signal, pipe)
+  const chunks: Buffer[] = []
+  const parser = new ManifestParser(noHandler, inlineStreams.create())
+  let size = 0
+  for await (const chunk of pipe as AsyncIterable<Buffer>) {
+    // What is no manifest may have no end.
+    if (size < CHUNK_BYTES) parser.write(chunk)
+    chunks.push(chunk)
+    size += chunk.length
+  }
+  return { path, size, chunks: () => chunks }
+}
+
+function requireManifest({ descriptor }: OpenedFile): void {
+  const start = Buffer.alloc(CHUNK_BYTES)
+  const length = readSync(descriptor, start, 0, start.length, 0)
+  try {
+    new ManifestParser(noHandler, inlineStreams.create()).write(start.subarray(0, length))
+  } catch (error) {
+    closeSync(descriptor)
+    throw error
+  }
+}
+
+const noHandler: ManifestHandler = { file: () => {}, walRange: () => {} }
 
 export interface ScanManifestOptions {
   readonly signal?: AbortSignal
@@ -49,11 +103,11 @@ export async function scanManifest(
   handler: ManifestHandler,
   options: ScanManifestOptions = {},
 ): Promise<ManifestSummary> {
-  const streams = createSha256Streams(source.file.stats.size)
+  const streams = createSha256Streams(source.size)
   const parser = new ManifestParser(handler, streams.create())
   try {
     const way = new WayGiver(options.signal)
-    for (const chunk of readOpenedFile(source.file, Buffer.allocUnsafe(CHUNK_BYTES))) {
+    for (const chunk of source.chunks()) {
       parser.write(chunk)
       options.onChunk?.()
       if (way.isDue) await way.giveWay()
@@ -94,7 +148,7 @@ export async function readManifest(
     },
     walRange: (range) => walRanges.push(range),
   }
-  const summary = await scanManifest(openManifest(path), handler, options)
+  const summary = await scanManifest(await openManifest(path), handler, options)
   return { ...summary, files, walRanges }
 }
 

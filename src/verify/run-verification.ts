@@ -29,13 +29,16 @@ export async function runVerification(
 ): Promise<VerifyReport> {
   const ignore = new IgnoreRules(options.ignore ?? [])
   const content = format === 'tar' ? undefined : decideContentRules(directory, options, ignore)
-  const source = openManifest(options.manifestPath ?? `${directory}/backup_manifest`)
-  const manifestBytes = source.file.stats.size
-  const table = new FileTable(manifestBytes)
+  const { manifestPath, signal } = options
+  const source = await openManifest(manifestPath ?? `${directory}/backup_manifest`, {
+    mayBePipe: manifestPath !== undefined,
+    signal,
+  })
+  const table = FileTable.of(source)
   const files =
     content === undefined
       ? new ArchiveFiles({ directory, options, jobs })
-      : new DirectoryFiles({ directory, options, jobs, content, table, manifestBytes, ahead })
+      : new DirectoryFiles({ directory, options, jobs, content, table, manifestBytes: source.size, ahead })
   try {
     return await verifyFiles(files, { directory, options, ignore, content, source, table })
   } finally {

@@ -45,8 +45,8 @@ export async function verifyArchiveStream(
     { stream, contents, name: `${stem}.tar` },
   )
   try {
-    const source = openManifest(options.manifestPath)
-    const table = new FileTable(source.file.stats.size)
+    const source = await openManifest(options.manifestPath, { mayBePipe: true, signal: options.signal })
+    const table = FileTable.of(source)
     return await verifyFiles(files, { directory: '-', options, ignore, content: undefined, source, table })
   } finally {
     await files.close()

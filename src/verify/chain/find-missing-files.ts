@@ -21,7 +21,7 @@ export async function findMissingFiles(
   for (const member of members.toReversed()) {
     const next = new Set<Pathname>()
     await scanManifest(
-      openManifest(member.manifestPath),
+      await openManifest(member.manifestPath),
       {
         file: ({ pathname }) => {
           const isIncremental = findPageFile(pathname)?.isIncremental === true

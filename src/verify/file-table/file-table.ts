@@ -53,6 +53,24 @@ export class FileTable extends FileRows {
     )
   }
 
+  /**
+   * A table for the files of a manifest.
+   *
+   * @throws {@link PbManifestError} `IO` when there is no memory for one of its size
+   */
+  static of({ path, size }: { readonly path: string; readonly size: number }): FileTable {
+    try {
+      return new FileTable(size)
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      throw new PbManifestError(
+        'IO',
+        `could not read file "${path}": it has ${size} bytes, more than a manifest can have here`,
+        { cause: error },
+      )
+    }
+  }
+
   /** For other threads, when no row will be added any more. */
   get indexBuffers(): PathnameIndexBuffers {
     return this.#index.buffers
