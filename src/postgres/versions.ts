@@ -31,6 +31,8 @@ export interface PostgresVersion {
   readonly knowsPagesByRelationName: boolean
   /** Statistics are kept by a process, in files of `pg_stat_tmp`; later, in shared memory. */
   readonly hasStatisticsCollector: boolean
+  /** A standby of it synchronizes logical slots, for which primary_conninfo has to name a database. */
+  readonly hasSlotSynchronization: boolean
   /** The replication command READ_REPLICATION_SLOT tells whether there is a slot. */
   readonly canReadReplicationSlot: boolean
 }
@@ -112,6 +114,7 @@ const version13: PostgresVersion = {
   leavesOutUnloggedInGlobal: false,
   knowsPagesByRelationName: false,
   hasStatisticsCollector: true,
+  hasSlotSynchronization: false,
   canReadReplicationSlot: false,
 }
 const version14: PostgresVersion = { ...version13, major: 14, walFormats: [wal14] }
@@ -136,6 +139,7 @@ const version17: PostgresVersion = {
   walFormats: [{ ...wal15, pageMagic: 0xd116 }],
   hasSystemIdentifierInManifest: true,
   hasWalSummaries: true,
+  hasSlotSynchronization: true,
   leavesOutUnloggedInGlobal: true,
   knowsPagesByRelationName: true,
 }

@@ -1,4 +1,5 @@
 import { PbManifestError } from '../../errors.js'
+import { nearestVersion } from '../../postgres/versions.js'
 import type { ClusterFacts, Tablespace } from '../cluster-files/cluster-files.js'
 import type { StoppedBackup } from '../commands/command-results.js'
 import {
@@ -195,7 +196,11 @@ class BackupRun {
     }
     if (options.writeRecoveryConf === true) {
       const { fileMode } = targetModes(facts)
-      const configuration = { conninfo: options.connection.conninfo, slot: options.slot }
+      const configuration = {
+        conninfo: options.connection.conninfo,
+        version: nearestVersion(facts.majorVersion),
+        slot: options.slot,
+      }
       await writeRecoveryConfiguration(target.path, configuration, { fileMode, sync })
     }
     failure.throwIfFailed()

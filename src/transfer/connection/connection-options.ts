@@ -69,7 +69,7 @@ export interface ConnectionOptions {
   readonly tls: TlsOptions
   /**
    * What differs from libpq's defaults, for `primary_conninfo`: keywords and values in the order of libpq's table, the
-   * password that was given included, one from a password file not.
+   * password that was given included, one from a password file not. `dbname` is the last, if it was given.
    */
   readonly conninfo: readonly (readonly [keyword: string, value: string])[]
 }

@@ -1,9 +1,9 @@
 import { PbManifestError } from '../../errors.js'
 import type { ConnectionEnvironment } from './connection-environment.js'
-import { type ConnectionHost, type ConnectionOptions, sessionAttributes } from './connection-options.js'
+import { type ConnectionOptions, sessionAttributes } from './connection-options.js'
 import { type Conninfo, type ConninfoKeyword, conninfoKeywords } from './conninfo-keywords.js'
 import { parseConninfo } from './parse-conninfo.js'
-import { DEFAULT_PORT, resolveHosts } from './resolve-hosts.js'
+import { DEFAULT_PORT, defaultPasswordFile, resolveHosts } from './resolve-hosts.js'
 import { resolveTls } from './resolve-tls.js'
 import { readService } from './service-file.js'
 import { oneOf } from './one-of.js'
@@ -66,7 +66,7 @@ export function resolveConnection(
       sessionAttributes,
     ),
     tls: resolveTls(values, homeDirectory, hosts),
-    conninfo: listConninfo(values, user, hosts),
+    conninfo: listConninfo(values, { user, hosts, homeDirectory }),
   }
   return { options, warnings }
 }
@@ -124,7 +124,7 @@ function readInteger(values: Conninfo, keyword: string): number | undefined {
   throw new PbManifestError('USAGE', `invalid integer value "${text}" for connection option "${keyword}"`)
 }
 
-/** Those that say nothing about the server, or that the receiving server sets itself. */
+/** Those that say nothing about the server, or that the receiving server sets itself; `dbname` has a place of its own. */
 const notForServers: ReadonlySet<string> = new Set([
   'service',
   'servicefile',
@@ -136,20 +136,28 @@ const notForServers: ReadonlySet<string> = new Set([
 /** @see src/fe_utils/recovery_gen.c (`GenerateRecoveryConfig`) */
 function listConninfo(
   values: Conninfo,
-  user: string,
-  hosts: readonly ConnectionHost[],
+  {
+    user,
+    hosts,
+    homeDirectory,
+  }: Pick<ConnectionOptions, 'user' | 'hosts'> & { readonly homeDirectory: string },
 ): readonly (readonly [string, string])[] {
   const complete = new Map([...values, ['user', user] as const])
   // What the defaults lead to here need not be what they lead to there.
   if (!values.get('host') && !values.get('hostaddr'))
     complete.set('host', hosts.map(({ host }) => host).join())
   if (!values.get('port')) complete.set('port', String(DEFAULT_PORT))
-  return keywordEntries().flatMap(([keyword]) => {
+  // Whether it is there or not: libpq looks when it has to.
+  if (!values.get('password') && !values.get('passfile'))
+    complete.set('passfile', defaultPasswordFile(homeDirectory))
+  const listed = keywordEntries().flatMap(([keyword]) => {
     const value = complete.get(keyword)
     return value === undefined || value === '' || notForServers.has(keyword)
       ? []
       : [[keyword, value] as const]
   })
+  const database = values.get('dbname')
+  return database ? [...listed, ['dbname', database]] : listed
 }
 
 function keywordEntries(): readonly (readonly [string, ConninfoKeyword])[] {

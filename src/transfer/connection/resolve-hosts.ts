@@ -33,7 +33,7 @@ export function resolveHosts(query: HostQuery): ResolvedHosts {
     const hosts = places.map((place) => ({ ...place, password, replicationPassword: password }))
     return { hosts: inOrder(hosts, values), warnings: [] }
   }
-  const file = readPasswordFile(values.get('passfile') || `${homeDirectory}/.pgpass`)
+  const file = readPasswordFile(values.get('passfile') || defaultPasswordFile(homeDirectory))
   const hosts = places.map((place) => {
     const find = (database: string): string | undefined =>
       file.find({ host: nameInPasswordFile(place), port: place.port, database, user: query.user })
@@ -107,4 +107,9 @@ function shuffle<Item>(items: readonly Item[]): readonly Item[] {
 
 function usage(message: string): PbManifestError {
   return new PbManifestError('USAGE', message)
+}
+
+/** The password file where nobody names one. */
+export function defaultPasswordFile(homeDirectory: string): string {
+  return `${homeDirectory}/.pgpass`
 }

@@ -277,8 +277,31 @@ test('the options are plain data, and tell what primary_conninfo takes', () => {
     ['port', '5432'],
     ['application_name', 'me'],
     ['sslmode', 'require'],
+    ['dbname', 'd'],
   ])
 })
+
+test.each<[string, Record<string, string>, string]>([
+  ['host=h', {}, 'user passfile=HOME/.pgpass host port'],
+  ['host=h passfile=/mine', {}, 'user passfile=/mine host port'],
+  ['host=h', { PGPASSFILE: '/theirs' }, 'user passfile=/theirs host port'],
+  ['host=h password=p', {}, 'user password host port'],
+  ['host=h', { PGPASSWORD: 'p' }, 'user password host port'],
+  ['mydb', {}, 'user passfile=HOME/.pgpass host port dbname=mydb'],
+  ['host=h', { PGDATABASE: 'envdb' }, 'user passfile=HOME/.pgpass host port dbname=envdb'],
+  ['host=h dbname=mydb', { PGDATABASE: 'envdb' }, 'user passfile=HOME/.pgpass host port dbname=mydb'],
+])(
+  'primary_conninfo for %j and %j has, in the order of pg_basebackup, %s',
+  (conninfo, environment, expected) => {
+    const shown = resolve({ conninfo, user: 'u' }, environment, home).options.conninfo.map(
+      ([keyword, value]) =>
+        keyword === 'passfile' || keyword === 'dbname'
+          ? `${keyword}=${value.replace(home, 'HOME')}`
+          : keyword,
+    )
+    expect(shown.join(' ')).toBe(expected)
+  },
+)
 
 test('the application is pbmanifest unless somebody says otherwise', () => {
   expect(resolve({ host: 'h' }).options.applicationName).toBe('pbmanifest')

@@ -6,6 +6,7 @@ import {
   formatRecoveryConfiguration,
   writeRecoveryConfiguration,
 } from '../../../../src/transfer/client/target/recovery-configuration.js'
+import { nearestVersion, newestVersion } from '../../../../src/postgres/versions.js'
 import { createCluster } from '../../../helpers/cluster.js'
 import { requireDebianPostgres } from '../../../helpers/requires.js'
 import { mustRun } from '../../../helpers/run-program.js'
@@ -17,10 +18,26 @@ test('values are quoted for the connection string, and that for the file', () =>
     ['password', String.raw`a'b\c d`],
     ['host', '/tmp'],
   ] as const
-  expect(formatRecoveryConfiguration({ conninfo, slot: "it's" })).toBe(
+  expect(formatRecoveryConfiguration({ conninfo, version: newestVersion, slot: "it's" })).toBe(
     String.raw`primary_conninfo = 'user=u password=''a\\''b\\\\c d'' host=''/tmp'''
 primary_slot_name = 'it''s'
 `,
+  )
+})
+
+test.each([
+  [13, 'user=u host=h'],
+  [16, 'user=u host=h'],
+  [17, 'user=u host=h dbname=d'],
+  [18, 'user=u host=h dbname=d'],
+])('a server of PostgreSQL %d is told the database only where slots are synchronized', (major, expected) => {
+  const conninfo = [
+    ['user', 'u'],
+    ['host', 'h'],
+    ['dbname', 'd'],
+  ] as const
+  expect(formatRecoveryConfiguration({ conninfo, version: nearestVersion(major), slot: undefined })).toBe(
+    `primary_conninfo = '${expected}'\n`,
   )
 })
 
@@ -28,7 +45,7 @@ test('lines are appended, and the signal is there', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'pbmanifest-'))
   try {
     await writeFile(join(directory, 'postgresql.auto.conf'), '# old\n')
-    const configuration = { conninfo: [['host', 'h']] as const, slot: undefined }
+    const configuration = { conninfo: [['host', 'h']] as const, version: newestVersion, slot: undefined }
     await writeRecoveryConfiguration(directory, configuration, { fileMode: 0o640, sync: true })
     expect(await readFile(join(directory, 'postgresql.auto.conf'), 'utf8')).toBe(
       `# old\nprimary_conninfo = 'host=h'\n`,
@@ -36,6 +53,32 @@ test('lines are appended, and the signal is there', async () => {
     expect((await stat(join(directory, 'standby.signal'))).size).toBe(0)
   } finally {
     await rm(directory, { recursive: true })
+  }
+})
+
+/** The keywords and values of a primary_conninfo, in their order. */
+function wordsOf(configuration: string): string[] {
+  const [, conninfo = ''] = /^primary_conninfo = '(.*)'$/m.exec(configuration) ?? []
+  return conninfo.split(/ (?=[a-z_]+=)/)
+}
+
+test('without a password, pg_basebackup names the default password file in the same place', async (context) => {
+  const cluster = await createCluster(requireDebianPostgres(context))
+  try {
+    const directory = join(await cluster.makeDirectory('standby'), 'data')
+    const args = ['-D', directory, '-R', '-X', 'none', '-c', 'fast', '-N', '--no-manifest']
+    await cluster.run('pg_basebackup', args, { env: { HOME: '/home/of a user' } })
+    const theirs = wordsOf(await readFile(join(directory, 'postgresql.auto.conf'), 'utf8'))
+    const { options } = resolve({}, cluster.environment(), '/home/of a user')
+    const version = nearestVersion(15)
+    const ours = wordsOf(
+      formatRecoveryConfiguration({ conninfo: options.conninfo, version, slot: undefined }),
+    )
+    expect(ours).toContain(`passfile=''/home/of a user/.pgpass''`)
+    // They write libpq's own defaults as well.
+    expect(theirs.filter((word) => ours.includes(word))).toEqual(ours)
+  } finally {
+    await cluster.remove()
   }
 })
 
@@ -53,7 +96,11 @@ test('pg_basebackup writes the same, and the server reads what was meant', async
     )
     const theirs = await readFile(join(directory, 'postgresql.auto.conf'), 'utf8')
     const { options } = resolve({ conninfo })
-    const ours = formatRecoveryConfiguration({ conninfo: options.conninfo, slot: undefined })
+    const ours = formatRecoveryConfiguration({
+      conninfo: options.conninfo,
+      version: nearestVersion(15),
+      slot: undefined,
+    })
     for (const part of ours.replace(/^primary_conninfo = '(.*)'\n$/, '$1').split(/ (?=[a-z]+=)/)) {
       expect(theirs).toContain(part)
     }
