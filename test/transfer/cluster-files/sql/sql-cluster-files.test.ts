@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { comparePathnames, decodePathname } from '../../../../src/files/pathname.js'
-import { ownPathname } from '../../../../src/files/safe-pathname.js'
+import { ownPathname, type SafePathname } from '../../../../src/files/safe-pathname.js'
 import type { ClusterFile } from '../../../../src/transfer/cluster-files/cluster-files.js'
 import { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-cluster-files.js'
 import { SqlConnection } from '../../../../src/transfer/cluster-files/sql/sql-connection.js'
@@ -145,12 +145,12 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     await expect(source.listFiles(4711)).rejects.toThrow('there is no tablespace with OID 4711')
   })
 
-  test('lists the files of pg_wal', async () => {
+  test('lists the segments and history files of pg_wal', async () => {
     writeFileSync(join(cluster.dataDirectory, 'pg_wal', '00000009.history'), 'x\n')
     const listed = await (await open()).listWalFiles()
     rmSync(join(cluster.dataDirectory, 'pg_wal', '00000009.history'))
     const names = readdirSync(join(cluster.dataDirectory, 'pg_wal'), { withFileTypes: true })
-      .filter((entry) => entry.isFile())
+      .filter((entry) => entry.isFile() && /^[0-9A-F]{24}$/.test(entry.name))
       .map(({ name }) => name)
     expect(listed.map(({ name }) => name)).toEqual([...names, '00000009.history'].toSorted())
     expect(listed.at(0)?.size).toBe(16 * 1024 * 1024)
@@ -348,7 +348,9 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     'refuses the pathname "%s"',
     async (pathname) => {
       const source = await open()
-      await expect(readAll(source, [file(pathname)])).rejects.toMatchObject({ code: 'USAGE' })
+      // As nothing of ours can make it.
+      const bad = { ...file('x'), pathname: pathname as SafePathname }
+      await expect(readAll(source, [bad])).rejects.toMatchObject({ code: 'USAGE' })
       await expect(source.rereadPage(pathname, 0)).rejects.toMatchObject({ code: 'USAGE' })
     },
   )
