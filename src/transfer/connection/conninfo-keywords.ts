@@ -7,7 +7,7 @@ export interface ConninfoKeyword {
 }
 
 /**
- * The connection options of libpq 13 to 18, in the order of its table.
+ * The connection options of libpq 13 to 19, in the order of its table.
  *
  * Refused is what asks for a protection or a way of connecting that `pg` does not have. What only tunes (the intervals of
  * keep-alive probes) or names things for GSSAPI, which we never use, is taken and not heeded.
@@ -65,6 +65,7 @@ export const conninfoKeywords: Readonly<Record<string, ConninfoKeyword>> = {
   oauth_client_id: { onlyValues: [] },
   oauth_client_secret: { onlyValues: [] },
   oauth_scope: { onlyValues: [] },
+  oauth_ca_file: { onlyValues: [] },
   sslkeylogfile: { onlyValues: [] },
 }
 

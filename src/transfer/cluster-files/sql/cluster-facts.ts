@@ -39,8 +39,12 @@ export async function readClusterFacts(connection: SqlConnection): Promise<Clust
   }
 }
 
-/** What is not known could not be verified afterwards, so that it is said before anything is copied. */
-function requireKnownVersion(majorVersion: number, controlVersion: number): void {
+/**
+ * What is not known could not be verified afterwards, so that it is said before anything is copied.
+ *
+ * @throws {@link PbManifestError} `SERVER`
+ */
+export function requireKnownVersion(majorVersion: number, controlVersion: number): void {
   const version = findVersion(majorVersion)
   if (version === undefined) {
     const known = `${oldestVersion.major} to ${newestVersion.major}`
@@ -51,10 +55,8 @@ function requireKnownVersion(majorVersion: number, controlVersion: number): void
   if (!version.controlVersions.includes(controlVersion)) {
     throw new PbManifestError(
       'SERVER',
-      `the server is a build of PostgreSQL ${majorVersion} whose control file is of version ${controlVersion}, which is not supported`,
-      {
-        hint: `Known ${version.controlVersions.length === 1 ? 'is' : 'are'} ${version.controlVersions.join(', ')}.`,
-      },
+      `control file version ${controlVersion} of the server is not supported`,
+      { hint: `Backups are taken of PostgreSQL ${majorVersion} with ${version.controlVersions.join(', ')}.` },
     )
   }
 }

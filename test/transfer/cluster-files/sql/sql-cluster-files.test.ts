@@ -328,6 +328,12 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     })
   }
 
+  test('tells whether data checksums are on', async () => {
+    const [row] = await cluster.sql<{ data_checksums: string }>('SHOW data_checksums')
+    const source = await open()
+    expect(await source.hasDataChecksums()).toBe(row?.data_checksums === 'on')
+  })
+
   test('reads a page again while a file is being read', { timeout }, async () => {
     const [row] = await cluster.sql<{ path: string }>(`SELECT pg_relation_filepath('large') AS path`)
     const pathname = row?.path ?? ''
