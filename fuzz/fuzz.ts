@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { fuzzAgent } from './fuzz-agent.js'
+import { fuzzClient } from './fuzz-client.js'
 import { Mutator } from '../test/transfer/wire/connection/mutator.js'
 
 /**
@@ -10,7 +11,7 @@ import { Mutator } from '../test/transfer/wire/connection/mutator.js'
  */
 type Fuzz = (mutator: Mutator, milliseconds: number) => Promise<string>
 
-const subjects: Readonly<Record<string, Fuzz>> = { agent: fuzzAgent }
+const subjects: Readonly<Record<string, Fuzz>> = { agent: fuzzAgent, client: fuzzClient }
 
 const usage = `npm run fuzz -- [--seconds=600] [--seed=N] [SUBJECT...]
   --seconds  for all subjects together

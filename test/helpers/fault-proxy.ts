@@ -36,6 +36,8 @@ export class FaultProxy {
   /** Where its socket is: what `PGHOST` takes. */
   readonly directory: string
   readonly requests: Request[] = []
+  /** What was answered on each connection, the first time to its startup. */
+  readonly answers: Buffer[][] = []
   at: AtMoment = () => {}
   readonly #scratch: ScratchDirectory
   readonly #server: Server
@@ -84,6 +86,9 @@ export class FaultProxy {
     }
     const connection: ProxiedConnection = { cut, say: (bytes) => void client.write(bytes) }
     const asked: Request[] = []
+    const answers: Buffer[] = []
+    this.answers[number] = answers
+    let pieces: Buffer[] = []
     const tell = async (request: Request | undefined, moment: Moment): Promise<void> => {
       if (request !== undefined && !this.#isFrozen) await this.at(request, moment, connection)
     }
@@ -106,6 +111,9 @@ export class FaultProxy {
     const answer = async (): Promise<void> => {
       for await (const { isAnswer, bytes } of backendPieces(upstream)) {
         const request = isAnswer ? asked.shift() : undefined
+        pieces.push(bytes)
+        if (isAnswer) answers.push(Buffer.concat(pieces))
+        if (isAnswer) pieces = []
         await tell(request, 'answered')
         await forward(client, bytes)
         await tell(request, 'heard')

@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { ask } from './ask.js'
 import type { SessionAttributes } from './connection-options.js'
 
 /** What one host can be asked for. */
@@ -29,8 +30,8 @@ export async function hasSessionAttributes(client: Client, attributes: HostAttri
 async function isOn(client: Client, settings: readonly string[]): Promise<boolean> {
   for (const [index, setting] of settings.entries()) {
     try {
-      const { rows } = await client.query<Record<string, string>>(`SHOW ${setting}`)
-      return rows[0]?.[setting] === 'on'
+      const [row] = await ask<Record<string, string>>(client, `SHOW ${setting}`)
+      return row?.[setting] === 'on'
     } catch (error) {
       if (index === settings.length - 1) throw error
     }

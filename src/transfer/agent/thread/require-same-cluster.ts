@@ -6,6 +6,7 @@ import { parseLsn } from '../../../postgres/lsn.js'
 import { readControlFileWhileWritten } from '../../cluster-files/local/read-control-file.js'
 import { sqlError } from '../../cluster-files/sql/sql-error.js'
 import type { SqlClient } from '../../connection/gate/connect-sql.js'
+import { ask } from '../../connection/ask.js'
 import { RefusedError } from '../../commands/refused-error.js'
 
 const MAX_ATTEMPTS = 20
@@ -59,8 +60,8 @@ async function readControl(dataDirectory: string): Promise<ControlFile | undefin
 
 async function askServer(client: SqlClient): Promise<ControlFileRow | undefined> {
   try {
-    const { rows } = await client.query<ControlFileRow>(CONTROL_FILE_QUERY)
-    return rows[0]
+    const [row] = await ask<ControlFileRow & Record<string, unknown>>(client, CONTROL_FILE_QUERY)
+    return row
   } catch (error) {
     throw sqlError(error, client.user ?? '')
   }

@@ -26,7 +26,7 @@ export const resultReaders: ResultReaders = {
     return {
       majorVersion: row.integer('server_version_major'),
       systemIdentifier: row.bigint('system_identifier'),
-      walSegmentSize: row.integer('wal_segment_size'),
+      walSegmentSize: row.walSegmentSize('wal_segment_size'),
       hasDataChecksums: row.boolean('data_checksums'),
       hasGroupAccess: row.boolean('group_access'),
       isInRecovery: row.boolean('in_recovery'),
@@ -39,7 +39,7 @@ export const resultReaders: ResultReaders = {
   START_BACKUP: async (answers) => {
     const row = await readRow(answers)
     return {
-      backupId: row.text('backup_id'),
+      backupId: row.backupId('backup_id'),
       startLsn: row.lsn('start_lsn'),
       startTimeline: row.unsignedInt32('timeline'),
     }

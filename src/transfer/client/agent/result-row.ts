@@ -1,6 +1,8 @@
 import { encodePathname } from '../../../files/pathname.js'
+import { isBackupId } from '../../../manifest/fragment/backup-id.js'
 import { parseLsn } from '../../../postgres/lsn.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
+import { isWalSegmentSize } from '../../../postgres/wal-segment.js'
 import { agentProtocolError } from './agent-error.js'
 import type { Answer, Value } from './backend-message.js'
 
@@ -31,6 +33,18 @@ export class ResultRow {
 
   bytes(column: string): Buffer {
     return encodePathname(this.text(column))
+  }
+
+  backupId(column: string): string {
+    const text = this.text(column)
+    if (!isBackupId(text)) throw noSense(column)
+    return text
+  }
+
+  walSegmentSize(column: string): number {
+    const bytes = this.integer(column)
+    if (!isWalSegmentSize(bytes)) throw noSense(column)
+    return bytes
   }
 
   /** A whole number, not negative. */

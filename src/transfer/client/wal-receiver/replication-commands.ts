@@ -4,7 +4,7 @@ import { displayPathname } from '../../../files/pathname.js'
 import { parseTimelineHistory, timelineHistoryFileName } from '../../../postgres/timeline-history.js'
 import { nearestVersion } from '../../../postgres/versions.js'
 import type { WalFileName } from '../../../postgres/wal-file-name.js'
-import { expectAnswer } from '../../connection/answer-watch.js'
+import { ask } from '../../connection/ask.js'
 import type { ReplicationClient } from '../../connection/gate/connect-replication.js'
 import { serverError } from '../../connection/server-error.js'
 
@@ -82,13 +82,9 @@ async function run(
     rowMode: 'array',
     types: { getTypeParser: () => (value: string | null) => value },
   }
-  const hasCome = expectAnswer(client.connection.stream)
   try {
-    const { rows } = await client.query<(string | null)[]>(query)
-    return rows
+    return await ask<(string | null)[]>(client, query)
   } catch (error) {
     throw serverError(`could not send replication command "${text}"`, error)
-  } finally {
-    hasCome()
   }
 }

@@ -1,3 +1,4 @@
+import { isWalSegmentSize } from '../../../postgres/wal-segment.js'
 import { PbManifestError } from '../../../errors.js'
 import { findVersion, newestVersion, oldestVersion } from '../../../postgres/versions.js'
 import type { ClusterFacts } from '../cluster-files.js'
@@ -28,11 +29,17 @@ export async function readClusterFacts(connection: SqlConnection): Promise<Clust
   if (row === undefined) throw new PbManifestError('SERVER', 'the server does not say what it is')
   const majorVersion = Math.floor(row.version / 10_000)
   requireKnownVersion(majorVersion, row.control)
+  const walSegmentSize = Number(row.segment)
+  if (!isWalSegmentSize(walSegmentSize) || !/^-?[0-9]{1,19}$/.test(row.system)) {
+    throw new PbManifestError('SERVER', 'the server says of itself what cannot be', {
+      details: [`wal_segment_size "${row.segment}", system identifier "${row.system}"`],
+    })
+  }
   return {
     majorVersion,
     // A bigint in SQL has a sign, the system identifier has none.
     systemIdentifier: BigInt.asUintN(64, BigInt(row.system)),
-    walSegmentSize: Number(row.segment),
+    walSegmentSize,
     hasDataChecksums: row.checksums === 'on',
     hasGroupAccess: (Number.parseInt(row.mode, 8) & 0o050) !== 0,
     isInRecovery: row.recovery,

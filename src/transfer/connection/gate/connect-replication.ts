@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Client, QueryArrayConfig } from 'pg'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { throwIfAborted } from '../../../files/give-way.js'
-import { expectAnswer } from '../answer-watch.js'
+import { ask } from '../ask.js'
 import { connect, destroyConnection } from '../connect.js'
 import type { ConnectionOptions } from '../connection-options.js'
 import { DatabaseError } from '../pg.js'
@@ -94,14 +94,11 @@ async function connectAs(
 
 async function requireSystem(client: Client, systemIdentifier: bigint): Promise<void> {
   const query: QueryArrayConfig = { text: 'IDENTIFY_SYSTEM', rowMode: 'array' }
-  const hasCome = expectAnswer(client.connection.stream)
   try {
-    const { rows } = await client.query<string[]>(query)
-    if (rows[0]?.[0] === String(systemIdentifier)) return
+    const [row] = await ask<string[]>(client, query)
+    if (row?.[0] === String(systemIdentifier)) return
   } catch (error) {
     throw serverError(`could not send replication command "${query.text}"`, error)
-  } finally {
-    hasCome()
   }
   throw new PbManifestError(
     'SERVER',

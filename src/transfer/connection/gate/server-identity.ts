@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
+import { ask } from '../ask.js'
 import { PbManifestError } from '../../../errors.js'
 import type { ConnectionOptions } from '../connection-options.js'
 import { pooledConnection } from './connection-pooler.js'
@@ -50,12 +51,14 @@ export const serverDescription: string = `
  */
 export async function claimServer(client: Client, processId: number): Promise<ServerIdentity> {
   const lockKey = randomBytes(8).readBigInt64BE()
-  const { rows } = await client.query<IdentityRow>(`
+  const [row] = await ask<IdentityRow>(
+    client,
+    `
     SELECT pg_catalog.pg_backend_pid() AS pid,
            CASE WHEN pg_catalog.pg_backend_pid() = ${processId}
                 THEN pg_catalog.pg_try_advisory_lock('${lockKey}'::pg_catalog.int8) END AS locked,
-           pg_catalog.current_setting('server_version_num') AS version, ${serverDescription}`)
-  const [row] = rows
+           pg_catalog.current_setting('server_version_num') AS version, ${serverDescription}`,
+  )
   if (row?.locked !== true) throw pooledConnection()
   return { lockKey, majorVersion: majorVersionOf(row), description: describeServer(row) }
 }
@@ -66,13 +69,15 @@ export async function requireServer(
   processId: number,
   identity: ServerIdentity,
 ): Promise<void> {
-  const { rows } = await client.query<IdentityRow>(`
+  const [row] = await ask<IdentityRow>(
+    client,
+    `
     SELECT pg_catalog.pg_backend_pid() AS pid,
            EXISTS (SELECT FROM pg_catalog.pg_locks
                     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
                           AND classid = ${BigInt.asUintN(32, identity.lockKey >> 32n)}
-                          AND objid = ${BigInt.asUintN(32, identity.lockKey)}) AS locked, ${serverDescription}`)
-  const [row] = rows
+                          AND objid = ${BigInt.asUintN(32, identity.lockKey)}) AS locked, ${serverDescription}`,
+  )
   if (row?.pid !== processId) throw pooledConnection()
   if (row.locked !== true) throw anotherServer(identity.description, describeServer(row))
 }
