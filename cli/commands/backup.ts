@@ -195,11 +195,15 @@ async function takeBackupOnThreads(
     ...settings,
     ...connections,
     signal,
-    onNotice: ({ severity, message }) => {
+    onNotice: ({ severity, message, hint }) => {
       if (severity === 'WARNING') messages.warning(message)
       else messages.note(message)
+      if (hint !== undefined) messages.hint(hint)
     },
     ...(progress && { onProgress: (state) => progress.report(state) }),
+    // As pg_basebackup; --verbose says it anyway.
+    ...(progress &&
+      !values.verbose && { onCheckpoint: () => messages.progress('waiting for checkpoint', false) }),
     ...(values.verbose && { onStep: (message) => messages.note(message) }),
   })
   progress?.finish()

@@ -200,10 +200,12 @@ export class AgentConnection implements WireHandler {
     return new SessionThread(this.#context.threads, {
       onStarted: (backup) => this.#lead(backup),
       onLost: (error) => this.#lose(error),
-      onNotice: ({ severity, message }) => {
-        this.#reply?.notice({ severity, message })
+      onNotice: (notice) => {
+        this.#reply?.notice(notice)
+        const { severity, message } = notice
         const backup = (this.#led ?? this.#joined)?.number
-        if (backup !== undefined) this.#context.onEvent({ type: 'backup-warning', backup, message })
+        if (backup !== undefined && severity === 'WARNING')
+          this.#context.onEvent({ type: 'backup-warning', backup, message })
       },
     })
   }

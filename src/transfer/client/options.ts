@@ -62,6 +62,8 @@ export interface BackupOptions {
   readonly signal?: AbortSignal
   /** Is told once a second, and at the end of the copying. */
   readonly onProgress?: (progress: BackupProgress) => void
+  /** Is told when the backup begins to wait for the checkpoint, which may take minutes. */
+  readonly onCheckpoint?: () => void
   /** Is told what pg_basebackup says with `--verbose`, one line. */
   readonly onStep?: (message: string) => void
   /** Is told what the server warns of. */

@@ -14,6 +14,7 @@ export async function startBackup(
   leader: LeaderSession,
 ): Promise<StartedBackup> {
   options.onStep?.('initiating base backup, waiting for checkpoint to complete')
+  options.onCheckpoint?.()
   const start = await runCommand(leader.session, failure, {
     command: 'START_BACKUP',
     label: options.label ?? DEFAULT_LABEL,

@@ -5,6 +5,7 @@ import type { SessionCommand } from '../commands/replication-command.js'
 export interface SessionNotice {
   readonly severity: 'WARNING' | 'NOTICE'
   readonly message: string
+  readonly hint?: string | undefined
 }
 
 /**

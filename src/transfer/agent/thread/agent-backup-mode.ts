@@ -7,6 +7,7 @@ import type {
   ServerDirectory,
 } from '../../cluster-files/cluster-files.js'
 import { SqlBackupMode } from '../../cluster-files/sql/sql-backup-mode.js'
+import { hearNotices, type ServerNotice } from '../../connection/hear-notices.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import { findServer, type SqlClient } from '../../connection/gate/connect-sql.js'
 import type { WalSenderSearch } from '../../connection/gate/connect-replication.js'
@@ -24,15 +25,22 @@ interface OpenedMode {
 export class AgentBackupMode implements BackupMode {
   readonly #server: ConnectionOptions
   readonly #dataDirectory: string
+  readonly #onNotice: (notice: ServerNotice) => void
   #opened: Promise<OpenedMode> | undefined
   #isRunning = false
   readonly #ending = new AbortController()
   #reportLoss: (error: PbManifestError) => void = () => {}
   readonly lost: Promise<PbManifestError>
 
-  constructor(server: ConnectionOptions, dataDirectory: string) {
+  /** @param onNotice - is told what the server says beside its answers */
+  constructor(
+    server: ConnectionOptions,
+    dataDirectory: string,
+    onNotice: (notice: ServerNotice) => void = () => {},
+  ) {
     this.#server = server
     this.#dataDirectory = dataDirectory
+    this.#onNotice = onNotice
     this.lost = new Promise((resolve) => {
       this.#reportLoss = resolve
     })
@@ -104,6 +112,7 @@ export class AgentBackupMode implements BackupMode {
 
   async #connectOnce(): Promise<OpenedMode> {
     const { client } = await findServer(this.#server, this.#ending.signal)
+    hearNotices(client, this.#onNotice)
     const mode = await SqlBackupMode.open(() => Promise.resolve(client))
     try {
       await requireSameCluster(client, this.#dataDirectory)

@@ -88,7 +88,9 @@ export class SessionRunner {
   async #openSession(): Promise<ReplicationSession> {
     const { dataDirectory, server, fragmentDirectory } = this.#start
     const files = await LocalClusterFiles.open(dataDirectory)
-    const mode = new AgentBackupMode(server, dataDirectory)
+    const mode = new AgentBackupMode(server, dataDirectory, (notice) =>
+      this.#post({ type: 'notice', notice }),
+    )
     const session = new ReplicationSession({
       files,
       mode,

@@ -1,6 +1,7 @@
 import { PbManifestError } from '../../../errors.js'
 import { decodePathname } from '../../../files/pathname.js'
 import { MessageFields } from '../../connection/message-fields.js'
+import { onOneLine } from '../../connection/reported-text.js'
 import type { BackendMessage, ReportedError, Value } from './backend-message.js'
 
 /** A message other than CopyData is kept whole, so it must not be of any size. */
@@ -91,7 +92,13 @@ function readMessage(type: string, content: Buffer): BackendMessage | undefined 
     case 'N': {
       const named = readNamedFields(fields)
       const severity = named.get('V') === 'WARNING' ? 'WARNING' : 'NOTICE'
-      return { type: 'notice', notice: { severity, message: named.get('M') ?? '' } }
+      const hint = named.get('H')
+      const notice = {
+        severity,
+        message: onOneLine(named.get('M') ?? ''),
+        ...(hint !== undefined && { hint: onOneLine(hint) }),
+      } as const
+      return { type: 'notice', notice }
     }
     case 'E':
       return { type: 'error', error: readError(fields) }

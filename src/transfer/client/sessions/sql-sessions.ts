@@ -1,6 +1,7 @@
 import { SqlBackupMode } from '../../cluster-files/sql/sql-backup-mode.js'
 import { SqlClusterFiles } from '../../cluster-files/sql/sql-cluster-files.js'
 import { isRecoveryConflict, sqlError } from '../../cluster-files/sql/sql-error.js'
+import { hearNotices } from '../../connection/hear-notices.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import {
   connectToServer,
@@ -24,6 +25,7 @@ export async function openSqlLeader(
   { fragmentDirectory, onNotice, onLost, signal }: OpenOptions,
 ): Promise<LeaderSession> {
   const { client, server } = await findServer(connection, signal)
+  hearNotices(client, onNotice)
   const mode = await SqlBackupMode.open(() => Promise.resolve(client))
   void mode.lost.then(onLost)
   try {
