@@ -33,7 +33,7 @@ describe('a manifest that is written', () => {
         expect(read).toEqual(manifest)
         expect(await writeManifest(scratch.path, read)).toEqual(bytes)
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
   })
 

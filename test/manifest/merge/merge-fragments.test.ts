@@ -143,7 +143,7 @@ describe('mergeFragments', () => {
         expect(readFileSync(join(own.path, 'merged')).equals(expected)).toBe(true)
         own.remove()
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     )
   })
 
