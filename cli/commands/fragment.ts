@@ -1,5 +1,5 @@
 import type { InferredOptionTypes } from 'yargs'
-import { displayPathname } from '../../src/files/pathname.js'
+import { displayPathname, type Pathname } from '../../src/files/pathname.js'
 import { parseChecksumAlgorithm } from '../../src/manifest/checksum/checksum-algorithm.js'
 import { isBackupId } from '../../src/manifest/fragment/backup-id.js'
 import type { WriteFragmentOptions } from '../../src/manifest/fragment/options.js'
@@ -26,6 +26,11 @@ const options = {
     type: 'string',
     group: partGroup,
     describe: 'record the files that this file, or standard input (-), names',
+  },
+  'include-all': {
+    type: 'boolean',
+    group: partGroup,
+    describe: 'record what a base backup leaves out as well, but for pg_wal',
   },
   'backup-id': {
     type: 'string',
@@ -72,6 +77,7 @@ function readOptions(values: Values, operands: readonly string[]): WriteFragment
     worker,
     ...withoutUndefined({
       workers: isOnlyWorker ? 1 : workers,
+      includeAll: values['include-all'],
       checksumAlgorithm: readOptional(readAlgorithm, '--checksum-algorithm', values['checksum-algorithm']),
     }),
   }
@@ -111,10 +117,21 @@ export const fragmentCommand: Command = defineCommand({
         `"${displayPathname(pathname)}" is not a regular file or directory and was passed over`,
       )
     }
+    for (const warning of result.warnings) messages.warning(warning)
     if (values.quiet !== true) {
+      if (result.leftOut.length > 0) messages.note(describeLeftOut(result.leftOut))
       const what = `${formatCount(result.files, 'file')}, ${formatBytes(result.bytes)}`
       print(`recorded ${what}, in "${displayPathname(options.output)}"`)
     }
     return exitStatus.done
   },
 })
+
+/** How many files are named. */
+const MAX_NAMED = 3
+
+function describeLeftOut(pathnames: readonly Pathname[]): string {
+  const named = pathnames.slice(0, MAX_NAMED).map((pathname) => `"${displayPathname(pathname)}"`)
+  const more = pathnames.length > MAX_NAMED ? ', ...' : ''
+  return `left out ${formatCount(pathnames.length, 'file')} that no base backup has (${named.join(', ')}${more}); a copy with them needs --include-all`
+}

@@ -6,7 +6,12 @@ import {
   parseBackupHistoryFile,
 } from '../postgres/backup-history-file.js'
 import { type BackupLabel, parseBackupLabel } from '../postgres/backup-label.js'
-import { type ControlFile, mockAuthenticationNonce, parseControlFile } from '../postgres/control-file.js'
+import {
+  type ControlFile,
+  isControlFileOfUnknownVersion,
+  mockAuthenticationNonce,
+  parseControlFile,
+} from '../postgres/control-file.js'
 import {
   parseTimelineHistory,
   type TimelineHistoryEntry,
@@ -32,6 +37,23 @@ export function readControlFile(directory: string): ControlFile | undefined {
   const path = `${directory}/${CONTROL_FILE}`
   const bytes = readSmallFile(path, CONTROL_FILE_BYTES)
   return bytes && parseControlFile(bytes, path)
+}
+
+/**
+ * The same for those who can do without: of a version that is not known, nothing can be told, and nothing is damaged.
+ *
+ * @param onUnknown - is told so
+ */
+export function readControlFileIfKnown(
+  directory: string,
+  onUnknown: (warning: string) => void,
+): ControlFile | undefined {
+  const path = `${directory}/${CONTROL_FILE}`
+  const bytes = readSmallFile(path, CONTROL_FILE_BYTES)
+  if (bytes === undefined) return undefined
+  if (!isControlFileOfUnknownVersion(bytes)) return parseControlFile(bytes, path)
+  onUnknown(`"${path}" is of a version of PostgreSQL that is not known, and was not looked at`)
+  return undefined
 }
 
 /** See {@link mockAuthenticationNonce}. */

@@ -190,6 +190,7 @@ const notCheckedWords = {
 } as const satisfies Record<NotChecked['what'], true>
 
 const chainNotCheckedWords = {
+  'control-file': true,
   'timeline-history': true,
   'after-first-problem': true,
 } as const satisfies Record<ChainNotChecked['what'], true>

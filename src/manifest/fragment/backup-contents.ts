@@ -49,6 +49,11 @@ export function isBelowBackupDirectories(pathname: Pathname, layout: ClusterLayo
   )
 }
 
+/** Whether this is the manifest or a fragment of the backup itself, which no manifest lists. */
+export function isAboutBackup(pathname: Pathname): boolean {
+  return pathname === 'backup_manifest' || parseFragmentFileName(pathname) !== undefined
+}
+
 /** @param name - of a directory of a tablespace; `undefined`: the file is not in one */
 function holdsTablespaceFiles(name: string | undefined, { tablespaceDirectory }: ClusterLayout): boolean {
   if (name === undefined) return true

@@ -12,14 +12,18 @@ import type { ClusterLayout } from './backup-contents.js'
 /**
  * What decides what a backup of the cluster in this directory holds.
  *
- * A directory without PG_VERSION is treated as one of the newest version; without pg_control, any `PG_*` directory of
- * its tablespaces counts.
+ * A directory without PG_VERSION, or of a version that is not known, is treated as one of the newest; without pg_control, any
+ * `PG_*` directory of its tablespaces counts.
  *
+ * @param readControl - of who can do without a pg_control that is not known
  * @throws {@link PbManifestError} `IO` or `BAD_FILE`
  */
-export function readClusterLayout(directory: string): ClusterLayout {
+export function readClusterLayout(
+  directory: string,
+  readControl: typeof readControlFile = readControlFile,
+): ClusterLayout {
   const major = readMajorVersion(directory)
-  const control = major === undefined ? undefined : readControlFile(directory)
+  const control = major === undefined ? undefined : readControl(directory)
   return {
     version: major === undefined ? newestVersion : nearestVersion(major),
     tablespaceDirectory:

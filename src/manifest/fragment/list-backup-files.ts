@@ -7,9 +7,11 @@ import type { ClusterLayout } from './backup-contents.js'
 import type { PlannedFile } from './plan-shares.js'
 import { walkBackup } from './walk-backup.js'
 
-/** The files of a data directory that a server's own backup would list. */
+/** The files of a data directory that a server's own backup would list, or all. */
 export interface BackupFiles {
   readonly files: readonly PlannedFile[]
+  /** Files that a server's own backup leaves out; none when all are listed. */
+  readonly leftOut: readonly Pathname[]
   /** Links, FIFOs and the like, which no backup takes. */
   readonly specialFiles: readonly Pathname[]
 }
@@ -17,26 +19,32 @@ export interface BackupFiles {
 /**
  * Walks a data directory and its tablespaces, which must be at rest.
  *
+ * @param includesAll - whether to list what a server's own backup leaves out as well
  * @throws {@link PbManifestError} `IO` or `ABORTED`
  */
 export async function listBackupFiles(
   directory: string,
   layout: ClusterLayout,
   way: WayGiver,
+  includesAll = false,
 ): Promise<BackupFiles> {
   const files: PlannedFile[] = []
+  const leftOut: Pathname[] = []
   const specialFiles: Pathname[] = []
   for (const { pathname, kind } of walkBackup({
     directory,
     layout,
     entersTablespaces: true,
     isInUse: false,
+    showsLeftOut: true,
   })) {
-    if (kind === 'file') files.push({ pathname, size: sizeOf(directory, pathname) })
+    const isListed = kind === 'file' || (kind === 'left-out' && includesAll)
+    if (isListed) files.push({ pathname, size: sizeOf(directory, pathname) })
     else if (kind === 'special') specialFiles.push(pathname)
+    else if (kind === 'left-out') leftOut.push(pathname)
     if (way.isDue) await way.giveWay()
   }
-  return { files, specialFiles }
+  return { files, specialFiles, leftOut }
 }
 
 function sizeOf(directory: string, pathname: Pathname): number {

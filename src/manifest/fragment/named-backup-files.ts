@@ -6,12 +6,19 @@ import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { readDirectory } from '../../files/read-directory.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { unsafePathnameReason } from '../../files/safe-pathname.js'
-import { type ClusterLayout, isBelowBackupDirectories, selectBackupFiles } from './backup-contents.js'
+import {
+  type ClusterLayout,
+  isAboutBackup,
+  isBelowBackupDirectories,
+  selectBackupFiles,
+} from './backup-contents.js'
+import type { BackupFiles } from './list-backup-files.js'
 import type { PlannedFile } from './plan-shares.js'
 
 /**
  * The files that the caller named, less those that a server's own backup would leave out.
  *
+ * @param includesAll - whether to take those as well; what is in `pg_wal` never is
  * @throws {@link PbManifestError} `IO` that names every file that cannot be recorded; `ABORTED`
  */
 export async function namedBackupFiles(
@@ -19,14 +26,17 @@ export async function namedBackupFiles(
   pathnames: readonly Pathname[],
   layout: ClusterLayout,
   way: WayGiver,
-): Promise<PlannedFile[]> {
+  includesAll = false,
+): Promise<Pick<BackupFiles, 'files' | 'leftOut'>> {
   const files: PlannedFile[] = []
+  const leftOut: Pathname[] = []
   const failures: string[] = []
-  const rules = new NamedFileRules(directory, layout)
+  const rules = new NamedFileRules(directory, layout, includesAll)
   for (const pathname of new Set(pathnames)) {
     const found = inspect(directory, pathname, rules)
     if (typeof found === 'string') failures.push(`"${displayPathname(pathname)}": ${found}`)
-    else if (found !== undefined) files.push(found)
+    else if (found === undefined) leftOut.push(pathname)
+    else files.push(found)
     if (way.isDue) await way.giveWay()
   }
   if (failures.length > 0) {
@@ -34,7 +44,7 @@ export async function namedBackupFiles(
       details: failures,
     })
   }
-  return files
+  return { files, leftOut }
 }
 
 /** The file, why it cannot be recorded, or nothing when a backup leaves it out. */
@@ -61,14 +71,17 @@ function inspect(
 class NamedFileRules {
   readonly #directory: string
   readonly #layout: ClusterLayout
+  readonly #includesAll: boolean
   readonly #selections = new Map<Pathname, (name: string) => boolean>()
 
-  constructor(directory: string, layout: ClusterLayout) {
+  constructor(directory: string, layout: ClusterLayout, includesAll: boolean) {
     this.#directory = directory
     this.#layout = layout
+    this.#includesAll = includesAll
   }
 
   isInBackup(pathname: Pathname): boolean {
+    if (this.#includesAll) return !pathname.startsWith('pg_wal/') && !isAboutBackup(pathname)
     if (!isBelowBackupDirectories(pathname, this.#layout)) return false
     const slash = pathname.lastIndexOf('/')
     return this.#selection(pathname.slice(0, Math.max(slash, 0)))(pathname.slice(slash + 1))

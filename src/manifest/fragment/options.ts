@@ -15,6 +15,10 @@ export interface WriteFragmentOptions {
   readonly workers?: number
   /** The pathnames to record, relative to the directory. */
   readonly files?: readonly Pathname[]
+  /**
+   * Record what a server's own backup leaves out as well, but for `pg_wal`: for a copy of a whole directory. Default false.
+   */
+  readonly includeAll?: boolean
   /** Default CRC32C. */
   readonly checksumAlgorithm?: ChecksumAlgorithm
   readonly signal?: AbortSignal
@@ -32,4 +36,8 @@ export interface SealedFragment {
 export interface WriteFragmentResult extends SealedFragment {
   /** Links, FIFOs and the like in the directory, which no backup takes; the same for every worker. */
   readonly specialFiles: readonly Pathname[]
+  /** Files that a server's own backup leaves out, of the directory or of those that were named; `verify` calls them extra. */
+  readonly leftOut: readonly Pathname[]
+  /** Sentences on what could not be known. */
+  readonly warnings: readonly string[]
 }

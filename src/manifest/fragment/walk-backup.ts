@@ -3,12 +3,15 @@ import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { type DirectoryEntry, readDirectory } from '../../files/read-directory.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import { isLeftOutOfBaseBackup, isSentEmpty } from '../../postgres/base-backup-contents.js'
-import { type ClusterLayout, holdsBackupFiles, selectBackupFiles } from './backup-contents.js'
+import { type ClusterLayout, holdsBackupFiles, isAboutBackup, selectBackupFiles } from './backup-contents.js'
 
-/** What a backup has of a cluster, or passes over: `special` is a link, a FIFO or the like, which no backup takes. */
+/**
+ * What a backup has of a cluster, or passes over: `special` is a link, a FIFO or the like, which no backup takes; `left-out`
+ * is a file that a copy of the whole directory has, and a base backup has not.
+ */
 export interface BackupEntry {
   readonly pathname: Pathname
-  readonly kind: 'file' | 'directory' | 'special'
+  readonly kind: 'file' | 'directory' | 'special' | 'left-out'
 }
 
 /** What a walk goes through. */
@@ -21,6 +24,8 @@ export interface BackupWalk {
   readonly entersTablespaces: boolean
   /** Whether the cluster is in use, so that directories may vanish. */
   readonly isInUse: boolean
+  /** Whether to walk through what a base backup leaves out as well, but for `pg_wal`. Default false. */
+  readonly showsLeftOut?: boolean
 }
 
 /**
@@ -30,27 +35,36 @@ export interface BackupWalk {
  * @throws {@link PbManifestError} `IO`
  */
 export function* walkBackup(walk: BackupWalk): Generator<BackupEntry, void, undefined> {
-  const { layout } = walk
-  const pending: Pathname[] = [walk.start ?? '']
+  const { layout, showsLeftOut = false } = walk
+  const pending: Place[] = [{ pathname: walk.start ?? '', isTaken: true }]
   for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
-    const entries = readEntries(walk, parent)
-    const isBackupFile = selectBackupFiles(
-      parent,
-      entries.map((entry) => entry.name),
-      layout,
-    )
+    const { isTaken } = parent
+    const entries = readEntries(walk, parent.pathname)
+    const names = entries.map((entry) => entry.name)
+    const isBackupFile = selectBackupFiles(parent.pathname, names, layout)
     for (const { name, kind } of entries) {
-      const pathname = parent === '' ? name : `${parent}/${name}`
-      if (kind === 'directory' || (kind === 'symlink' && isDirectoryInDisguise(parent, name))) {
-        const isTablespace = parent === 'pg_tblspc'
+      const pathname = parent.pathname === '' ? name : `${parent.pathname}/${name}`
+      if (kind === 'directory' || (kind === 'symlink' && isDirectoryInDisguise(parent.pathname, name))) {
+        const isTablespace = parent.pathname === 'pg_tblspc'
         if (isTablespace && !walk.entersTablespaces) continue
-        if (!isTablespace && isBackupDirectory(pathname, layout)) yield { pathname, kind: 'directory' }
-        if (holdsBackupFiles(pathname, layout)) pending.push(pathname)
-      } else if (isBackupFile(name)) {
+        if (isTaken && !isTablespace && isBackupDirectory(pathname, layout))
+          yield { pathname, kind: 'directory' }
+        if (isTaken && holdsBackupFiles(pathname, layout)) pending.push({ pathname, isTaken })
+        else if (showsLeftOut && kind === 'directory' && pathname !== 'pg_wal')
+          pending.push({ pathname, isTaken: false })
+      } else if (isTaken && isBackupFile(name)) {
         yield { pathname, kind: kind === 'file' ? 'file' : 'special' }
+      } else if (showsLeftOut && kind === 'file' && !isAboutBackup(pathname)) {
+        yield { pathname, kind: 'left-out' }
       }
     }
   }
+}
+
+/** A directory, and whether a backup takes what is in it. */
+interface Place {
+  readonly pathname: Pathname
+  readonly isTaken: boolean
 }
 
 /** A tablespace is a link in pg_tblspc; pg_wal and pg_stat_tmp are often links, too. */

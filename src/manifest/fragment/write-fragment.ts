@@ -1,9 +1,10 @@
 import { statSync } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
 import { WayGiver } from '../../files/give-way.js'
-import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { displayPathname } from '../../files/pathname.js'
 import { ioError } from '../../files/system-error.js'
 import { createFileHasher } from '../checksum/file-hasher.js'
+import { readControlFileIfKnown } from '../cluster-files.js'
 import { isBackupId } from './backup-id.js'
 import { readClusterLayout } from './cluster-layout.js'
 import { FragmentWriter } from './fragment-writer.js'
@@ -18,7 +19,7 @@ const BUFFER_BYTES = 256 * 1024
 /**
  * Records one worker's part of a data directory in a fragment, which is sealed and durable when this resolves.
  *
- * What a server's own backup leaves out is left out; tablespaces are followed. The directory must be at rest: a file
+ * What a server's own backup leaves out is left out, and told; tablespaces are followed. The directory must be at rest: a file
  * that vanishes or changes its size fails the whole, and no fragment remains.
  *
  * @throws {@link PbManifestError} `USAGE`, `IO` (details name every file), `BAD_FILE` (pg_control) or `ABORTED`
@@ -37,12 +38,12 @@ const BUFFER_BYTES = 256 * 1024
 export async function writeFragment(options: WriteFragmentOptions): Promise<WriteFragmentResult> {
   checkOptions(options)
   const way = new WayGiver(options.signal)
-  const { files, specialFiles } = await planFiles(options, way)
+  const { files, ...passedOver } = await planFiles(options, way)
   const recorder = await createRecorder(options, way)
   const writer = await FragmentWriter.create(options.output, options.backupId, options.worker)
   try {
     await recordFiles(files, recorder, writer)
-    return { ...(await writer.seal()), specialFiles }
+    return { ...(await writer.seal()), ...passedOver }
   } catch (error) {
     await writer.discard()
     throw error
@@ -63,20 +64,23 @@ function usage(message: string): PbManifestError {
   return new PbManifestError('USAGE', message)
 }
 
-interface Plan {
+interface Plan extends Pick<WriteFragmentResult, 'specialFiles' | 'leftOut' | 'warnings'> {
   readonly files: readonly PlannedFile[]
-  readonly specialFiles: readonly Pathname[]
 }
 
 async function planFiles(options: WriteFragmentOptions, way: WayGiver): Promise<Plan> {
-  const { directory, worker, workers = 1 } = options
+  const { directory, worker, workers = 1, includeAll: includesAll = false } = options
   requireDirectory(directory)
-  const layout = readClusterLayout(directory)
+  const warnings: string[] = []
+  const layout = readClusterLayout(directory, () =>
+    readControlFileIfKnown(directory, (warning) => warnings.push(warning)),
+  )
   if (options.files !== undefined) {
-    return { files: await namedBackupFiles(directory, options.files, layout, way), specialFiles: [] }
+    const named = await namedBackupFiles(directory, options.files, layout, way, includesAll)
+    return { ...named, specialFiles: [], warnings }
   }
-  const { files, specialFiles } = await listBackupFiles(directory, layout, way)
-  return { files: planShares(files, workers)[worker] ?? [], specialFiles }
+  const { files, ...passedOver } = await listBackupFiles(directory, layout, way, includesAll)
+  return { files: planShares(files, workers)[worker] ?? [], ...passedOver, warnings }
 }
 
 function requireDirectory(directory: string): void {

@@ -3,7 +3,7 @@ import { ioError } from '../../files/system-error.js'
 import type { BackupLabel } from '../../postgres/backup-label.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import { findVersionOfControlFile, type PostgresVersion } from '../../postgres/versions.js'
-import { readBackupHistoryFiles, readBackupLabel, readControlFile } from '../cluster-files.js'
+import { readBackupHistoryFiles, readBackupLabel, readControlFileIfKnown } from '../cluster-files.js'
 
 /** What a data directory knows of the backup that it is. Each part is absent when the directory does not say it. */
 export interface ClusterFacts {
@@ -14,6 +14,8 @@ export interface ClusterFacts {
   readonly startTimeline?: number
   readonly endLsn?: bigint
   readonly endTimeline?: number
+  /** What could not be asked, in a sentence. */
+  readonly warning?: string
 }
 
 /**
@@ -23,12 +25,14 @@ export interface ClusterFacts {
  */
 export function readClusterFacts(directory: string): ClusterFacts {
   requireDirectory(directory)
-  const control = readControlFile(directory)
+  let warning: string | undefined
+  const control = readControlFileIfKnown(directory, (text) => (warning = text))
   const label = readBackupLabel(directory)
   return {
     ...(control && { systemIdentifier: control.systemIdentifier, ...versionOf(control) }),
     ...(label && { startLsn: label.startLsn, startTimeline: label.startSegmentTimeline }),
     ...(label && findEnd(directory, label, control)),
+    ...(warning !== undefined && { warning }),
   }
 }
 

@@ -13,10 +13,12 @@ export interface ManifestFrame {
   readonly header: ManifestHeader
   readonly walRanges: readonly WalRange[]
   readonly lsnDigits: LsnDigits
+  /** What of the data directory could not be asked, in sentences. */
+  readonly warnings: readonly string[]
 }
 
 /** Collects what is wrong with the parts of a merge, so that all of it is said at once. */
-export type FaultSink = (fault: string) => undefined
+export type FaultSink = (fault: string, hint?: string) => undefined
 
 /**
  * Works out the frame of a manifest from what the caller says and from what the data directory knows.
@@ -29,7 +31,8 @@ export function planManifestFrame(options: MergeOptions, fault: FaultSink): Mani
   const version = planVersion(options, facts, fault)
   const header = planHeader(options, { ...facts, ...(version && { version }) }, fault)
   const walRanges = planWalRanges(options, facts, fault)
-  return header && walRanges && { header, walRanges, lsnDigits: version?.lsnDigits ?? 1 }
+  const warnings = facts.warning === undefined ? [] : [facts.warning]
+  return header && walRanges && { header, walRanges, lsnDigits: version?.lsnDigits ?? 1, warnings }
 }
 
 /** The version that was given; several may have the control file that the data directory has. */
@@ -129,6 +132,10 @@ function rangesOfPositions(
   return typeof ranges === 'string' ? fault(ranges) : ranges
 }
 
+const WHERE_START = 'Where a backup starts is in its backup_label: START WAL LOCATION and START TIMELINE.'
+const WHERE_END =
+  'pg_backup_stop() returns the end LSN. It is also in the backup history file, STOP WAL LOCATION, when pg_wal has that.'
+
 function planPositions(
   options: MergeOptions,
   facts: ClusterFacts,
@@ -137,9 +144,9 @@ function planPositions(
   const startLsn = agree('start LSN', options.startLsn, facts.startLsn, formatLsn, fault)
   const startTimeline = agree('start timeline', options.startTimeline, facts.startTimeline, String, fault)
   const endLsn = options.endLsn ?? facts.endLsn
-  if (startLsn === undefined) fault('the start LSN is not known')
-  if (startTimeline === undefined) fault('the start timeline is not known')
-  if (endLsn === undefined) fault('the end LSN is not known')
+  if (startLsn === undefined) fault('the start LSN is not known', WHERE_START)
+  if (startTimeline === undefined) fault('the start timeline is not known', WHERE_START)
+  if (endLsn === undefined) fault('the end LSN is not known', WHERE_END)
   if (startLsn === undefined || startTimeline === undefined || endLsn === undefined) return undefined
   const endTimeline =
     options.endTimeline ?? (options.endLsn === undefined ? facts.endTimeline : undefined) ?? startTimeline

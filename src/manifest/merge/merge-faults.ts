@@ -7,14 +7,17 @@ type Failure = Exclude<FragmentEnd, { readonly type: 'seal' }>
 export class MergeFaults {
   readonly #faults: string[] = []
   #isOnlyDamage = true
+  /** Of the last fault that has one. */
+  #hint: string | undefined
 
   get any(): boolean {
     return this.#faults.length > 0
   }
 
   /** A fault of the merge as a whole. */
-  add(fault: string): undefined {
+  add(fault: string, hint?: string): undefined {
     this.#faults.push(fault)
+    this.#hint = hint ?? this.#hint
     this.#isOnlyDamage = false
   }
 
@@ -28,9 +31,11 @@ export class MergeFaults {
   toError(): PbManifestError {
     const [first = '', ...others] = this.#faults
     const code = this.#isOnlyDamage ? 'BAD_FRAGMENT' : 'CANNOT_MERGE'
-    if (others.length === 0) return new PbManifestError(code, `could not merge fragments: ${first}`)
+    const hint = this.#hint === undefined ? {} : { hint: this.#hint }
+    if (others.length === 0) return new PbManifestError(code, `could not merge fragments: ${first}`, hint)
     return new PbManifestError(code, `could not merge fragments: ${this.#faults.length} faults`, {
       details: this.#faults,
+      ...hint,
     })
   }
 }

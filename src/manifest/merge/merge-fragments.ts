@@ -40,7 +40,7 @@ export async function mergeFragments(options: MergeOptions): Promise<MergeResult
   checkMergeOptions(options)
   const faults = new MergeFaults()
   const fragments = options.fragments.map((path) => ({ path, identity: identifyFragment(path) }))
-  const frame = planManifestFrame(options, (fault) => faults.add(fault))
+  const frame = planManifestFrame(options, (...fault) => faults.add(...fault))
   for (const fault of findSetFaults(fragments, options.workers)) faults.add(fault)
   const bytes = sumSizes(options.fragments)
   const streams = createSha256Streams(2 * bytes)
@@ -79,7 +79,8 @@ async function writeManifest(merge: Merge, frame: ManifestFrame): Promise<MergeR
     const totals = await readAll(merge, output)
     if (faults.any) throw faults.toError()
     const checksum = await output.commit(frame.walRanges, frame.lsnDigits)
-    return { ...frame.header, walRanges: frame.walRanges, ...totals, checksum }
+    const warnings = [...frame.warnings, ...totals.warnings]
+    return { ...frame.header, walRanges: frame.walRanges, ...totals, warnings, checksum }
   } catch (error) {
     await output.discard()
     throw error

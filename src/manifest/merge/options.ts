@@ -42,6 +42,6 @@ export interface MergeResult {
   readonly walRanges: readonly WalRange[]
   /** The manifest's own SHA-256, hexadecimal. */
   readonly checksum: string
-  /** Sentences on what was passed over because of `allowUnsealed`. */
+  /** Sentences on what was passed over because of `allowUnsealed`, and on what of `pgdata` is of a version that is not known. */
   readonly warnings: readonly string[]
 }

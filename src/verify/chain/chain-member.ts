@@ -1,11 +1,11 @@
 import { isPbManifestError } from '../../errors.js'
-import { readBackupLabel, readControlFile } from '../../manifest/cluster-files.js'
+import { readBackupLabel, readControlFileIfKnown } from '../../manifest/cluster-files.js'
 import type { WalRange } from '../../manifest/model.js'
 import type { BackupLabel } from '../../postgres/backup-label.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import { parseLsn } from '../../postgres/lsn.js'
 import type { VerifyReport } from '../report.js'
-import type { ChainProblem, ChainProblemKind } from './chain-report.js'
+import type { ChainNotChecked, ChainProblem, ChainProblemKind } from './chain-report.js'
 
 /** What a backup says of its place in a chain. */
 export interface ChainMember {
@@ -19,18 +19,20 @@ export interface ChainMember {
   readonly label: BackupLabel | undefined
 }
 
-/** Reads what a backup says of its place; tells which of its statements are not to be had. */
+/** Reads what a backup says of its place; tells which of its statements are not to be had, or not known. */
 export function readChainMember(
   { directory, manifest }: VerifyReport,
   onProblem: (problem: ChainProblem) => void,
+  onUnknown: (notChecked: ChainNotChecked) => void,
 ): ChainMember {
   const read = <Statement>(
     kind: ChainProblemKind,
     name: string,
-    readStatement: (directory: string) => Statement | undefined,
+    readStatement: (directory: string) => Statement | 'not known' | undefined,
   ): Statement | undefined => {
     try {
       const statement = readStatement(directory)
+      if (statement === 'not known') return undefined
       if (statement !== undefined) return statement
       onProblem({ kind, directory, message: `backup at "${directory}" has no "${name}"` })
     } catch (error) {
@@ -38,6 +40,14 @@ export function readChainMember(
       onProblem({ kind, directory, message: error.message })
     }
     return undefined
+  }
+  const readControl = (): ControlFile | 'not known' | undefined => {
+    let isUnknown = false
+    const control = readControlFileIfKnown(directory, (why) => {
+      isUnknown = true
+      onUnknown({ what: 'control-file', why })
+    })
+    return isUnknown ? 'not known' : control
   }
   return {
     directory,
@@ -48,7 +58,7 @@ export function readChainMember(
       startLsn: parseLsn(startLsn) ?? 0n,
       endLsn: parseLsn(endLsn) ?? 0n,
     })),
-    control: read('control-file', 'global/pg_control', readControlFile),
+    control: read('control-file', 'global/pg_control', readControl),
     label: read('backup-label', 'backup_label', readBackupLabel),
   }
 }

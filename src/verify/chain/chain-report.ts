@@ -38,7 +38,7 @@ export interface ChainProblem {
 
 /** Something of the chain that was not looked at, although it could be wrong. */
 export interface ChainNotChecked {
-  readonly what: 'timeline-history' | 'after-first-problem'
+  readonly what: 'control-file' | 'timeline-history' | 'after-first-problem'
   /** A sentence. */
   readonly why: string
 }

@@ -97,9 +97,12 @@ async function compareMembers(
   { signal }: VerifyChainOptions,
   onProblem: (problem: ChainProblem) => void,
 ): Promise<ChainNotChecked[]> {
-  const members = backups.map((report) => readChainMember(report, onProblem))
+  const notChecked: ChainNotChecked[] = []
+  const members = backups.map((report) =>
+    readChainMember(report, onProblem, (unknown) => notChecked.push(unknown)),
+  )
   for (const problem of findChainFaults(members)) onProblem(problem)
-  const notChecked = checkTimelines(members, onProblem)
+  notChecked.push(...checkTimelines(members, onProblem))
   for (const problem of await findMissingFiles(members, signal)) onProblem(problem)
   return notChecked
 }

@@ -46,6 +46,22 @@ describe('listBackupFiles', () => {
     expect(found.files).toHaveLength(listedFiles.length + listedUpTo16.length)
   })
 
+  test('tells what a server leaves out, or lists that as well', async () => {
+    const directory = await makeDataDirectory(scratch.path)
+    const layout = layoutOf(directory, 18)
+    const { files, leftOut } = await listBackupFiles(directory, layout, way)
+    const ofCopy = [...leftOutFiles, ...listedUpTo16].filter((name) => !isNeverListed(name))
+    expect(leftOut.toSorted()).toEqual(expect.arrayContaining(ofCopy.toSorted()))
+    const all = await listBackupFiles(directory, layout, way, true)
+    expect(all.leftOut).toEqual([])
+    expect(all.files.map(({ pathname }) => pathname).toSorted()).toEqual(
+      [...files.map(({ pathname }) => pathname), ...leftOut].toSorted(),
+    )
+    const named = await namedBackupFiles(directory, [...leftOut, 'PG_VERSION'], layout, way)
+    expect(named).toMatchObject({ leftOut, files: [{ pathname: 'PG_VERSION' }] })
+    expect((await namedBackupFiles(directory, leftOut, layout, way, true)).files).toHaveLength(leftOut.length)
+  })
+
   test('tells the sizes', async () => {
     const directory = await makeDataDirectory(scratch.path)
     truncateSync(join(directory, 'base/1/1259'), 3_000_000_000)
@@ -79,7 +95,7 @@ describe('namedBackupFiles', () => {
   test('takes what a server lists and leaves out what it leaves out', async () => {
     const directory = await makeDataDirectory(scratch.path)
     const names = [...leftOutFiles, ...listedUpTo16, ...listedFiles]
-    const files = await namedBackupFiles(directory, names, layoutOf(directory, 18), way)
+    const { files } = await namedBackupFiles(directory, names, layoutOf(directory, 18), way)
     expect(files.map((file) => file.pathname)).toEqual(listedFiles)
     expect(files[0]).toEqual({ pathname: 'PG_VERSION', size: 12 })
   })
@@ -87,7 +103,7 @@ describe('namedBackupFiles', () => {
   test('takes a file that is named twice once', async () => {
     const directory = await makeDataDirectory(scratch.path)
     const names = ['PG_VERSION', 'base/1/1259', 'PG_VERSION']
-    const files = await namedBackupFiles(directory, names, layoutOf(directory, 15), way)
+    const { files } = await namedBackupFiles(directory, names, layoutOf(directory, 15), way)
     expect(files.map((file) => file.pathname)).toEqual(['PG_VERSION', 'base/1/1259'])
   })
 
@@ -130,3 +146,8 @@ describe('namedBackupFiles', () => {
     })
   })
 })
+
+/** What no manifest of a copy has either. */
+function isNeverListed(pathname: string): boolean {
+  return /^(?:pg_wal\/|backup_manifest)/.test(pathname)
+}

@@ -83,6 +83,8 @@ describe('writeFragment', () => {
         .update(`${entry('PG_VERSION')}\n`)
         .digest('hex'),
       specialFiles: [],
+      leftOut: [],
+      warnings: [],
     })
     expect(readFileSync(output, 'utf8')).toBe(fragmentBytes({ lines: [entry('PG_VERSION')] }).toString())
   })
@@ -120,6 +122,32 @@ describe('writeFragment', () => {
       pathnames.push(...(await pathnamesIn(fragment)))
     }
     expect(pathnames.toSorted()).toEqual([...listedFiles, ...listedUpTo16].toSorted())
+  })
+
+  test('tells what no base backup has, and records it when told to', async () => {
+    writeFileSync(join(directory, 'postmaster.opts'), 'x')
+    expect(await write()).toMatchObject({ files: 1, leftOut: ['postmaster.opts'] })
+    rmSync(output)
+    expect(await write({ includeAll: true })).toMatchObject({ files: 2, leftOut: [] })
+    expect(await pathnamesIn(output)).toEqual(['PG_VERSION', 'postmaster.opts'])
+    rmSync(output)
+    expect(await write({ files: ['postmaster.opts'] })).toMatchObject({
+      files: 0,
+      leftOut: ['postmaster.opts'],
+    })
+  })
+
+  test.each<[string, Partial<WriteFragmentOptions>]>([
+    ['a directory', {}],
+    ['named files', { files: ['PG_VERSION'] }],
+  ])('of %s of a version that is not known says so, and records it', async (_, options) => {
+    mkdirSync(join(directory, 'global'))
+    writeFileSync(join(directory, 'global/pg_control'), controlFileOfVersion(2100))
+    const { files, warnings } = await write(options)
+    expect(files).toBe(options.files === undefined ? 2 : 1)
+    expect(warnings).toEqual([
+      `"${directory}/global/pg_control" is of a version of PostgreSQL that is not known, and was not looked at`,
+    ])
   })
 
   test('records nothing when there are more workers than files', async () => {
@@ -259,3 +287,9 @@ describe('recordFile', () => {
     expect(await record('nothing', 3)).toBe('vanished while the directory was read')
   })
 })
+
+function controlFileOfVersion(version: number): Buffer {
+  const bytes = Buffer.alloc(8192)
+  bytes.writeUInt32LE(version, 8)
+  return bytes
+}

@@ -422,6 +422,40 @@ describe('WAL ranges that do not fit', () => {
     expect(error).toMatchObject({ code: 'CANNOT_MERGE', ...said })
   })
 
+  test('where the end LSN is to be had is said', async () => {
+    const path = fragment()
+    const positions = { startLsn: 1n, startTimeline: 1 }
+    await expect(mergeFragments({ fragments: [path], output: output(), ...positions })).rejects.toMatchObject(
+      {
+        hint: expect.stringMatching(/^pg_backup_stop\(\) returns the end LSN\. .*backup history file/),
+      },
+    )
+  })
+
+  test('a data directory of a version that is not known is no damaged one', async () => {
+    const pgdata = join(scratch.path, 'data')
+    mkdirSync(join(pgdata, 'global'), { recursive: true })
+    const control = Buffer.alloc(8192)
+    control.writeUInt32LE(2100, 8)
+    writeFileSync(join(pgdata, 'global/pg_control'), control)
+    const merged = await mergeFragments({
+      fragments: [fragment()],
+      output: output(),
+      pgdata,
+      startLsn: 1n,
+      startTimeline: 1,
+      endLsn: 9n,
+      systemIdentifier: 7n,
+    })
+    expect(merged).toMatchObject({
+      version: 2,
+      systemIdentifier: 7n,
+      warnings: [
+        `"${pgdata}/global/pg_control" is of a version of PostgreSQL that is not known, and was not looked at`,
+      ],
+    })
+  })
+
   test.each<[string, Partial<MergeOptions>, string[]]>([
     [
       'nothing is known',

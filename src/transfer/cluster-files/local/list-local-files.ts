@@ -30,7 +30,7 @@ export async function listLocalFiles(
   const walk = walkBackup({ directory, layout, start, entersTablespaces: false, isInUse: true })
   for (const { pathname, kind } of walk) {
     if (way.isDue) await way.giveWay()
-    if (isMadeByBackup(pathname)) continue
+    if (kind === 'left-out' || isMadeByBackup(pathname)) continue
     const stats = statIfThere(directory, pathname)
     if (stats === undefined) continue
     if (kind === 'special' || (kind === 'file' && !stats.isFile())) {
