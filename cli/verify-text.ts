@@ -7,6 +7,8 @@ const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
   'ignored-paths': 'ignored paths',
   'unseen-files': 'files that were not seen',
   'needed-directories': 'directories that a server needs',
+  'files-written-later': 'postgresql.auto.conf and signal files',
+  'reading-again': 'the files read again from disk',
   'control-file': 'pg_control',
   'backup-label': 'backup_label',
   wal: 'WAL',

@@ -79,6 +79,8 @@ export {
   type VerifyReport,
   type VerifyStep,
   verifySteps,
+  type Warning,
+  warningKinds,
 } from './verify/report.js'
 export { verifyBackup } from './verify/verify-backup.js'
 export { type VerifyArchiveOptions, verifyArchiveStream } from './verify/verify-archive-stream.js'

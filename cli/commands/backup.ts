@@ -249,6 +249,7 @@ function printResult(
   }
   if (values.verbose) for (const line of formatWorkers(report)) messages.note(line)
   print(`base backup completed: ${formatBackupSummary(report)}\n${formatBottleneck(report)}`)
+  for (const { message } of verification?.warnings ?? []) messages.warning(message)
   if (verification?.verdict === 'verified') {
     print(`backup successfully verified\n${formatSummary(verification)}`)
   } else if (verification !== undefined) {

@@ -44,6 +44,8 @@ export async function runVerifyChain(
       progress?.finish()
       progress = undefined
       if (isQuiet || isJson) return
+      for (const { message } of backup.warnings)
+        messages.warning(`backup at "${backup.directory}": ${message}`)
       const verdict = verdictWords[backup.verdict]
       const line = `backup at "${backup.directory}" ${verdict}: ${formatSummary(backup)}`
       if (backup.verdict === 'verified') print(line)

@@ -180,6 +180,7 @@ export const verifyCommand: Command = defineCommand({
     }
     const report = await verify(directory, values, verifyOptions, stdin)
     progress?.finish()
+    if (!isJson && values.quiet !== true) for (const { message } of report.warnings) messages.warning(message)
     const isAskedFor = report.verdict === 'partial' && isAllThatWasAskedFor(values, report)
 
     if (isJson) {

@@ -26,8 +26,15 @@ const neededByAll = [
 /** The process that kept the statistics until 14 does not start without it. */
 const neededByStatisticsCollector = 'pg_stat_tmp'
 
-/** All that a server of any version needs. */
-export const everNeededDirectories: readonly string[] = [...neededByAll, neededByStatisticsCollector]
+/** For dynamic shared memory that is mapped from files. */
+const neededWithMmap = 'pg_dynshmem'
+
+/** All that a server of any version needs, with any settings. */
+export const everNeededDirectories: readonly string[] = [
+  ...neededByAll,
+  neededByStatisticsCollector,
+  neededWithMmap,
+]
 
 /**
  * Names the directories that a server of this version does not make itself, and cannot do without. Several are always
@@ -41,5 +48,14 @@ export const everNeededDirectories: readonly string[] = [...neededByAll, neededB
  * @returns pathnames, a directory before those in it
  */
 export function neededDirectories({ hasStatisticsCollector }: PostgresVersion): readonly string[] {
-  return hasStatisticsCollector ? everNeededDirectories : neededByAll
+  return hasStatisticsCollector ? [...neededByAll, neededByStatisticsCollector] : neededByAll
+}
+
+/** Directories that a server of this version needs only with some settings, and with which. */
+export function directoriesOfSettings({
+  hasStatisticsCollector,
+}: PostgresVersion): readonly { readonly pathname: string; readonly setting: string }[] {
+  const withMmap = { pathname: neededWithMmap, setting: 'dynamic_shared_memory_type = mmap' }
+  const withStatements = { pathname: neededByStatisticsCollector, setting: 'pg_stat_statements' }
+  return hasStatisticsCollector ? [withMmap] : [withMmap, withStatements]
 }

@@ -8,7 +8,7 @@ import type { IgnoreRules } from './ignore-rules.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
 import type { ProblemList } from './problems.js'
-import type { NotChecked, VerifyReport } from './report.js'
+import type { NotChecked, VerifyReport, Warning } from './report.js'
 import type { StepTimer } from './step-timer.js'
 import type { ThreadAhead } from '../threads/thread-ahead.js'
 
@@ -19,6 +19,7 @@ export interface VerifyContext {
   readonly ignore: IgnoreRules
   readonly problems: ProblemList
   readonly notChecked: NotChecked[]
+  readonly warnings: Warning[]
   readonly timer: StepTimer
   readonly way: WayGiver
 }

@@ -6,14 +6,11 @@ import { encodePathname, type Pathname } from '../files/pathname.js'
 /** What a rule without is certainly no glob. */
 const GLOB_CHARACTERS = /[*?[\]{}()!+@]/
 
+/** Settings and signals, which may be written into a good backup after its manifest. */
+export const filesWrittenLater = ['postgresql.auto.conf', 'recovery.signal', 'standby.signal'] as const
+
 /** What `pg_verifybackup` never looks at: what is written after the manifest, or checked in another way. */
-const alwaysIgnored = [
-  'backup_manifest',
-  'pg_wal',
-  'postgresql.auto.conf',
-  'recovery.signal',
-  'standby.signal',
-] as const
+const alwaysIgnored = ['backup_manifest', 'pg_wal', ...filesWrittenLater] as const
 
 /**
  * Which pathnames are not compared with the manifest: each that a rule names or matches, and all below it.

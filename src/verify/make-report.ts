@@ -2,7 +2,7 @@ import { version } from '../version.js'
 import { formatLsn } from '../postgres/lsn.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { ProblemList } from './problems.js'
-import type { NotChecked, Problem, VerifiedManifest, VerifyReport } from './report.js'
+import type { NotChecked, Problem, VerifiedManifest, VerifyReport, Warning } from './report.js'
 
 /** All that a report is made of. */
 export interface ReportParts {
@@ -14,6 +14,7 @@ export interface ReportParts {
   readonly engines: VerifyReport['engines']
   readonly seconds: VerifyReport['seconds']
   readonly notChecked: readonly NotChecked[]
+  readonly warnings: readonly Warning[]
   /** Whether only a part of the backup was seen. */
   readonly isPartial: boolean
 }
@@ -34,6 +35,7 @@ export function makeReport(parts: ReportParts): VerifyReport {
       return (problems ??= [...parts.problems])
     },
     problemCounts: parts.problems.count(),
+    warnings: parts.warnings,
     ...parts.totals,
     engines: parts.engines,
     seconds: parts.seconds,

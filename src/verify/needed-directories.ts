@@ -2,7 +2,7 @@ import { isPbManifestError } from '../errors.js'
 import { encodePathname, type Pathname } from '../files/pathname.js'
 import { CONTROL_FILE, parseMajorVersion } from '../manifest/cluster-files.js'
 import { parseControlFile } from '../postgres/control-file.js'
-import { neededDirectories } from '../postgres/needed-directories.js'
+import { directoriesOfSettings, neededDirectories } from '../postgres/needed-directories.js'
 import { tablespaceVersionDirectory } from '../postgres/tablespace-version-directory.js'
 import { findVersion, type PostgresVersion } from '../postgres/versions.js'
 import type { ReadSmallBackupFile, VerifyContext } from './backup-files.js'
@@ -31,9 +31,9 @@ export interface BackupDirectories {
 export async function checkNeededDirectories(
   directories: BackupDirectories,
   readSmallFile: ReadSmallBackupFile,
-  context: Pick<VerifyContext, 'manifest' | 'ignore' | 'problems' | 'notChecked' | 'way'>,
+  context: Pick<VerifyContext, 'manifest' | 'ignore' | 'problems' | 'notChecked' | 'warnings' | 'way'>,
 ): Promise<void> {
-  const { ignore, problems, notChecked } = context
+  const { ignore, problems, notChecked, warnings } = context
   const read: typeof readSmallFile = (pathname, maxBytes) =>
     ignore.covers(pathname) ? undefined : readSmallFile(pathname, maxBytes)
   const major = unlessUnreadable(() => parseMajorVersion(read('PG_VERSION', MAX_VERSION_BYTES)))
@@ -53,6 +53,11 @@ export async function checkNeededDirectories(
   for (const pathname of wanted) {
     if (!listed.has(pathname) && !problems.concern(pathname))
       problems.add(neededProblem(pathname, directories))
+  }
+  for (const { pathname, setting } of directoriesOfSettings(version)) {
+    if (directories.presence(pathname) !== 'absent' || ignore.coversOnRequest(pathname)) continue
+    const message = `directory "${pathname}" is not ${directories.place}; a server with ${setting} needs it`
+    warnings.push({ kind: 'directory-of-a-setting', path: pathname, message })
   }
 }
 

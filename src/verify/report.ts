@@ -58,6 +58,28 @@ export interface Problem {
   readonly detail?: string
 }
 
+/**
+ * The kinds of warning. Programs may rely on these words.
+ *
+ * - `changed-later`, `added-later`, `removed-later`: `postgresql.auto.conf` or a signal file is not what the manifest says
+ * - `directory-of-a-setting`: a directory is not there that a server needs with some settings only
+ */
+export const warningKinds = [
+  'changed-later',
+  'added-later',
+  'removed-later',
+  'directory-of-a-setting',
+] as const
+
+/** Something to know about the backup, which does not make it a bad one. */
+export interface Warning {
+  readonly kind: (typeof warningKinds)[number]
+  /** The file or directory it is about, relative to the backup directory. */
+  readonly path: string
+  /** One line. */
+  readonly message: string
+}
+
 /** Something that was not looked at, although it could be wrong. */
 export interface NotChecked {
   readonly what:
@@ -66,6 +88,8 @@ export interface NotChecked {
     | 'ignored-paths'
     | 'unseen-files'
     | 'needed-directories'
+    | 'files-written-later'
+    | 'reading-again'
     | 'control-file'
     | 'backup-label'
     | 'wal'
@@ -140,9 +164,10 @@ export interface VerifyReport {
    */
   readonly problems: readonly Problem[]
   readonly problemCounts: Readonly<Record<ProblemKind, number>>
+  readonly warnings: readonly Warning[]
   /** Files whose checksum was compared. */
   readonly filesChecked: number
-  /** Bytes that were read for it. */
+  /** Their bytes. */
   readonly bytesChecked: number
   readonly pages: CheckedPages
   /** WAL records that were read and are good, of all WAL ranges. */

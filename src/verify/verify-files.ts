@@ -5,12 +5,13 @@ import { checkCluster } from './check-cluster.js'
 import type { FileTable } from './file-table/file-table.js'
 import type { ContentDecision } from './content/decide-content-rules.js'
 import { listUncheckedContent } from './content/list-unchecked-content.js'
+import { checkFilesWrittenLater } from './files-written-later.js'
 import type { IgnoreRules } from './ignore-rules.js'
 import { makeReport } from './make-report.js'
 import { loadManifest, type ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
 import { ProblemList, StopAtFirstProblem } from './problems.js'
-import type { NotChecked, VerifyReport } from './report.js'
+import type { NotChecked, VerifyReport, Warning } from './report.js'
 import { StepTimer } from './step-timer.js'
 
 /** What the files are compared with, and how. */
@@ -45,9 +46,10 @@ export async function verifyFiles(files: BackupFiles, verification: Verification
   const problems = new ProblemList(options.onProblem, options.exitOnError === true)
   const notChecked = listWhatIsLeftOut(options, manifest)
   if (content !== undefined) notChecked.push(...listUncheckedContent(options, content))
+  const warnings: Warning[] = []
   const way = new WayGiver(options.signal)
   try {
-    await runSteps(files, { options, manifest, ignore, problems, notChecked, timer, way })
+    await runSteps(files, { options, manifest, ignore, problems, notChecked, warnings, timer, way })
   } catch (error) {
     if (!(error instanceof StopAtFirstProblem)) throw error
     notChecked.push({ what: 'after-first-problem', why: 'the verification ends at the first problem' })
@@ -63,6 +65,7 @@ export async function verifyFiles(files: BackupFiles, verification: Verification
     totals,
     engines,
     notChecked,
+    warnings,
     seconds,
     isPartial,
   })
@@ -88,6 +91,8 @@ async function runSteps(files: BackupFiles, context: VerifyContext): Promise<voi
   const control = await timer.time('cluster', async () =>
     checkCluster({ readSmallFile, manifest, ignore, problems, notChecked }),
   )
+  const isWhole = !files.isPart && problems.count()['bad-archive'] === 0
+  await checkFilesWrittenLater(readSmallFile, context, isWhole)
   const touches =
     options.noParseWal === true ? undefined : await timer.time('wal', () => files.checkWal(context, control))
   files.reportPages(context, touches)
@@ -102,7 +107,10 @@ function listWhatIsLeftOut(options: VerifyOptions, manifest: ManifestContents): 
   if (options.skipChecksums === true) {
     left.push({ what: 'file-checksums', why: 'skipped on request' })
   } else if (options.knownChecksums !== undefined) {
-    left.push({ what: 'file-checksums', why: 'files whose checksum was known were not read' })
+    left.push({
+      what: 'reading-again',
+      why: 'checksums that were computed while the files were written are those of the manifest; the files were not read again',
+    })
   } else if (withoutChecksum > 0) {
     left.push({
       what: 'files-without-checksum',

@@ -49,6 +49,7 @@ const report: VerifyReport = {
   engines: { CRC32C: '@node-rs/crc32' },
   seconds: { manifest: 0.1, scan: 0.1, checksums: 0.1, cluster: 0, wal: 0, total: 0.2134 },
   notChecked: [],
+  warnings: [],
 }
 
 test('the summary says how much was checked', () => {

@@ -31,6 +31,7 @@ function reportOf(problems: number): VerifyReport {
     engines: {},
     seconds: { manifest: 0, scan: 0, checksums: 0, cluster: 0, wal: 0, total: 0 },
     notChecked: [],
+    warnings: [],
     isPartial: false,
   })
 }
@@ -55,6 +56,7 @@ test.each([[], [0], [1, 0, 1001]])('so is the report of a chain of %j', (...coun
     problems: [{ kind: 'order', directory: 'd', message: 'm' }],
     backups: counts.map((count) => withNotChecked(reportOf(count), [{ what: 'wal', why: 'w' }])),
     notChecked: [],
+    warnings: [],
   }
   expect([...formatChainReportAsJson(report)].join('')).toBe(JSON.stringify(report, null, 2))
 })

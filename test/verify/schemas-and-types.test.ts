@@ -19,6 +19,8 @@ import {
   type VerifyReport,
   type VerifyStep,
   verifySteps,
+  type Warning,
+  warningKinds,
 } from '../../src/verify/report.js'
 
 /** What is looked at of a schema, at any depth. */
@@ -51,6 +53,7 @@ const report = schema('verify-report')
 const manifest = report.properties?.['manifest']
 const problem = report.properties?.['problems']?.items
 const notChecked = report.properties?.['notChecked']?.items
+const warning = report.properties?.['warnings']?.items
 const chain = schema('verify-chain-report')
 const chainProblem = chain.properties?.['problems']?.items
 const chainNotChecked = chain.properties?.['notChecked']?.items
@@ -72,6 +75,7 @@ const reportKeys = {
   engines: 'required',
   seconds: 'required',
   notChecked: 'required',
+  warnings: 'required',
 } as const satisfies PresenceOf<VerifyReport>
 
 const manifestKeys = {
@@ -113,6 +117,12 @@ const pagesKeys = {
   newer: 'required',
   replayed: 'required',
 } as const satisfies PresenceOf<CheckedPages>
+
+const warningKeys = {
+  kind: 'required',
+  path: 'required',
+  message: 'required',
+} as const satisfies PresenceOf<Warning>
 
 const notCheckedKeys = { what: 'required', why: 'required' } as const satisfies PresenceOf<NotChecked>
 
@@ -163,6 +173,7 @@ test.each([
   { what: "a report's seconds", node: report.properties?.['seconds'], keys: secondsKeys },
   { what: "a report's pages", node: report.properties?.['pages'], keys: pagesKeys },
   { what: 'what was not checked', node: notChecked, keys: notCheckedKeys },
+  { what: 'a warning', node: warning, keys: warningKeys },
   { what: 'a report of a chain', node: chain, keys: chainKeys },
   { what: 'a problem of a chain', node: chainProblem, keys: chainProblemKeys },
   { what: 'what was not checked of a chain', node: chainNotChecked, keys: chainNotCheckedKeys },
@@ -179,6 +190,8 @@ const notCheckedWords = {
   'ignored-paths': true,
   'unseen-files': true,
   'needed-directories': true,
+  'files-written-later': true,
+  'reading-again': true,
   'control-file': true,
   'backup-label': true,
   wal: true,
@@ -215,6 +228,7 @@ const algorithms = {
 } as const satisfies Record<NonNullable<ManifestFileJson['Checksum-Algorithm']>, true>
 
 test.each([
+  { what: 'kinds of warning', node: warning?.properties?.['kind'], words: [...warningKinds] },
   { what: 'kinds of problem', node: report.$defs?.['problemKind'], words: [...problemKinds] },
   {
     what: 'what was not checked',

@@ -129,6 +129,8 @@ const decides: Readonly<Record<NotChecked['what'], boolean>> = {
   'incremental-files': true,
   'unseen-files': true,
   'needed-directories': false,
+  'files-written-later': false,
+  'reading-again': true,
   'earlier-backups': true,
   'after-first-problem': true,
 }

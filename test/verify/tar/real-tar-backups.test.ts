@@ -299,7 +299,9 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
   test('is listed with its result on the command line', async () => {
     const { status, stdout, stderr } = await pbmanifest(['verify', '-F', 'tar', backups.gzip])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    expect(stdout).toMatch(/^backup successfully verified\n.* not checked: page checksums\n$/)
+    expect(stdout).toMatch(
+      /^backup successfully verified\n.* not checked: page checksums, postgresql.auto.conf and signal files\n$/,
+    )
   })
 })
 

@@ -1,13 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { neededDirectories } from '../../../src/postgres/needed-directories.js'
-import { newestVersion } from '../../../src/postgres/versions.js'
+import { everNeededDirectories } from '../../../src/postgres/needed-directories.js'
 import { emptyFile, formatManifest, versionFile } from '../../cli/small-backup.js'
 import { tarArchive, tarMember } from '../../files/tar/make-tar.js'
 
 export const version: Buffer = tarMember({ name: 'PG_VERSION' }, '15\n')
 /** The directories that a server needs. */
-export const directories: readonly Buffer[] = neededDirectories(newestVersion).map((name) =>
+export const directories: readonly Buffer[] = everNeededDirectories.map((name) =>
   tarMember({ name: `${name}/`, typeflag: '5' }),
 )
 /** With the directories before it. */

@@ -29,7 +29,7 @@ describe('a range of many segments', () => {
   beforeAll(async () => {
     scratch = createScratchDirectory()
     directory = join(scratch.path, 'backup')
-    await makeNeededDirectories(directory, 18)
+    await makeNeededDirectories(directory)
     const settings = { max_wal_size: '2GB', wal_keep_size: '2GB', checkpoint_timeout: '1h' }
     const cluster = await createCluster(await embeddedPostgres(), { walSegmentMegabytes: 1, settings })
     try {
