@@ -1,8 +1,8 @@
-import { closeSync, constants, fstatSync, openSync, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from 'node:fs'
 
 const { O_NOATIME, O_NONBLOCK, O_RDONLY } = constants
 
-/** A file that was opened, and turned out to be none. */
+/** What should be a regular file, and is none. */
 export class NotARegularFileError extends Error {
   constructor() {
     super('is not a regular file')
@@ -18,12 +18,14 @@ export interface OpenedFile {
 /**
  * Opens a regular file for reading; the caller closes the descriptor.
  *
- * A FIFO or a device is refused without waiting for it. The access time stays as it is where the system allows that
+ * What is none is not opened: to open a FIFO wakes its writer, whose bytes are lost then, and to open a device may do anything.
+ * The access time stays as it is where the system allows that
  * (Linux, to the file's owner).
  *
  * @throws {@link NotARegularFileError}, or the error of `open`
  */
 export function openRegularFile(path: string | Buffer): OpenedFile {
+  if (!statSync(path).isFile()) throw new NotARegularFileError()
   const descriptor = openQuietly(path)
   try {
     const stats = fstatSync(descriptor)
@@ -37,7 +39,7 @@ export function openRegularFile(path: string | Buffer): OpenedFile {
 
 let mayKeepAccessTime = O_NOATIME !== undefined
 
-/** The same without asking what kind of file it is: a caller that does so later, if something is wrong. */
+/** The same for a caller that knows already that it is a regular file. */
 export function openQuietly(path: string | Buffer): number {
   const flags = O_RDONLY | O_NONBLOCK
   if (mayKeepAccessTime) {

@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs'
+import { closeSync, statSync } from 'node:fs'
 import { openQuietly, openRegularFile, NotARegularFileError } from '../files/open-regular-file.js'
 import { readSome } from '../files/read-fully.js'
 import { describeSystemError } from '../files/system-error.js'
@@ -44,17 +44,21 @@ export interface FileReaders {
 /**
  * Reads a file whole and compares its size and checksum.
  *
- * A file that is smaller than the buffer takes three calls of the system: open, read, close. What kind of file it is is
- * asked only when something is wrong with it; a FIFO or a device is opened without waiting, and gives no bytes.
+ * A file that is smaller than the buffer takes three calls of the system: open, read, close. What is no regular file is not
+ * opened: where nobody has looked yet, the file is looked at before.
+ *
+ * @param isRegular - whether it is known to be a regular file
  */
 export function checkFile(
   { path, size, checksum }: ExpectedFile,
   buffer: Buffer,
   readers: FileReaders,
+  isRegular: boolean,
 ): FileOutcome {
   const { hasher } = readers
   let descriptor: number
   try {
+    if (!isRegular && !statSync(path).isFile()) return { type: 'not a file' }
     descriptor = openQuietly(path)
   } catch (error) {
     return explain(path, 'open', error)

@@ -47,6 +47,8 @@ export class ChecksumCheck {
   }
   /** Those that were found by now. */
   readonly pages: PagesInQuestion = new PagesInQuestion()
+  /** What the scan says of each row, as it goes on: threads look there. */
+  readonly states: FileStates
   readonly #options: ChecksumOptions
   readonly #table: FileTable
   readonly #queue: WorkQueue
@@ -60,10 +62,13 @@ export class ChecksumCheck {
     this.#options = options
     this.#table = table
     this.#queue = WorkQueue.allocate(maxRowsOf(manifestBytes))
+    const states = new SharedArrayBuffer(maxRowsOf(manifestBytes))
+    this.states = new Uint8Array(states)
     const start = {
       directory: options.directory,
       table: table.buffers,
       queue: this.#queue.buffers,
+      states,
       content: options.content,
       replayedWal: this.#replayedWal.buffer,
     }

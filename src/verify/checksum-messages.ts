@@ -10,6 +10,8 @@ export interface StartChecking {
   readonly directory: string
   readonly table: FileTableBuffers
   readonly queue: WorkQueueBuffers
+  /** Uint8 for each row: what the scan says of it by now, see `FileStates`. */
+  readonly states: SharedArrayBuffer
   /** `undefined` when nothing but the checksums of the manifest is checked. */
   readonly content: ContentRules | undefined
   readonly replayedWal: SharedArrayBuffer

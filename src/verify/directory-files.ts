@@ -57,7 +57,14 @@ export class DirectoryFiles implements BackupFiles {
     const { table } = manifest
     this.#checksums?.tellWalRanges(manifest.walRanges)
     const states = await timer.time('scan', async () => {
-      const found = await scanDirectory({ directory, table, ignore, problems, way })
+      const found = await scanDirectory({
+        directory,
+        table,
+        ignore,
+        problems,
+        way,
+        states: this.#checksums?.states,
+      })
       await checkNeededDirectories(
         directoriesOnDisk(directory),
         (...file) => this.readSmallFile(...file),

@@ -46,7 +46,7 @@ export async function compareKnownChecksums(
       const expected = { path: pathOf(directory, pathname), size: table.size(row), checksum }
       const hasher = hashers.get(algorithm) ?? (await createFileHasher(algorithm, 'unknown'))
       hashers.set(algorithm, hasher)
-      outcome = checkFile(expected, buffer, { hasher, onContent: undefined, onBytes: () => {} })
+      outcome = checkFile(expected, buffer, { hasher, onContent: undefined, onBytes: () => {} }, true)
     }
     if (outcome.type === 'match' || outcome.type === 'mismatch') {
       totals.filesChecked++

@@ -4,6 +4,7 @@ import { checkFile } from './check-file.js'
 import type { FileFinding, StartChecking } from './checksum-messages.js'
 import { ContentCheck } from './content/content-check.js'
 import { ReplayedWal } from './content/replayed-wal.js'
+import { type FileStates, fileStates, isIntact } from './file-states.js'
 import type { FileRows } from './file-table/file-rows.js'
 import { PathBuffer } from './path-buffer.js'
 import type { WorkQueue } from './work-queue.js'
@@ -18,10 +19,12 @@ export class RowChecker {
   readonly #path: PathBuffer
   readonly #contents: ContentCheck | undefined
   readonly #buffer: Buffer
+  readonly #states: FileStates
   #bytesOfFile = 0
 
-  constructor({ directory, content, replayedWal }: StartChecking, rows: FileRows, queue: WorkQueue) {
+  constructor({ directory, content, replayedWal, states }: StartChecking, rows: FileRows, queue: WorkQueue) {
     this.#rows = rows
+    this.#states = new Uint8Array(states)
     this.#queue = queue
     this.#path = new PathBuffer(directory)
     this.#contents = content && new ContentCheck(content, new ReplayedWal(replayedWal), BUFFER_BYTES)
@@ -38,12 +41,18 @@ export class RowChecker {
   check(place: number, row: number, hasher: FileHasher | undefined): FileFinding | undefined {
     const rows = this.#rows
     const size = rows.size(row)
+    if (this.#states[row] === fileStates.faulty) {
+      // It has been reported, and may be a FIFO.
+      this.#queue.addBytesDone(size)
+      return { outcome: { type: 'not a file' }, content: undefined }
+    }
     const contents = this.#beginContent(row, size)
     this.#bytesOfFile = 0
     const outcome = checkFile(
       { path: this.#path.of(rows, row), size, checksum: rows.checksum(row) },
       this.#buffer,
       { hasher, onContent: contents?.take, onBytes: this.#onBytes },
+      isIntact(this.#states, row),
     )
     // What will not be read counts as done, so that progress comes to its end.
     if (this.#bytesOfFile !== size) this.#queue.addBytesDone(size - this.#bytesOfFile)

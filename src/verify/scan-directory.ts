@@ -16,6 +16,8 @@ export interface ScanContext {
   readonly ignore: IgnoreRules
   readonly problems: ProblemList
   readonly way: WayGiver
+  /** Where the state of each row goes, which others may watch; of nothing met yet. */
+  readonly states?: FileStates | undefined
 }
 
 /**
@@ -47,7 +49,7 @@ class DirectoryScan {
 
   constructor(context: ScanContext) {
     this.#context = context
-    this.states = new Uint8Array(context.table.rows)
+    this.states = context.states ?? new Uint8Array(context.table.rows)
   }
 
   async walk(): Promise<void> {

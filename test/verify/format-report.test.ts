@@ -56,7 +56,6 @@ test.each([[], [0], [1, 0, 1001]])('so is the report of a chain of %j', (...coun
     problems: [{ kind: 'order', directory: 'd', message: 'm' }],
     backups: counts.map((count) => withNotChecked(reportOf(count), [{ what: 'wal', why: 'w' }])),
     notChecked: [],
-    warnings: [],
   }
   expect([...formatChainReportAsJson(report)].join('')).toBe(JSON.stringify(report, null, 2))
 })
