@@ -54,6 +54,9 @@ export function listHints({ pages, problemCounts }: VerifyReport): string[] {
       'Nearly no page has its checksum: if the cluster is encrypted, or has another page layout, use --page-checksums=off.',
     )
   }
+  if (problemCounts['wal-missing'] > 0) {
+    hints.push('Use -w, --wal-path where the WAL is elsewhere, or -n, --no-parse-wal to do without.')
+  }
   if (problemCounts['missing-directory'] > 0) {
     hints.push('A directory that is empty in the backup may be made again (mkdir -m 700).')
   }

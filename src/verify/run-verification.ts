@@ -1,4 +1,6 @@
-import { openManifest } from '../manifest/read-manifest.js'
+import { existsSync } from 'node:fs'
+import { isPbManifestError, PbManifestError } from '../errors.js'
+import { type ManifestSource, openManifest } from '../manifest/read-manifest.js'
 import { decideContentRules } from './content/decide-content-rules.js'
 import { DirectoryFiles } from './directory-files.js'
 import { FileTable } from './file-table/file-table.js'
@@ -29,11 +31,7 @@ export async function runVerification(
 ): Promise<VerifyReport> {
   const ignore = new IgnoreRules(options.ignore ?? [])
   const content = format === 'tar' ? undefined : decideContentRules(directory, options, ignore)
-  const { manifestPath, signal } = options
-  const source = await openManifest(manifestPath ?? `${directory}/backup_manifest`, {
-    mayBePipe: manifestPath !== undefined,
-    signal,
-  })
+  const source = await openManifestOf(directory, options)
   const table = FileTable.of(source)
   const files =
     content === undefined
@@ -44,4 +42,35 @@ export async function runVerification(
   } finally {
     await files.close()
   }
+}
+
+async function openManifestOf(
+  directory: string,
+  { manifestPath, signal }: VerifyOptions,
+): Promise<ManifestSource> {
+  try {
+    return await openManifest(manifestPath ?? `${directory}/backup_manifest`, {
+      mayBePipe: manifestPath !== undefined,
+      signal,
+    })
+  } catch (error) {
+    const hint = manifestPath === undefined ? explainMissingManifest(directory) : undefined
+    if (hint === undefined || !isPbManifestError(error)) throw error
+    throw new PbManifestError(error.code, error.message, { hint, cause: error })
+  }
+}
+
+/** What is there in place of a manifest as long as a backup is not complete, and by whom. */
+const unfinished = new Map([
+  ['backup_manifest.tmp', 'pg_basebackup'],
+  ['pbmanifest.unfinished', 'pbmanifest backup'],
+])
+
+function explainMissingManifest(directory: string): string | undefined {
+  if (existsSync(`${directory}/backup_manifest`)) return undefined
+  for (const [name, program] of unfinished) {
+    if (!existsSync(`${directory}/${name}`)) continue
+    return `There is a "${name}": ${program} is still at it, or was ended before the backup was complete. It cannot be restored.`
+  }
+  return undefined
 }

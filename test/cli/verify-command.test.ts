@@ -207,3 +207,28 @@ describe('a signal', () => {
     },
   )
 })
+
+describe('what is missing', () => {
+  test('is not said to be a directory that is there and has no segment', async () => {
+    const wal = join(backup, '..', 'wal')
+    await writeTree(wal, { 'notes.txt': '' })
+    const { stderr } = await pbmanifest(['verify', '-w', wal, backup])
+    expect(stderr).not.toContain('No such file')
+    expect(stderr).toContain('hint: Use -w, --wal-path where the WAL is elsewhere')
+    const nowhere = await pbmanifest(['verify', '-w', join(wal, 'none'), backup])
+    expect(nowhere.stderr).toContain('No such file or directory')
+  })
+
+  test.each([
+    { name: 'backup_manifest.tmp', program: 'pg_basebackup' },
+    { name: 'pbmanifest.unfinished', program: 'pbmanifest backup' },
+  ])('is a manifest, where there is a $name: that says why', async ({ name, program }) => {
+    await rm(join(backup, 'backup_manifest'))
+    const plain = await pbmanifest(['verify', backup])
+    expect(plain.stderr).not.toContain('hint')
+    await writeTree(backup, { [name]: '' })
+    const { status, stderr } = await pbmanifest(['verify', backup])
+    expect(status).toBe(5)
+    expect(stderr).toContain(`hint: There is a "${name}": ${program} is still at it, or was ended`)
+  })
+})

@@ -94,6 +94,11 @@ test.each([
   expect(said.map((hint) => /--[a-z-]+=off/.exec(hint)?.[0])).toEqual(hints)
 })
 
+test('WAL that is missing has the hint where to look for it, or how to do without', () => {
+  const problemCounts = { ...none, 'wal-missing': 1 }
+  expect(listHints({ ...report, problemCounts })).toEqual([expect.stringMatching(/--wal-path.*-n/)])
+})
+
 test('directories that are missing have the hint to make them again', () => {
   const problemCounts = { ...none, 'missing-directory': 2 }
   expect(listHints({ ...report, problemCounts })).toEqual([expect.stringContaining('mkdir')])

@@ -13,7 +13,7 @@ import type { WalSource } from './wal-source.js'
  */
 export function listWalSegments(directories: readonly [string, ...string[]], usePartial: boolean): WalSource {
   const files: [string, SegmentPlace][] = []
-  let failure: string | undefined
+  const failures: string[] = []
   for (const directory of directories) {
     try {
       for (const file of readdirSync(directory)) {
@@ -22,14 +22,15 @@ export function listWalSegments(directories: readonly [string, ...string[]], use
     } catch (error) {
       const description = describeSystemError(error)
       if (description === undefined) throw error
-      failure ??= description.message
+      failures.push(description.message)
     }
   }
   const chosen = chooseSegments(files, usePartial)
   return fileWalSource({
     ...chosen,
     place: directories[0],
-    failure: chosen.segments.size === 0 ? failure : undefined,
+    // One that is there and has no segment is no failure.
+    failure: failures.length === directories.length ? failures[0] : undefined,
   })
 }
 
