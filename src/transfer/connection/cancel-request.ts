@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import type { Client } from 'pg'
+import { unixSocketPath } from './guarded-connection.js'
 
 const CANCEL_REQUEST_CODE = 80_877_102
 
@@ -40,5 +41,5 @@ export async function cancelRequest(client: Client): Promise<void> {
 function connectLike(client: Client): Socket {
   const { remoteAddress, remotePort } = client.connection.stream as Socket
   if (remoteAddress !== undefined && remotePort !== undefined) return connect(remotePort, remoteAddress)
-  return connect(`${client.host}/.s.PGSQL.${String(client.port)}`)
+  return connect(unixSocketPath(client.host, client.port))
 }

@@ -1,14 +1,21 @@
 import type { ClientConfig } from 'pg'
 import { Client } from './pg.js'
-import { PbManifestError } from '../../errors.js'
+import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { throwIfAborted } from '../../files/give-way.js'
 import { AnswerWatch, expectAnswer } from './answer-watch.js'
-import { describeConnectionFailure, mayWorkOtherwise, NoPasswordError } from './connection-failure.js'
+import { AuthenticationError } from './authentication-check.js'
+import {
+  describeConnectionFailure,
+  isNoTls,
+  mayWorkInAnotherDatabase,
+  mayWorkOtherwise,
+  NoPasswordError,
+} from './connection-failure.js'
 import type { ConnectionHost, ConnectionOptions } from './connection-options.js'
-import { guardMessages } from './guard-messages.js'
+import { GuardedConnection } from './guarded-connection.js'
 import { keepAlive } from './keep-alive.js'
-import { ReusingSocket } from './reusing-socket.js'
 import { hasSessionAttributes, type HostAttributes } from './session-attributes.js'
+import { isUnixSocket } from './resolve-tls.js'
 import { type TlsAttempt, tlsAttempts } from './tls-attempts.js'
 
 export interface ConnectMode {
@@ -32,22 +39,64 @@ const GOODBYE_MS = 5000
  * @throws {@link PbManifestError} `SERVER`, with a line for every host and way that was tried; `ABORTED`
  */
 export async function connect(options: ConnectionOptions, mode: ConnectMode = {}): Promise<Client> {
-  const failures: unknown[] = []
-  const messages: string[] = []
+  const failures: Failure[] = []
   for (const { host, attributes } of hostsInTurn(options)) {
-    for (const tls of tlsAttempts(options.tls, host)) {
+    const failed: Failure[] = []
+    for (const attempt of attemptsAt(options, host, mode)) {
+      if (failed[0] !== undefined && !attempt.mayHelp(failed[0].error)) continue
       try {
-        return await connectOnce({ options, host, attributes, tls, mode })
+        return await connectOnce({ ...attempt, host, attributes, mode })
       } catch (error) {
         throwIfAborted(mode.signal)
-        failures.push(error)
-        messages.push(describeConnectionFailure(host, error))
-        if (!mayWorkOtherwise(error)) break
+        // The last attempt says what is in the way; that there is no TLS is nothing where it is not insisted on.
+        if (failed[0] !== undefined && isNoTls(failed[0].error)) failed.shift()
+        failed.unshift({ error, message: describeConnectionFailure(host, error) })
       }
     }
+    failures.push(...failed)
   }
-  const [message = 'no host to connect to', ...details] = messages
-  throw new PbManifestError('SERVER', message, { cause: failures[0], details })
+  const [first, ...others] = failures
+  throw new PbManifestError('SERVER', first?.message ?? 'no host to connect to', {
+    cause: first?.error,
+    details: others.map(({ message }) => message),
+    ...hintOf(first?.error),
+  })
+}
+
+function hintOf(error: unknown): { readonly hint?: string } {
+  if (!isPbManifestError(error) && !(error instanceof AuthenticationError)) return {}
+  return error.hint === undefined ? {} : { hint: error.hint }
+}
+
+interface Failure {
+  readonly error: unknown
+  readonly message: string
+}
+
+/** A way of connecting to a host. */
+interface Way {
+  readonly options: ConnectionOptions
+  readonly tls: TlsAttempt
+  /** Whether it may work where the attempt before it failed so. */
+  readonly mayHelp: (error: unknown) => boolean
+}
+
+/** With TLS or without; and when nobody named a database, in the one that every server has. */
+function attemptsAt(options: ConnectionOptions, host: ConnectionHost, mode: ConnectMode): readonly Way[] {
+  const ways = tlsAttempts(options.tls, host)
+  const first = ways.map((tls): Way => ({ options, tls, mayHelp: mayWorkOtherwise }))
+  const { fallbackDatabase } = options
+  // A connection for replication is to no database.
+  if (fallbackDatabase === undefined || mode.replication !== undefined) return first
+  const fallback = { ...options, database: fallbackDatabase }
+  return [
+    ...first,
+    ...ways.map((tls, place): Way => ({
+      options: fallback,
+      tls,
+      mayHelp: (error) => (place === 0 ? mayWorkInAnotherDatabase(error) : mayWorkOtherwise(error)),
+    })),
+  ]
 }
 
 /**
@@ -82,8 +131,8 @@ interface Attempt {
 async function connectOnce(attempt: Attempt): Promise<Client> {
   const { signal } = attempt.mode
   throwIfAborted(signal)
+  requireAbstractSockets(attempt.host)
   const client = new Client(clientConfig(attempt))
-  guardMessages(client)
   const { stream } = client.connection
   AnswerWatch.start(stream, attempt.options.ioTimeout)
   const hasCome = expectAnswer(stream)
@@ -110,11 +159,34 @@ async function connectOnce(attempt: Attempt): Promise<Client> {
   }
 }
 
+/** The libuv of older versions fills up an abstract name with zeros, and so finds no server's. */
+const FIRST_NODE_WITH_ABSTRACT_SOCKETS = 22
+
+function requireAbstractSockets(host: ConnectionHost): void {
+  const [major = ''] = process.versions.node.split('.')
+  if (!isUnixSocket(host) || !host.host.startsWith('@') || Number(major) >= FIRST_NODE_WITH_ABSTRACT_SOCKETS)
+    return
+  throw new Error(
+    `sockets in the abstract namespace need Node ${FIRST_NODE_WITH_ABSTRACT_SOCKETS} or newer, and this is ${process.version}`,
+  )
+}
+
 /** Everything is given, because `pg` asks the environment for what is not, and not all of it as libpq does. */
 function clientConfig({ options, host, tls, mode }: Attempt): ClientConfig {
   const { connectTimeout, sessionOptions } = options
-  const password = mode.replication === undefined ? host.password : host.replicationPassword
-  const config: ClientConfig & { replication?: string } = {
+  const password = passwordFor(host, options, mode)
+  const config: ClientConfig & {
+    replication?: string
+    connection: GuardedConnection
+    scramMaxIterations: number
+  } = {
+    connection: new GuardedConnection({
+      tls,
+      tlsNegotiation: tls === false ? 'postgres' : options.tls.negotiation,
+      keepAlive: options.keepAlive,
+      keepAliveInitialDelayMillis: options.keepAliveIdle * 1000,
+      authentication: options.authentication,
+    }),
     host: host.address ?? host.host,
     port: host.port,
     user: options.user,
@@ -127,16 +199,24 @@ function clientConfig({ options, host, tls, mode }: Attempt): ClientConfig {
     // Of one setting that is there twice, the last counts.
     options: [sessionOptions, mode.startupOptions].filter(Boolean).join(' '),
     ssl: tls,
-    sslnegotiation: options.tls.negotiation,
-    enableChannelBinding: options.useChannelBinding && tls !== false,
-    keepAlive: options.keepAlive,
-    keepAliveInitialDelayMillis: options.keepAliveIdle * 1000,
+    sslnegotiation: tls === false ? 'postgres' : options.tls.negotiation,
+    enableChannelBinding: options.authentication.channelBinding !== 'disable' && tls !== false,
+    // `pg` would allow 100,000; a server of PostgreSQL allows any number. They are computed in another thread.
+    scramMaxIterations: 0,
     // As libpq: a second is too short to be meant.
     connectionTimeoutMillis: connectTimeout === 0 ? 0 : Math.max(connectTimeout, 2) * 1000,
     ...(mode.replication === undefined ? {} : { replication: mode.replication }),
   }
-  // With TLS, the memory of a read is OpenSSL's.
-  return tls === false ? { ...config, sslnegotiation: 'postgres', stream: () => new ReusingSocket() } : config
+  return config
+}
+
+function passwordFor(
+  host: ConnectionHost,
+  options: ConnectionOptions,
+  mode: ConnectMode,
+): string | undefined {
+  if (mode.replication !== undefined) return host.replicationPassword
+  return options.database === options.fallbackDatabase ? host.fallbackPassword : host.password
 }
 
 /** Whatever else is done about the signal, and by whom: so long after it the connection is gone. */

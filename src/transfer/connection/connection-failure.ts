@@ -32,11 +32,19 @@ const NOT_THIS_WAY = '28000'
 /** Whether the same host could take us with TLS where it did not without, or the reverse. */
 export function mayWorkOtherwise(error: unknown): boolean {
   if (error instanceof DatabaseError) return error.code === NOT_THIS_WAY
-  return error instanceof Error && (isNoTls(error) || isTlsFailure(error))
+  return isNoTls(error) || (error instanceof Error && isTlsFailure(error))
 }
 
-function isNoTls({ message }: Error): boolean {
-  return message === 'The server does not support SSL connections'
+/** Whether the server has no TLS. */
+export function isNoTls(error: unknown): boolean {
+  return error instanceof Error && error.message === 'The server does not support SSL connections'
+}
+
+const NO_SUCH_DATABASE = '3D000'
+
+/** Whether the same server could have us in another database: this one is not there, or not for us. */
+export function mayWorkInAnotherDatabase(error: unknown): boolean {
+  return error instanceof DatabaseError && (error.code === NO_SUCH_DATABASE || error.code === NOT_THIS_WAY)
 }
 
 function isTlsFailure(error: Error): boolean {

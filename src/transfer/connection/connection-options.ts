@@ -1,3 +1,5 @@
+import type { AuthenticationDemands } from './authentication-check.js'
+
 /** libpq's `sslmode`. */
 export const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
@@ -26,6 +28,8 @@ export interface ConnectionHost {
   readonly password: string | undefined
   /** The same for replication connections: in a password file their database is `replication`. */
   readonly replicationPassword: string | undefined
+  /** The same for {@link ConnectionOptions.fallbackDatabase}. */
+  readonly fallbackPassword: string | undefined
 }
 
 /** TLS as it was asked for; the files are read already. */
@@ -54,6 +58,8 @@ export interface ConnectionOptions {
   readonly hosts: readonly ConnectionHost[]
   readonly user: string
   readonly database: string
+  /** Where to go when `database` is not there, or not for the user: nobody has named it. `undefined`: nowhere. */
+  readonly fallbackDatabase: string | undefined
   readonly applicationName: string
   /** libpq's `options`: settings for the session, in the syntax of the server's command line. */
   readonly sessionOptions: string | undefined
@@ -64,7 +70,7 @@ export interface ConnectionOptions {
   readonly keepAlive: boolean
   /** Seconds; 0: the operating system's default. */
   readonly keepAliveIdle: number
-  readonly useChannelBinding: boolean
+  readonly authentication: AuthenticationDemands
   readonly sessionAttributes: SessionAttributes
   readonly tls: TlsOptions
   /**

@@ -1,4 +1,6 @@
 import { createRequire } from 'node:module'
+import type { Duplex } from 'node:stream'
+import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type * as Pg from 'pg'
 import { requireDescriptor } from '../../files/descriptor-shortage.js'
 
@@ -10,6 +12,24 @@ const pg: typeof Pg = withNavigator(load)
 
 export const Client: typeof Pg.Client = pg.Client
 export type Client = Pg.Client
+
+/** A connection as `pg` has it, with what its types leave out. */
+interface PgConnection extends Pg.Connection {
+  connect(portOrPath: number | string, host?: string): void
+  attachListeners(stream: Duplex): void
+}
+
+interface PgConnectionConfig {
+  readonly ssl: TlsOptions | false
+  readonly sslNegotiation: 'postgres' | 'direct'
+  readonly keepAlive: boolean
+  readonly keepAliveInitialDelayMillis: number
+  readonly stream?: Duplex
+}
+
+export const Connection: new (config: PgConnectionConfig) => PgConnection = pg.Connection as unknown as new (
+  config: PgConnectionConfig,
+) => PgConnection
 
 export const DatabaseError: typeof Pg.DatabaseError = pg.DatabaseError
 export type DatabaseError = Pg.DatabaseError

@@ -3,20 +3,24 @@ import type { Client } from 'pg'
 import type { ConnectionHost, ConnectionOptions } from './connection-options.js'
 
 /**
- * The same connection options with but the host that this client is connected to, of several, and of a name with several
- * addresses the one that it led to.
+ * The same connection options with but what this client is connected to: of several hosts that one, of a name with several
+ * addresses the one that it led to, and the database.
  */
 export function pinHost(connection: ConnectionOptions, client: Client): ConnectionOptions {
-  const { host, port } = client
+  const { host, port, database } = client
   const found = connection.hosts.find((one) => (one.address ?? one.host) === host && one.port === port)
+  if (found === undefined || database === undefined) return connection
+  const password = database === connection.fallbackDatabase ? found.fallbackPassword : found.password
   return {
     ...connection,
-    hosts: found === undefined ? connection.hosts : [pinAddress(found, client)],
+    database,
+    fallbackDatabase: undefined,
+    hosts: [{ ...found, password, address: addressOf(found, client) }],
   }
 }
 
-function pinAddress(host: ConnectionHost, client: Client): ConnectionHost {
+function addressOf(host: ConnectionHost, client: Client): string | undefined {
   const { remoteAddress } = client.connection.stream as Socket
   const isName = host.address === undefined && isIP(host.host) === 0
-  return isName && remoteAddress !== undefined ? { ...host, address: remoteAddress } : host
+  return isName ? remoteAddress : host.address
 }

@@ -1,4 +1,5 @@
 import { PbManifestError } from '../../errors.js'
+import { type AuthenticationDemands, readRequiredMethods } from './authentication-check.js'
 import type { ConnectionEnvironment } from './connection-environment.js'
 import { type ConnectionOptions, sessionAttributes } from './connection-options.js'
 import { type Conninfo, type ConninfoKeyword, conninfoKeywords } from './conninfo-keywords.js'
@@ -46,12 +47,15 @@ export function resolveConnection(
   const { homeDirectory } = environment
   refuseUnsupported(values)
   const user = values.get('user') || requireUserName(environment)
-  const database = values.get('dbname') || user
-  const { hosts, warnings } = resolveHosts({ values, user, database, homeDirectory })
+  const given = values.get('dbname') || undefined
+  const database = given ?? user
+  const fallbackDatabase = given === undefined && user !== EVERY_SERVERS ? EVERY_SERVERS : undefined
+  const { hosts, warnings } = resolveHosts({ values, user, database, fallbackDatabase, homeDirectory })
   const options: ConnectionOptions = {
     hosts,
     user,
     database,
+    fallbackDatabase,
     applicationName:
       values.get('application_name') || values.get('fallback_application_name') || 'pbmanifest',
     sessionOptions: values.get('options') || undefined,
@@ -59,7 +63,7 @@ export function resolveConnection(
     ioTimeout: settings.ioTimeout ?? 0,
     keepAlive: readInteger(values, 'keepalives') !== 0,
     keepAliveIdle: readInteger(values, 'keepalives_idle') ?? 0,
-    useChannelBinding: values.get('channel_binding') !== 'disable',
+    authentication: readDemands(values),
     sessionAttributes: oneOf(
       'target_session_attrs',
       values.get('target_session_attrs') || 'any',
@@ -69,6 +73,20 @@ export function resolveConnection(
     conninfo: listConninfo(values, { user, hosts, homeDirectory }),
   }
   return { options, warnings }
+}
+
+/** What a database cluster has from the first. */
+const EVERY_SERVERS = 'postgres'
+
+function readDemands(values: Conninfo): AuthenticationDemands {
+  return {
+    requiredMethods: readRequiredMethods(values.get('require_auth')),
+    channelBinding: oneOf('channel_binding', values.get('channel_binding') || 'prefer', [
+      'disable',
+      'prefer',
+      'require',
+    ]),
+  }
 }
 
 /** Every option that has a value from somewhere. An empty value counts, as libpq has it. */

@@ -16,6 +16,7 @@ export interface HostQuery {
   readonly values: Conninfo
   readonly user: string
   readonly database: string
+  readonly fallbackDatabase: string | undefined
   readonly homeDirectory: string
 }
 
@@ -30,7 +31,12 @@ export function resolveHosts(query: HostQuery): ResolvedHosts {
   const places = listPlaces(values)
   const password = values.get('password')
   if (password) {
-    const hosts = places.map((place) => ({ ...place, password, replicationPassword: password }))
+    const hosts = places.map((place) => ({
+      ...place,
+      password,
+      replicationPassword: password,
+      fallbackPassword: password,
+    }))
     return { hosts: inOrder(hosts, values), warnings: [] }
   }
   const file = readPasswordFile(values.get('passfile') || defaultPasswordFile(homeDirectory))
@@ -38,7 +44,12 @@ export function resolveHosts(query: HostQuery): ResolvedHosts {
     const find = (database: string): string | undefined =>
       file.find({ host: nameInPasswordFile(place), port: place.port, database, user: query.user })
     const found = find(query.database)
-    return { ...place, password: found, replicationPassword: find('replication') ?? found }
+    return {
+      ...place,
+      password: found,
+      replicationPassword: find('replication') ?? found,
+      fallbackPassword: query.fallbackDatabase === undefined ? undefined : find(query.fallbackDatabase),
+    }
   })
   return { hosts: inOrder(hosts, values), warnings: file.warning === undefined ? [] : [file.warning] }
 }

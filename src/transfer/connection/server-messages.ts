@@ -5,7 +5,7 @@ import { MessageFields } from './message-fields.js'
 const MOST_BYTES = 64 * 1024 * 1024
 
 /** One byte says which message it is, four how long it is, themselves included. */
-const HEADER_BYTES = 5
+export const HEADER_BYTES = 5
 
 /** What a server may say before it has let us in. */
 const GREETINGS = 'REvN'

@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import { chownSync } from 'node:fs'
 import { appendFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
@@ -7,6 +7,7 @@ import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connect, type ConnectMode } from '../../../src/transfer/connection/connect.js'
 import { isPasswordMissing } from '../../../src/transfer/connection/connection-failure.js'
+import { formatScramVerifier, makeScramVerifier } from '../../../src/transfer/wire/scram/scram-verifier.js'
 import { appendSettings, type Cluster, createCluster } from '../../helpers/cluster.js'
 import { createStandby } from '../../helpers/standby.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
@@ -15,6 +16,9 @@ import { resolve } from './resolve.js'
 
 // An address of the loopback network that no other server has, so that the port may be everybody's.
 const address = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(2, 255)}`
+
+// Such a socket is in no directory, but one for the whole system.
+const abstractName = `pbmanifest-${randomUUID()}`
 
 function tcp(more: string): string {
   return `host=${address} dbname=postgres user=tester password='se cret' ${more}`
@@ -53,8 +57,12 @@ describeWithDebianPostgres('connections to a real server', (programs) => {
     await makeCertificates(cluster, certificates)
     await cluster.sql("CREATE ROLE tester LOGIN REPLICATION PASSWORD 'se cret'")
     await cluster.sql('CREATE ROLE limited LOGIN CONNECTION LIMIT 0; CREATE ROLE certified LOGIN')
+    await cluster.sql("CREATE ROLE elsewhere LOGIN PASSWORD 'se cret'")
+    const many = formatScramVerifier(await makeScramVerifier('se cret', undefined, 600_000))
+    await cluster.sql(`CREATE ROLE careful LOGIN PASSWORD '${many}'; CREATE ROLE kerberos LOGIN`)
     await cluster.sql('CREATE DATABASE plain')
     await appendSettings(cluster, {
+      unix_socket_directories: `${cluster.socketDirectory}, @${abstractName}`,
       ssl: true,
       ssl_cert_file: `${certificates}/server.crt`,
       ssl_key_file: `${certificates}/server.key`,
@@ -68,11 +76,14 @@ describeWithDebianPostgres('connections to a real server', (programs) => {
         'local all all scram-sha-256',
         'local replication postgres trust',
         'local replication all scram-sha-256',
+        'host postgres elsewhere all scram-sha-256',
+        'host all elsewhere all reject',
         'hostnossl plain all all trust',
         'hostssl plain all all reject',
         'hostssl template1 all all trust',
         'hostnossl template1 all all reject',
         'hostssl all certified all cert',
+        'hostnossl all kerberos all gss',
         'host all all all scram-sha-256',
         'host replication all all scram-sha-256',
       ].join('\n'),
@@ -116,6 +127,47 @@ describeWithDebianPostgres('connections to a real server', (programs) => {
   test('settings of the session and a wait for a connection that is long enough', async () => {
     const conninfo = socket(`user=postgres options='-c work_mem=77kB' connect_timeout=30`)
     expect(await rowOf(conninfo, 'SHOW work_mem')).toEqual({ work_mem: '77kB' })
+  })
+
+  test('a verifier with as many iterations as PostgreSQL 16 lets one choose', async () => {
+    const row = await rowOf(tcp(`user=careful`), 'SELECT current_user::text')
+    expect(row).toEqual({ current_user: 'careful' })
+  })
+
+  test('a method that we do not have', async () => {
+    expect(await rejectionOf(tcp('user=kerberos sslmode=disable'))).toMatchObject({
+      code: 'SERVER',
+      message: `connection to server at "${address}", port 5432 failed: GSSAPI authentication not supported`,
+      hint: expect.stringContaining('pg_hba.conf'),
+    })
+  })
+
+  test('a socket in the abstract namespace', async () => {
+    const conninfo = `host=@${abstractName} user=postgres dbname=postgres`
+    const found = await rowOf(conninfo, 'SELECT inet_server_port() AS port').catch(String)
+    const isNew = Number(process.versions.node.split('.', 1)[0]) >= 22
+    expect(JSON.stringify(found)).toContain(isNew ? '{"port":null}' : 'need Node 22 or newer')
+    expect((await rejectionOf(`host=@none-${abstractName} dbname=postgres`)).message).toContain(
+      `connection to server on socket "@none-${abstractName}/.s.PGSQL.5432" failed: `,
+    )
+  })
+
+  test.each([
+    ['the database does not exist', 'user=tester'],
+    // What pg_hba.conf says comes first: it may let the role into one database only.
+    ['the role may not go there', 'user=elsewhere'],
+  ])('without the name of a database: %s, so it is "postgres"', async (_, user) => {
+    const conninfo = `host=${address} ${user} password='se cret'`
+    expect(await rowOf(conninfo, 'SELECT current_database()')).toEqual({ current_database: 'postgres' })
+    const named = `${conninfo} dbname=${user.slice('user='.length)}`
+    expect((await rejectionOf(named)).message).toMatch(/database "(?:tester|elsewhere)"/)
+  })
+
+  test('of a password file, the password is that for the database it ends up in', async () => {
+    const passfile = join(cluster.scratch.path, 'passfile-fallback')
+    await writeFile(passfile, `*:*:postgres:tester:se cret\n*:*:tester:tester:se cret\n`, { mode: 0o600 })
+    const conninfo = socket(`user=tester passfile=${passfile}`).replace('dbname=postgres', '')
+    expect(await rowOf(conninfo, 'SELECT current_database()')).toEqual({ current_database: 'postgres' })
   })
 
   test('a wrong password', async () => {
@@ -174,6 +226,7 @@ describeWithDebianPostgres('connections to a real server', (programs) => {
         ssl: true,
       },
       { more: 'sslmode=require channel_binding=disable', ssl: true },
+      { more: 'sslmode=require channel_binding=require require_auth=scram-sha-256', ssl: true },
       // What pg_hba.conf refuses in one way is tried in the other.
       { more: 'sslmode=prefer dbname=plain', ssl: false },
       { more: 'sslmode=allow dbname=template1', ssl: true },
@@ -198,6 +251,9 @@ describeWithDebianPostgres('connections to a real server', (programs) => {
       const conninfo = `host=${address} dbname=postgres user=certified`
       const own = `sslcert=${certificates}/client.crt sslkey=${certificates}/client.key`
       expect(await rowOf(`${conninfo} ${own}`, isEncrypted)).toEqual({ ssl: true })
+      expect((await rejectionOf(`${conninfo} ${own} channel_binding=require`)).message).toContain(
+        'channel binding required, but server authenticated client without channel binding',
+      )
       expect((await rejectionOf(`${conninfo} sslmode=require`)).message).toContain(
         'connection requires a valid client certificate',
       )

@@ -102,7 +102,7 @@ function majorVersionOf({ version }: IdentityRow): number {
 export function describeServer({ address, port, started, name }: ServerDescription): string {
   const place = address === null ? 'a server at a Unix socket' : `the server ${inBrackets(address)}:${port}`
   const title = name === '' ? '' : `"${name}", `
-  const since = new Date(Number(started) * 1000).toISOString()
+  const since = Number(started) > 0 ? new Date(Number(started) * 1000).toISOString() : 'nobody knows when'
   return `${place} (${title}running since ${since})`
 }
 

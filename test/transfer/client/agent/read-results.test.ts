@@ -104,6 +104,11 @@ describe("an agent's rows", () => {
     ['no row', rows(Object.keys(facts))],
     ['two rows', rows(Object.keys(facts), Object.values(facts), Object.values(facts))],
     ['a column less', rows(Object.keys(facts).slice(1), Object.values(facts).slice(1))],
+    ['no segment size', rows(Object.keys(facts), Object.values({ ...facts, wal_segment_size: '0' }))],
+    [
+      'a huge segment size',
+      rows(Object.keys(facts), Object.values({ ...facts, wal_segment_size: String(2 ** 40) })),
+    ],
     ['a null', rows(Object.keys(facts), [null, ...Object.values(facts).slice(1)])],
     ['a negative number', rows(Object.keys(facts), ['-1', ...Object.values(facts).slice(1)])],
     ['a huge number', rows(Object.keys(facts), ['9007199254740993', ...Object.values(facts).slice(1)])],

@@ -181,7 +181,7 @@ async function plantObjects(cluster: Cluster): Promise<void> {
 }
 
 const keywords = new Set(
-  'any array as case cast coalesce copy exists filter format from greatest in join lateral least on over select stdout values where and or not with when then else'.split(
+  'any array as case cast coalesce copy exists filter format from greatest in join lateral least nullif on over select stdout values where and or not with when then else'.split(
     ' ',
   ),
 )
