@@ -9,8 +9,6 @@ import { recordSubjects, type Subject } from './client-subjects.js'
 
 /** Backups at the same time. */
 const AT_ONCE = 12
-/** A peer that has announced more than there is waits so long for us to give up, in milliseconds. */
-const PATIENCE_MS = 200
 /** What takes longer hangs, in milliseconds. Generous. */
 const WATCHDOG_MS = 60_000
 /** What this process may hold beyond what it held after the first backups. */
@@ -101,8 +99,13 @@ class ClientFuzz {
     const place = join(scratch, worker)
     const target = join(place, 'inside/target')
     mkdirSync(target, { recursive: true })
-    const patience = worker === 'whole' ? WATCHDOG_MS : PATIENCE_MS
-    const peer = await ReplayingPeer.listen(place, subject.port, { recordings, patience })
+    const damaged = recordings.flatMap((recording, index) =>
+      recording.filter((answer, place) => answer !== subject.recordings[index]?.[place]),
+    )[0]
+    const peer = await ReplayingPeer.listen(place, subject.port, {
+      recordings,
+      ...(damaged && { damaged }),
+    })
     const watchdog = new AbortController()
     try {
       const hung = sleep(WATCHDOG_MS, 'hung', { signal: watchdog.signal }).catch(() => 'over')

@@ -4,11 +4,14 @@ import { join } from 'node:path'
 /** What a server said on one connection: the first to the startup packet, then one to each request. */
 export type Recording = readonly Buffer[]
 
+/** In milliseconds. */
+const PATIENCE_MS = 500
+
 export interface Replay {
   /** Of the connections, in the order in which they are made. */
   readonly recordings: readonly Recording[]
-  /** Who has got an answer and asks nothing more is let go after so many milliseconds. */
-  readonly patience: number
+  /** One that is not what was recorded; its connection ends when nothing comes for a while after it. */
+  readonly damaged?: Buffer
 }
 
 /**
@@ -19,11 +22,11 @@ export class ReplayingPeer {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   readonly #recordings: Recording[]
-  readonly #patience: number
+  readonly #damaged: Buffer | undefined
 
-  private constructor({ recordings, patience }: Replay) {
+  private constructor({ recordings, damaged }: Replay) {
     this.#recordings = [...recordings]
-    this.#patience = patience
+    this.#damaged = damaged
     this.#server = createServer((socket) => this.#serve(socket, this.#recordings.shift() ?? []))
   }
 
@@ -44,8 +47,6 @@ export class ReplayingPeer {
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
     socket.on('error', () => {})
-    // Nothing more will come of it: what a mutation has announced, perhaps.
-    socket.setTimeout(this.#patience, () => socket.destroy())
     const answers = [...recording]
     const requests = new RequestCounter()
     socket.on('data', (chunk: Buffer) => {
@@ -53,6 +54,10 @@ export class ReplayingPeer {
         const answer = answers.shift()
         if (answer === undefined) socket.end()
         else socket.write(answer)
+        // It may announce what will never come.
+        if (answer !== undefined && answer === this.#damaged) {
+          socket.setTimeout(PATIENCE_MS, () => socket.destroy())
+        }
       }
     })
   }

@@ -1,3 +1,4 @@
+import { PbManifestError } from '../../../errors.js'
 import { BinaryCopyParser } from './binary-copy-parser.js'
 import type { SqlConnection } from './sql-connection.js'
 
@@ -54,9 +55,16 @@ export function copyToStdout(query: string): string {
   return `COPY (${query}) TO STDOUT (FORMAT binary)`
 }
 
-/** An int8 of a row; `undefined` for SQL's null. */
+/**
+ * An int8 of a row; `undefined` for SQL's null.
+ *
+ * @throws {@link PbManifestError} `SERVER` when it is larger than anything that there is
+ */
 export function readInt8(field: Buffer | null | undefined): number | undefined {
-  return field?.length === 8 ? Number(field.readBigInt64BE(0)) : undefined
+  if (field?.length !== 8) return undefined
+  const value = Number(field.readBigInt64BE(0))
+  if (!Number.isSafeInteger(value)) throw new PbManifestError('SERVER', `the server says ${value} of a file`)
+  return value
 }
 
 /** A boolean of a row; `undefined` for SQL's null. */

@@ -30,6 +30,8 @@ export class FileAssembler implements BinaryRowHandler {
   /** Where the present row's bytes end. */
   #rowEnd = 0
   #events: FileEvent[] = []
+  /** Where the present step began. */
+  #stepFrom = ''
 
   constructor(files: readonly ClusterFile[], limit: number) {
     this.#files = files
@@ -39,6 +41,7 @@ export class FileAssembler implements BinaryRowHandler {
   /** What has to be read next; `undefined`: all was read. */
   nextStep(): ReadStep | undefined {
     const current = this.#current
+    this.#stepFrom = this.#position
     if (current !== undefined) {
       const { file, offset, size } = current
       this.#base = this.#begun - 1
@@ -48,6 +51,21 @@ export class FileAssembler implements BinaryRowHandler {
     this.#base = this.#begun
     const pathnames = this.#files.slice(this.#begun).map((file) => file.pathname)
     return { kind: 'begin', pathnames, limit: this.#limit }
+  }
+
+  /**
+   * What was asked for by the last step has been answered: something has to have come.
+   *
+   * @throws {@link PbManifestError} `SERVER`
+   */
+  requireProgress(): void {
+    if (this.#position !== this.#stepFrom) return
+    throw new PbManifestError('SERVER', 'the server says nothing of the files that it was asked for')
+  }
+
+  /** Grows with whatever is told. */
+  get #position(): string {
+    return `${this.#begun} ${this.#current?.offset ?? -1}`
   }
 
   /** The events since the last call. */
@@ -72,6 +90,8 @@ export class FileAssembler implements BinaryRowHandler {
     const current = this.#current
     if (current === undefined) return
     current.offset += bytes.length
+    if (current.offset > this.#rowEnd)
+      throw new PbManifestError('SERVER', 'more of a file came than was asked for')
     this.#events.push({ type: 'bytes', bytes })
   }
 
@@ -91,6 +111,7 @@ export class FileAssembler implements BinaryRowHandler {
       throw new PbManifestError('SERVER', 'the rows of COPY are not in order')
     }
     this.#begun++
+    if (size !== undefined && size < 0) throw new PbManifestError('SERVER', 'a file has a negative size')
     if (size === undefined || (size > 0 && valueBytes === undefined)) {
       this.#events.push({ type: 'vanished', pathname: file.pathname })
       return

@@ -61,7 +61,7 @@ async function listDirectories(
     listings[(readInt8(place) ?? 0) - 1]?.push({
       name: decodePathname(value),
       isDirectory: readBoolean(isDirectory),
-      size: readInt8(size) ?? 0,
+      size: Math.max(readInt8(size) ?? 0, 0),
       modified: readInt8(modified) ?? 0,
     })
   }

@@ -38,6 +38,7 @@ async function* readBatch(
         }
       }
       parser.end()
+      assembler.requireProgress()
     } catch (error) {
       // A standby cancels queries that are in the way of replay; what was not read yet can be read by another. Sometimes it
       // ends the connection as well, which may show only later.

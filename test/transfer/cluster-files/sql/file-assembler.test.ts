@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { ownPathname } from '../../../../src/files/safe-pathname.js'
 import type { ClusterFile } from '../../../../src/transfer/cluster-files/cluster-files.js'
 import { BinaryCopyParser } from '../../../../src/transfer/cluster-files/sql/binary-copy-parser.js'
+import { readInt8 } from '../../../../src/transfer/cluster-files/sql/copied-rows.js'
 import { FileAssembler } from '../../../../src/transfer/cluster-files/sql/file-assembler.js'
 import { CHUNK_BYTES, READ_COLUMNS } from '../../../../src/transfer/cluster-files/sql/read-query.js'
 import { binaryCopy, int8 } from './copy-messages.js'
@@ -142,4 +143,28 @@ test.each([
   const assembler = new FileAssembler([file('a')], Infinity)
   assembler.nextStep()
   expect(() => feed(assembler, rows)).toThrow('the rows of COPY are not in order')
+})
+
+test.each([
+  ['a negative size', [row(1, -5, 0, chunk)], 'a file has a negative size'],
+  ['more than the file has', [row(1, 10, 0, chunk)], 'more of a file came than was asked for'],
+  [
+    'more than a row may have',
+    [row(1, 10 * CHUNK_BYTES, 0, Buffer.concat([chunk, chunk]))],
+    'more of a file came',
+  ],
+  ['nothing of it', [], 'the server says nothing of the files that it was asked for'],
+] as const)('a server that tells %s is refused', (_what, rows, expected) => {
+  const assembler = new FileAssembler([file('a')], Infinity)
+  assembler.nextStep()
+  expect(() => {
+    feed(assembler, rows)
+    assembler.requireProgress()
+  }).toThrow(expect.objectContaining({ code: 'SERVER', message: expect.stringContaining(expected) }))
+})
+
+test.each([2n ** 62n, -(2n ** 63n)])('a number that no file has is refused: %i', (value) => {
+  const field = Buffer.alloc(8)
+  field.writeBigInt64BE(value)
+  expect(() => readInt8(field)).toThrow(expect.objectContaining({ code: 'SERVER' }))
 })
