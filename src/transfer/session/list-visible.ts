@@ -105,6 +105,9 @@ function notVisible(
     database === undefined ? `tablespace ${tablespace}${where}` : `the directory of database ${database}`
   return new PbManifestError('SERVER', `the server has ${what}, but its files are not there`, {
     details: tablespace === undefined ? [] : [`They are looked for below "pg_tblspc/${tablespace}".`],
-    hint: 'Mount its volume where the files are read, at the place to which the link leads.',
+    hint:
+      tablespace === undefined
+        ? 'Mount its volume where the files are read.'
+        : 'Mount its volume where the files are read, at the place to which the link leads.',
   })
 }
