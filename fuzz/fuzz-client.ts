@@ -17,10 +17,10 @@ const MAX_GROWTH_BYTES = 600 * 1024 * 1024
 /**
  * Takes backups from a peer that says what real servers and agents said, and mutations of it. Whatever it says, the client
  * ends, with an error of ours or with none, holds no memory, and writes nothing outside of its directory.
+ *
+ * @param milliseconds - beside those in which servers are made and recorded
  */
-export async function fuzzClient(mutator: Mutator, endsAt: number): Promise<string> {
-  // To make servers, and to record them, may take as long as CI has for all of it.
-  const milliseconds = endsAt - Date.now()
+export async function fuzzClient(mutator: Mutator, milliseconds: number): Promise<string> {
   const subjects = await recordSubjects()
   return await new ClientFuzz(subjects, mutator).run(Date.now() + milliseconds)
 }
