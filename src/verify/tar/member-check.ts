@@ -147,11 +147,7 @@ export class MemberCheck implements TarHandler {
     const parts = this.#kept.keepsBytes(pathname, size) ? [] : undefined
     const row = ignore.covers(pathname) ? undefined : files.find(encodePathname(pathname))
     if (row === -1) this.#onFinding({ type: 'extra', ...named, kind: 'file' })
-    if (row === undefined || row === -1) {
-      // WAL is much, and has no other names.
-      const isHashed = !pathname.startsWith('pg_wal/')
-      this.#file = { ...named, size, row: -1, hashers: isHashed ? hashers : NO_HASHERS, parts }
-    } else if (this.#takeRow(named, row, size)) {
+    if (row !== undefined && row !== -1 && this.#takeRow(named, row, size)) {
       this.expectedBytes += size
       content?.begin(pathname, size)
       const algorithm = files.algorithm(row)
@@ -159,6 +155,10 @@ export class MemberCheck implements TarHandler {
       const ofRow =
         algorithm === undefined || hasher === undefined ? NO_HASHERS : new Map([[algorithm, hasher]])
       this.#file = { ...named, size, row, hashers: ofRow, parts }
+    } else {
+      // A link may give it another name, whose entry it fits. WAL is much, and has no other names.
+      const isHashed = !pathname.startsWith('pg_wal/')
+      this.#file = { ...named, size, row: -1, hashers: isHashed ? hashers : NO_HASHERS, parts }
     }
     for (const hasher of this.#file?.hashers.values() ?? []) hasher.reset()
   }

@@ -1,4 +1,4 @@
-import { rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyBackup, type VerifyReport } from 'pbmanifest'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -36,10 +36,17 @@ describeWithDebianPostgres('a tar archive as --wal-path', (programs) => {
   afterEach(() => backup.remove())
 
   /** Packs the WAL and takes it from the backup; returns the archive. */
+  /** As a backup that was taken with `-X none` has it: a server needs the directory. */
+  async function emptyWalDirectory(): Promise<void> {
+    const wal = join(backup.directory, 'pg_wal')
+    await rm(wal, { recursive: true })
+    await mkdir(wal)
+  }
+
   async function moveWal(ending: (typeof packedEndings)[number]): Promise<string> {
     const wal = join(backup.directory, 'pg_wal')
     await packArchive(wal, { directory: backup.root, stem: 'any-name', ending })
-    await rm(wal, { recursive: true })
+    await emptyWalDirectory()
     return join(backup.root, `any-name${ending}`)
   }
 
@@ -55,7 +62,7 @@ describeWithDebianPostgres('a tar archive as --wal-path', (programs) => {
 
   test('may have it in pg_wal, and any name', async () => {
     await packArchive(backup.directory, { directory: backup.root, stem: 'x', ending: '.tar' }, ['./pg_wal'])
-    await rm(join(backup.directory, 'pg_wal'), { recursive: true })
+    await emptyWalDirectory()
     const path = join(backup.root, 'no suffix')
     await rename(join(backup.root, 'x.tar'), path)
     expect(findings(await verifyBackup(backup.directory, { walDirectory: path }))).toEqual(intact)

@@ -25,8 +25,9 @@ const LONGEST_HISTORY = 1 << 20
 const DIRECTORIES = `
   SELECT oid::text AS tablespace, NULL AS database FROM pg_catalog.pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')
    UNION ALL
-  SELECT nullif(dattablespace, (SELECT oid FROM pg_catalog.pg_tablespace WHERE spcname = 'pg_default'))::text, oid::text
-    FROM pg_catalog.pg_database WHERE datconnlimit <> -2`
+  SELECT CASE WHEN spcname <> 'pg_default' THEN dattablespace::text END, pg_database.oid::text
+    FROM pg_catalog.pg_database JOIN pg_catalog.pg_tablespace ON pg_tablespace.oid = dattablespace
+   WHERE datconnlimit <> -2`
 
 /** Backup mode of a running server of PostgreSQL 13 or newer, held by one connection. */
 export class SqlBackupMode implements BackupMode {
