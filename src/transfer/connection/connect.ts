@@ -201,7 +201,7 @@ function clientConfig({ options, host, tls, mode }: Attempt): ClientConfig {
     ssl: tls,
     sslnegotiation: tls === false ? 'postgres' : options.tls.negotiation,
     enableChannelBinding: options.authentication.channelBinding !== 'disable' && tls !== false,
-    // `pg` would allow 100,000; a server of PostgreSQL allows any number. They are computed in another thread.
+    // `pg` would allow 100,000; a server of PostgreSQL allows any number. See scram-key.ts.
     scramMaxIterations: 0,
     // As libpq: a second is too short to be meant.
     connectionTimeoutMillis: connectTimeout === 0 ? 0 : Math.max(connectTimeout, 2) * 1000,

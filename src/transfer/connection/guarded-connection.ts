@@ -7,6 +7,7 @@ import {
 } from './authentication-check.js'
 import { Connection } from './pg.js'
 import { ReusingSocket } from './reusing-socket.js'
+import { untilConnectionEnds } from './scram-key.js'
 import { HEADER_BYTES, ServerMessages } from './server-messages.js'
 import type { TlsAttempt } from './tls-attempts.js'
 
@@ -57,9 +58,13 @@ export class GuardedConnection extends Connection {
     const listeners = stream.listeners('data') as Listener[]
     stream.removeAllListeners('data')
     const check = new AuthenticationCheck(this.#options.authentication, this.#options.tls !== false)
+    const ended = new AbortController()
+    stream.once('close', () => ended.abort())
     const messages = new ServerMessages((message) => {
       if (message[0] === AUTHENTICATION) check.accept(message.subarray(HEADER_BYTES))
-      for (const listener of listeners) listener.call(stream, message)
+      untilConnectionEnds(ended.signal, () => {
+        for (const listener of listeners) listener.call(stream, message)
+      })
     })
     stream.on('data', (bytes: Buffer) => {
       try {

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type * as Pg from 'pg'
 import { requireDescriptor } from '../../files/descriptor-shortage.js'
+import { type DeriveKey, stoppable } from './scram-key.js'
 
 /**
  * `pg`, without what its loading brings along: to learn whether it runs at Cloudflare it makes a `Response`, unless there is
@@ -37,11 +38,18 @@ export type DatabaseError = Pg.DatabaseError
 function load(): typeof Pg {
   const require = createRequire(import.meta.url)
   try {
-    return require('pg') as typeof Pg
+    return loadWith(require)
   } catch {
     requireDescriptor()
-    return require('pg') as typeof Pg
+    return loadWith(require)
   }
+}
+
+function loadWith(require: NodeJS.Require): typeof Pg {
+  const loaded = require('pg') as typeof Pg
+  const cryptography = require('pg/lib/crypto/utils') as { deriveKey: DeriveKey }
+  cryptography.deriveKey = stoppable(cryptography.deriveKey)
+  return loaded
 }
 
 /** What does not wait sees a `navigator` as Node 21 has it; nobody else does. */

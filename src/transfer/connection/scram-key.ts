@@ -1,0 +1,48 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { createHmac, createSecretKey } from 'node:crypto'
+import { WayGiver } from '../../files/give-way.js'
+
+/** PBKDF2 with HMAC-SHA-256 for one block of 32 bytes, which is SCRAM's SaltedPassword, as `pg` calls for it. */
+export type DeriveKey = (password: string, salt: Buffer, iterations: number) => Promise<ArrayBuffer | Buffer>
+
+/**
+ * A server may ask for 2^31 - 1 iterations. So many would take a thread of Node's pool for minutes, and no process ends
+ * before its pool has: neither by a signal nor by a timeout.
+ */
+const MAX_UNSTOPPABLE = 1_000_000
+
+const connectionEnd = new AsyncLocalStorage<AbortSignal>()
+
+/**
+ * Calls what may make `pg` derive a key.
+ *
+ * @param signal - fires when the connection that it is for has ended: then the key is of no use
+ */
+export function untilConnectionEnds(signal: AbortSignal, call: () => void): void {
+  connectionEnd.run(signal, call)
+}
+
+/** Has a long derivation done step by step, at about a tenth of the speed, so that it can be ended at any time. */
+export function stoppable(derive: DeriveKey): DeriveKey {
+  return (password, salt, iterations) =>
+    iterations > MAX_UNSTOPPABLE
+      ? deriveInSteps(password, salt, iterations)
+      : derive(password, salt, iterations)
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc8018#section-5.2 */
+async function deriveInSteps(password: string, salt: Buffer, iterations: number): Promise<Buffer> {
+  const key = createSecretKey(Buffer.from(password))
+  const wayGiver = new WayGiver(connectionEnd.getStore())
+  let step = createHmac('sha256', key)
+    .update(salt)
+    .update(Buffer.of(0, 0, 0, 1))
+    .digest()
+  const sum = Buffer.from(step)
+  for (let done = 1; done < iterations; done++) {
+    if (wayGiver.isDue) await wayGiver.giveWay()
+    step = createHmac('sha256', key).update(step).digest()
+    for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] ?? 0) ^ (step[at] ?? 0)
+  }
+  return sum
+}
