@@ -1,12 +1,15 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Cluster } from './cluster.js'
 
+/** Where somebody listens. */
+type Place = Pick<Cluster, 'socketDirectory' | 'port'>
+
 /** What stands between clients and several servers, under one address. Without TLS. */
 export class TcpProxy {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
 
-  private constructor(route: (startupPacket: string, number: number) => Cluster) {
+  private constructor(route: (startupPacket: string, number: number) => Place) {
     let connections = 0
     this.#server = createServer((client) => {
       this.#keep(client)
@@ -23,7 +26,7 @@ export class TcpProxy {
   }
 
   /** @param route - chooses by the first packet, and by how many connections there were before */
-  static async listen(route: (startupPacket: string, number: number) => Cluster): Promise<TcpProxy> {
+  static async listen(route: (startupPacket: string, number: number) => Place): Promise<TcpProxy> {
     const proxy = new TcpProxy(route)
     await new Promise<void>((done) => proxy.#server.listen(0, '127.0.0.1', done))
     return proxy

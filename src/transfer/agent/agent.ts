@@ -1,8 +1,10 @@
 import type { Server } from 'node:net'
+import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { readControlFile, readMajorVersion } from '../../manifest/cluster-files.js'
 import { version } from '../../version.js'
+import { AGENT_PARAMETER } from '../connection/gate/connect-agent.js'
 import type { WireAccess } from '../wire/connection/wire-access.js'
 import { ConnectionPlaces } from '../wire/connection/connection-places.js'
 import { type WireEntry, WireServer } from '../wire/connection/wire-server.js'
@@ -49,6 +51,7 @@ export class Agent {
     this.#backups = new BackupTable(options.limits.maxBackups, options.onEvent)
     this.#wire = new WireServer({
       serverVersion: `${majorVersion} (pbmanifest ${version})`,
+      settings: new Map([[AGENT_PARAMETER, describeAgent()]]),
       limits: options.limits,
       makeHandler: this.#makeHandler,
       onEvent: (event) => {
@@ -209,4 +212,10 @@ const shutdown: WireErrorData = {
   hint: undefined,
   position: undefined,
   bug: undefined,
+}
+
+/** Other than every other agent's, wherever it runs. */
+function describeAgent(): string {
+  const started = new Date(Math.round(performance.timeOrigin)).toISOString()
+  return `the agent with process ${process.pid} on ${hostname()} (running since ${started})`
 }

@@ -21,6 +21,12 @@ export interface GuardedConnectionOptions {
 
 const AUTHENTICATION = 'R'.charCodeAt(0)
 
+/** ParameterStatus, as `pg` reads it. */
+interface ReportedParameter {
+  readonly parameterName: string
+  readonly parameterValue: string
+}
+
 type Listener = (bytes: Buffer) => void
 
 /**
@@ -29,6 +35,8 @@ type Listener = (bytes: Buffer) => void
  * thrown where `pg` reads, it would end the process.
  */
 export class GuardedConnection extends Connection {
+  /** What the server has reported of itself (ParameterStatus). */
+  readonly parameters: Map<string, string> = new Map()
   readonly #options: GuardedConnectionOptions
 
   constructor(options: GuardedConnectionOptions) {
@@ -42,6 +50,9 @@ export class GuardedConnection extends Connection {
       ...(tls === false ? { stream: new ReusingSocket() } : {}),
     })
     this.#options = options
+    this.on('parameterStatus', ({ parameterName, parameterValue }: ReportedParameter) => {
+      this.parameters.set(parameterName, parameterValue)
+    })
   }
 
   override connect(portOrPath: number | string, host = ''): void {

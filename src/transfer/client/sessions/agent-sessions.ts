@@ -1,7 +1,8 @@
 import type { ConnectionOptions } from '../../connection/connection-options.js'
+import { identifyAgent, requireAgent } from '../../connection/gate/connect-agent.js'
 import { pinHost } from '../../connection/pin-host.js'
 import { RemoteSession } from '../agent/remote-session.js'
-import type { LeaderSession, OpenOptions, WorkerSession } from './sessions.js'
+import type { FoundAgent, LeaderSession, OpenOptions, WorkerSession } from './sessions.js'
 
 /**
  * Opens a leader's session at an agent.
@@ -17,7 +18,10 @@ export async function openAgentLeader(
   const session = await RemoteSession.open(agent, options)
   return {
     session,
-    workers: { kind: 'agent', connection: pinHost(agent, session.client) },
+    workers: {
+      kind: 'agent',
+      agent: { connection: pinHost(agent, session.client), identity: identifyAgent(session.client) },
+    },
     database,
     ticketOf: (backupId) => ({ backupId, handle: undefined }),
     // An agent is no process of the database server, and does not tell what it waits for.
@@ -28,12 +32,15 @@ export async function openAgentLeader(
 /**
  * Opens a worker's session at an agent.
  *
- * @throws {@link PbManifestError} `SERVER` or `ABORTED`
+ * @throws {@link PbManifestError} `SERVER`, also when it is not at the leader's agent; `ABORTED`
  */
-export async function openAgentWorker(
-  agent: ConnectionOptions,
-  options: OpenOptions,
-): Promise<WorkerSession> {
-  const session = await RemoteSession.open(agent, options)
+export async function openAgentWorker(agent: FoundAgent, options: OpenOptions): Promise<WorkerSession> {
+  const session = await RemoteSession.open(agent.connection, options)
+  try {
+    requireAgent(session.client, agent.identity)
+  } catch (error) {
+    await session.abort()
+    throw error
+  }
   return { session, pid: undefined, introduce: () => {} }
 }

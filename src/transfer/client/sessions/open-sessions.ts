@@ -38,7 +38,7 @@ export async function openWorkerSession(where: SessionServer, options: OpenOptio
     }
     case 'agent': {
       const { openAgentWorker } = await import('./agent-sessions.js')
-      return await openAgentWorker(where.connection, options)
+      return await openAgentWorker(where.agent, options)
     }
     default:
       return where satisfies never

@@ -10,7 +10,14 @@ export type SessionServer =
   /** In this process, which reaches the cluster by the SQL of this database server. */
   | { readonly kind: 'sql'; readonly server: FoundServer }
   /** At this agent. */
-  | { readonly kind: 'agent'; readonly connection: ConnectionOptions }
+  | { readonly kind: 'agent'; readonly agent: FoundAgent }
+
+/** An agent that was found, and how to reach it again. Plain data: it crosses threads. It holds passwords. */
+export interface FoundAgent {
+  readonly connection: ConnectionOptions
+  /** What it calls itself; `undefined`: nothing. */
+  readonly identity: string | undefined
+}
 
 /** What a session is opened with. */
 export interface OpenOptions {

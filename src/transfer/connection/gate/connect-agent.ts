@@ -2,6 +2,11 @@ import type { Client } from 'pg'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { connect } from '../connect.js'
 import type { ConnectionOptions } from '../connection-options.js'
+import type { GuardedConnection } from '../guarded-connection.js'
+import { onOneLine } from '../reported-text.js'
+
+/** The parameter in which an agent reports which one it is, in words, other than all others. */
+export const AGENT_PARAMETER = 'pbmanifest_agent'
 
 /**
  * Connects to an agent: see {@link connect}.
@@ -19,4 +24,30 @@ export async function connectAgent(agent: ConnectionOptions, signal: AbortSignal
       cause: error.cause,
     })
   }
+}
+
+/** Which agent this is; `undefined`: it does not tell. */
+export function identifyAgent(client: Client): string | undefined {
+  const { parameters } = client.connection as unknown as GuardedConnection
+  return parameters.get(AGENT_PARAMETER)
+}
+
+/**
+ * @param expected - what {@link identifyAgent} gave for the leader's
+ * @throws {@link PbManifestError} `SERVER` when this is another agent, which does not know of the backup
+ */
+export function requireAgent(client: Client, expected: string | undefined): void {
+  const found = identifyAgent(client)
+  if (expected === undefined || found === undefined || found === expected) return
+  throw new PbManifestError(
+    'SERVER',
+    'a connection reached another agent than the one that leads the backup',
+    {
+      details: [
+        `The backup is led by ${onOneLine(expected)}.`,
+        `The connection reached ${onOneLine(found)}.`,
+      ],
+      hint: 'A load balancer, or an address that moves, may be between: connect to one agent itself. Or the agent was restarted.',
+    },
+  )
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Cluster, createCluster } from '../../../helpers/cluster.js'
@@ -14,6 +15,11 @@ const role = readFileSync('docs/backup-role.sql', 'utf8')
 
 function isReplication(packet: string): boolean {
   return packet.includes('replication\0true')
+}
+
+/** How it begins to say which agent it is. */
+function nameOf({ process }: AgentProgram): string {
+  return `the agent with process ${String(process.pid)} on ${hostname()} (running since `
 }
 
 describeWithDebianPostgres('one address, several servers', (programs) => {
@@ -95,5 +101,27 @@ describeWithDebianPostgres('one address, several servers', (programs) => {
       stderr: expect.stringContaining('a connection reached another server than the one that is backed up'),
     })
     expect(await backUp(() => primary, agentOption)).toMatchObject({ status: 0 })
+  })
+
+  test('a run with an agent: the connection of a worker reaches another agent', { timeout }, async () => {
+    const agents = [await AgentProgram.start(primary), await AgentProgram.start(primary)] as const
+    onTestFinished(async () => void (await Promise.all(agents.map((agent) => agent.stop()))))
+    const [leading, other] = agents
+    // The program connects once to see whether there has to be a password, then comes the leader.
+    const proxy = await TcpProxy.listen((_, number) => (number < 3 ? leading : other))
+    onTestFinished(() => proxy.close())
+    const option = `--agent=host=127.0.0.1 port=${proxy.port} user=backup sslmode=disable`
+    const { status, stderr, left } = await backUp(() => primary, option)
+    expect({ status, stderr }).toEqual({
+      status: 6,
+      stderr: expect.stringContaining(
+        'a connection reached another agent than the one that leads the backup',
+      ),
+    })
+    expect(stderr).toContain(`The backup is led by ${nameOf(leading)}`)
+    expect(stderr).toContain(`The connection reached ${nameOf(other)}`)
+    expect(stderr).toContain('A load balancer, or an address that moves, may be between')
+    expect(left).toBeUndefined()
+    await expectNothingLeft(primary)
   })
 })
