@@ -29,6 +29,7 @@ export {
   type ChainReport,
 } from './verify/chain/chain-report.js'
 export { verifyChain, type VerifyChainOptions } from './verify/chain/verify-chain.js'
+export type { AuthenticationDemands } from './transfer/connection/authentication-check.js'
 export {
   type ConnectionEnvironment,
   readConnectionEnvironment,

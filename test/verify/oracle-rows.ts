@@ -38,6 +38,8 @@ export interface Row {
   readonly status?: 3 | 5
   /** Why we find fault where `pg_verifybackup` does not. */
   readonly stricter?: string
+  /** What we say of a good backup, where `pg_verifybackup` says nothing. */
+  readonly warning?: string
 }
 
 export const small = 'global/pg_filenode.map'
@@ -84,6 +86,7 @@ export const presence: readonly Row[] = [
         await addFile(backup, name)
       await addFile(backup, 'pg_wal/archive_status/000000010000000000000001.ready')
     },
+    warning: 'pbmanifest: warning: "recovery.signal"',
   },
   { name: 'a missing file', damage: (backup) => removeFile(backup, small) },
   { name: 'a missing file in a tablespace', damage: async (b) => removeFile(b, await tablespaceFile(b)) },
@@ -91,7 +94,11 @@ export const presence: readonly Row[] = [
   { name: 'missing pg_control', damage: (backup) => removeFile(backup, control) },
   { name: 'missing backup_label', damage: (backup) => removeFile(backup, 'backup_label') },
   { name: 'a missing directory', damage: (backup) => removeFile(backup, 'base/1') },
-  { name: 'a missing empty directory', damage: async (b) => void (await removeFile(b, 'pg_notify')) },
+  {
+    name: 'a missing empty directory',
+    damage: (backup) => removeFile(backup, 'pg_notify'),
+    stricter: 'a server does not start without it',
+  },
   {
     name: 'a missing tablespace link',
     damage: async (backup) => {
@@ -250,7 +257,8 @@ export const kinds: readonly Row[] = [
     damage: async (backup) => {
       const name = 'd'.repeat(250)
       await makeDeepDirectories(backup, { name, depth: 20 })
-      return `/${name}/${name}": File name too long`
+      // We show the beginning of such a name.
+      return '": File name too long'
     },
   },
   { name: 'an unreadable file', damage: (backup) => changeMode(backup, small, 0) },
@@ -551,9 +559,18 @@ export const walRows: readonly Row[] = [
     name: 'that lies elsewhere',
     damage: async (backup) => {
       await replaceByLink(backup, 'pg_wal')
-      await removeFile(backup, 'pg_wal')
+      await replaceBy(backup, 'pg_wal', async (path) => void (await mkdir(path)))
     },
     arguments: ({ root }) => ['-w', join(root, 'moved-pg_wal')],
+  },
+  {
+    name: 'that lies elsewhere, and no directory for it',
+    damage: async (backup) => {
+      await replaceByLink(backup, 'pg_wal')
+      return removeFile(backup, 'pg_wal')
+    },
+    arguments: ({ root }) => ['-w', join(root, 'moved-pg_wal')],
+    stricter: 'a server does not start without pg_wal',
   },
   {
     name: 'that does not lie where it is said to',

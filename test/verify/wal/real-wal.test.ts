@@ -44,7 +44,7 @@ function suite(findPrograms: () => Promise<PostgresPrograms>): void {
 
   test('has as many records as PostgreSQL lists', () => {
     expect(listed.records.length).toBeGreaterThan(10_000)
-    expect(readSerially(wal)).toEqual({ records: listed.records.length, fault: undefined })
+    expect(readSerially(wal)).toEqual({ records: listed.records.length, fault: undefined, touches: [] })
   })
 
   test('has a record that is larger than a segment', () => {
@@ -61,7 +61,11 @@ function suite(findPrograms: () => Promise<PostgresPrograms>): void {
         startLsn,
       }
       const { records, fault } = await readInParts({ ...wal, run }, planParts(run, realWalSegmentSize))
-      expect({ records, fault }).toEqual({ records: listed.records.length - index, fault: undefined })
+      expect({ records, fault }).toEqual({
+        records: listed.records.length - index,
+        fault: undefined,
+        touches: [],
+      })
     }
   })
 
@@ -78,7 +82,7 @@ function suite(findPrograms: () => Promise<PostgresPrograms>): void {
         const run = { ...wal.run, lastSegment: (endLsn - 1n) / BigInt(realWalSegmentSize) }
         const shorter = { ...wal, run, expected: { ...wal.expected, endLsn } }
         const parts = planParts(run, realWalSegmentSize, realWalSegmentSize)
-        expect(await readInParts(shorter, parts)).toEqual({ records: index, fault: undefined })
+        expect(await readInParts(shorter, parts)).toEqual({ records: index, fault: undefined, touches: [] })
       }
     }
   })
@@ -202,7 +206,7 @@ function overwrittenSuite(findPrograms: () => Promise<PostgresPrograms>): void {
   }, limit)
 
   test('has as many records as PostgreSQL lists', () => {
-    expect(readSerially(wal)).toEqual({ records: listed.records.length, fault: undefined })
+    expect(readSerially(wal)).toEqual({ records: listed.records.length, fault: undefined, touches: [] })
   })
 
   test('is the same in parts', async () => {

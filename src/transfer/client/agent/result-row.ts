@@ -3,6 +3,7 @@ import { isBackupId } from '../../../manifest/fragment/backup-id.js'
 import { parseLsn } from '../../../postgres/lsn.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
 import { isWalSegmentSize } from '../../../postgres/wal-segment.js'
+import { KeptRows } from '../../connection/kept-rows.js'
 import { agentProtocolError } from './agent-error.js'
 import type { Answer, Value } from './backend-message.js'
 
@@ -106,11 +107,14 @@ export class ResultRow {
 /** All rows of an answer. */
 export async function readRows(answers: AsyncIterable<readonly Answer[]>): Promise<readonly ResultRow[]> {
   const rows: ResultRow[] = []
+  const kept = new KeptRows()
   let places: ReadonlyMap<string, number> = new Map()
   for await (const batch of answers) {
     for (const answer of batch) {
       if (answer.type === 'columns') places = new Map(answer.names.map((name, place) => [name, place]))
-      else if (answer.type === 'row') rows.push(new ResultRow(places, answer.values))
+      if (answer.type !== 'row') continue
+      kept.add()
+      rows.push(new ResultRow(places, answer.values))
     }
   }
   return rows

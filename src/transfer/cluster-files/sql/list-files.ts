@@ -1,6 +1,7 @@
 import { PbManifestError } from '../../../errors.js'
 import { comparePathnames, decodePathname, displayPathname, type Pathname } from '../../../files/pathname.js'
 import type { SafePathname } from '../../../files/safe-pathname.js'
+import { KeptRows } from '../../connection/kept-rows.js'
 import type { ClusterFile } from '../cluster-files.js'
 import type { LiveClusterLayout } from './cluster-layout.js'
 import { copiedRows, readBoolean, readInt8 } from './copied-rows.js'
@@ -56,7 +57,9 @@ async function listDirectories(
       FROM pg_catalog.unnest(${pathArray(directories)}) WITH ORDINALITY AS directory (path, place),
            LATERAL pg_catalog.pg_ls_dir(path, true, false) AS name,
            LATERAL pg_catalog.pg_stat_file(path || '/' || name, true) AS status`
+  const kept = new KeptRows()
   for await (const { fields, value } of copiedRows(connection, query, 5)) {
+    kept.add()
     const [place, size, modified, isDirectory] = fields
     listings[(readInt8(place) ?? 0) - 1]?.push({
       name: decodePathname(value),

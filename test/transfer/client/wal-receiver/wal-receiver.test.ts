@@ -272,7 +272,8 @@ describe.each(servers.filter(({ name, programs }) => name.endsWith('18') || prog
       const received = receiver.start(await currentLsn(cluster), 1)
       await poll(
         'the stream',
-        async () => (await cluster.sql('SELECT FROM pg_stat_replication')).length === 1,
+        async () =>
+          (await cluster.sql(`SELECT FROM pg_stat_replication WHERE state = 'streaming'`)).length === 1,
       )
       await cluster.sql('SELECT pg_terminate_backend(pid) FROM pg_stat_replication')
       await expect(received).rejects.toMatchObject({
