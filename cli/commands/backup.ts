@@ -226,6 +226,8 @@ async function verifyResult(
     signal,
     jobs: report.jobs,
     noParseWal: report.wal.method === 'none',
+    // What we have just written into them is not what the manifest says.
+    ...(values['write-recovery-conf'] === true && { ignore: ['postgresql.auto.conf', 'standby.signal'] }),
     ...(values.verify !== true && { knownChecksums: checksums }),
     ...(values.output !== 'json' && {
       onProblem: ({ message, detail }) => {
