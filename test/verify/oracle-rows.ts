@@ -559,7 +559,7 @@ export const walRows: readonly Row[] = [
     name: 'that lies elsewhere',
     damage: async (backup) => {
       await replaceByLink(backup, 'pg_wal')
-      await replaceBy(backup, 'pg_wal', async (path) => void (await mkdir(path)))
+      await replaceBy(backup, 'pg_wal', (path) => mkdir(path))
     },
     arguments: ({ root }) => ['-w', join(root, 'moved-pg_wal')],
   },

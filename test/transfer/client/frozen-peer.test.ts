@@ -5,7 +5,6 @@ import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { FaultProxy, type Moment } from '../../helpers/fault-proxy.js'
 import { embeddedPostgres } from '../../helpers/postgres-programs.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
-import { poll } from '../../helpers/poll.js'
 import { AgentProgram } from '../agent/agent-program.js'
 import { expectNothingLeft, listTree, startBackupProgram } from './backup-program.js'
 
@@ -111,7 +110,7 @@ describe('SIGINT ends a backup when nothing comes from the other side any more',
 
   test('and nothing is left on the server and at the agent', async () => {
     await expectNothingLeft(cluster)
-    await poll('the fragments to be gone', () => Promise.resolve(agent.fragments().length === 0))
+    await expect.poll(() => agent.fragments(), { timeout: 30_000 }).toEqual([])
   })
 })
 
@@ -130,7 +129,7 @@ describe('--io-timeout ends a backup when nothing comes from the other side any 
 
   test('and nothing is left on the server and at the agent', async () => {
     await expectNothingLeft(cluster)
-    await poll('the fragments to be gone', () => Promise.resolve(agent.fragments().length === 0))
+    await expect.poll(() => agent.fragments(), { timeout: 30_000 }).toEqual([])
   })
 })
 
