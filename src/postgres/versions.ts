@@ -20,6 +20,8 @@ export interface PostgresVersion {
   readonly lsnDigits: LsnDigits
   /** How backup mode is begun and ended in SQL. */
   readonly backupFunctions: BackupFunctions
+  /** A BASE_BACKUP that estimates its size, and then sends as little as can be. @see https://www.postgresql.org/docs/current/protocol-replication.html */
+  readonly baseBackupForEstimate: string
   /** `pg_wal` has the directory `summaries`. */
   readonly hasWalSummaries: boolean
   /** A base backup looks for unlogged relations in `global` too. @see src/backend/backup/basebackup.c, sendDir */
@@ -110,6 +112,8 @@ const version13: PostgresVersion = {
     start: 'pg_catalog.pg_start_backup($1, $2, false)',
     stop: 'pg_catalog.pg_stop_backup(false, $1)',
   },
+  baseBackupForEstimate:
+    "BASE_BACKUP LABEL 'pbmanifest: links and special files' PROGRESS FAST NOWAIT MAX_RATE 32",
   hasWalSummaries: false,
   leavesOutUnloggedInGlobal: false,
   knowsPagesByRelationName: false,
@@ -124,6 +128,8 @@ const version15: PostgresVersion = {
   walFormats: [wal15],
   // @see https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP
   backupFunctions: { start: 'pg_catalog.pg_backup_start($1, $2)', stop: 'pg_catalog.pg_backup_stop($1)' },
+  baseBackupForEstimate:
+    "BASE_BACKUP (LABEL 'pbmanifest: links and special files', PROGRESS, CHECKPOINT 'fast', WAIT false, MAX_RATE 32)",
   hasStatisticsCollector: false,
   canReadReplicationSlot: true,
 }

@@ -1,16 +1,27 @@
+import type { ConnectionOptions } from '../../src/transfer/connection/connection-options.js'
 import { findServer, type SqlClient } from '../../src/transfer/connection/gate/connect-sql.js'
 import { resolveConnection } from '../../src/transfer/connection/resolve-connection.js'
 import type { Cluster } from './cluster.js'
 
-/** A connection that has passed the gate, as the first of a run. */
-export async function connectSql(
+interface SqlUser {
+  readonly user?: string
+  readonly database?: string
+}
+
+/** The options of a connection. */
+export function sqlConnection(
   cluster: Cluster,
-  { user = 'postgres', database = 'postgres' }: { readonly user?: string; readonly database?: string } = {},
-): Promise<SqlClient> {
+  { user = 'postgres', database = 'postgres' }: SqlUser = {},
+): ConnectionOptions {
   const { options } = resolveConnection(
     { host: cluster.socketDirectory, user, conninfo: database },
     { variables: {}, homeDirectory: '/nonexistent', userName: undefined },
   )
-  const { client } = await findServer(options)
+  return options
+}
+
+/** A connection that has passed the gate, as the first of a run. */
+export async function connectSql(cluster: Cluster, user: SqlUser = {}): Promise<SqlClient> {
+  const { client } = await findServer(sqlConnection(cluster, user))
   return client
 }

@@ -1,4 +1,15 @@
-import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import {
+  chmodSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
@@ -18,6 +29,17 @@ function modesIn(root: string): Map<string, string> {
       return [name, `${kind} ${(stats.mode & 0o777).toString(8)}`]
     }),
   )
+}
+
+/** The names that no backup has, in order. */
+const specialFiles = ['app.sock', 'conf.d/above', 'extra.conf', 'fifo', 'log', 'nowhere']
+
+/** A socket stays when nobody listens any more only if its listener did not end in good order; so it is moved away before. */
+async function makeSocket(path: string): Promise<void> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(`${path}.new`, resolve))
+  renameSync(`${path}.new`, path)
+  await new Promise((resolve) => server.close(resolve))
 }
 
 const file = (path: string): void => writeFileSync(path, 'content')
@@ -59,6 +81,8 @@ describeWithDebianPostgres('modes, links and special files', (programs) => {
     put('extra.conf', 0, (path) => symlinkSync(join(outside, 'extra.conf'), path))
     put('log', 0, (path) => symlinkSync(join(outside, 'logs'), path))
     put('nowhere', 0, (path) => symlinkSync('/no/such/file', path))
+    put('conf.d/above', 0, (path) => symlinkSync('..', path))
+    await makeSocket(join(cluster.dataDirectory, 'app.sock'))
     await cluster.start()
     agent = await AgentProgram.start(cluster)
     const directory = join(await cluster.makeDirectory('theirs'), 'backup')
@@ -88,10 +112,40 @@ describeWithDebianPostgres('modes, links and special files', (programs) => {
     expect(modes.get('base')).toBe('directory 750')
     const warnings = stderr.split('\n').filter((line) => line.includes('skipping'))
     expect(warnings.toSorted()).toEqual(
-      ['extra.conf', 'fifo', 'log', 'nowhere'].map(
-        (name) => `pbmanifest: warning: skipping special file "./${name}"`,
-      ),
+      specialFiles.map((name) => `pbmanifest: warning: skipping special file "./${name}"`),
     )
+  })
+
+  test('over SQL, links and special files are those that the server names', async () => {
+    // The server keeps no WAL for it, and is asked by what makes a checkpoint.
+    const { status, stderr, modes } = await backUp(['-P', '-X', 'fetch'])
+    expect(stderr).not.toContain('error')
+    expect(status).toBe(0)
+    expect(Object.keys(withoutWal(modes)).toSorted()).toEqual(Object.keys(withoutWal(theirs)).toSorted())
+    const warnings = stderr.split('\n').filter((line) => line.includes('skipping'))
+    expect(warnings.toSorted()).toEqual(
+      specialFiles.map((name) => `pbmanifest: warning: skipping special file "./${name}"`),
+    )
+  })
+
+  test('over SQL, a role that cannot ask for them is told which are in doubt', async () => {
+    await cluster.sql('CREATE ROLE reader LOGIN SUPERUSER NOREPLICATION')
+    await cluster.sql('ALTER ROLE reader NOSUPERUSER; GRANT pg_read_all_settings TO reader')
+    const functions = ['pg_ls_dir(text, boolean, boolean)', 'pg_stat_file(text, boolean)', 'pg_ls_waldir()']
+    functions.push('pg_read_binary_file(text, bigint, bigint, boolean)', 'pg_backup_stop(boolean)')
+    functions.push('pg_backup_start(text, boolean)')
+    for (const name of functions) await cluster.sql(`GRANT EXECUTE ON FUNCTION pg_catalog.${name} TO reader`)
+    rmSync(join(cluster.dataDirectory, 'conf.d/above'))
+    onTestFinished(() => put('conf.d/above', 0, (path) => symlinkSync('..', path)))
+    const { status, stderr, modes } = await backUp(['-U', 'reader', '-X', 'fetch'])
+    expect(status).toBe(0)
+    expect(stderr).toContain(
+      'warning: could not find out which of "app.sock", "archive.sh", "conf.d", "extra.conf", "fifo" and 4 more are links or special files, so that what they lead to is copied: ',
+    )
+    expect(stderr).toContain('ALTER ROLE "reader" REPLICATION')
+    expect(modes.get('fifo')).toBe('file 600')
+    expect(modes.get('log/old.log')).toBe('file 600')
+    expect(modes.has('nowhere')).toBe(false)
   })
 
   test('over SQL are never wider than on the server', async () => {
@@ -107,8 +161,5 @@ describeWithDebianPostgres('modes, links and special files', (programs) => {
     expect(modes.get('server.key')).toBe('file 600')
     expect(modes.get('base/1/1259')).toBe('file 640')
     expect(modes.get('base')).toBe('directory 750')
-    // What SQL tells of them is all that there is: see docs/backup-over-sql.md.
-    expect(modes.get('fifo')).toBe('file 600')
-    expect(modes.has('nowhere')).toBe(false)
   })
 })

@@ -1,8 +1,10 @@
 import { SqlBackupMode } from '../../cluster-files/sql/sql-backup-mode.js'
+import { findSpecialFiles } from '../../cluster-files/sql/special-file-search.js'
 import { SqlClusterFiles } from '../../cluster-files/sql/sql-cluster-files.js'
 import { isRecoveryConflict, sqlError } from '../../cluster-files/sql/sql-error.js'
 import { hearNotices } from '../../connection/hear-notices.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { ReplicationProof } from '../../connection/gate/connect-replication.js'
 import {
   connectToServer,
   findServer,
@@ -29,7 +31,11 @@ export async function openSqlLeader(
   const mode = await SqlBackupMode.open(() => Promise.resolve(client))
   void mode.lost.then(onLost)
   try {
-    const files = await SqlClusterFiles.open(() => connectWatched(server, onLost, signal))
+    const search = { connection: server.connection, proof: () => proofOf(mode), onNotice, signal }
+    const files = await SqlClusterFiles.open(
+      () => connectWatched(server, onLost, signal),
+      (suspects) => findSpecialFiles(search, suspects),
+    )
     const registry = new BackupRegistry()
     return {
       session: new ReplicationSession({ files, mode, registry, fragmentDirectory, onNotice }),
@@ -67,6 +73,11 @@ export async function openSqlWorker(
       if (handle !== undefined) registry.add(handle)
     },
   }
+}
+
+async function proofOf(mode: SqlBackupMode): Promise<ReplicationProof> {
+  const { systemIdentifier, majorVersion } = await mode.facts()
+  return { systemIdentifier, majorVersion, findWalSender: (name) => mode.findWalSender(name) }
 }
 
 async function connectWatched(

@@ -1,8 +1,11 @@
 import { PbManifestError } from '../../../errors.js'
 import { comparePathnames, decodePathname, displayPathname, type Pathname } from '../../../files/pathname.js'
 import type { SafePathname } from '../../../files/safe-pathname.js'
+import { isLeftOutOfBaseBackup } from '../../../postgres/base-backup-contents.js'
+import { isNameOfPostgres } from '../../../postgres/data-directory-names.js'
 import { KeptRows } from '../../connection/kept-rows.js'
 import type { ClusterFile } from '../cluster-files.js'
+import { isMadeByBackup } from '../made-by-backup.js'
 import type { LiveClusterLayout } from './cluster-layout.js'
 import { copiedRows, readBoolean, readInt8 } from './copied-rows.js'
 import { pathArray } from './path-expressions.js'
@@ -19,6 +22,7 @@ const DEEPEST = 20
  * Lists what a base backup has of a directory and all below it: one query for each level of directories.
  *
  * @param root - `''`, or `pg_tblspc/OID`; not listed itself
+ * @param leftOut - what is left out with all that is below it
  * @returns directories before what is in them
  * @throws {@link PbManifestError} `SERVER`
  */
@@ -26,6 +30,7 @@ export async function listFilesBelow(
   connection: SqlConnection,
   root: SafePathname | '',
   layout: LiveClusterLayout,
+  leftOut: ReadonlySet<Pathname> = new Set(),
 ): Promise<readonly ClusterFile[]> {
   const files: ClusterFile[] = []
   let level: readonly (SafePathname | '')[] = [root]
@@ -36,7 +41,9 @@ export async function listFilesBelow(
       const directories = level.slice(at, at + DIRECTORIES_AT_ONCE)
       const listings = await listDirectories(connection, directories)
       for (const [place, listed] of listings.entries()) {
-        const { entries, descend } = selectEntries(directories[place] ?? '', listed, layout)
+        const parent = directories[place] ?? ''
+        const wanted = listed.filter(({ name }) => !leftOut.has(parent === '' ? name : `${parent}/${name}`))
+        const { entries, descend } = selectEntries(parent, wanted, layout)
         for (const entry of entries) files.push(entry)
         next.push(...descend)
       }
@@ -44,6 +51,22 @@ export async function listFilesBelow(
     level = next
   }
   return files.toSorted((left, right) => comparePathnames(left.pathname, right.pathname))
+}
+
+/**
+ * The names at the top of the data directory that are not PostgreSQL's own: only these may be links or special files that a
+ * backup can do without.
+ */
+export async function listForeignNames(connection: SqlConnection): Promise<readonly Pathname[]> {
+  const names: Pathname[] = []
+  const query = `SELECT name FROM pg_catalog.pg_ls_dir('.', true, false) AS name`
+  const kept = new KeptRows()
+  for await (const { value } of copiedRows(connection, query, 1)) {
+    kept.add()
+    const name = decodePathname(value)
+    if (!isNameOfPostgres(name) && !isLeftOutOfBaseBackup(name) && !isMadeByBackup(name)) names.push(name)
+  }
+  return names.toSorted(comparePathnames)
 }
 
 /** Everything in each of these directories; nothing of one that is gone. */

@@ -1,11 +1,19 @@
 import { PbManifestError } from '../../../errors.js'
-import type { Pathname } from '../../../files/pathname.js'
+import { comparePathnames, type Pathname } from '../../../files/pathname.js'
 import { ownPathname, requireSafePathname, type SafePathname } from '../../../files/safe-pathname.js'
+import { isNameOfPostgres } from '../../../postgres/data-directory-names.js'
 import { parseWalFileName } from '../../../postgres/wal-file-name.js'
-import type { ClusterFile, ClusterFiles, FileEvent, Tablespace, WalFile } from '../cluster-files.js'
+import type {
+  ClusterFile,
+  ClusterFiles,
+  FileEvent,
+  ListFilesOptions,
+  Tablespace,
+  WalFile,
+} from '../cluster-files.js'
 import { type LiveClusterLayout, readClusterLayout } from './cluster-layout.js'
 import { copiedValue } from './copied-rows.js'
-import { listFilesBelow } from './list-files.js'
+import { listFilesBelow, listForeignNames } from './list-files.js'
 import { pathArray } from './path-expressions.js'
 import { CONTROL_FILE, readControlFile } from './read-control-file.js'
 import { readFiles } from './read-files.js'
@@ -14,6 +22,9 @@ import { type Connect, SqlConnection } from './sql-connection.js'
 
 const PAGE_BYTES = 8192
 
+/** Finds the links and special files of the data directory, when there are entries of these names that may be some. */
+type FindSpecialFiles = (suspects: readonly Pathname[]) => Promise<ReadonlySet<Pathname> | undefined>
+
 /** The files of a running server of PostgreSQL 13 or newer, by its SQL functions. */
 export class SqlClusterFiles implements ClusterFiles {
   readonly #connect: Connect
@@ -21,15 +32,25 @@ export class SqlClusterFiles implements ClusterFiles {
   /** Reads pages while the other is in the middle of a file; made when the first page has to be read again. */
   #second: Promise<SqlConnection> | undefined
   #layout: Promise<LiveClusterLayout> | undefined
+  readonly #findSpecialFiles: FindSpecialFiles | undefined
+  #specialFiles: Promise<ReadonlySet<Pathname>> | undefined
 
-  private constructor(connect: Connect, connection: RenewableConnection) {
+  private constructor(
+    connect: Connect,
+    connection: RenewableConnection,
+    findSpecialFiles: FindSpecialFiles | undefined,
+  ) {
     this.#connect = connect
     this.#connection = connection
+    this.#findSpecialFiles = findSpecialFiles
   }
 
-  /** @throws {@link PbManifestError} `SERVER` */
-  static async open(connect: Connect): Promise<SqlClusterFiles> {
-    return new SqlClusterFiles(connect, await RenewableConnection.open(connect))
+  /**
+   * @param findSpecialFiles - what is asked before files are listed, once; without it all that SQL sees is listed
+   * @throws {@link PbManifestError} `SERVER`
+   */
+  static async open(connect: Connect, findSpecialFiles?: FindSpecialFiles): Promise<SqlClusterFiles> {
+    return new SqlClusterFiles(connect, await RenewableConnection.open(connect), findSpecialFiles)
   }
 
   async listTablespaces(options: { readonly withSizes: boolean }): Promise<readonly Tablespace[]> {
@@ -44,13 +65,25 @@ export class SqlClusterFiles implements ClusterFiles {
     return listed
   }
 
-  async listFiles(tablespaceOid: number | undefined): Promise<readonly ClusterFile[]> {
+  async listFiles(
+    tablespaceOid: number | undefined,
+    { onSpecialFile }: ListFilesOptions = {},
+  ): Promise<readonly ClusterFile[]> {
     const layout = await this.#readLayout()
     if (tablespaceOid !== undefined && !layout.tablespaces.some(({ oid }) => oid === tablespaceOid)) {
       throw new PbManifestError('SERVER', `there is no tablespace with OID ${String(tablespaceOid)}`)
     }
-    const directory = tablespaceOid === undefined ? '' : ownPathname(`pg_tblspc/${String(tablespaceOid)}`)
-    return await this.#connection.ask((connection) => listFilesBelow(connection, directory, layout))
+    if (tablespaceOid !== undefined) {
+      const directory = ownPathname(`pg_tblspc/${String(tablespaceOid)}`)
+      return await this.#connection.ask((connection) => listFilesBelow(connection, directory, layout))
+    }
+    this.#specialFiles ??= this.#readSpecialFiles()
+    const specialFiles = await this.#specialFiles
+    const listed = await this.#connection.ask((connection) =>
+      listFilesBelow(connection, '', layout, specialFiles),
+    )
+    for (const pathname of specialFiles) onSpecialFile?.(pathname)
+    return listed
   }
 
   async hasTablespaceDirectory(tablespaceOid: number): Promise<boolean> {
@@ -125,6 +158,15 @@ export class SqlClusterFiles implements ClusterFiles {
   #readLayout(): Promise<LiveClusterLayout> {
     this.#layout ??= this.#connection.ask(readClusterLayout)
     return this.#layout
+  }
+
+  /** Of those names that are not PostgreSQL's own: without what is PostgreSQL's, a backup would be none. */
+  async #readSpecialFiles(): Promise<ReadonlySet<Pathname>> {
+    if (this.#findSpecialFiles === undefined) return new Set()
+    const suspects = await this.#connection.ask(listForeignNames)
+    if (suspects.length === 0) return new Set()
+    const found = [...((await this.#findSpecialFiles(suspects)) ?? [])].toSorted(comparePathnames)
+    return new Set(found.filter((pathname) => !isNameOfPostgres(pathname.split('/', 1)[0] ?? '')))
   }
 
   async #sizeOf(tablespaceOid: number | undefined): Promise<number> {

@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs'
+import { symlink } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { SqlBackupMode } from '../../../../src/transfer/cluster-files/sql/sql-backup-mode.js'
+import { findSpecialFiles } from '../../../../src/transfer/cluster-files/sql/special-file-search.js'
 import { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-cluster-files.js'
 import type { SqlClient } from '../../../../src/transfer/connection/gate/connect-sql.js'
 import { type Cluster, createCluster } from '../../../helpers/cluster.js'
 import { embeddedPostgres, type PostgresPrograms } from '../../../helpers/postgres-programs.js'
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
-import { connectSql } from '../../../helpers/sql-client.js'
+import { mustRun } from '../../../helpers/run-program.js'
+import { connectSql, sqlConnection } from '../../../helpers/sql-client.js'
 import { listEverything, readAll } from './live-cluster.js'
 
 const timeout = 120_000
@@ -49,6 +53,8 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     await cluster.createTablespace('fast')
     await cluster.sql('CREATE TABLE elsewhere TABLESPACE fast AS SELECT n FROM generate_series(1, 1000) AS n')
     await cluster.sql(script)
+    await symlink(await cluster.makeDirectory('logs'), join(cluster.dataDirectory, 'log'))
+    await mustRun('mkfifo', [join(cluster.dataDirectory, 'fifo')])
   }, timeout)
   afterAll(() => cluster.remove())
 
@@ -71,6 +77,31 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
       await client.end()
     },
   )
+
+  test('it is told links and special files, and backup mode goes on', { timeout }, async () => {
+    const mode = await SqlBackupMode.open(connect)
+    onTestFinished(() => mode.close())
+    await mode.start({ label: 'links', fast: true })
+    const found = await findSpecialFiles(
+      {
+        connection: sqlConnection(cluster, { user: 'pbmanifest' }),
+        proof: async () => ({
+          ...(await mode.facts()),
+          findWalSender: (name) => mode.findWalSender(name),
+        }),
+        onNotice: ({ message }) => expect.unreachable(message),
+        signal: AbortSignal.timeout(timeout),
+      },
+      ['fifo', 'log'],
+    )
+    expect(found).toEqual(new Set(['fifo', 'log']))
+    const [left] = await cluster.sql<{ senders: number }>(
+      `SELECT count(*)::int AS senders FROM pg_stat_activity WHERE backend_type = 'walsender'`,
+    )
+    expect(left?.senders).toBe(0)
+    const { backupLabel } = await mode.stop({ waitForArchive: false })
+    expect(backupLabel.toString()).toContain('LABEL: links')
+  })
 
   test.each(privileges)(
     'without %s it says so, and how to grant it',
