@@ -44,8 +44,9 @@ export interface FileReaders {
 /**
  * Reads a file whole and compares its size and checksum.
  *
- * A file that is smaller than the buffer takes three calls of the system: open, read, close. What is no regular file is not
- * opened: where nobody has looked yet, the file is looked at before.
+ * A file that is smaller than the buffer takes four calls of the system: open, read, read, close. The second one finds the
+ * end, as nothing else does: a read may give less than there is. What is no regular file is not opened: where nobody has
+ * looked yet, the file is looked at before.
  *
  * @param isRegular - whether it is known to be a regular file
  */
@@ -92,8 +93,6 @@ function readAll(
     if (onContent !== undefined) kept = onContent(kept + length)
     bytes += length
     onBytes(length)
-    // Less than wanted, and all that there should be: the end of a regular file.
-    if (bytes === size && length < wanted) break
   }
   return bytes
 }

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Pathname } from '../files/pathname.js'
 import type { WalRange } from '../manifest/model.js'
 import { absentFile, type FileOutcome } from './check-file.js'
@@ -10,10 +11,11 @@ import { PagesInQuestion } from './content/pages-in-question.js'
 import { ReplayedWal } from './content/replayed-wal.js'
 import type { FileTable } from './file-table/file-table.js'
 import { maxRowsOf } from './file-table/file-table-layout.js'
-import { isIntact, type FileStates } from './file-states.js'
+import { type FileStates, fileStates, isIntact } from './file-states.js'
 import type { VerifyProgress } from './options.js'
 import { fileProblem, type ProblemList } from './problems.js'
 import type { Problem, VerifyReport } from './report.js'
+import type { ScanResult } from './scan-directory.js'
 import { nameEngines } from './name-engines.js'
 import type { ThreadAhead } from '../threads/thread-ahead.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
@@ -109,24 +111,18 @@ export class ChecksumCheck {
    *
    * @throws {@link PbManifestError} `ABORTED`, or `IO` when a thread dies; what `problems` throws
    */
-  async finish(states: FileStates, problems: ProblemList): Promise<void> {
+  async finish(scan: ScanResult, problems: ProblemList): Promise<void> {
     this.#queue.close()
     this.#tellProgress(0)
-    const failed = new AbortController()
-    const timer = setInterval(() => {
-      try {
-        this.#tell(states, problems)
-      } catch (error) {
-        failed.abort(error)
-      }
-    }, INTERVAL_MS)
-    try {
-      await this.#finishPool(failed.signal)
-      this.#tell(states, problems)
-      this.#tellProgress(this.#bytesTotal)
-    } finally {
-      clearInterval(timer)
+    const end = this.#pool.finish(this.#options.signal).then(() => true)
+    // It is awaited below, unless what is told there fails first.
+    end.catch(() => {})
+    for (let isEnd = false; !isEnd;) {
+      isEnd = await Promise.race([end, setTimeout(INTERVAL_MS, false, { ref: false })])
+      await this.#tell(scan, problems)
     }
+    await scan.settle()
+    this.#tellProgress(this.#bytesTotal)
   }
 
   /** Ends the threads. */
@@ -137,26 +133,22 @@ export class ChecksumCheck {
     await this.#pool.close()
   }
 
-  async #finishPool(failed: AbortSignal): Promise<void> {
-    const { signal } = this.#options
-    try {
-      await this.#pool.finish(signal === undefined ? failed : AbortSignal.any([signal, failed]))
-    } catch (error) {
-      throw failed.aborted ? failed.reason : error
-    }
-  }
-
   /** Passes on all that is known without a gap. */
-  #tell(states: FileStates, problems: ProblemList): void {
+  async #tell({ states, settle }: ScanResult, problems: ProblemList): Promise<void> {
     const queue = this.#queue
     for (; this.#told < queue.length; this.#told++) {
       const code = queue.outcome(this.#told)
       const finding = this.#takeFinding(code, this.#told)
       if (code === 0 || (code === outcomeCodes.told && finding === undefined)) break
+      const row = queue.row(this.#told)
+      const found = finding === undefined ? [] : this.#problemsOf(row, finding)
+      if (found.length > 0) await settle()
+      else if (states[row] === fileStates.regular) states[row] = fileStates.intact
       // What the scan has reported already is not reported again.
-      if (!isIntact(states, queue.row(this.#told))) continue
+      if (!isIntact(states, row)) continue
       this.#count(this.#told, finding)
-      if (finding !== undefined) this.#report(queue.row(this.#told), finding, problems)
+      if (finding?.content !== undefined) this.pages.add(this.#table.pathname(row), finding.content)
+      for (const problem of found) problems.add(problem)
     }
     this.#tellProgress(queue.bytesDone)
   }
@@ -183,13 +175,11 @@ export class ChecksumCheck {
     totals.pages.checked += this.#queue.pages(place)
   }
 
-  #report(row: number, { outcome, content }: FileFinding, problems: ProblemList): void {
+  #problemsOf(row: number, { outcome, content }: FileFinding): Problem[] {
     const pathname = this.#table.pathname(row)
     const problem = problemOf(pathname, this.#table.size(row), outcome)
-    if (problem !== undefined) problems.add(problem)
-    if (content === undefined) return
-    this.pages.add(pathname, content)
-    for (const problem of layoutProblems(pathname, content)) problems.add(problem)
+    const problems = content === undefined ? [] : [...layoutProblems(pathname, content)]
+    return problem === undefined ? problems : [problem, ...problems]
   }
 
   #tellProgress(bytes: number): void {

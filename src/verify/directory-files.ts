@@ -56,26 +56,28 @@ export class DirectoryFiles implements BackupFiles {
     const directory = this.#directory
     const { table } = manifest
     this.#checksums?.tellWalRanges(manifest.walRanges)
-    const states = await timer.time('scan', async () => {
+    const checksums = this.#checksums
+    const scan = await timer.time('scan', async () => {
       const found = await scanDirectory({
         directory,
         table,
         ignore,
         problems,
         way,
-        states: this.#checksums?.states,
+        states: checksums?.states,
+        isRead: checksums && ((row) => table.algorithm(row) !== undefined),
       })
       await checkNeededDirectories(
-        directoriesOnDisk(directory),
+        { ...directoriesOnDisk(directory), beforeProblems: found.settle },
         (...file) => this.readSmallFile(...file),
         context,
       )
       return found
     })
     await timer.time('checksums', async () => {
-      await this.#checksums?.finish(states, problems)
+      await checksums?.finish(scan, problems)
       if (knownChecksums === undefined || skipChecksums === true) return
-      const known = { directory, table, states, problems, way }
+      const known = { directory, table, states: scan.states, problems, way }
       this.#totals = { ...noTotals, ...(await compareKnownChecksums(knownChecksums, known)) }
     })
   }

@@ -22,6 +22,8 @@ export interface BackupDirectories {
   readonly tablespaces: readonly string[]
   /** Where they are looked for, to be read after "not": `on disk`. */
   readonly place: string
+  /** Is awaited before any of them is reported, for what is to be reported before. */
+  readonly beforeProblems?: () => Promise<void>
 }
 
 /**
@@ -50,6 +52,7 @@ export async function checkNeededDirectories(
       !['directory', 'unknown'].includes(directories.presence(pathname)) && !ignore.coversOnRequest(pathname),
   )
   const listed = await findListed(wanted, context)
+  if (wanted.length > 0) await directories.beforeProblems?.()
   for (const pathname of wanted) {
     if (!listed.has(pathname) && !problems.concern(pathname))
       problems.add(neededProblem(pathname, directories))

@@ -4,7 +4,7 @@ import { checkFile } from './check-file.js'
 import type { FileFinding, StartChecking } from './checksum-messages.js'
 import { ContentCheck } from './content/content-check.js'
 import { ReplayedWal } from './content/replayed-wal.js'
-import { type FileStates, fileStates, isIntact } from './file-states.js'
+import { type FileStates, fileStates } from './file-states.js'
 import type { FileRows } from './file-table/file-rows.js'
 import { PathBuffer } from './path-buffer.js'
 import type { WorkQueue } from './work-queue.js'
@@ -41,7 +41,8 @@ export class RowChecker {
   check(place: number, row: number, hasher: FileHasher | undefined): FileFinding | undefined {
     const rows = this.#rows
     const size = rows.size(row)
-    if (this.#states[row] === fileStates.faulty) {
+    const state = this.#states[row]
+    if (state === fileStates.faulty) {
       // It has been reported, and may be a FIFO.
       this.#queue.addBytesDone(size)
       return { outcome: { type: 'not a file' }, content: undefined }
@@ -52,7 +53,7 @@ export class RowChecker {
       { path: this.#path.of(rows, row), size, checksum: rows.checksum(row) },
       this.#buffer,
       { hasher, onContent: contents?.take, onBytes: this.#onBytes },
-      isIntact(this.#states, row),
+      state === fileStates.intact || state === fileStates.regular,
     )
     // What will not be read counts as done, so that progress comes to its end.
     if (this.#bytesOfFile !== size) this.#queue.addBytesDone(size - this.#bytesOfFile)

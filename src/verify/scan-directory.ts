@@ -2,12 +2,13 @@ import { type BigIntStats, type Stats, statSync } from 'node:fs'
 import type { WayGiver } from '../files/give-way.js'
 import { pathOf } from '../files/path-of.js'
 import type { Pathname } from '../files/pathname.js'
-import { readNames } from '../files/read-directory.js'
+import { type DirectoryEntry, readDirectory, readNames } from '../files/read-directory.js'
 import { describeSystemError, ioError } from '../files/system-error.js'
 import type { FileTable } from './file-table/file-table.js'
 import { type FileStates, fileStates } from './file-states.js'
 import type { IgnoreRules } from './ignore-rules.js'
 import { fileProblem, type ProblemList } from './problems.js'
+import type { Problem } from './report.js'
 
 /** What a scan compares a directory with, and where it tells what it finds. */
 export interface ScanContext {
@@ -18,20 +19,35 @@ export interface ScanContext {
   readonly way: WayGiver
   /** Where the state of each row goes, which others may watch; of nothing met yet. */
   readonly states?: FileStates | undefined
+  /** Whether threads read the file of this row, and so see what size it has. */
+  readonly isRead?: ((row: number) => boolean) | undefined
+}
+
+/** What a scan has found. */
+export interface ScanResult {
+  /** The state of each row; `regular` becomes `intact` when a thread has seen its size. */
+  readonly states: FileStates
+  /**
+   * Looks at the files whose size nobody has seen by now, and reports what is wrong with them. To be called before any
+   * problem is reported that is not the scan's, so that the order of a report does not depend on who was faster.
+   */
+  readonly settle: () => Promise<void>
 }
 
 /**
  * Compares presence, kind and size of everything in the directory with the manifest; links are followed.
  *
- * @returns the state of each row of the table
+ * A file that threads read anyway is not looked at: its directory entry says that it is a regular file, and they see its
+ * size. Only when there is a problem to report, those of the files before it that are not read yet are looked at.
+ *
  * @throws {@link PbManifestError} `IO` when the directory itself cannot be read; `ABORTED`
  * @see src/bin/pg_verifybackup/pg_verifybackup.c, verify_backup_directory, report_extra_backup_files
  */
-export async function scanDirectory(context: ScanContext): Promise<FileStates> {
+export async function scanDirectory(context: ScanContext): Promise<ScanResult> {
   const scan = new DirectoryScan(context)
   await scan.walk()
   await scan.reportMissing()
-  return scan.states
+  return { states: scan.states, settle: () => scan.settle() }
 }
 
 /** A directory on the way down, by its identity and by its name. */
@@ -46,10 +62,17 @@ class DirectoryScan {
   readonly #context: ScanContext
   /** Directories that could not be looked into: what should be in them is not called missing. */
   readonly #unreadable = new Set<Pathname>()
+  /** The rows whose state was left at `regular`, in the order of the walk. */
+  readonly #unseen: Uint32Array
+  #unseenEnd = 0
+  #settled = 0
+  /** Problems that are to be reported when the files before them are settled. */
+  #found: Problem[] = []
 
   constructor(context: ScanContext) {
     this.#context = context
     this.states = context.states ?? new Uint8Array(context.table.rows)
+    this.#unseen = new Uint32Array(context.table.rows)
   }
 
   async walk(): Promise<void> {
@@ -57,9 +80,12 @@ class DirectoryScan {
     const pending: Parent[] = [{ pathname: '', identities: new Set([identityOfTop(directory)]) }]
     for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
       const children: Parent[] = []
-      for (const name of this.#list(parent.pathname)) {
-        const child = this.#visit(parent, name)
+      const entries = this.#list(parent.pathname)
+      if (this.#found.length > 0) await this.#report()
+      for (const entry of entries) {
+        const child = this.#visit(parent, entry)
         if (child !== undefined) children.push(child)
+        if (this.#found.length > 0) await this.#report()
         if (way.isDue) await way.giveWay()
       }
       // The last one pushed is taken first: keep the order of the names.
@@ -67,20 +93,54 @@ class DirectoryScan {
     }
   }
 
+  /** See {@link ScanResult}. */
+  async settle(): Promise<void> {
+    const { table, way } = this.#context
+    while (this.#settled < this.#unseenEnd) {
+      const row = this.#unseen[this.#settled++] as number
+      if (this.states[row] === fileStates.regular) this.#settleRow(row, table.pathname(row))
+      if (way.isDue) await way.giveWay()
+    }
+  }
+
+  #settleRow(row: number, pathname: Pathname): void {
+    // As long as it is not known to be there.
+    this.states[row] = 0
+    const stats = this.#look(pathname)
+    if (stats?.isFile() === true) this.#compare(pathname, row, stats.size)
+    else if (stats !== undefined) this.#specialFile(pathname)
+    this.#tellFound()
+  }
+
+  /** Reports what was found, after all that the walk has met before. */
+  async #report(): Promise<void> {
+    const found = this.#found
+    this.#found = []
+    await this.settle()
+    this.#found = found
+    this.#tellFound()
+  }
+
+  #tellFound(): void {
+    if (this.#found.length === 0) return
+    for (const problem of this.#found.splice(0)) this.#context.problems.add(problem)
+  }
+
   /** Reports what the manifest has and the walk did not meet, in the manifest's order. */
   async reportMissing(): Promise<void> {
-    const { table, ignore, problems, way } = this.#context
+    const { table, ignore, way } = this.#context
     for (let row = 0; row < table.rows; row++) {
       if (this.states[row] === 0) {
         const pathname = table.pathname(row)
         if (!this.#isBelowUnreadable(pathname) && !ignore.covers(pathname)) {
-          problems.add(
+          this.#found.push(
             fileProblem(
               'missing',
               pathname,
               (name) => `"${name}" is present in the manifest but not on disk`,
             ),
           )
+          await this.#report()
         }
       }
       if (way.isDue) await way.giveWay()
@@ -88,20 +148,33 @@ class DirectoryScan {
   }
 
   /** Looks at one entry; returns it when it is a directory to walk. */
-  #visit(parent: Parent, name: Pathname): Parent | undefined {
-    const { directory, ignore } = this.#context
+  #visit(parent: Parent, { name, kind }: DirectoryEntry): Parent | undefined {
+    const { ignore, table } = this.#context
     const pathname = parent.pathname === '' ? name : `${parent.pathname}/${name}`
     if (ignore.matches(pathname)) return undefined
-    let stats: Stats
+    if (kind === 'file' && this.#leaveToThreads(table.find(pathname))) return undefined
+    const stats = this.#look(pathname)
+    if (stats === undefined) return undefined
+    if (stats.isDirectory()) return this.#enter(parent, pathname)
+    if (stats.isFile()) this.#compare(pathname, table.find(pathname), stats.size)
+    else this.#specialFile(pathname)
+    return undefined
+  }
+
+  /** Leaves it to the threads that read a file to see what size it has, if they do. */
+  #leaveToThreads(row: number): boolean {
+    if (row === -1 || this.#context.isRead?.(row) !== true) return false
+    this.states[row] = fileStates.regular
+    this.#unseen[this.#unseenEnd++] = row
+    return true
+  }
+
+  #look(pathname: Pathname): Stats | undefined {
     try {
-      stats = statSync(pathOf(directory, pathname))
+      return statSync(pathOf(this.#context.directory, pathname))
     } catch (error) {
       return this.#unreadableEntry(pathname, 'could not stat file or directory', error)
     }
-    if (stats.isDirectory()) return this.#enter(parent, pathname)
-    if (stats.isFile()) this.#compare(pathname, stats.size)
-    else this.#specialFile(pathname)
-    return undefined
   }
 
   #enter(parent: Parent, pathname: Pathname): Parent | undefined {
@@ -113,7 +186,7 @@ class DirectoryScan {
     }
     if (parent.identities.has(identity)) {
       this.#unreadable.add(pathname)
-      this.#context.problems.add(
+      this.#found.push(
         fileProblem(
           'unreadable',
           pathname,
@@ -126,19 +199,17 @@ class DirectoryScan {
     return { pathname, identities: new Set([...parent.identities, identity]) }
   }
 
-  #compare(pathname: Pathname, size: number): void {
-    const { table, problems } = this.#context
-    const row = table.find(pathname)
+  #compare(pathname: Pathname, row: number, size: number): void {
     if (row === -1) {
-      problems.add(
+      this.#found.push(
         fileProblem('extra', pathname, (name) => `"${name}" is present on disk but not in the manifest`),
       )
       return
     }
-    const expected = table.size(row)
+    const expected = this.#context.table.size(row)
     this.states[row] = expected === size ? fileStates.intact : fileStates.faulty
     if (expected === size) return
-    problems.add(
+    this.#found.push(
       fileProblem(
         'size-mismatch',
         pathname,
@@ -151,15 +222,15 @@ class DirectoryScan {
     // The peer calls it missing as well, when the manifest has it: two messages for one cause.
     const row = this.#context.table.find(pathname)
     if (row !== -1) this.states[row] = fileStates.faulty
-    this.#context.problems.add(
+    this.#found.push(
       fileProblem('not-a-file', pathname, (name) => `"${name}" is not a regular file or directory`),
     )
   }
 
-  #list(pathname: Pathname): Pathname[] {
+  #list(pathname: Pathname): DirectoryEntry[] {
     const { directory } = this.#context
     try {
-      return readNames(pathname === '' ? directory : pathOf(directory, pathname))
+      return listEntries(pathname === '' ? directory : pathOf(directory, pathname))
     } catch (error) {
       if (pathname === '') throw ioError(`could not open directory "${directory}"`, error)
       this.#unreadableEntry(pathname, 'could not open directory', error)
@@ -171,7 +242,7 @@ class DirectoryScan {
     const description = describeSystemError(error)
     if (description === undefined) throw error
     this.#unreadable.add(pathname)
-    this.#context.problems.add(
+    this.#found.push(
       fileProblem('unreadable', pathname, (name) => `${attempt} "${name}": ${description.message}`),
     )
     return undefined
@@ -183,6 +254,15 @@ class DirectoryScan {
       if (this.#unreadable.has(pathname.slice(0, slash))) return true
     }
     return this.#unreadable.has(pathname)
+  }
+}
+
+/** Where a file system does not say what its entries are, each is looked at for it, which may fail: then it is left open. */
+function listEntries(path: string | Buffer): DirectoryEntry[] {
+  try {
+    return readDirectory(path)
+  } catch {
+    return readNames(path).map((name) => ({ name, kind: 'other' }))
   }
 }
 

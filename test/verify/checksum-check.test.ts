@@ -7,6 +7,7 @@ import { FileTable } from '../../src/verify/file-table/file-table.js'
 import type { VerifyProgress } from '../../src/verify/options.js'
 import { ProblemList } from '../../src/verify/problems.js'
 import type { Problem } from '../../src/verify/report.js'
+import type { ScanResult } from '../../src/verify/scan-directory.js'
 import { poll } from '../helpers/poll.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 
@@ -25,6 +26,11 @@ afterEach(() => scratch.remove())
 interface Outcome {
   readonly problems: readonly Problem[]
   readonly totals: { readonly filesChecked: number; readonly bytesChecked: number }
+}
+
+/** What a scan has found of one file, and has nothing to add to. */
+function seen(state: number): ScanResult {
+  return { states: Uint8Array.of(state), settle: async () => {} }
 }
 
 /** Checks a file that the scan has found good, whatever is there when it is read. */
@@ -48,7 +54,7 @@ async function checkAfterScan(state: number = fileStates.intact): Promise<Outcom
   const check = new ChecksumCheck(options, table, 1000)
   try {
     check.publish(0, 1, () => true)
-    await check.finish(Uint8Array.of(state), problems)
+    await check.finish(seen(state), problems)
     const { pages: _pages, ...totals } = check.totals
     return { problems: [...problems], totals }
   } finally {
@@ -122,7 +128,7 @@ test('a thread that waits to learn of the WAL is ended all the same', async () =
   const options = { directory: scratch.path, jobs: 1, content, signal: undefined, onProgress }
   const check = new ChecksumCheck(options, table, 1000)
   check.publish(0, 1, () => true)
-  const end = check.finish(Uint8Array.of(fileStates.intact), new ProblemList(undefined, false))
+  const end = check.finish(seen(fileStates.intact), new ProblemList(undefined, false))
   // The last page is wrong, and whether that matters is not known as long as nobody tells.
   await poll('the file to be read', async () => bytesRead > 0)
   expect(check.totals.pages).toEqual({ checked: 0, mismatched: 0, newer: 0, replayed: 0 })

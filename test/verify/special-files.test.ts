@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rename, rm, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { verifyBackup } from 'pbmanifest'
 import { expect, onTestFinished, test } from 'vitest'
@@ -32,6 +32,7 @@ async function contentOf(path: string): Promise<string> {
 const listed = [
   'PG_VERSION',
   'base/1/16384',
+  'base/1/16385',
   'global/pg_control',
   'backup_label',
   'tablespace_map',
@@ -43,6 +44,10 @@ test('a FIFO in a backup is not opened, whatever it stands for: its writer loses
   await writeTree(directory, { backup_manifest: formatManifest(listed) })
   const fifos = [...listed.map(({ path }) => path), 'pg_wal/000000010000000000000002', 'standby.signal']
   for (const path of fifos) await putFifo(join(directory, path))
+  // A link to one is no better, in the manifest or not.
+  const linked = join(directory, 'base/1/16385')
+  await rename(linked, join(scratch.path, 'linked'))
+  for (const link of [linked, join(directory, 'extra')]) await symlink(join(scratch.path, 'linked'), link)
   const { problems, warnings } = await verifyBackup(directory, { jobs: 2 })
   const found = problems.map(({ kind, path }) => `${kind} ${path}`)
   for (const { path } of listed.filter(({ path }) => path !== 'postgresql.auto.conf')) {
