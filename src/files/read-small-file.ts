@@ -2,6 +2,8 @@ import { closeSync, readSync } from 'node:fs'
 import { PbManifestError } from '../errors.js'
 import { NotARegularFileError, openRegularFile } from './open-regular-file.js'
 import { type ReadCall, readExactly } from './read-fully.js'
+import { pathTo } from './path-of.js'
+import { displayPathname, type Pathname } from './pathname.js'
 import { ioError } from './system-error.js'
 
 /**
@@ -12,18 +14,23 @@ import { ioError } from './system-error.js'
  * @returns `undefined` when there is no such file
  * @throws {@link PbManifestError} `IO`
  */
-export function readSmallFile(path: string, maxBytes: number, read: ReadCall = readSync): Buffer | undefined {
+export function readSmallFile(
+  path: Pathname,
+  maxBytes: number,
+  read: ReadCall = readSync,
+): Buffer | undefined {
+  const shown = displayPathname(path)
   try {
-    const { descriptor, stats } = openRegularFile(path)
+    const { descriptor, stats } = openRegularFile(pathTo(path))
     try {
       if (stats.size > maxBytes) {
         throw new PbManifestError(
           'IO',
-          `could not read file "${path}": it has ${stats.size} bytes, more than ${maxBytes}`,
+          `could not read file "${shown}": it has ${stats.size} bytes, more than ${maxBytes}`,
         )
       }
       const buffer = Buffer.alloc(stats.size)
-      readExactly(path, descriptor, buffer, 0, read)
+      readExactly(shown, descriptor, buffer, 0, read)
       return buffer
     } finally {
       closeSync(descriptor)
@@ -31,8 +38,8 @@ export function readSmallFile(path: string, maxBytes: number, read: ReadCall = r
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     if (error instanceof NotARegularFileError) {
-      throw new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
+      throw new PbManifestError('IO', `could not open file "${shown}": it is not a regular file`)
     }
-    throw ioError(`could not open file "${path}"`, error)
+    throw ioError(`could not open file "${shown}"`, error)
   }
 }

@@ -1,11 +1,12 @@
 import { type Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { syncDirectory } from '../../../files/durable-file.js'
+import { decodePathname, displayPathname, encodePathname, type Pathname } from '../../../files/pathname.js'
 import { ioError } from '../../../files/system-error.js'
 
 /** Makes the names in a directory, and in all below it, durable. Links are not followed. */
-export async function syncDirectoryTree(root: string): Promise<void> {
-  const waiting = [Buffer.from(root)]
+export async function syncDirectoryTree(root: Pathname): Promise<void> {
+  const waiting = [encodePathname(root)]
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     try {
       for (const entry of await listEntries(path)) {
@@ -13,7 +14,7 @@ export async function syncDirectoryTree(root: string): Promise<void> {
       }
       await syncDirectory(path)
     } catch (error) {
-      throw ioError(`could not fsync directory "${path.toString()}"`, error)
+      throw ioError(`could not fsync directory "${displayPathname(decodePathname(path))}"`, error)
     }
   }
 }

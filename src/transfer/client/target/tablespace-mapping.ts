@@ -1,14 +1,22 @@
 import { isAbsolute, posix } from 'node:path'
 import { PbManifestError } from '../../../errors.js'
+import { decodePathname, encodePathname, type Pathname } from '../../../files/pathname.js'
 
-/** `-T OLDDIR=NEWDIR`: where the backup of a tablespace goes. */
+/**
+ * `-T OLDDIR=NEWDIR`: where the backup of a tablespace goes. A byte that is no part of valid UTF-8 is the lone surrogate
+ * U+DC00 + byte.
+ */
 export interface TablespaceMapping {
   readonly from: string
   readonly to: string
 }
 
+/** In the place of bytes that are not UTF-8 Node has it, and not the bytes. */
+const LOST = '\ufffd'
+
 /**
- * Reads a tablespace mapping. An equals sign in a name is written `\=`.
+ * Reads a tablespace mapping. An equals sign in a name is written `\=`, and a byte may be written `\xNN`, as messages show
+ * those that are no text.
  *
  * @throws {@link PbManifestError} `USAGE`, in the words of pg_basebackup
  * @see src/bin/pg_basebackup/pg_basebackup.c (`tablespace_list_append`)
@@ -27,19 +35,37 @@ export function parseTablespaceMapping(text: string): TablespaceMapping {
       throw usage(`${which} directory is not an absolute path in tablespace mapping: ${directory}`)
     }
   }
-  return { from: canonicalPath(from), to: canonicalPath(to) }
+  return { from: readDirectory(from), to: readDirectory(to) }
 }
 
 /** Where a tablespace goes: by the first mapping that names it; without one, where it is. */
-export function mapTablespace(location: string, mappings: readonly TablespaceMapping[]): string {
+export function mapTablespace(location: Pathname, mappings: readonly TablespaceMapping[]): Pathname {
   const canonical = canonicalPath(location)
   return mappings.find(({ from }) => from === canonical)?.to ?? canonical
 }
 
-function canonicalPath(path: string): string {
+function readDirectory(text: string): Pathname {
+  if (text.includes(LOST)) {
+    throw usage(
+      `directory in tablespace mapping is not UTF-8: ${text}`,
+      String.raw`Write each such byte as \xNN.`,
+    )
+  }
+  const path = text.replaceAll(/\\x([0-9a-f]{2})/gi, (_, digits: string) => decodeByte(digits))
+  if (path.includes('\0')) throw usage(`directory in tablespace mapping has a NUL: ${text}`)
+  // Several bytes that were written so may be one character.
+  return canonicalPath(decodePathname(encodePathname(path)))
+}
+
+function decodeByte(digits: string): Pathname {
+  const byte = Number.parseInt(digits, 16)
+  return String.fromCharCode(byte < 0x80 ? byte : 0xdc00 + byte)
+}
+
+function canonicalPath(path: Pathname): Pathname {
   return posix.normalize(path).replace(/(?<=.)\/$/, '')
 }
 
-function usage(message: string): PbManifestError {
-  return new PbManifestError('USAGE', message)
+function usage(message: string, hint?: string): PbManifestError {
+  return new PbManifestError('USAGE', message, hint === undefined ? {} : { hint })
 }

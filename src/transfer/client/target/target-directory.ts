@@ -2,7 +2,8 @@ import { mkdir, symlink, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { PbManifestError } from '../../../errors.js'
 import { syncDirectory } from '../../../files/durable-file.js'
-import { displayPathname } from '../../../files/pathname.js'
+import { pathOf, pathTo } from '../../../files/path-of.js'
+import { displayPathname, isUtf8Pathname, type Pathname } from '../../../files/pathname.js'
 import { ownPathname, type SafePathname } from '../../../files/safe-pathname.js'
 import { ioError } from '../../../files/system-error.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
@@ -33,7 +34,7 @@ export interface TargetTablespace {
   readonly oid: number
   /** Its link in the data directory. */
   readonly link: SafePathname
-  readonly location: string
+  readonly location: Pathname
 }
 
 /**
@@ -76,6 +77,7 @@ export class TargetDirectory {
         // By their real paths, links resolved.
         refuseOverlaps(claims.map((claim) => claim.path))
       }
+      requireTextPath(claims[0]?.path ?? directory)
       const target = new TargetDirectory(claims[0]?.path ?? directory, tablespaces, claims)
       await target.mark(undefined)
       await linkTablespaces(target, mode)
@@ -92,9 +94,9 @@ export class TargetDirectory {
     for (const directory of directories) {
       const path = join(directory, UNFINISHED_MARK)
       try {
-        await writeFile(path, formatUnfinishedMark({ backupId, directories }), { mode: 0o600 })
+        await writeFile(pathTo(path), formatUnfinishedMark({ backupId, directories }), { mode: 0o600 })
       } catch (error) {
-        throw ioError(`could not write file "${path}"`, error)
+        throw ioError(`could not write file "${displayPathname(path)}"`, error)
       }
     }
   }
@@ -109,7 +111,7 @@ export class TargetDirectory {
     if (!sync) return
     for (const claim of this.#claims) {
       await syncDirectoryTree(claim.path)
-      for (const path of [claim.path, ...claim.createdParents]) await syncDirectory(dirname(path))
+      for (const path of [claim.path, ...claim.createdParents]) await syncDirectory(pathTo(dirname(path)))
     }
   }
 
@@ -146,13 +148,21 @@ function tablespaceLink(oid: number): SafePathname {
 }
 
 /** Two that are the same, or one inside the other, would mix their files. */
-function refuseOverlaps(paths: readonly string[]): void {
+function refuseOverlaps(paths: readonly Pathname[]): void {
   for (const [index, path] of paths.entries()) {
     const other = paths.find((candidate, at) => at !== index && `${path}/`.startsWith(`${candidate}/`))
     if (other === undefined) continue
-    const what = other === path ? 'is used twice' : `is inside "${other}"`
-    throw new PbManifestError('USAGE', `target directory "${path}" ${what}`, { hint: mapHint })
+    const what = other === path ? 'is used twice' : `is inside "${displayPathname(other)}"`
+    throw new PbManifestError('USAGE', `target directory "${displayPathname(path)}" ${what}`, {
+      hint: mapHint,
+    })
   }
+}
+
+/** A link may lead to any name, but the files of the data directory are reached by text. */
+function requireTextPath(path: Pathname): void {
+  if (isUtf8Pathname(path)) return
+  throw new PbManifestError('IO', `the name of target directory "${displayPathname(path)}" is not UTF-8`)
 }
 
 async function linkTablespaces(target: TargetDirectory, mode: number): Promise<void> {
@@ -160,7 +170,9 @@ async function linkTablespaces(target: TargetDirectory, mode: number): Promise<v
   const directory = join(target.path, 'pg_tblspc')
   try {
     await mkdir(directory, { mode })
-    for (const { link, location } of target.tablespaces) await symlink(location, join(target.path, link))
+    for (const { link, location } of target.tablespaces) {
+      await symlink(pathTo(location), pathOf(target.path, link))
+    }
   } catch (error) {
     throw ioError(`could not create symbolic links in "${directory}"`, error)
   }
@@ -172,10 +184,10 @@ async function release(claims: readonly ClaimedDirectory[]): Promise<readonly st
   return failures
 }
 
-async function remove(path: string): Promise<void> {
+async function remove(path: Pathname): Promise<void> {
   try {
-    await unlink(path)
+    await unlink(pathTo(path))
   } catch (error) {
-    throw ioError(`could not remove file "${path}"`, error)
+    throw ioError(`could not remove file "${displayPathname(path)}"`, error)
   }
 }

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import type { Pathname } from '../../../files/pathname.js'
 import { readSmallFile } from '../../../files/read-small-file.js'
 import { UNFINISHED_MARK } from '../../cluster-files/made-by-backup.js'
 
@@ -7,8 +8,8 @@ import { UNFINISHED_MARK } from '../../cluster-files/made-by-backup.js'
 export interface UnfinishedMark {
   /** `undefined`: the backup had not begun. */
   readonly backupId: string | undefined
-  /** The directories of the backup: the target and the tablespaces. */
-  readonly directories: readonly string[]
+  /** The directories of the backup: the target and the tablespaces. Bytes that are no text are half surrogate pairs in JSON, too. */
+  readonly directories: readonly Pathname[]
   /** For people: who wrote it. */
   readonly writer: string
 }
@@ -21,7 +22,7 @@ export function formatUnfinishedMark(mark: Omit<UnfinishedMark, 'writer'>): stri
 }
 
 /** The mark in a directory, when there is one; one that cannot be read says nothing but that it is there. */
-export function readUnfinishedMark(directory: string): UnfinishedMark | undefined {
+export function readUnfinishedMark(directory: Pathname): UnfinishedMark | undefined {
   const bytes = readSmallFile(join(directory, UNFINISHED_MARK), MAX_BYTES)
   return bytes === undefined ? undefined : parse(bytes.toString('utf8'))
 }

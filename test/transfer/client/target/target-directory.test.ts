@@ -12,6 +12,7 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { encodePathname } from '../../../../src/files/pathname.js'
 import {
   TargetDirectory,
   type TargetOptions,
@@ -322,5 +323,48 @@ describe('what a killed run leaves', () => {
     await expect(prepare()).rejects.toThrow(
       `directory "${root}/target" holds an unfinished backup of pbmanifest that had not begun`,
     )
+  })
+})
+
+/** Its last byte is 0xE4. */
+function oddLocation(): string {
+  return join(root, 'server/l\udce4')
+}
+
+function odd(): Partial<TargetOptions> {
+  return { mappings: [], tablespaces: [{ oid: 16384, location: oddLocation(), bytes: undefined }] }
+}
+
+describe('a tablespace whose location is not UTF-8', () => {
+  test('gets a directory of these bytes, and its link leads there', async () => {
+    const target = await prepare(odd())
+    expect(await readdir(join(root, 'server'), 'buffer')).toEqual([Buffer.of(0x6c, 0xe4)])
+    const link = await readlink(join(root, 'target/pg_tblspc/16384'), 'buffer')
+    expect(link).toEqual(Buffer.concat([Buffer.from(join(root, 'server/l')), Buffer.of(0xe4)]))
+    await expect(prepare({ ...odd(), directory: join(root, 'other') })).rejects.toMatchObject({
+      message: expect.stringContaining(
+        String.raw`directory "${root}/server/l\xe4" holds an unfinished backup`,
+      ),
+      details: expect.arrayContaining([String.raw`It has files in "${root}/server/l\xe4".`]),
+    })
+    await target.complete({ sync: true })
+    expect(await readdir(encodePathname(oddLocation()))).toEqual([])
+  })
+
+  test('is taken back, whatever its files are called', async () => {
+    const target = await prepare(odd())
+    await writeFile(encodePathname(`${oddLocation()}/\udcff`), '')
+    expect(await target.remove()).toEqual([])
+    expect(await tree()).toEqual([])
+  })
+})
+
+test('a link to a data directory whose name is not UTF-8 is refused', async () => {
+  const real = encodePathname(join(root, 'd\udce4'))
+  await mkdir(real)
+  await symlink(real, join(root, 'target'))
+  await expect(prepare()).rejects.toMatchObject({
+    code: 'IO',
+    message: String.raw`the name of target directory "${root}/d\xe4" is not UTF-8`,
   })
 })
