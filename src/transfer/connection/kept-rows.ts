@@ -4,8 +4,11 @@ import { PbManifestError } from '../../errors.js'
 /** Looking at the heap costs more than a row. A row is short: a pathname has 4,096 bytes at most. */
 const ROWS_BETWEEN_LOOKS = 4096
 
-/** Of what the heap may grow to. Behind it, V8 ends the process without a word, and nothing is cleaned up. */
-const MOST_OF_HEAP = 0.85
+/**
+ * Of what the heap may grow to: a list is sorted later, and planned with. At the end of the heap V8 ends the process without a
+ * word, and nothing is cleaned up.
+ */
+const MOST_OF_HEAP = 0.5
 
 /**
  * Counts the rows of a list that is kept whole, and refuses one that memory cannot hold: who sends it may never end.
