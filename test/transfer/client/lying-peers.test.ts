@@ -75,6 +75,18 @@ describe('a server or an agent that lies', () => {
     expect(await backUp(proxy, [`--host=${proxy.socketDirectory}`, ...args])).toEqual(refusedWith(expected))
   })
 
+  test.each(['SQL', 'agent'])('leads nowhere by a NUL (%s)', async (way) => {
+    const start = async (truth: string): Promise<[LyingProxy, string[]]> => {
+      const proxy = await startLyingProxy(way === 'SQL' ? cluster : agent, {
+        truth,
+        lie: `${truth.slice(0, -1)}\0`,
+      })
+      return [proxy, [`--${way === 'SQL' ? 'host' : 'agent'}=${proxy.socketDirectory}`]]
+    }
+    expect(await backUp(...(await start(harmless.truth)))).toEqual(refusedWith('null byte'))
+    expect(await backUp(...(await start(tablespace)))).toEqual(refusedWith('which is not an absolute path'))
+  })
+
   test('leads nowhere over SQL: a tablespace', async () => {
     const proxy = await startLyingProxy(cluster, { truth: tablespace, lie: `../${tablespace.slice(3)}` })
     expect(await backUp(proxy, [`--host=${proxy.socketDirectory}`])).toEqual(
