@@ -22,7 +22,7 @@ export function untilConnectionEnds(signal: AbortSignal, call: () => void): void
   connectionEnd.run(signal, call)
 }
 
-/** Has a long derivation done step by step, at about a tenth of the speed, so that it can be ended at any time. */
+/** Has a long derivation done step by step, ten to twenty times slower, so that it can be ended at any time. */
 export function stoppable(derive: DeriveKey): DeriveKey {
   return (password, salt, iterations) =>
     iterations > MAX_UNSTOPPABLE
