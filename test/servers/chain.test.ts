@@ -9,6 +9,7 @@ import { takeUnpackedBackup } from '../helpers/backup-chain.js'
 import { appendSettings, type Cluster, createCluster } from '../helpers/cluster.js'
 import { type BackupCopy, copyBackup } from '../helpers/copy-backup.js'
 import type { PlainBackup } from '../helpers/plain-backup.js'
+import { poll } from '../helpers/poll.js'
 import { embeddedPostgres } from '../helpers/postgres-programs.js'
 import { runProgram } from '../helpers/run-program.js'
 import { exampleIn, packageDirectory } from '../library/example-in.js'
@@ -332,4 +333,9 @@ async function recoverToNewTimeline(cluster: Cluster): Promise<void> {
   await appendSettings(cluster, { restore_command: 'false' })
   await writeFile(join(cluster.dataDirectory, 'recovery.signal'), '')
   await cluster.start()
+  // It lets us in before it has come to the end of recovery.
+  await poll('the end of recovery', async () => {
+    const rows = await cluster.sql('SELECT WHERE NOT pg_is_in_recovery()')
+    return rows.length === 1
+  })
 }

@@ -164,7 +164,7 @@ describe.each(servers)('a backup of $name that fails in the middle', ({ programs
         status: 6,
         // The first to notice may be a connection that is just being made.
         error: expect.stringMatching(
-          /terminating connection|server closed the connection|shutting down|crash|connection to server .* failed/,
+          /terminating connection|server closed the connection|lost the connection|shutting down|crash|connection to server .* failed/,
         ),
       })
       await expectNothingHere()

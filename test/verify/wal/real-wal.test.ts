@@ -64,7 +64,6 @@ function suite(findPrograms: () => Promise<PostgresPrograms>): void {
       expect({ records, fault }).toEqual({
         records: listed.records.length - index,
         fault: undefined,
-        touches: [],
       })
     }
   })

@@ -4,6 +4,7 @@ import { isPbManifestError } from '../../../../src/errors.js'
 import type { BackendMessage } from '../../../../src/transfer/client/agent/backend-message.js'
 import { BackendMessageParser } from '../../../../src/transfer/client/agent/backend-message-parser.js'
 import { createCluster } from '../../../helpers/cluster.js'
+import { poll } from '../../../helpers/poll.js'
 import { embeddedPostgres } from '../../../helpers/postgres-programs.js'
 import { everyCut, message } from '../../cluster-files/sql/copy-messages.js'
 
@@ -30,6 +31,11 @@ async function recordAnswer(query: string): Promise<Buffer> {
   const chunks: Buffer[] = []
   client.connection.stream.on('data', (chunk: Buffer) => chunks.push(Buffer.from(chunk)))
   await client.query(query).catch(() => {})
+  // An error is known before the server is ready again.
+  const ready = Buffer.from('Z\0\0\0\x05I', 'latin1')
+  await poll('the server to be ready', () =>
+    Promise.resolve(Buffer.concat(chunks).subarray(-ready.length).equals(ready)),
+  )
   return Buffer.concat(chunks)
 }
 
