@@ -1,11 +1,11 @@
 import { colorChoices } from './color.js'
-import { backupCommand } from './commands/backup.js'
+import { backupCommand } from './commands/backup/backup.js'
 import { backupIdCommand } from './commands/backup-id.js'
 import type { Command } from './commands/command.js'
-import { fragmentCommand } from './commands/fragment.js'
+import { fragmentCommand } from './commands/fragment/fragment.js'
 import { mergeCommand } from './commands/merge.js'
-import { serveCommand } from './commands/serve.js'
-import { verifyCommand } from './commands/verify.js'
+import { serveCommand } from './commands/serve/serve.js'
+import { verifyCommand } from './commands/verify/verify.js'
 import type { OptionTable } from './read-arguments.js'
 
 /** All commands, in the order of the help. */

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest'
-import { formatBackupSummary, formatBottleneck, formatWorkers } from '../../cli/backup-text.js'
-import type { BackupReport } from '../../src/transfer/client/report.js'
+import {
+  formatBackupSummary,
+  formatBottleneck,
+  formatWorkers,
+} from '../../../../cli/commands/backup/backup-text.js'
+import type { BackupReport } from '../../../../src/transfer/client/report.js'
 
 const report: BackupReport = {
   reportVersion: 1,

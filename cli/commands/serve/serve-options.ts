@@ -1,8 +1,8 @@
-import type { AgentLimits, NetworkAccess } from '../src/transfer/agent/agent-options.js'
-import { type Address, parseAddress } from '../src/transfer/agent/listen/listen-on-address.js'
-import type { SocketPlace } from '../src/transfer/agent/listen/listen-on-socket.js'
-import { invalidValue, readCount, readOptional } from './option-values.js'
-import { usageError } from './usage-error.js'
+import type { AgentLimits, NetworkAccess } from '../../../src/transfer/agent/agent-options.js'
+import { type Address, parseAddress } from '../../../src/transfer/agent/listen/listen-on-address.js'
+import type { SocketPlace } from '../../../src/transfer/agent/listen/listen-on-socket.js'
+import { invalidValue, readCount, readOptional } from '../../option-values.js'
+import { usageError } from '../../usage-error.js'
 
 /** The values of the options of `pbmanifest serve`, as the command line has them. */
 export interface ServeValues {

@@ -1,5 +1,5 @@
-import type { ChainReport } from '../src/verify/chain/chain-report.js'
-import { formatCount } from './format.js'
+import type { ChainReport } from '../../../src/verify/chain/chain-report.js'
+import { formatCount } from '../../format.js'
 
 /** Whether to go on to pg_combinebackup, in one line. */
 export function formatCombineVerdict({ combine, notChecked, backups }: ChainReport): string {

@@ -1,5 +1,5 @@
-import { type BackupReport, type Bottleneck, bottlenecks } from '../src/transfer/client/report.js'
-import { formatBytes, formatCount, formatSeconds } from './format.js'
+import { type BackupReport, type Bottleneck, bottlenecks } from '../../../src/transfer/client/report.js'
+import { formatBytes, formatCount, formatSeconds } from '../../format.js'
 
 const bottleneckNames: Readonly<Record<Bottleneck, string>> = {
   server: 'the server',

@@ -1,4 +1,4 @@
-import type { BackupProgress } from '../src/transfer/client/options.js'
+import type { BackupProgress } from '../../../src/transfer/client/options.js'
 
 /**
  * The line of `pg_basebackup --progress`: `  123/45678 kB (0%), 0/2 tablespaces`.

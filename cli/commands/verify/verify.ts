@@ -1,16 +1,16 @@
 import type { Readable } from 'node:stream'
 import type { InferredOptionTypes } from 'yargs'
-import { pageChecksumsChoices, type VerifyOptions } from '../../src/verify/options.js'
-import type { VerifyReport } from '../../src/verify/report.js'
-import { exitStatus, exitStatusOfVerdict } from '../exit-status.js'
-import { readOnlyOperand } from '../operands.js'
-import { readCount, readOptional } from '../option-values.js'
-import { ProgressReporter } from '../progress.js'
-import { usageError } from '../usage-error.js'
-import { formatProblemCounts, formatSummary, listHints } from '../verify-text.js'
-import { withoutUndefined } from '../without-undefined.js'
+import { pageChecksumsChoices, type VerifyOptions } from '../../../src/verify/options.js'
+import type { VerifyReport } from '../../../src/verify/report.js'
+import { exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
+import { readOnlyOperand } from '../../operands.js'
+import { readCount, readOptional } from '../../option-values.js'
+import { ProgressReporter } from '../../progress.js'
+import { usageError } from '../../usage-error.js'
+import { formatProblemCounts, formatSummary, listHints } from './verify-text.js'
+import { withoutUndefined } from '../../without-undefined.js'
 import { runVerifyChain } from './verify-chain.js'
-import { type Command, type CommandContext, defineCommand } from './command.js'
+import { type Command, type CommandContext, defineCommand } from '../command.js'
 
 const whatGroup = 'What to verify:'
 const howGroup = 'How:'
@@ -128,7 +128,7 @@ async function verify(
 ): Promise<VerifyReport> {
   if (directory !== '-') {
     if (archive !== undefined) throw usageError('--archive is for an archive on standard input')
-    const { verifyBackup } = await import('../../src/verify/verify-backup.js')
+    const { verifyBackup } = await import('../../../src/verify/verify-backup.js')
     return await verifyBackup(directory, options)
   }
   const { manifestPath, format } = options
@@ -136,7 +136,7 @@ async function verify(
   if (manifestPath === undefined) {
     throw usageError('-m/--manifest-path is needed for an archive on standard input')
   }
-  const { verifyArchiveStream } = await import('../../src/verify/verify-archive-stream.js')
+  const { verifyArchiveStream } = await import('../../../src/verify/verify-archive-stream.js')
   return await verifyArchiveStream(stdin, {
     ...options,
     manifestPath,
@@ -184,7 +184,7 @@ export const verifyCommand: Command = defineCommand({
     const isAskedFor = report.verdict === 'partial' && isAllThatWasAskedFor(values, report)
 
     if (isJson) {
-      const { formatReportAsJson } = await import('../../src/verify/format-report.js')
+      const { formatReportAsJson } = await import('../../../src/verify/format-report.js')
       printJson(formatReportAsJson(report))
     } else if (report.verdict === 'verified') {
       if (values.quiet !== true) print(`backup successfully verified\n${formatSummary(report)}`)

@@ -1,6 +1,6 @@
 import { type DestinationStream, pino } from 'pino'
-import { shortenText } from '../src/files/display-text.js'
-import type { AgentEvent } from '../src/transfer/agent/agent-event.js'
+import { shortenText } from '../../../src/files/display-text.js'
+import type { AgentEvent } from '../../../src/transfer/agent/agent-event.js'
 import type { LogLevel } from './log-levels.js'
 
 /** Of a value; a stack of ours is shorter. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readServeOptions, type ServeValues } from '../../cli/serve-options.js'
+import { readServeOptions, type ServeValues } from '../../../../cli/commands/serve/serve-options.js'
 
 const none: ServeValues = {
   pgdata: undefined,

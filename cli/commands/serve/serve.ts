@@ -1,14 +1,14 @@
 import { once } from 'node:events'
 import type { InferredOptionTypes } from 'yargs'
-import { isPbManifestError } from '../../src/errors.js'
-import type { MetricsServer } from '../../src/transfer/agent/metrics/metrics-server.js'
-import { type Address, formatAddress } from '../../src/transfer/agent/listen/listen-on-address.js'
-import { exitStatus } from '../exit-status.js'
-import { logLevels } from '../log-levels.js'
-import { tooManyArguments } from '../operands.js'
-import { readServeOptions } from '../serve-options.js'
-import { withoutUndefined } from '../without-undefined.js'
-import { type Command, type CommandContext, defineCommand } from './command.js'
+import { isPbManifestError } from '../../../src/errors.js'
+import type { MetricsServer } from '../../../src/transfer/agent/metrics/metrics-server.js'
+import { type Address, formatAddress } from '../../../src/transfer/agent/listen/listen-on-address.js'
+import { exitStatus } from '../../exit-status.js'
+import { logLevels } from './log-levels.js'
+import { tooManyArguments } from '../../operands.js'
+import { readServeOptions } from './serve-options.js'
+import { withoutUndefined } from '../../without-undefined.js'
+import { type Command, type CommandContext, defineCommand } from '../command.js'
 
 const whatGroup = 'What to serve:'
 const whereGroup = 'Where, and to whom:'
@@ -134,11 +134,11 @@ async function serve({ env, messages, signal, onHangup }: CommandContext, values
     { createEventLog },
     { resolveSettings },
   ] = await Promise.all([
-    import('../../src/transfer/agent/agent.js'),
-    import('../serve-credentials.js'),
-    import('../../src/transfer/agent/metrics/agent-metrics.js'),
-    import('../serve-log.js'),
-    import('../connection.js'),
+    import('../../../src/transfer/agent/agent.js'),
+    import('./serve-credentials.js'),
+    import('../../../src/transfer/agent/metrics/agent-metrics.js'),
+    import('./serve-log.js'),
+    import('../../connection.js'),
   ])
   // Whoever sends it too early must not end us.
   let reload: (() => void) | undefined
@@ -182,6 +182,6 @@ async function serve({ env, messages, signal, onHangup }: CommandContext, values
 }
 
 async function startMetrics(address: Address, format: () => string): Promise<MetricsServer> {
-  const { MetricsServer } = await import('../../src/transfer/agent/metrics/metrics-server.js')
+  const { MetricsServer } = await import('../../../src/transfer/agent/metrics/metrics-server.js')
   return await MetricsServer.start(address, format)
 }

@@ -1,17 +1,17 @@
 import type { InferredOptionTypes } from 'yargs'
-import { type BackupSettings, readBackupOptions } from '../backup-options.js'
-import { formatBackupProgress } from '../backup-progress.js'
-import { formatBottleneck, formatBackupSummary, formatWorkers } from '../backup-text.js'
-import { type ExitStatus, exitStatus, exitStatusOfVerdict } from '../exit-status.js'
-import { tooManyArguments } from '../operands.js'
-import { ProgressReporter } from '../progress.js'
-import { formatProblemCounts, formatSummary } from '../verify-text.js'
-import { type Command, type CommandContext, defineCommand } from './command.js'
-import type { BackupReport } from '../../src/transfer/client/report.js'
-import { DEFAULT_JOBS } from '../../src/transfer/client/options.js'
-import type { TakenBackup } from '../../src/transfer/client/take-backup.js'
-import type { WorkersAhead } from '../../src/transfer/client/workers-ahead.js'
-import type { VerifyReport } from '../../src/verify/report.js'
+import { type BackupSettings, readBackupOptions } from './backup-options.js'
+import { formatBackupProgress } from './backup-progress.js'
+import { formatBottleneck, formatBackupSummary, formatWorkers } from './backup-text.js'
+import { type ExitStatus, exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
+import { tooManyArguments } from '../../operands.js'
+import { ProgressReporter } from '../../progress.js'
+import { formatProblemCounts, formatSummary } from '../verify/verify-text.js'
+import { type Command, type CommandContext, defineCommand } from '../command.js'
+import type { BackupReport } from '../../../src/transfer/client/report.js'
+import { DEFAULT_JOBS } from '../../../src/transfer/client/options.js'
+import type { TakenBackup } from '../../../src/transfer/client/take-backup.js'
+import type { WorkersAhead } from '../../../src/transfer/client/workers-ahead.js'
+import type { VerifyReport } from '../../../src/verify/report.js'
 
 const outputGroup = 'Options controlling the output:'
 const generalGroup = 'General options:'
@@ -163,7 +163,7 @@ export const backupCommand: Command = defineCommand({
 
 async function takeBackup(context: CommandContext, values: Values): Promise<TakenBackup> {
   const settings = readBackupOptions(values)
-  const { WorkersAhead } = await import('../../src/transfer/client/workers-ahead.js')
+  const { WorkersAhead } = await import('../../../src/transfer/client/workers-ahead.js')
   // All that is done until they are needed is done beside their loading.
   const workers = new WorkersAhead(
     settings.jobs ?? DEFAULT_JOBS,
@@ -184,8 +184,8 @@ async function takeBackupOnThreads(
 ): Promise<TakenBackup> {
   const { messages, signal } = context
   const [{ prepareConnections }, { takeBackupWith }] = await Promise.all([
-    import('../connection.js'),
-    import('../../src/transfer/client/take-backup.js'),
+    import('../../connection.js'),
+    import('../../../src/transfer/client/take-backup.js'),
   ])
   const connections = await prepareConnections(values, settings.walMethod, context)
   const progress = values.progress
@@ -221,7 +221,7 @@ async function verifyResult(
   { report, checksums }: TakenBackup,
 ): Promise<VerifyReport | undefined> {
   if (report.manifest === null) return undefined
-  const { verifyBackup } = await import('../../src/verify/verify-backup.js')
+  const { verifyBackup } = await import('../../../src/verify/verify-backup.js')
   return await verifyBackup(report.directory, {
     signal,
     jobs: report.jobs,

@@ -1,4 +1,4 @@
-import { usageError } from './usage-error.js'
+import { usageError } from '../../usage-error.js'
 
 // Of the replication command BASE_BACKUP. @see src/include/backup/basebackup.h
 const MIN_RATE = 32

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { Messages } from '../../cli/messages.js'
-import { createEventLog } from '../../cli/serve-log.js'
+import { Messages } from '../../../../cli/messages.js'
+import { createEventLog } from '../../../../cli/commands/serve/serve-log.js'
 
 function startLog(): { readonly log: ReturnType<typeof createEventLog>; readonly lines: string[] } {
   const lines: string[] = []

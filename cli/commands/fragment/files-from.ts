@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { decodePathname, type Pathname } from '../src/files/pathname.js'
-import { ioError } from '../src/files/system-error.js'
+import { decodePathname, type Pathname } from '../../../src/files/pathname.js'
+import { ioError } from '../../../src/files/system-error.js'
 
 const NUL = 0
 const LF = 10

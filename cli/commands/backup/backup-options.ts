@@ -1,10 +1,15 @@
-import { parseChecksumAlgorithm } from '../src/manifest/checksum/checksum-algorithm.js'
-import { type BackupOptions, MAX_JOBS, type WalMethod, walMethods } from '../src/transfer/client/options.js'
-import { invalidValue, readOptional } from './option-values.js'
+import { parseChecksumAlgorithm } from '../../../src/manifest/checksum/checksum-algorithm.js'
+import {
+  type BackupOptions,
+  MAX_JOBS,
+  type WalMethod,
+  walMethods,
+} from '../../../src/transfer/client/options.js'
+import { invalidValue, readOptional } from '../../option-values.js'
 import { readRate } from './rate.js'
-import { parseTablespaceMapping } from '../src/transfer/client/target/tablespace-mapping.js'
-import { usageError } from './usage-error.js'
-import { withoutUndefined } from './without-undefined.js'
+import { parseTablespaceMapping } from '../../../src/transfer/client/target/tablespace-mapping.js'
+import { usageError } from '../../usage-error.js'
+import { withoutUndefined } from '../../without-undefined.js'
 
 /** The values of the options of `pbmanifest backup`, as the command line has them. */
 export interface BackupValues {

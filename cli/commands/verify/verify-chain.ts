@@ -1,11 +1,11 @@
-import type { VerifyOptions } from '../../src/verify/options.js'
-import type { VerifyReport } from '../../src/verify/report.js'
-import { type ExitStatus, exitStatusOfVerdict } from '../exit-status.js'
-import { ProgressReporter } from '../progress.js'
-import { usageError } from '../usage-error.js'
-import { formatChainProblemCount, formatCombineVerdict } from '../verify-chain-text.js'
-import { formatSummary } from '../verify-text.js'
-import type { CommandContext } from './command.js'
+import type { VerifyOptions } from '../../../src/verify/options.js'
+import type { VerifyReport } from '../../../src/verify/report.js'
+import { type ExitStatus, exitStatusOfVerdict } from '../../exit-status.js'
+import { ProgressReporter } from '../../progress.js'
+import { usageError } from '../../usage-error.js'
+import { formatChainProblemCount, formatCombineVerdict } from './verify-chain-text.js'
+import { formatSummary } from './verify-text.js'
+import type { CommandContext } from '../command.js'
 
 /** What of `verify --chain` is no option of the verification. */
 export interface ChainOutput {
@@ -31,7 +31,7 @@ export async function runVerifyChain(
   if (manifestPath !== undefined) throw usageError('cannot specify both --chain and -m/--manifest-path')
   if (walDirectory !== undefined) throw usageError('cannot specify both --chain and -w/--wal-path')
   if (directories.length < 2) throw usageError('a chain has two backups at least')
-  const { verifyChain } = await import('../../src/verify/chain/verify-chain.js')
+  const { verifyChain } = await import('../../../src/verify/chain/verify-chain.js')
 
   let progress: ProgressReporter | undefined
   const report = await verifyChain(directories, {
@@ -62,7 +62,7 @@ export async function runVerifyChain(
   })
 
   if (isJson) {
-    const { formatChainReportAsJson } = await import('../../src/verify/format-report.js')
+    const { formatChainReportAsJson } = await import('../../../src/verify/format-report.js')
     printJson(formatChainReportAsJson(report))
   } else if (report.verdict === 'verified') {
     if (!isQuiet) print(`backup chain successfully verified\n${formatCombineVerdict(report)}`)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatBackupProgress } from '../../cli/backup-progress.js'
+import { formatBackupProgress } from '../../../../cli/commands/backup/backup-progress.js'
 
 test.each([
   [123 * 1024, 456 * 1024, 0, 1, '123/456 kB (26%), 0/1 tablespace'],

@@ -1,16 +1,16 @@
 import type { InferredOptionTypes } from 'yargs'
-import { displayPathname, type Pathname } from '../../src/files/pathname.js'
-import { parseChecksumAlgorithm } from '../../src/manifest/checksum/checksum-algorithm.js'
-import { isBackupId } from '../../src/manifest/fragment/backup-id.js'
-import type { WriteFragmentOptions } from '../../src/manifest/fragment/options.js'
-import { exitStatus } from '../exit-status.js'
-import { readFilesFrom } from '../files-from.js'
-import { formatBytes, formatCount } from '../format.js'
-import { readOnlyOperand } from '../operands.js'
-import { invalidValue, readCount, readOptional, readWorkerNumber } from '../option-values.js'
-import { usageError } from '../usage-error.js'
-import { withoutUndefined } from '../without-undefined.js'
-import { type Command, defineCommand } from './command.js'
+import { displayPathname, type Pathname } from '../../../src/files/pathname.js'
+import { parseChecksumAlgorithm } from '../../../src/manifest/checksum/checksum-algorithm.js'
+import { isBackupId } from '../../../src/manifest/fragment/backup-id.js'
+import type { WriteFragmentOptions } from '../../../src/manifest/fragment/options.js'
+import { exitStatus } from '../../exit-status.js'
+import { readFilesFrom } from './files-from.js'
+import { formatBytes, formatCount } from '../../format.js'
+import { readOnlyOperand } from '../../operands.js'
+import { invalidValue, readCount, readOptional, readWorkerNumber } from '../../option-values.js'
+import { usageError } from '../../usage-error.js'
+import { withoutUndefined } from '../../without-undefined.js'
+import { type Command, defineCommand } from '../command.js'
 
 const partGroup = 'Which part:'
 const outputGroup = 'Output:'
@@ -108,7 +108,7 @@ export const fragmentCommand: Command = defineCommand({
   ],
   run: async ({ print, messages, signal, stdin }, values, operands) => {
     const options = readOptions(values, operands)
-    const { writeFragment } = await import('../../src/manifest/fragment/write-fragment.js')
+    const { writeFragment } = await import('../../../src/manifest/fragment/write-fragment.js')
     const list = values['files-from']
     const files = list === undefined ? {} : { files: await readFilesFrom(list, stdin, signal) }
     const result = await writeFragment({ ...options, ...files, signal })

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
-import { parseFilesFrom, readFilesFrom } from '../../cli/files-from.js'
-import { encodePathname } from '../../src/files/pathname.js'
+import { parseFilesFrom, readFilesFrom } from '../../../../cli/commands/fragment/files-from.js'
+import { encodePathname } from '../../../../src/files/pathname.js'
 
 const never = new AbortController().signal
 
