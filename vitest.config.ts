@@ -18,6 +18,7 @@ function project(
 const config: ViteUserConfig = {
   test: {
     projects: [project('unit'), project('servers', { globalSetup: ['test/helpers/global-setup.ts'] })],
+    setupFiles: ['test/helpers/setup.ts'],
     sequence: { sequencer: ServersFirst },
     testTimeout: 60_000,
     hookTimeout: 120_000,

