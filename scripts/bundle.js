@@ -9,7 +9,7 @@ const threads = [
   'src/manifest/checksum/sha256-worker',
   'src/transfer/agent/thread/session-worker',
   'src/transfer/client/backup-worker',
-  'src/verify/checksum-worker',
+  'src/verify/plain/checksum-worker',
   'src/verify/tar/archive-worker',
   'src/verify/wal/wal-worker',
 ]

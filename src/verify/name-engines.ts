@@ -1,6 +1,11 @@
 import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import type { VerifyReport } from './report.js'
-import type { EngineUse } from './thread-hashers.js'
+
+/** What computed checksums of an algorithm: the name of a package, or `node:crypto`. */
+export interface EngineUse {
+  readonly algorithm: RealChecksumAlgorithm
+  readonly engine: string
+}
 
 /** What computed checksums, by algorithm, as the report says it. */
 export function nameEngines(uses: readonly EngineUse[]): VerifyReport['engines'] {

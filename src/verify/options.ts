@@ -1,4 +1,4 @@
-import type { KnownChecksums } from './known-checksums.js'
+import type { KnownChecksums } from './plain/known-checksums.js'
 import type { Problem } from './report.js'
 
 /** How far the reading of files has come. */

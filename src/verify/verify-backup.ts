@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
-import { checksumThread } from './checksum-thread.js'
+import { checksumThread } from './plain/checksum-thread.js'
 import { detectBackupFormat } from './detect-backup-format.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'

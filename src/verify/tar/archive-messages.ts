@@ -7,7 +7,7 @@ import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-alg
 import type { FileTableBuffers } from '../file-table/file-table-layout.js'
 import type { ContentFindings } from '../content/content-findings.js'
 import type { ContentRules } from '../content/content-rules.js'
-import type { EngineUse } from '../thread-hashers.js'
+import type { EngineUse } from '../name-engines.js'
 import type { PathnameIndexBuffers } from '../file-table/pathname-index.js'
 
 /** An archive to be read. Plain data: it crosses threads. */

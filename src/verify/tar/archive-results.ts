@@ -7,7 +7,7 @@ import type { ContentDecision } from '../content/decide-content-rules.js'
 import type { Archive } from './archive.js'
 import type { ArchiveFinding, ArchiveMessage, ArchiveSummary, MemberFindings } from './archive-messages.js'
 import type { ArchivedSegment } from './archive-wal-source.js'
-import type { EngineUse } from '../thread-hashers.js'
+import type { EngineUse } from '../name-engines.js'
 import { archiveProblem, twoArchivesProblem } from './archive-problem.js'
 import type { Pathname } from '../../files/pathname.js'
 

@@ -6,9 +6,9 @@ const run = promisify(execFile)
 
 /** Ends a pool at each of these times after its start: before, while and after its threads load their engines. */
 const closeAfter = (milliseconds: readonly number[]): string => `
-  const verify = (file) => import(new URL('../../dist/src/verify/' + file, ${JSON.stringify(import.meta.url)}))
-  const { ChecksumPool } = await verify('checksum-pool.js')
-  const { WorkQueue } = await verify('work-queue.js')
+  const verify = (file) => import(new URL('../../../dist/src/verify/' + file, ${JSON.stringify(import.meta.url)}))
+  const { ChecksumPool } = await verify('plain/checksum-pool.js')
+  const { WorkQueue } = await verify('plain/work-queue.js')
   const { FileTable } = await verify('file-table/file-table.js')
   for (const milliseconds of ${JSON.stringify(milliseconds)}) {
     const queue = WorkQueue.allocate(8)

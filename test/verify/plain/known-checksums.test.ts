@@ -2,8 +2,8 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyBackup } from 'pbmanifest'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { emptyFile, versionFile, writeSmallBackup } from '../cli/small-backup.js'
-import { useScratch } from '../manifest/use-scratch.js'
+import { emptyFile, versionFile, writeSmallBackup } from '../../cli/small-backup.js'
+import { useScratch } from '../../manifest/use-scratch.js'
 
 const scratch = useScratch()
 let directory: string

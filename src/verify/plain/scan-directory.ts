@@ -1,14 +1,14 @@
 import { type BigIntStats, type Stats, statSync } from 'node:fs'
-import type { WayGiver } from '../files/give-way.js'
-import { pathOf } from '../files/path-of.js'
-import type { Pathname } from '../files/pathname.js'
-import { type DirectoryEntry, readDirectory, readNames } from '../files/read-directory.js'
-import { describeSystemError, ioError } from '../files/system-error.js'
-import type { FileTable } from './file-table/file-table.js'
+import type { WayGiver } from '../../files/give-way.js'
+import { pathOf } from '../../files/path-of.js'
+import type { Pathname } from '../../files/pathname.js'
+import { type DirectoryEntry, readDirectory, readNames } from '../../files/read-directory.js'
+import { describeSystemError, ioError } from '../../files/system-error.js'
+import type { FileTable } from '../file-table/file-table.js'
 import { type FileStates, fileStates } from './file-states.js'
-import type { IgnoreRules } from './ignore-rules.js'
-import { fileProblem, type ProblemList } from './problems.js'
-import type { Problem } from './report.js'
+import type { IgnoreRules } from '../ignore-rules.js'
+import { fileProblem, type ProblemList } from '../problems.js'
+import type { Problem } from '../report.js'
 
 /** What a scan compares a directory with, and where it tells what it finds. */
 export interface ScanContext {

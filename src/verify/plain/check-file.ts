@@ -1,8 +1,8 @@
 import { closeSync, statSync } from 'node:fs'
-import { openQuietly, openRegularFile, NotARegularFileError } from '../files/open-regular-file.js'
-import { readSome } from '../files/read-fully.js'
-import { describeSystemError } from '../files/system-error.js'
-import type { FileHasher } from '../manifest/checksum/file-hasher.js'
+import { openQuietly, openRegularFile, NotARegularFileError } from '../../files/open-regular-file.js'
+import { readSome } from '../../files/read-fully.js'
+import { describeSystemError } from '../../files/system-error.js'
+import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
 
 /** What came of reading a file. Plain data: it crosses threads. */
 export type FileOutcome =

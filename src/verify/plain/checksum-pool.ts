@@ -1,8 +1,8 @@
 import { checksumThread } from './checksum-thread.js'
 import type { FileFinding, StartChecking, WorkerMessage } from './checksum-messages.js'
-import type { EngineUse } from './thread-hashers.js'
-import type { ThreadAhead } from '../threads/thread-ahead.js'
-import { type DoneMessage, ThreadPool } from './thread-pool.js'
+import type { EngineUse } from '../name-engines.js'
+import type { ThreadAhead } from '../../threads/thread-ahead.js'
+import { type DoneMessage, ThreadPool } from '../thread-pool.js'
 import { WorkQueue } from './work-queue.js'
 
 /** One more thread for less work costs more than it helps. */

@@ -1,8 +1,8 @@
-import type { FileTableBuffers } from './file-table/file-table-layout.js'
+import type { FileTableBuffers } from '../file-table/file-table-layout.js'
 import type { FileOutcome } from './check-file.js'
-import type { ContentFindings } from './content/content-findings.js'
-import type { ContentRules } from './content/content-rules.js'
-import type { EngineUse } from './thread-hashers.js'
+import type { ContentFindings } from '../content/content-findings.js'
+import type { ContentRules } from '../content/content-rules.js'
+import type { EngineUse } from '../name-engines.js'
 import type { WorkQueueBuffers } from './work-queue.js'
 
 /** What a worker is started with. */

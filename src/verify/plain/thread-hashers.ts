@@ -1,13 +1,8 @@
-import { AdaptiveCrc32cHasher } from '../manifest/checksum/adaptive-crc32c-hasher.js'
-import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
-import { createFileHasher, type FileHasher, MUCH_WORK } from '../manifest/checksum/file-hasher.js'
+import { AdaptiveCrc32cHasher } from '../../manifest/checksum/adaptive-crc32c-hasher.js'
+import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
+import { createFileHasher, type FileHasher, MUCH_WORK } from '../../manifest/checksum/file-hasher.js'
+import type { EngineUse } from '../name-engines.js'
 import type { WorkQueue } from './work-queue.js'
-
-/** What computed checksums of an algorithm: the name of a package, or `node:crypto`. */
-export interface EngineUse {
-  readonly algorithm: RealChecksumAlgorithm
-  readonly engine: string
-}
 
 /** So many bytes make it worth it to load the fastest engine when another thread of the process has: in 3 ms, not 55. */
 const MUCH_WORK_ONCE_LOADED = 25e6

@@ -1,4 +1,4 @@
-import type { FileRows } from './file-table/file-rows.js'
+import type { FileRows } from '../file-table/file-rows.js'
 
 /** Puts the directory before a pathname, in memory that is used again. */
 export class PathBuffer {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { WorkQueue } from '../../src/verify/work-queue.js'
+import { WorkQueue } from '../../../src/verify/plain/work-queue.js'
 
 test('gives each place to one claimer, in order, and ends when it is empty and closed', () => {
   const queue = WorkQueue.allocate(10)

@@ -1,18 +1,18 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { ChecksumCheck as ChecksumCheckClass } from '../../src/verify/checksum-check.js'
-import { fileStates } from '../../src/verify/file-states.js'
-import { FileTable } from '../../src/verify/file-table/file-table.js'
-import type { VerifyProgress } from '../../src/verify/options.js'
-import { ProblemList } from '../../src/verify/problems.js'
-import type { Problem } from '../../src/verify/report.js'
-import type { ScanResult } from '../../src/verify/scan-directory.js'
-import { poll } from '../helpers/poll.js'
-import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
+import type { ChecksumCheck as ChecksumCheckClass } from '../../../src/verify/plain/checksum-check.js'
+import { fileStates } from '../../../src/verify/plain/file-states.js'
+import { FileTable } from '../../../src/verify/file-table/file-table.js'
+import type { VerifyProgress } from '../../../src/verify/options.js'
+import { ProblemList } from '../../../src/verify/problems.js'
+import type { Problem } from '../../../src/verify/report.js'
+import type { ScanResult } from '../../../src/verify/plain/scan-directory.js'
+import { poll } from '../../helpers/poll.js'
+import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
 
 // Threads load only from what was built.
-const built: string = new URL('../../dist/src/verify/checksum-check.js', import.meta.url).href
+const built: string = new URL('../../../dist/src/verify/plain/checksum-check.js', import.meta.url).href
 const { ChecksumCheck } = (await import(built)) as { readonly ChecksumCheck: typeof ChecksumCheckClass }
 
 let scratch: ScratchDirectory
