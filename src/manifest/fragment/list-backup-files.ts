@@ -3,9 +3,9 @@ import type { WayGiver } from '../../files/give-way.js'
 import { pathOf } from '../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { ioError } from '../../files/system-error.js'
-import type { ClusterLayout } from './backup-contents.js'
+import type { ClusterLayout } from '../contents/select-entries.js'
 import type { PlannedFile } from './plan-shares.js'
-import { walkBackup } from './walk-backup.js'
+import { walkBackup } from '../contents/walk-backup.js'
 
 /** The files of a data directory that a server's own backup would list, or all. */
 export interface BackupFiles {

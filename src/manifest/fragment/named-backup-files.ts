@@ -11,7 +11,7 @@ import {
   isAboutBackup,
   isBelowBackupDirectories,
   selectBackupFiles,
-} from './backup-contents.js'
+} from '../contents/select-entries.js'
 import type { BackupFiles } from './list-backup-files.js'
 import type { PlannedFile } from './plan-shares.js'
 

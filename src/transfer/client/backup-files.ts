@@ -4,7 +4,7 @@ import { pathOf } from '../../files/path-of.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
 import { ioError } from '../../files/system-error.js'
 import { BACKUP_LABEL } from '../../manifest/cluster-files.js'
-import { UNFINISHED_MANIFEST } from '../cluster-files/made-by-backup.js'
+import { UNFINISHED_MANIFEST } from '../../manifest/contents/made-by-backup.js'
 
 /** The files of a backup that the leader itself makes; a server has none of these. */
 export const BACKUP_LABEL_FILE: SafePathname = ownPathname(BACKUP_LABEL)

@@ -2,13 +2,19 @@ import { rmSync, symlinkSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { WayGiver } from '../../../src/files/give-way.js'
-import type { ClusterLayout } from '../../../src/manifest/fragment/backup-contents.js'
-import { readClusterLayout } from '../../../src/manifest/fragment/cluster-layout.js'
+import type { ClusterLayout } from '../../../src/manifest/contents/select-entries.js'
+import { readClusterLayout } from '../../../src/manifest/contents/cluster-layout.js'
 import { listBackupFiles } from '../../../src/manifest/fragment/list-backup-files.js'
 import { namedBackupFiles } from '../../../src/manifest/fragment/named-backup-files.js'
 import { nearestVersion } from '../../../src/postgres/versions.js'
 import { useScratch } from '../use-scratch.js'
-import { leftOutFiles, listedFiles, listedUpTo16, makeDataDirectory, specialFiles } from './data-directory.js'
+import {
+  leftOutFiles,
+  listedFiles,
+  listedUpTo16,
+  makeDataDirectory,
+  specialFiles,
+} from '../contents/data-directory.js'
 
 const scratch = useScratch()
 const way = new WayGiver(undefined)

@@ -22,7 +22,7 @@ import { writeFragment } from '../../../src/manifest/fragment/write-fragment.js'
 import { backupId, entry, fragmentBytes } from '../fragment-text.js'
 import { readItems } from './read-items.js'
 import { useScratch } from '../use-scratch.js'
-import { listedFiles, listedUpTo16, makeDataDirectory, specialFiles } from './data-directory.js'
+import { listedFiles, listedUpTo16, makeDataDirectory, specialFiles } from '../contents/data-directory.js'
 
 const scratch = useScratch()
 let directory: string

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { everNeededDirectories } from '../../../src/postgres/needed-directories.js'
+import { everNeededDirectories } from '../../../src/postgres/data-directory.js'
 import { emptyFile, formatManifest, versionFile } from '../../cli/small-backup.js'
 import { tarArchive, tarMember } from '../../files/tar/make-tar.js'
 

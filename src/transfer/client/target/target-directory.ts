@@ -8,7 +8,7 @@ import { ownPathname, type SafePathname } from '../../../files/safe-pathname.js'
 import { ioError } from '../../../files/system-error.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
 import type { Tablespace } from '../../cluster-files/cluster-files.js'
-import { UNFINISHED_MARK } from '../../cluster-files/made-by-backup.js'
+import { UNFINISHED_MARK } from '../../../manifest/contents/made-by-backup.js'
 import {
   claimDirectory,
   type ClaimedDirectory,

@@ -4,11 +4,11 @@ import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { ownPathname } from '../../../files/safe-pathname.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
-import type { ClusterLayout } from '../../../manifest/fragment/backup-contents.js'
-import { walkBackup } from '../../../manifest/fragment/walk-backup.js'
+import type { ClusterLayout } from '../../../manifest/contents/select-entries.js'
+import { walkBackup } from '../../../manifest/contents/walk-backup.js'
 import { emptyWalDirectories } from '../../../postgres/base-backup-contents.js'
 import type { ClusterFile, ListFilesOptions } from '../cluster-files.js'
-import { isMadeByBackup } from '../made-by-backup.js'
+import { isMadeByBackup } from '../../../manifest/contents/made-by-backup.js'
 
 /** Not those by which a program runs as somebody else: no backup needs them. */
 const PERMISSIONS = 0o777

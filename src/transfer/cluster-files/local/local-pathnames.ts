@@ -3,7 +3,7 @@ import { NotARegularFileError, type OpenedFile } from '../../../files/open-regul
 import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
-import { type ClusterLayout, isBelowBackupDirectories } from '../../../manifest/fragment/backup-contents.js'
+import { type ClusterLayout, isBelowBackupDirectories } from '../../../manifest/contents/select-entries.js'
 import { unsafePathnameReason } from '../../../files/safe-pathname.js'
 import { isLeftOutOfBaseBackup } from '../../../postgres/base-backup-contents.js'
 import { RefusedError } from '../../commands/refused-error.js'

@@ -5,7 +5,7 @@ import { isLeftOutOfBaseBackup } from '../../../postgres/base-backup-contents.js
 import { isNameOfPostgres } from '../../../postgres/data-directory-names.js'
 import { KeptRows } from '../../connection/kept-rows.js'
 import type { ClusterFile } from '../cluster-files.js'
-import { isMadeByBackup } from '../made-by-backup.js'
+import { isMadeByBackup } from '../../../manifest/contents/made-by-backup.js'
 import type { LiveClusterLayout } from './cluster-layout.js'
 import { copiedRows, readBoolean, readInt8 } from './copied-rows.js'
 import { pathArray } from './path-expressions.js'

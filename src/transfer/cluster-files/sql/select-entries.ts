@@ -9,7 +9,7 @@ import {
   unloggedRelations,
 } from '../../../postgres/base-backup-contents.js'
 import type { ClusterFile } from '../cluster-files.js'
-import { isMadeByBackup } from '../made-by-backup.js'
+import { isMadeByBackup } from '../../../manifest/contents/made-by-backup.js'
 import type { LiveClusterLayout } from './cluster-layout.js'
 
 /** What the server says of one name in a directory. */

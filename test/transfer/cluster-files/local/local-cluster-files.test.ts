@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { FileEvent } from '../../../../src/transfer/cluster-files/cluster-files.js'
 import { LocalClusterFiles } from '../../../../src/transfer/cluster-files/local/local-cluster-files.js'
-import { listedFiles, listedUpTo16, makeDataDirectory } from '../../../manifest/fragment/data-directory.js'
+import { listedFiles, listedUpTo16, makeDataDirectory } from '../../../manifest/contents/data-directory.js'
 import { useScratch } from '../../../manifest/use-scratch.js'
 
 const scratch = useScratch()

@@ -3,7 +3,7 @@ import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { type DirectoryEntry, readDirectory } from '../../files/read-directory.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import { isLeftOutOfBaseBackup, isSentEmpty } from '../../postgres/base-backup-contents.js'
-import { type ClusterLayout, holdsBackupFiles, isAboutBackup, selectBackupFiles } from './backup-contents.js'
+import { type ClusterLayout, holdsBackupFiles, isAboutBackup, selectBackupFiles } from './select-entries.js'
 
 /**
  * What a backup has of a cluster, or passes over: `special` is a link, a FIFO or the like, which no backup takes; `left-out`

@@ -6,7 +6,7 @@ import {
   unloggedRelations,
 } from '../../postgres/base-backup-contents.js'
 import type { PostgresVersion } from '../../postgres/versions.js'
-import { parseFragmentFileName } from './fragment-file-name.js'
+import { parseFragmentFileName } from '../fragment/fragment-file-name.js'
 
 /** What decides, for one cluster, what its backups hold. */
 export interface ClusterLayout {

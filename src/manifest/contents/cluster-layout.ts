@@ -7,7 +7,7 @@ import { ioError } from '../../files/system-error.js'
 import { tablespaceVersionDirectory } from '../../postgres/tablespace-version-directory.js'
 import { nearestVersion, newestVersion } from '../../postgres/versions.js'
 import { readControlFile, readMajorVersion } from '../cluster-files.js'
-import type { ClusterLayout } from './backup-contents.js'
+import type { ClusterLayout } from './select-entries.js'
 
 /**
  * What decides what a backup of the cluster in this directory holds.
