@@ -20,7 +20,8 @@ const hashes = new Map<number, Hash>()
 
 let isOpen = true
 for (let done = 0; isOpen; done = (done + 1) | 0) {
-  Atomics.wait(control, WRITTEN, done)
+  // In a loop: the other side counts first and then notifies, so a call may come when what it is for is done.
+  while (Atomics.load(control, WRITTEN) === done) Atomics.wait(control, WRITTEN, done)
   isOpen = obey((done >>> 0) % PLACES)
   Atomics.add(control, DONE, 1)
   Atomics.notify(control, DONE)

@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import * as fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { allocateRing, commandTypes, DONE, WRITTEN } from '../../../src/manifest/checksum/sha256-ring.js'
 // A thread needs what was built.
 import type * as Built from '../../../src/manifest/checksum/sha256-stream.js'
 
@@ -48,4 +52,24 @@ test.each([
   } finally {
     await streams.close()
   }
+})
+
+test('a thread that is woken without anything to do goes on waiting', async () => {
+  const ring = allocateRing()
+  const worker = new Worker(new URL('sha256-worker.js', built), { workerData: ring })
+  onTestFinished(async () => void (await worker.terminate()))
+  const exit = once(worker, 'exit')
+  const control = new Int32Array(ring.control)
+  while (Atomics.notify(control, WRITTEN) === 0) await setTimeout(1)
+  // It sleeps again, and has done nothing in between.
+  const isAwake = (): boolean => Atomics.notify(control, WRITTEN) === 0
+  while (Atomics.load(control, DONE) === 0 && isAwake()) await setTimeout(1)
+  expect(Atomics.load(control, DONE)).toBe(0)
+  const digest = [commandTypes.digest, 0, 0]
+  const close = [commandTypes.close, 0, 0]
+  new Int32Array(ring.commands).set([...digest, ...close])
+  Atomics.add(control, WRITTEN, 2)
+  Atomics.notify(control, WRITTEN)
+  await exit
+  expect(Buffer.from(ring.digest).toString('hex')).toBe(sha256([]))
 })
