@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { RemoteSession } from '../src/transfer/client/agent/remote-session.js'
-import { formatCommand } from '../src/transfer/commands/format-command.js'
 import { readConnectionEnvironment } from '../src/transfer/connection/connection-environment.js'
 import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
 import type { Cluster } from '../test/helpers/cluster.js'
@@ -56,13 +55,13 @@ async function benchSendFile(
     manifest: 'yes',
     manifestChecksums: undefined,
   } as const
-  await session.run('START_BACKUP', formatCommand(start))
+  await session.run(start)
   const pathnames = rows.map(({ path }) => path)
-  const text = formatCommand({ command: 'SEND_FILE', pathnames, verifyChecksums })
+  const sendFile = { command: 'SEND_FILE', pathnames, verifyChecksums } as const
   for (let round = 0; round <= bench.rounds; round++) {
     const began = performance.now()
     let bytes = 0
-    for await (const event of await session.run('SEND_FILE', text)) {
+    for await (const event of await session.run(sendFile)) {
       if (event.type === 'bytes') bytes += event.bytes.length
     }
     const rate = bytes / ((performance.now() - began) / 1000) / 1e9

@@ -7,7 +7,7 @@ import { type AgentEvent, withoutBackupIds } from './agent-event.js'
 import { AnswerWriter } from './answer-writer.js'
 import { type BackupTable, type LedBackup, secondsSince } from './backup-table.js'
 import type { FragmentDirectory } from './fragment-directory.js'
-import { type ReadQuery, readQuery } from './read-query.js'
+import { parseQuery } from './parse-query.js'
 import { makeResultRows } from './thread/result-rows.js'
 import { SessionThread } from './thread/session-thread.js'
 import type { SpareThreads } from './thread/spare-threads.js'
@@ -64,16 +64,15 @@ export class AgentConnection implements WireHandler {
   }
 
   async query(text: Buffer, reply: WireReply, signal: AbortSignal): Promise<void> {
-    let query: ReadQuery | undefined
+    let command: ReplicationCommand | undefined
     this.#reply = reply
     try {
-      query = readQuery(text)
-      const { command } = query
+      command = parseQuery(text)
       if (command.command === 'LIST_BACKUPS') await this.#listBackups(reply)
-      else await this.#runInSession(command, query.text, reply, signal)
+      else await this.#runInSession(command, reply, signal)
     } catch (error) {
-      const told = toWireError(this.#explain(error, query?.command.command))
-      if (query?.command.command === 'LEAVE_BACKUP' && !this.isInBackup) this.#joined = undefined
+      const told = toWireError(this.#explain(error, command?.command))
+      if (command?.command === 'LEAVE_BACKUP' && !this.isInBackup) this.#joined = undefined
       throw told
     } finally {
       this.#reply = undefined
@@ -116,12 +115,7 @@ export class AgentConnection implements WireHandler {
     await reply.rows(columns, rows, 'LIST_BACKUPS')
   }
 
-  async #runInSession(
-    command: SessionCommand,
-    text: string,
-    reply: WireReply,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #runInSession(command: SessionCommand, reply: WireReply, signal: AbortSignal): Promise<void> {
     const { backups } = this.#context
     const release = command.command === 'START_BACKUP' ? backups.reserve() : undefined
     const joined = command.command === 'JOIN_BACKUP' ? backups.find(command.backupId) : undefined
@@ -129,7 +123,7 @@ export class AgentConnection implements WireHandler {
       await this.#prepare(command)
       this.#thread ??= this.#startThread()
       const writer = new AnswerWriter(reply, command.command, this.#thread.pieces)
-      const request = { name: command.command, text, backup: joined?.handle }
+      const request = { command, backup: joined?.handle }
       for await (const answer of this.#thread.run(request, signal)) await writer.write(answer)
       this.#noteDone(command, joined)
       await writer.finish()

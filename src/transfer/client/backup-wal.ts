@@ -3,7 +3,6 @@ import { PbManifestError } from '../../errors.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
 import { segmentHoldingStart, walSegmentName } from '../../postgres/wal-segment.js'
 import type { WalFileName } from '../../postgres/wal-file-name.js'
-import { formatCommand } from '../commands/format-command.js'
 import type { BackupStart, ClusterFacts } from '../cluster-files/cluster-files.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'
 import type { ReplicationProof } from '../connection/gate/connect-replication.js'
@@ -84,8 +83,7 @@ export class BackupWal {
   ): Promise<void> {
     if (this.#options.method !== 'fetch') return
     const { walSegmentSize } = this.#options.facts
-    const text = formatCommand({ command: 'LIST_WAL_FILES', startLsn, endLsn: undefined })
-    const listed = await session.run('LIST_WAL_FILES', text, signal)
+    const listed = await session.run({ command: 'LIST_WAL_FILES', startLsn, endLsn: undefined }, signal)
     const first = walSegmentName(startTimeline, segmentHoldingStart(startLsn, walSegmentSize), walSegmentSize)
     if (listed.some(({ name }) => name === first)) return
     throw new PbManifestError(
@@ -132,8 +130,7 @@ export class BackupWal {
   async #fetch(positions: BackupPositions, context: CopyContext): Promise<number> {
     const { session, signal } = context
     const { startLsn, endLsn } = positions
-    const text = formatCommand({ command: 'LIST_WAL_FILES', startLsn, endLsn })
-    const listed = await session.run('LIST_WAL_FILES', text, signal)
+    const listed = await session.run({ command: 'LIST_WAL_FILES', startLsn, endLsn }, signal)
     const needed = requireWalFiles(listed, positions, this.#options.facts.walSegmentSize)
     const names = new Map(needed.map(({ name }) => [pathnameOf(name), name]))
     const wanted = [...names.keys()].map((pathname) => ({ pathname, mode: this.#options.fileMode }))

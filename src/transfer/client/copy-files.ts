@@ -1,6 +1,5 @@
 import { throwIfAborted } from '../../files/give-way.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
-import { formatCommand } from '../commands/format-command.js'
 import type { BackupSession } from '../session/backup-session.js'
 import { FileReceiver, type ReceivedFile, type WantedFile } from './file-receiver.js'
 import type { ReceivedChecksums } from './received-checksums.js'
@@ -52,8 +51,8 @@ export async function copyFiles(context: CopyContext, wanted: readonly WantedFil
   }
   try {
     const pathnames = wanted.map(({ pathname }) => pathname)
-    const text = formatCommand({ command: 'SEND_FILE', pathnames, verifyChecksums: verifyPageChecksums })
-    for await (const event of await session.run('SEND_FILE', text, signal)) {
+    const sendFile = { command: 'SEND_FILE', pathnames, verifyChecksums: verifyPageChecksums } as const
+    for await (const event of await session.run(sendFile, signal)) {
       throwIfAborted(signal)
       context.checksums?.accept(event)
       time.receiving += lap()

@@ -24,14 +24,18 @@ export function readMaxRate(tokens: CommandTokens): number {
   if (token.type !== 'number')
     throw tokens.unexpected('A whole number of kilobytes per second is expected here.')
   const rate = Number(token.digits)
-  if (rate < MIN_RATE || rate > MAX_RATE) {
-    throw tokens.error(
-      `${token.digits.slice(0, 20)} is outside the valid range for parameter "MAX_RATE" (${MIN_RATE} .. ${MAX_RATE})`,
-      token,
-    )
-  }
+  if (!isRate(rate)) throw tokens.error(rateOutOfRange(token.digits.slice(0, 20)), token)
   tokens.take()
   return rate
+}
+
+export function isRate(rate: number): boolean {
+  return Number.isInteger(rate) && rate >= MIN_RATE && rate <= MAX_RATE
+}
+
+/** What a server says of such a rate. */
+export function rateOutOfRange(shown: string): string {
+  return `${shown} is outside the valid range for parameter "MAX_RATE" (${MIN_RATE} .. ${MAX_RATE})`
 }
 
 export function readManifestOption(tokens: CommandTokens): 'yes' | 'no' | 'force-encode' {

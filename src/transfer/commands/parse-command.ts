@@ -11,9 +11,7 @@ import {
 } from './option-values.js'
 import { type CommandName, DEFAULT_LABEL, type ReplicationCommand } from './replication-command.js'
 
-type Command<Name extends CommandName> = Extract<ReplicationCommand, { command: Name }>
-
-type CommandReaders = { readonly [Name in CommandName]: (tokens: CommandTokens) => Command<Name> }
+type CommandReaders = { readonly [Name in CommandName]: (tokens: CommandTokens) => ReplicationCommand<Name> }
 
 const commandReaders: CommandReaders = {
   IDENTIFY_CLUSTER: () => ({ command: 'IDENTIFY_CLUSTER' }),
@@ -81,7 +79,7 @@ const startOptionReaders: OptionReaders<StartOptions> = {
   }),
 }
 
-function readStartBackup(tokens: CommandTokens): Command<'START_BACKUP'> {
+function readStartBackup(tokens: CommandTokens): ReplicationCommand<'START_BACKUP'> {
   const options = readOptions(tokens, startOptionReaders)
   const { LABEL: label = DEFAULT_LABEL, FAST: fast = false, MANIFEST: manifest = 'yes' } = options
   if (manifest === 'no' && options.MANIFEST_CHECKSUMS !== undefined) throw options.MANIFEST_CHECKSUMS.refuse()
@@ -95,7 +93,7 @@ function readStartBackup(tokens: CommandTokens): Command<'START_BACKUP'> {
   }
 }
 
-function readListWalFiles(tokens: CommandTokens): Command<'LIST_WAL_FILES'> {
+function readListWalFiles(tokens: CommandTokens): ReplicationCommand<'LIST_WAL_FILES'> {
   const options = readOptions<{ START_WAL_LOCATION: bigint; END_WAL_LOCATION: bigint }>(tokens, {
     START_WAL_LOCATION: readLocation,
     END_WAL_LOCATION: readLocation,
@@ -107,7 +105,7 @@ function readListWalFiles(tokens: CommandTokens): Command<'LIST_WAL_FILES'> {
   }
 }
 
-function readSendFile(tokens: CommandTokens): Command<'SEND_FILE'> {
+function readSendFile(tokens: CommandTokens): ReplicationCommand<'SEND_FILE'> {
   const pathnames = readPathnames(tokens)
   const { NOVERIFY_CHECKSUMS: noVerify = false } = readOptions<{ NOVERIFY_CHECKSUMS: boolean }>(tokens, {
     NOVERIFY_CHECKSUMS: readFlag,

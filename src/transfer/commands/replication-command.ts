@@ -1,7 +1,7 @@
 import type { Pathname } from '../../files/pathname.js'
 
 /**
- * The commands of a parallel backup, parsed. As text they are:
+ * The commands of a parallel backup, and what each is given. Text they are only at a socket:
  *
  *     IDENTIFY_CLUSTER
  *     FIND_WAL_SENDER 'application name'
@@ -20,42 +20,44 @@ import type { Pathname } from '../../files/pathname.js'
  * Keywords in any case, options in any order, each once. A quote in a string is doubled. Bytes that are not UTF-8, which a
  * pathname may hold, stand in an escape string as PostgreSQL has it: `E'base/\xff'` (see `quoted-string.ts`).
  */
-export type ReplicationCommand =
-  | { readonly command: 'IDENTIFY_CLUSTER' }
-  | { readonly command: 'FIND_WAL_SENDER'; readonly applicationName: string }
-  | {
-      readonly command: 'START_BACKUP'
-      readonly label: string
-      readonly fast: boolean
-      /** kB/s over all workers; `undefined`: unlimited. */
-      readonly maxRate: number | undefined
-      readonly manifest: 'yes' | 'no' | 'force-encode'
-      /** As written; the session refuses an unknown one. Never with MANIFEST 'no'. */
-      readonly manifestChecksums: string | undefined
-    }
-  | { readonly command: 'JOIN_BACKUP'; readonly backupId: string }
-  | { readonly command: 'LIST_TABLESPACES'; readonly progress: boolean }
-  | { readonly command: 'LIST_FILES'; readonly tablespace: number | undefined }
-  | {
-      readonly command: 'LIST_WAL_FILES'
-      readonly startLsn: bigint | undefined
-      readonly endLsn: bigint | undefined
-    }
-  | {
-      readonly command: 'SEND_FILE'
-      readonly pathnames: readonly Pathname[]
-      readonly verifyChecksums: boolean
-    }
-  | { readonly command: 'STOP_BACKUP'; readonly wait: boolean }
-  | { readonly command: 'BUILD_MANIFEST'; readonly backupId: string }
-  | { readonly command: 'LEAVE_BACKUP' }
-  | { readonly command: 'ABORT_BACKUP' }
-  | { readonly command: 'LIST_BACKUPS' }
+interface CommandParameters {
+  readonly IDENTIFY_CLUSTER: object
+  readonly FIND_WAL_SENDER: { readonly applicationName: string }
+  readonly START_BACKUP: {
+    readonly label: string
+    readonly fast: boolean
+    /** kB/s over all workers; `undefined`: unlimited. */
+    readonly maxRate: number | undefined
+    readonly manifest: 'yes' | 'no' | 'force-encode'
+    /** As written; the session refuses an unknown one. Never with MANIFEST 'no'. */
+    readonly manifestChecksums: string | undefined
+  }
+  readonly JOIN_BACKUP: { readonly backupId: string }
+  readonly LIST_TABLESPACES: { readonly progress: boolean }
+  readonly LIST_FILES: { readonly tablespace: number | undefined }
+  readonly LIST_WAL_FILES: { readonly startLsn: bigint | undefined; readonly endLsn: bigint | undefined }
+  readonly SEND_FILE: { readonly pathnames: readonly Pathname[]; readonly verifyChecksums: boolean }
+  readonly STOP_BACKUP: { readonly wait: boolean }
+  readonly BUILD_MANIFEST: { readonly backupId: string }
+  readonly LEAVE_BACKUP: object
+  readonly ABORT_BACKUP: object
+  readonly LIST_BACKUPS: object
+}
 
-export type CommandName = ReplicationCommand['command']
+export type CommandName = keyof CommandParameters
+
+/**
+ * A command, whichever or one of these names. Written so that the compiler knows that what is found by a command's name
+ * belongs to that command.
+ */
+export type ReplicationCommand<Name extends CommandName = CommandName> = {
+  readonly [Of in Name]: { readonly command: Of } & CommandParameters[Of]
+}[Name]
 
 /** What a session answers. LIST_BACKUPS is about all backups: whoever has all the sessions answers it. */
-export type SessionCommand = Exclude<ReplicationCommand, { command: 'LIST_BACKUPS' }>
+export type SessionCommandName = Exclude<CommandName, 'LIST_BACKUPS'>
+
+export type SessionCommand<Name extends SessionCommandName = SessionCommandName> = ReplicationCommand<Name>
 
 /** The label of a backup that was given none: the server's own. */
 export const DEFAULT_LABEL = 'base backup'

@@ -1,5 +1,5 @@
 import type { CommandResults } from '../commands/command-results.js'
-import type { SessionCommand } from '../commands/replication-command.js'
+import type { SessionCommand, SessionCommandName } from '../commands/replication-command.js'
 
 /** Something that the session wants said, which is no error: a page whose checksum failed, for example. */
 export interface SessionNotice {
@@ -9,19 +9,17 @@ export interface SessionNotice {
 }
 
 /**
- * One session of a parallel backup: a leader's or a worker's. The client reaches it only by commands, as text, whether it
- * runs in this process or behind a socket.
+ * One session of a parallel backup: a leader's or a worker's. The client reaches it only by commands, whether it runs in
+ * this process or behind a socket.
  */
 export interface BackupSession {
   /**
-   * Runs one command, for example `JOIN_BACKUP '0123…'`.
+   * Runs one command, for example `{ command: 'JOIN_BACKUP', backupId }`.
    *
-   * @param name - the command's name, which types the result; another command in `text` is refused
    * @throws {@link PbManifestError} when it is refused or fails
    */
-  run<Name extends SessionCommand['command']>(
-    name: Name,
-    text: string,
+  run<Name extends SessionCommandName>(
+    command: SessionCommand<Name>,
     signal?: AbortSignal,
   ): Promise<CommandResults[Name]>
   /**

@@ -1,7 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { CommandResults, SentFileEvent } from '../commands/command-results.js'
-import { parseCommand } from '../commands/parse-command.js'
-import type { SessionCommand } from '../commands/replication-command.js'
+import type { SessionCommand, SessionCommandName } from '../commands/replication-command.js'
 import { backupAborted } from './backup.js'
 import type { BackupSession } from './backup-session.js'
 import { CommandSlot } from './command-slot.js'
@@ -19,12 +18,9 @@ import { stopBackup } from './stop-backup.js'
 /** For so long, in milliseconds, an abort waits for what is under way, and for connections to close. */
 const GRACE_MS = 5000
 
-type CommandName = SessionCommand['command']
-type Command<Name extends CommandName> = Extract<SessionCommand, { command: Name }>
-
 type Handlers = {
-  readonly [Name in CommandName]: (
-    command: Command<Name>,
+  readonly [Name in SessionCommandName]: (
+    command: SessionCommand<Name>,
     signal: AbortSignal,
   ) => CommandResults[Name] | Promise<CommandResults[Name]>
 }
@@ -45,17 +41,14 @@ export class ReplicationSession implements BackupSession {
     this.#options = options
   }
 
-  async run<Name extends CommandName>(
-    name: Name,
-    text: string,
+  async run<Name extends SessionCommandName>(
+    command: SessionCommand<Name>,
     signal?: AbortSignal,
   ): Promise<CommandResults[Name]> {
-    const command = parseCommand(text)
-    if (command.command !== name) throw refused(`command ${name} was expected, not ${command.command}`)
     const { signal: ending } = this.#ending
     const both = signal === undefined ? ending : AbortSignal.any([signal, ending])
-    const handle = this.#handlers[name]
-    return await this.#alone(async () => await handle(command as Command<Name>, both))
+    const handle = this.#handlers[command.command]
+    return await this.#alone(async () => await handle(command, both))
   }
 
   async finish(): Promise<void> {

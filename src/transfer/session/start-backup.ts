@@ -2,6 +2,7 @@ import { displayText, shortenText } from '../../files/display-text.js'
 import type { ChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { parseChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createBackupId } from '../../manifest/fragment/backup-id.js'
+import { isRate, rateOutOfRange } from '../commands/option-values.js'
 import { RefusedError } from '../commands/refused-error.js'
 import type { ReplicationCommand } from '../commands/replication-command.js'
 import { createBackup, handleOf } from './backup.js'
@@ -9,7 +10,7 @@ import { createMembership, type Membership } from './membership.js'
 import { refused } from './refused.js'
 import type { SessionOptions } from './session-options.js'
 
-type StartBackup = Extract<ReplicationCommand, { command: 'START_BACKUP' }>
+type StartBackup = ReplicationCommand<'START_BACKUP'>
 
 /** As the server has it. @see src/include/access/xlogbackup.h, MAXPGPATH */
 const MAX_LABEL_BYTES = 1024
@@ -25,8 +26,9 @@ const MAX_SHOWN = 60
 export async function startBackup(command: StartBackup, options: SessionOptions): Promise<Membership> {
   const { mode, fragmentDirectory, registry } = options
   if (mode === undefined) throw refused('this session can only join a backup')
-  const checksumAlgorithm = checkAlgorithm(command.manifestChecksums)
+  const checksumAlgorithm = checkAlgorithm(command)
   checkLabel(command.label)
+  checkRate(command.maxRate)
   const cluster = await mode.facts()
   const start = await mode.start({ label: command.label, fast: command.fast })
   const backup = createBackup({
@@ -49,25 +51,38 @@ export async function startBackup(command: StartBackup, options: SessionOptions)
   }
 }
 
-function checkAlgorithm(name: string | undefined): ChecksumAlgorithm {
-  const algorithm = parseChecksumAlgorithm(name ?? 'CRC32C')
-  if (algorithm !== undefined) return algorithm
-  throw new RefusedError(
-    'invalid-value',
-    `unrecognized checksum algorithm: "${displayText(shortenText(name ?? '', MAX_SHOWN))}"`,
-    'The algorithms are NONE, CRC32C, SHA224, SHA256, SHA384 and SHA512.',
-  )
+function checkAlgorithm({ manifest, manifestChecksums }: StartBackup): ChecksumAlgorithm {
+  if (manifest === 'no' && manifestChecksums !== undefined) {
+    throw badValue('manifest checksums require a backup manifest')
+  }
+  const name = manifestChecksums ?? 'CRC32C'
+  const algorithm = parseChecksumAlgorithm(name)
+  if (algorithm === undefined) {
+    const shown = displayText(shortenText(name, MAX_SHOWN))
+    throw badValue(
+      `unrecognized checksum algorithm: "${shown}"`,
+      'The algorithms are NONE, CRC32C, SHA224, SHA256, SHA384 and SHA512.',
+    )
+  }
+  return algorithm
 }
 
 /** A line break would let the label pass for further lines of backup_label. */
 function checkLabel(label: string): void {
-  if (/[\n\r]/.test(label)) throw badLabel('a backup label cannot hold a line break')
-  if (!label.isWellFormed()) throw badLabel('a backup label must be valid UTF-8')
+  if (/[\n\r]/.test(label)) throw badValue('a backup label cannot hold a line break')
+  if (label.includes('\0')) throw badValue('a backup label cannot hold a null byte')
+  if (!label.isWellFormed()) throw badValue('a backup label must be valid UTF-8')
   if (Buffer.byteLength(label) > MAX_LABEL_BYTES) {
-    throw badLabel(`backup label too long (max ${MAX_LABEL_BYTES} bytes)`)
+    throw badValue(`backup label too long (max ${MAX_LABEL_BYTES} bytes)`)
   }
 }
 
-function badLabel(message: string): RefusedError {
-  return new RefusedError('invalid-value', message)
+/** Of a command that came as text, the parser has seen to this, and knows its place in the text. */
+function checkRate(rate: number | undefined): void {
+  if (rate === undefined || isRate(rate)) return
+  throw badValue(rateOutOfRange(String(rate)))
+}
+
+function badValue(message: string, hint?: string): RefusedError {
+  return new RefusedError('invalid-value', message, hint)
 }

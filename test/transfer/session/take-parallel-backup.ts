@@ -2,11 +2,11 @@ import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathOf } from '../../../src/files/path-of.js'
 import { LocalClusterFiles } from '../../../src/transfer/cluster-files/local/local-cluster-files.js'
-import type { StoppedBackup } from '../../../src/transfer/commands/command-results.js'
-import { formatCommand } from '../../../src/transfer/commands/format-command.js'
+import type { CommandResults, StoppedBackup } from '../../../src/transfer/commands/command-results.js'
 import type {
   ReplicationCommand,
   SessionCommand,
+  SessionCommandName,
 } from '../../../src/transfer/commands/replication-command.js'
 import { BackupRegistry } from '../../../src/transfer/session/backup-registry.js'
 import type { BackupSession } from '../../../src/transfer/session/backup-session.js'
@@ -41,11 +41,11 @@ export function sessionsOf(cluster: Cluster, fragmentDirectory: string): Session
 }
 
 /** Runs a command that is given as data. */
-export function run<Command extends SessionCommand>(
+export function run<Name extends SessionCommandName>(
   session: BackupSession,
-  command: Command,
-): ReturnType<typeof session.run<Command['command']>> {
-  return session.run<Command['command']>(command.command, formatCommand(command))
+  command: SessionCommand<Name>,
+): Promise<CommandResults[Name]> {
+  return session.run(command)
 }
 
 export const startBackup = {
@@ -67,7 +67,7 @@ export async function takeParallelBackup(
   sessions: Sessions,
   directory: string,
   workers: number,
-  options: Partial<Extract<ReplicationCommand, { command: 'START_BACKUP' }>> = {},
+  options: Partial<ReplicationCommand<'START_BACKUP'>> = {},
 ): Promise<ParallelBackup> {
   const leader = await sessions.lead()
   const { backupId } = await run(leader, { ...startBackup, ...options })

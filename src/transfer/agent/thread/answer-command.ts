@@ -1,9 +1,9 @@
 import { throwIfAborted } from '../../../files/give-way.js'
-import type { CommandResults, SentFileEvent } from '../../commands/command-results.js'
-import type { SessionCommand } from '../../commands/replication-command.js'
+import type { SentFileEvent } from '../../commands/command-results.js'
+import type { ReplicationCommand, SessionCommand } from '../../commands/replication-command.js'
 import type { BackupSession } from '../../session/backup-session.js'
 import { packRows } from './packed-rows.js'
-import { isRowCommand, makeResultRows, type RowCommand } from './result-rows.js'
+import { makeResultRows, type RowCommand } from './result-rows.js'
 import type { MessageFromSession } from './session-messages.js'
 import type { StreamSender } from './stream-sender.js'
 
@@ -16,31 +16,34 @@ export interface AnswerOutput {
 /** Runs a command and sends all that it is answered with, but for the end. */
 export async function answerCommand(
   session: BackupSession,
-  name: SessionCommand['command'],
-  text: string,
+  command: SessionCommand,
   output: AnswerOutput,
   signal: AbortSignal,
 ): Promise<void> {
-  if (isRowCommand(name)) {
-    const result = await session.run(name, text, signal)
-    // A list may have taken its time.
-    throwIfAborted(signal)
-    postRows(name, result, output)
-  } else if (name === 'SEND_FILE') {
-    await sendFiles(await session.run(name, text, signal), output.sender, signal)
-  } else if (name === 'BUILD_MANIFEST') {
-    await sendManifest(await session.run(name, text, signal), output.sender, signal)
-  } else {
-    await session.run(name, text, signal)
+  switch (command.command) {
+    case 'SEND_FILE':
+      return await sendFiles(await session.run(command, signal), output.sender, signal)
+    case 'BUILD_MANIFEST':
+      return await sendManifest(await session.run(command, signal), output.sender, signal)
+    case 'LEAVE_BACKUP':
+    case 'ABORT_BACKUP':
+      await session.run(command, signal)
+      return
+    default:
+      await sendRows(session, command, output, signal)
   }
 }
 
-function postRows<Name extends RowCommand>(
-  name: Name,
-  result: CommandResults[Name],
+async function sendRows<Name extends Exclude<RowCommand, 'LIST_BACKUPS'>>(
+  session: BackupSession,
+  command: ReplicationCommand<Name>,
   { post }: AnswerOutput,
-): void {
-  const { columns, rows } = makeResultRows(name, result)
+  signal: AbortSignal,
+): Promise<void> {
+  const result = await session.run(command, signal)
+  // A list may have taken its time.
+  throwIfAborted(signal)
+  const { columns, rows } = makeResultRows(command.command, result)
   post({ type: 'rows', columns, rows: packRows(columns.length, rows) })
 }
 

@@ -97,10 +97,6 @@ const rowMakers: RowMakers = {
   }),
 }
 
-export function isRowCommand(command: string): command is RowCommand {
-  return Object.hasOwn(rowMakers, command)
-}
-
 /** Makes rows of a result; long lists one by one, when they are taken. */
 export function makeResultRows<Name extends RowCommand>(
   command: Name,

@@ -22,8 +22,7 @@ export type MessageToSession =
   /** Run this command; the one before it has been answered. */
   | {
       readonly type: 'run'
-      readonly name: SessionCommand['command']
-      readonly text: string
+      readonly command: SessionCommand
       /** The backup that JOIN_BACKUP names, if there is one. */
       readonly backup: BackupHandle | undefined
     }

@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import { PbManifestError } from '../../../errors.js'
 import { LocalClusterFiles } from '../../cluster-files/local/local-cluster-files.js'
 import { RefusedError } from '../../commands/refused-error.js'
+import type { SessionCommandName } from '../../commands/replication-command.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
 import { ReplicationSession } from '../../session/replication-session.js'
 import { toWireErrorData, type WireErrorData } from '../wire-error-data.js'
@@ -77,7 +78,7 @@ export class SessionRunner {
     try {
       this.#session ??= await this.#openSession()
       await this.#answer(this.#session, message, this.#cancel.signal)
-      if (endingCommands.has(message.name)) this.#session = undefined
+      if (endingCommands.has(message.command.command)) this.#session = undefined
       this.#post({ type: 'done' })
     } catch (error) {
       this.#sender.discard()
@@ -107,17 +108,17 @@ export class SessionRunner {
 
   async #answer(
     session: ReplicationSession,
-    { name, text, backup }: RunMessage,
+    { command, backup }: RunMessage,
     signal: AbortSignal,
   ): Promise<void> {
     const output = { post: (message: MessageFromSession) => this.#post(message), sender: this.#sender }
     this.#joinable = backup
-    const cancel = waitingCommands.has(name) ? (): void => void session.abort() : undefined
+    const cancel = waitingCommands.has(command.command) ? (): void => void session.abort() : undefined
     if (cancel !== undefined) signal.addEventListener('abort', cancel, { once: true })
     try {
-      await answerCommand(session, name, text, output, signal)
+      await answerCommand(session, command, output, signal)
     } catch (error) {
-      await this.#giveUp(session, name, error, signal)
+      await this.#giveUp(session, command.command, error, signal)
       throw signal.aborted ? cancelled(error) : error
     } finally {
       if (cancel !== undefined) signal.removeEventListener('abort', cancel)
@@ -127,7 +128,7 @@ export class SessionRunner {
   /** Ends a session in which nothing can be done any more after this failure. */
   async #giveUp(
     session: ReplicationSession,
-    name: RunMessage['name'],
+    name: SessionCommandName,
     error: unknown,
     signal: AbortSignal,
   ): Promise<void> {

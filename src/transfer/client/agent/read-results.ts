@@ -3,21 +3,18 @@ import { requireSafePathname } from '../../../files/safe-pathname.js'
 import { parseWalFileName } from '../../../postgres/wal-file-name.js'
 import type { ClusterFile, Tablespace, WalFile } from '../../cluster-files/cluster-files.js'
 import type { CommandResults } from '../../commands/command-results.js'
-import type { SessionCommand } from '../../commands/replication-command.js'
+import type { SessionCommand, SessionCommandName } from '../../commands/replication-command.js'
 import { agentProtocolError } from './agent-error.js'
 import type { Answer } from './backend-message.js'
 import { type ResultRow, readRow, readRows } from './result-row.js'
 import { readSentFiles } from './sent-files.js'
 
-type Name = SessionCommand['command']
-type Command<Of extends Name> = Extract<SessionCommand, { command: Of }>
-
 /** What a command gives, made of an agent's answers to it. */
 type ResultReaders = {
-  readonly [Of in Name]: (
+  readonly [Name in SessionCommandName]: (
     answers: AsyncIterable<readonly Answer[]>,
-    command: Command<Of>,
-  ) => CommandResults[Of] | Promise<CommandResults[Of]>
+    command: SessionCommand<Name>,
+  ) => CommandResults[Name] | Promise<CommandResults[Name]>
 }
 
 export const resultReaders: ResultReaders = {

@@ -1,8 +1,7 @@
 import type { Client } from 'pg'
 import type { CommandResults } from '../../commands/command-results.js'
 import { formatCommand } from '../../commands/format-command.js'
-import { parseCommand } from '../../commands/parse-command.js'
-import type { SessionCommand } from '../../commands/replication-command.js'
+import type { SessionCommand, SessionCommandName } from '../../commands/replication-command.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import type { BackupSession } from '../../session/backup-session.js'
 import { refused } from '../../session/refused.js'
@@ -12,8 +11,6 @@ import { readRows } from './result-row.js'
 
 /** How long an agent may take to end a backup that is given up. */
 const GRACE_MS = 5000
-
-type Name = SessionCommand['command']
 
 /** A session at an agent, on a connection of its own. */
 export class RemoteSession implements BackupSession {
@@ -36,14 +33,16 @@ export class RemoteSession implements BackupSession {
     return this.#connection.client
   }
 
-  async run<Of extends Name>(name: Of, text: string, signal?: AbortSignal): Promise<CommandResults[Of]> {
+  async run<Name extends SessionCommandName>(
+    command: SessionCommand<Name>,
+    signal?: AbortSignal,
+  ): Promise<CommandResults[Name]> {
     if (this.#isEnded) throw refused('the session has ended')
-    const command = parseCommand(text)
-    if (command.command !== name) throw refused(`command ${name} was expected, not ${command.command}`)
-    if (name === 'START_BACKUP') this.#role = 'leader'
-    if (name === 'JOIN_BACKUP') this.#role = 'worker'
-    const read = resultReaders[name]
-    return await read(this.#connection.run(text, signal), command as Extract<SessionCommand, { command: Of }>)
+    const text = formatCommand(command)
+    if (command.command === 'START_BACKUP') this.#role = 'leader'
+    if (command.command === 'JOIN_BACKUP') this.#role = 'worker'
+    const read = resultReaders[command.command]
+    return await read(this.#connection.run(text, signal), command)
   }
 
   async finish(): Promise<void> {

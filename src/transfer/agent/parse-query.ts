@@ -4,24 +4,17 @@ import type { ReplicationCommand } from '../commands/replication-command.js'
 import { WireError } from '../wire/wire-error.js'
 import { sqlstates } from './wire-error-data.js'
 
-/** A query, and the command that it is. */
-export interface ReadQuery {
-  readonly text: string
-  readonly command: ReplicationCommand
-}
-
 /**
  * Reads a query. A name that is not UTF-8 stands in it as an escape string; bytes that are not UTF-8 are refused, as by a
  * server whose encoding is UTF-8.
  *
  * @throws {@link WireError} or {@link CommandSyntaxError}
  */
-export function readQuery(bytes: Buffer): ReadQuery {
+export function parseQuery(bytes: Buffer): ReplicationCommand {
   if (!isUtf8(bytes)) {
     throw new WireError(sqlstates.badEncoding, 'invalid byte sequence for encoding "UTF8"', {
       hint: String.raw`Write bytes that are no text as E'\xNN'.`,
     })
   }
-  const text = bytes.toString('utf8')
-  return { text, command: parseCommand(text) }
+  return parseCommand(bytes.toString('utf8'))
 }
