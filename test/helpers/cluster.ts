@@ -2,27 +2,22 @@ import { chownSync } from 'node:fs'
 import { appendFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client, type QueryResultRow } from 'pg'
+import { type DataDirectoryOptions, makeDataDirectory, superuser } from './data-directory.js'
 import type { PostgresPrograms } from './postgres-programs.js'
-import { mustRun, type ProgramResult, runProgram } from './run-program.js'
+import { type ProgramResult, runProgram } from './run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from './scratch-directory.js'
 import { ServerProcess, type StopMode } from './server-process.js'
 import { type UnprivilegedUser, unprivilegedUser } from './unprivileged-user.js'
 
 export type Settings = Readonly<Record<string, string | number | boolean>>
 
-export interface ClusterOptions {
+export interface ClusterOptions extends DataDirectoryOptions {
   /** Lines for postgresql.conf, after our own. */
   readonly settings?: Settings
-  /** Whether data pages carry checksums. Default: the server's own (off in 15, on in 18). */
-  readonly dataChecksums?: boolean
-  /** Size of a WAL segment in MiB, a power of two. Default 16, the server's own. */
-  readonly walSegmentMegabytes?: number
 }
 
 /** The server listens only on a Unix socket in a directory of its own, so every cluster may have the same port. */
 const port = 5432
-
-const superuser = 'postgres'
 
 /**
  * A real PostgreSQL cluster in a scratch directory, superuser `postgres`, no passwords.
@@ -152,7 +147,7 @@ export async function createCluster(
 ): Promise<Cluster> {
   const cluster = new Cluster(programs, createScratchDirectory())
   try {
-    await initialize(cluster, options)
+    await makeDataDirectory(cluster.dataDirectory, programs, options)
     await appendSettings(cluster, { ...plainSettings(cluster), ...options.settings })
     await cluster.start()
     return cluster
@@ -168,30 +163,6 @@ export async function appendSettings(cluster: Cluster, settings: Settings): Prom
     ([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`,
   )
   await appendFile(join(cluster.dataDirectory, 'postgresql.conf'), lines.join(''))
-}
-
-async function initialize(cluster: Cluster, options: ClusterOptions): Promise<void> {
-  const { programs, user, dataDirectory } = cluster
-  const { dataChecksums, walSegmentMegabytes } = options
-  const initdb = programs.path('initdb')
-  if (initdb === undefined) throw new Error(`no initdb in "${programs.bin}"`)
-  await mustRun(
-    initdb,
-    [
-      `--pgdata=${dataDirectory}`,
-      `--username=${superuser}`,
-      '--auth=trust',
-      '--locale=C',
-      '--encoding=UTF8',
-      '--no-sync',
-
-      ...(dataChecksums === true ? ['--data-checksums'] : []),
-      // The option that says so came with the version that turned checksums on.
-      ...(dataChecksums === false && programs.major >= 18 ? ['--no-data-checksums'] : []),
-      ...(walSegmentMegabytes === undefined ? [] : [`--wal-segsize=${String(walSegmentMegabytes)}`]),
-    ],
-    { user },
-  )
 }
 
 function plainSettings(cluster: Cluster): Settings {

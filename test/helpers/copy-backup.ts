@@ -1,7 +1,7 @@
 import { rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { backupLayout, type PlainBackup, readPlainBackup } from './plain-backup.js'
-import { mustRun } from './run-program.js'
+import { copyTree } from './run-program.js'
 import { createScratchDirectory } from './scratch-directory.js'
 
 /** A copy of a backup that its owner may damage and must remove. */
@@ -19,7 +19,7 @@ export async function copyBackup(backup: PlainBackup): Promise<BackupCopy> {
 /** Copies a backup into an existing directory; its tablespace links then lead to the copied tablespaces. */
 export async function copyBackupTo(backup: PlainBackup, root: string): Promise<PlainBackup> {
   const { directory, tablespacesDirectory } = backupLayout(root)
-  await mustRun('cp', ['-a', ...reflink, `${backup.root}/.`, root])
+  await copyTree(`${backup.root}/.`, root)
   for (const { oid } of backup.tablespaces) {
     const link = join(directory, 'pg_tblspc', oid)
     await rm(link)
@@ -27,6 +27,3 @@ export async function copyBackupTo(backup: PlainBackup, root: string): Promise<P
   }
   return readPlainBackup(root)
 }
-
-// GNU only.
-const reflink = process.platform === 'linux' ? ['--reflink=auto'] : []

@@ -57,6 +57,14 @@ export async function mustRun(
   return result
 }
 
+/** Copies a file or directory with all that is known of it. */
+export async function copyTree(from: string, to: string): Promise<void> {
+  await mustRun('cp', ['-a', ...reflink, from, to])
+}
+
+// GNU only.
+const reflink = process.platform === 'linux' ? ['--reflink=auto'] : []
+
 /** Our environment without what would steer PostgreSQL's programs elsewhere, in plain English and UTC. */
 export function plainEnvironment(): Record<string, string> {
   const env: Record<string, string> = {}
