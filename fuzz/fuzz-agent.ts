@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
@@ -58,7 +58,7 @@ class AgentFuzz {
   readonly #port: number
   #conversations = 0
   /** After the first round. */
-  #before: { readonly bytes: number; readonly descriptors: number } | undefined
+  #before: { readonly bytes: number; readonly descriptors: readonly string[] } | undefined
 
   constructor(cluster: Cluster, agent: AgentProgram, mutator: Mutator, port: number) {
     this.#cluster = cluster
@@ -135,7 +135,7 @@ class AgentFuzz {
     await client.end()
     await poll('the server to be out of backup mode', async () => !(await isInBackupMode(this.#cluster)))
     await poll('the fragments to be gone', () => Promise.resolve(this.#agent.fragments().length === 0))
-    await poll('the descriptors to be closed', () => Promise.resolve(this.#hasClosedDescriptors()))
+    await this.#requireClosedDescriptors()
     const { bytes } = this.#resources()
     this.#before ??= this.#resources()
     if (bytes > this.#before.bytes + MAX_GROWTH_BYTES) {
@@ -156,9 +156,16 @@ class AgentFuzz {
     if (bug !== -1) throw new Error(`a fault of ours: ${stderr.slice(bug, bug + 4000)}`)
   }
 
-  #hasClosedDescriptors(): boolean {
-    const { descriptors } = this.#resources()
-    return this.#before === undefined || descriptors <= this.#before.descriptors + MAX_MORE_DESCRIPTORS
+  async #requireClosedDescriptors(): Promise<void> {
+    const areClosed = (): boolean =>
+      this.#before === undefined ||
+      this.#resources().descriptors.length <= this.#before.descriptors.length + MAX_MORE_DESCRIPTORS
+    try {
+      await poll('the descriptors to be closed', () => Promise.resolve(areClosed()))
+    } catch (error) {
+      const [before, now] = [this.#before?.descriptors ?? [], this.#resources().descriptors]
+      throw new Error(`${now.length} descriptors after ${before.length}: ${now.join(' ')}`, { cause: error })
+    }
   }
 
   /** What each costly command costs a leader's session, beside a plain one of its length. */
@@ -202,10 +209,21 @@ class AgentFuzz {
     return (Number(fields[11]) + Number(fields[12])) / 100
   }
 
-  #resources(): { readonly bytes: number; readonly descriptors: number } {
+  #resources(): { readonly bytes: number; readonly descriptors: readonly string[] } {
     const directory = `/proc/${this.#agent.process.pid}`
     const [, kilobytes = '0'] =
       /^VmRSS:\s+([0-9]+) kB$/m.exec(readFileSync(`${directory}/status`, 'latin1')) ?? []
-    return { bytes: Number(kilobytes) * 1024, descriptors: readdirSync(`${directory}/fd`).length }
+    return { bytes: Number(kilobytes) * 1024, descriptors: this.#descriptors(`${directory}/fd`) }
+  }
+
+  /** What each is of. One may be closed in the meantime. */
+  #descriptors(directory: string): string[] {
+    return readdirSync(directory).flatMap((name) => {
+      try {
+        return [readlinkSync(join(directory, name))]
+      } catch {
+        return []
+      }
+    })
   }
 }
