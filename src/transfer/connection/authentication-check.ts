@@ -1,3 +1,4 @@
+import { authenticationCodes as codes } from '../wire/protocol/backend-messages.js'
 import { PbManifestError } from '../../errors.js'
 
 /** libpq's names of the ways in which a server may have a client prove who it is. */
@@ -43,17 +44,12 @@ const unsupported: Readonly<Record<number, string>> = {
   9: 'SSPI authentication not supported',
 }
 
-const OK = 0
-const SASL = 10
-const SASL_CONTINUE = 11
-const SASL_FINAL = 12
-
 /** What else a server may ask for, and the words of libpq for it. */
 const requests: Readonly<Record<number, { readonly method: AuthenticationMethod; readonly words: string }>> =
   {
     3: { method: 'password', words: 'server requested a cleartext password' },
-    5: { method: 'md5', words: 'server requested a hashed password' },
-    [SASL]: { method: 'scram-sha-256', words: 'server requested SASL authentication' },
+    [codes.md5]: { method: 'md5', words: 'server requested a hashed password' },
+    [codes.sasl]: { method: 'scram-sha-256', words: 'server requested SASL authentication' },
   }
 
 /** A server asks for a proof that we cannot give, or gives none itself. */
@@ -84,18 +80,14 @@ export class AuthenticationCheck {
     this.#isEncrypted = isEncrypted
   }
 
-  /**
-   * @param body - of an Authentication message
-   * @throws {@link AuthenticationError}
-   */
-  accept(body: Buffer): void {
-    const code = body.length < 4 ? -1 : body.readInt32BE(0)
-    if (code === SASL_CONTINUE) return
-    if (code === SASL_FINAL) {
+  /** @throws {@link AuthenticationError} */
+  accept({ code, data }: { readonly code: number; readonly data: Buffer }): void {
+    if (code === codes.saslContinue) return
+    if (code === codes.saslFinal) {
       this.#isProofDue = false
       return
     }
-    if (code === OK) return this.#finish()
+    if (code === codes.ok) return this.#finish()
     const request = requests[code]
     if (request === undefined) {
       throw new AuthenticationError(
@@ -105,7 +97,7 @@ export class AuthenticationCheck {
     }
     this.#asked = request.method
     this.#require(request.method, request.words)
-    if (code === SASL) this.#beginSasl(body.toString('latin1', 4).split('\0').filter(Boolean))
+    if (code === codes.sasl) this.#beginSasl(data.toString('latin1').split('\0').filter(Boolean))
     else if (this.#demands.channelBinding === 'require') {
       throw new AuthenticationError(
         "channel binding required but not supported by server's authentication request",

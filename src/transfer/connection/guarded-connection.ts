@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
+import { formatMessage } from '../wire/protocol/message-framing.js'
 import {
   AuthenticationCheck,
   type AuthenticationDemands,
@@ -8,7 +9,7 @@ import {
 import { Connection } from './pg.js'
 import { ReusingSocket } from './reusing-socket.js'
 import { untilConnectionEnds } from './scram-key.js'
-import { HEADER_BYTES, ServerMessages } from './server-messages.js'
+import { ServerMessages } from './server-messages.js'
 import type { TlsAttempt } from './tls-attempts.js'
 
 export interface GuardedConnectionOptions {
@@ -18,8 +19,6 @@ export interface GuardedConnectionOptions {
   readonly keepAliveInitialDelayMillis: number
   readonly authentication: AuthenticationDemands
 }
-
-const AUTHENTICATION = 'R'.charCodeAt(0)
 
 /** ParameterStatus, as `pg` reads it. */
 interface ReportedParameter {
@@ -71,10 +70,11 @@ export class GuardedConnection extends Connection {
     const check = new AuthenticationCheck(this.#options.authentication, this.#options.tls !== false)
     const ended = new AbortController()
     stream.once('close', () => ended.abort())
-    const messages = new ServerMessages((message) => {
-      if (message[0] === AUTHENTICATION) check.accept(message.subarray(HEADER_BYTES))
+    const messages = new ServerMessages((message, { type, content }) => {
+      if (message.type === 'authentication') check.accept(message)
+      const bytes = formatMessage(type, content)
       untilConnectionEnds(ended.signal, () => {
-        for (const listener of listeners) listener.call(stream, message)
+        for (const listener of listeners) listener.call(stream, bytes)
       })
     })
     stream.on('data', (bytes: Buffer) => {

@@ -1,143 +1,91 @@
 import { PbManifestError } from '../../errors.js'
-import { MessageFields } from './message-fields.js'
+import {
+  authenticationCodes,
+  type BackendMessage,
+  COPY_DATA,
+  isBackendMessageType,
+  parseBackendMessage,
+} from '../wire/protocol/backend-messages.js'
+import { type Frame, type FrameRules, HEADER_BYTES, MessageFraming } from '../wire/protocol/message-framing.js'
 
 /** A message is kept whole, so it must not be of any size, nor may all those of one answer be. */
 const MOST_BYTES = 64 * 1024 * 1024
 
-/** One byte says which message it is, four how long it is, themselves included. */
-export const HEADER_BYTES = 5
-
 /** What a server may say before it has let us in. */
 const GREETINGS = 'REvN'
 
-/** What each message is made of; what is not here does not come from a server. */
-const layouts: Readonly<Record<string, ((fields: MessageFields) => void) | undefined>> = {
-  1: nothing,
-  2: nothing,
-  3: nothing,
-  A: (fields) => {
-    fields.int32()
-    fields.string()
-    fields.string()
-  },
-  C: (fields) => void fields.string(),
-  D: (fields) => {
-    for (let columns = fields.int16(); columns > 0; columns--) {
-      const length = fields.int32()
-      if (length !== -1) fields.skip(length)
-    }
-  },
-  E: report,
-  G: copyFormats,
-  H: copyFormats,
-  I: nothing,
-  K: (fields) => fields.skip(8),
-  N: report,
-  R: authentication,
-  S: (fields) => {
-    fields.string()
-    fields.string()
-  },
-  T: (fields) => {
-    for (let columns = fields.int16(); columns > 0; columns--) {
-      fields.string()
-      // Table, column, type, its size and modifier, format
-      fields.skip(18)
-    }
-  },
-  W: copyFormats,
-  Z: (fields) => void fields.byte(),
-  c: nothing,
-  d: nothing,
-  n: nothing,
-  s: nothing,
-  t: (fields) => fields.skip(4 * fields.int16()),
-  v: nothing,
+/** Who takes messages in place of `pg`. */
+export interface MessageTaker {
+  /** Whether the content of CopyData is taken as it comes, in pieces of any size, and so of any length. */
+  readonly takesPieces: boolean
+  /** Makes the error for what cannot be, in place of that for a server. */
+  readonly outOfStep?: () => Error
+  /**
+   * @param message - the bytes in it are valid until this returns, or longer by agreement with whoever pushes them
+   * @returns whether it was for the taker: what was not is for `pg`
+   */
+  take(message: BackendMessage): boolean
 }
 
 /**
  * Cuts what a server sends into messages that are what they say: of a kind that there is, of a length that can be, with
  * all the fields that they need to have. Bytes in, messages out: no socket. `pg` takes all of this on trust: it would wait
  * for gigabytes, search for the end of a text for ever, and throw where nobody catches.
- *
- * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 export class ServerMessages {
-  readonly #onMessage: (message: Buffer) => void
-  /** Of the message in progress. */
-  #pieces: Buffer[] = []
-  /** What its header, or all of it, still lacks. */
-  #missing = HEADER_BYTES
-  #hasHeader = false
-  /** Of the messages since the server was last ready for a command. */
+  /** Whoever is set here is asked first. */
+  taker: MessageTaker | undefined
+  readonly #onMessage: (message: BackendMessage, frame: Frame) => void
+  readonly #framing = new MessageFraming()
+  /** Of the messages since the server was last ready for a command, but for those that were taken. */
   #answerBytes = 0
   #isLetIn = false
 
-  /** @param onMessage - gets each message, its header included */
-  constructor(onMessage: (message: Buffer) => void) {
+  /** @param onMessage - gets each message that is not taken */
+  constructor(onMessage: (message: BackendMessage, frame: Frame) => void) {
     this.#onMessage = onMessage
   }
 
   /**
-   * @param chunk - stays as it is
-   * @throws {@link PbManifestError} `SERVER` when this cannot be a server's messages, or what `onMessage` throws
+   * @param chunk - stays as it is until this returns
+   * @throws {@link PbManifestError} `SERVER` when this cannot be a server's messages, or what taker and `onMessage` throw
    */
   push(chunk: Buffer): void {
-    for (let at = 0; at < chunk.length;) {
-      const piece = chunk.subarray(at, at + this.#missing)
-      at += piece.length
-      this.#missing -= piece.length
-      this.#pieces.push(piece)
-      if (this.#missing === 0 && !this.#hasHeader) this.#beginMessage()
-      if (this.#missing === 0) this.#endMessage()
+    this.#framing.push(chunk)
+    for (;;) {
+      const frame = this.#framing.take(this.#rules)
+      if (frame === undefined) return
+      this.#accept(frame)
     }
   }
 
-  #beginMessage(): void {
-    const header = Buffer.concat(this.#pieces)
-    const type = header.toString('latin1', 0, 1)
-    const length = header.readUInt32BE(1)
-    if (!this.#isLetIn && !GREETINGS.includes(type)) throw noServer(type)
-    if (layouts[type] === undefined || length < 4) throw outOfStep()
+  #accept(frame: Frame): void {
+    const { type, content } = frame
+    const message = parseBackendMessage(type, content, this.#outOfStep)
+    if (message.type === 'authentication') this.#isLetIn ||= message.code === authenticationCodes.ok
+    if (message.type === 'ready-for-query') this.#answerBytes = 0
+    if (this.taker?.take(message) === true) return
     // Of WAL there may be any amount; it does not stay here.
-    if (type !== 'd') this.#answerBytes += length
-    if (length > MOST_BYTES || this.#answerBytes > MOST_BYTES) throw tooMuch()
-    this.#hasHeader = true
-    this.#missing = length - 4
+    if (message.type !== 'copy-data') this.#answerBytes += HEADER_BYTES + content.length
+    this.#onMessage(message, frame)
   }
 
-  #endMessage(): void {
-    const message = Buffer.concat(this.#pieces)
-    this.#pieces = []
-    this.#missing = HEADER_BYTES
-    this.#hasHeader = false
-    const type = message.toString('latin1', 0, 1)
-    const content = message.subarray(HEADER_BYTES)
-    layouts[type]?.(new MessageFields(content, outOfStep))
-    if (type === 'R') this.#isLetIn ||= content.readInt32BE(0) === 0
-    if (type === 'Z') this.#answerBytes = 0
-    this.#onMessage(message)
+  readonly #rules: FrameRules = {
+    requireType: (type) => {
+      if (!this.#isLetIn && !GREETINGS.includes(type)) throw noServer(type)
+      if (!isBackendMessageType(type)) throw this.#outOfStep()
+    },
+    requireLength: (type, bytes) => {
+      if (bytes < 0) throw this.#outOfStep()
+      if (this.#rules.isStreamed(type) && bytes < 2 ** 31) return
+      if (bytes > MOST_BYTES || (type !== COPY_DATA && this.#answerBytes + bytes > MOST_BYTES)) {
+        throw (this.taker?.outOfStep ?? tooMuch)()
+      }
+    },
+    isStreamed: (type) => type === COPY_DATA && this.taker?.takesPieces === true,
   }
-}
 
-function nothing(): void {}
-
-function report(fields: MessageFields): void {
-  while (fields.byte() !== 0) fields.string()
-}
-
-function copyFormats(fields: MessageFields): void {
-  fields.byte()
-  fields.skip(2 * fields.int16())
-}
-
-const AUTHENTICATION_MD5 = 5
-const AUTHENTICATION_SASL = 10
-
-function authentication(fields: MessageFields): void {
-  const method = fields.int32()
-  if (method === AUTHENTICATION_MD5) fields.skip(4)
-  if (method === AUTHENTICATION_SASL) while (fields.string().length > 0);
+  readonly #outOfStep = (): Error => (this.taker?.outOfStep ?? outOfStep)()
 }
 
 /** In libpq's words, also the others. */

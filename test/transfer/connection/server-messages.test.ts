@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { ServerMessages } from '../../../src/transfer/connection/server-messages.js'
+import { type MessageTaker, ServerMessages } from '../../../src/transfer/connection/server-messages.js'
+import { formatMessage } from '../../../src/transfer/wire/protocol/message-framing.js'
 import { copyBoth, copyDone, message, ready, row, wal } from '../client/wal-receiver/scripted-server.js'
 
 const letIn = message('R', Buffer.alloc(4))
@@ -25,7 +26,7 @@ const conversation = [
 
 function pushAll(...chunks: readonly Buffer[]): Buffer[] {
   const messages: Buffer[] = []
-  const parser = new ServerMessages((message) => messages.push(message))
+  const parser = new ServerMessages((_, { type, content }) => messages.push(formatMessage(type, content)))
   for (const chunk of chunks) parser.push(chunk)
   return messages
 }
@@ -127,5 +128,73 @@ describe('refused is', () => {
     parser.push(letIn)
     for (let megabytes = 0; megabytes < 100; megabytes++) parser.push(piece)
     expect(messages).toBe(101)
+  })
+})
+
+interface Taken {
+  readonly taken: string[]
+  readonly rest: string[]
+}
+
+/** What a taker of CopyData gets of these chunks, all in the same memory, and what is left. */
+function pushTo(taker: Omit<MessageTaker, 'take'>, chunks: readonly Buffer[]): Taken {
+  const taken: string[] = []
+  const rest: string[] = []
+  const parser = new ServerMessages((_, { type, content }) => rest.push(type + content.toString('latin1')))
+  parser.push(letIn)
+  parser.taker = {
+    ...taker,
+    take: (message) => {
+      if (message.type === 'copy-data') taken.push(message.bytes.toString('latin1'))
+      return message.type === 'copy-data'
+    },
+  }
+  const memory = Buffer.alloc(Math.max(...chunks.map(({ length }) => length)))
+  for (const chunk of chunks) {
+    chunk.copy(memory)
+    parser.push(memory.subarray(0, chunk.length))
+    memory.fill(0xff)
+  }
+  return { taken, rest: rest.slice(1) }
+}
+
+describe('whoever takes messages', () => {
+  const copy = [message('H', Buffer.of(0, 0, 0)), message('d', 'first row'), message('N', 'Mby the way\0\0')]
+  const bytes = Buffer.concat([...copy, message('d'), message('d', 'second row'), copyDone, ready])
+  const rest = ['H\0\0\0', 'NMby the way\0\0', 'c', 'ZI']
+
+  test('gets these in pieces, and `pg` the others, wherever the stream is cut', () => {
+    for (let cut = 1; cut < bytes.length; cut++) {
+      const found = pushTo({ takesPieces: true }, [bytes.subarray(0, cut), bytes.subarray(cut)])
+      expect({ taken: found.taken.join(''), rest: found.rest }).toEqual({
+        taken: 'first rowsecond row',
+        rest,
+      })
+    }
+  })
+
+  test('gets them whole, wherever the stream is cut', () => {
+    for (let cut = 1; cut < bytes.length; cut++) {
+      const found = pushTo({ takesPieces: false }, [bytes.subarray(0, cut), bytes.subarray(cut)])
+      expect(found).toEqual({ taken: ['first row', '', 'second row'], rest })
+    }
+  })
+
+  const gigabyte = Buffer.from('6440000000', 'hex')
+
+  test('gets any amount in pieces, and none that is too much otherwise', () => {
+    expect(pushTo({ takesPieces: true }, [gigabyte, Buffer.from('some')]).taken).toEqual(['some'])
+    expect(() => pushTo({ takesPieces: false }, [gigabyte])).toThrow('more came than an answer can have')
+    expect(() => pushTo({ takesPieces: true }, [Buffer.from('64ffffffff', 'hex')])).toThrow(
+      'lost synchronization',
+    )
+    expect(() => pushTo({ takesPieces: true }, [Buffer.from('6400000003', 'hex')])).toThrow('invalid message')
+  })
+
+  test('says in its own words what cannot be', () => {
+    const taker = { takesPieces: true, outOfStep: () => new Error('in my words') }
+    for (const bytes of [message('?'), message('C', 'no end'), Buffer.from('4440000000', 'hex')]) {
+      expect(() => pushTo(taker, [bytes])).toThrow('in my words')
+    }
   })
 })

@@ -1,6 +1,6 @@
 import { PbManifestError } from '../../../errors.js'
 import { decodePathname } from '../../../files/pathname.js'
-import { MessageFields } from '../../connection/message-fields.js'
+import { MessageFields } from '../../wire/protocol/message-fields.js'
 import { onOneLine } from '../../connection/reported-text.js'
 import type { BackendMessage, ReportedError, Value } from './backend-message.js'
 
@@ -88,7 +88,7 @@ function readMessage(type: string, content: Buffer): BackendMessage | undefined 
     case 'D':
       return { type: 'row', values: readValues(fields) }
     case 'C':
-      return { type: 'complete', tag: readText(fields) }
+      return { type: 'complete', tag: fields.text() }
     case 'N': {
       const named = readNamedFields(fields)
       const severity = named.get('V') === 'WARNING' ? 'WARNING' : 'NOTICE'
@@ -119,9 +119,9 @@ function readMessage(type: string, content: Buffer): BackendMessage | undefined 
 
 function readColumnNames(fields: MessageFields): string[] {
   return Array.from({ length: fields.int16() }, () => {
-    const name = readText(fields)
+    const name = fields.text()
     // Table, column, type, its size and modifier, format: six numbers, together
-    fields.skip(18)
+    fields.bytes(18)
     return name
   })
 }
@@ -136,7 +136,7 @@ function readValues(fields: MessageFields): Value[] {
 function readNamedFields(fields: MessageFields): ReadonlyMap<string, string> {
   const named = new Map<string, string>()
   for (let code = fields.byte(); code !== 0; code = fields.byte()) {
-    named.set(String.fromCharCode(code), readText(fields))
+    named.set(String.fromCharCode(code), fields.text())
   }
   return named
 }
@@ -150,11 +150,6 @@ function readError(fields: MessageFields): ReportedError {
     detail: named.get('D'),
     hint: named.get('H'),
   }
-}
-
-/** What is no UTF-8 comes as in a pathname. */
-function readText(fields: MessageFields): string {
-  return decodePathname(fields.string())
 }
 
 function outOfStep(): PbManifestError {

@@ -1,5 +1,5 @@
 import { shortenText } from '../../../files/display-text.js'
-import type { StartupPacket } from '../protocol/frontend-message.js'
+import type { StartupPacket } from '../protocol/startup-packet.js'
 import { WireError } from '../wire-error.js'
 
 /** What a startup packet asks for. */

@@ -1,4 +1,4 @@
-import { brokenProtocol } from '../protocol/protocol-violation.js'
+import { brokenProtocol } from '../wire-error.js'
 
 const LENGTH_BYTES = 4
 

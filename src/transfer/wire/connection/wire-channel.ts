@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream'
-import type { FrontendMessage, StartupMessage } from '../protocol/frontend-message.js'
+import type { FrontendMessage } from '../protocol/frontend-messages.js'
+import type { StartupMessage } from '../protocol/startup-packet.js'
 import { backendMessages } from '../protocol/backend-messages.js'
-import { FrontendParser } from '../protocol/frontend-parser.js'
+import { FrontendParser } from '../protocol/frontend-messages.js'
 import type { WireError } from '../wire-error.js'
 import { connectionLost, stalledClient, tooFarAhead } from './connection-errors.js'
 

@@ -1,7 +1,22 @@
 import { isUtf8 } from 'node:buffer'
-import { WireError } from '../wire-error.js'
-import type { StartupMessage } from './frontend-message.js'
-import { brokenProtocol } from './protocol-violation.js'
+import { brokenProtocol, WireError } from '../wire-error.js'
+import { int32 } from './message-fields.js'
+import { formatUntyped } from './message-framing.js'
+
+/** What may come before the first message that has a type. */
+export type StartupMessage =
+  | { readonly type: 'ssl-request' }
+  | { readonly type: 'gssenc-request' }
+  | { readonly type: 'cancel-request'; readonly pid: number; readonly secret: Buffer }
+  | StartupPacket
+
+/** Opens a session. */
+export interface StartupPacket {
+  readonly type: 'startup'
+  /** Of protocol 3. */
+  readonly minorVersion: number
+  readonly parameters: ReadonlyMap<string, string>
+}
 
 const PROTOCOL_MAJOR = 3
 /** In place of a protocol version. */
@@ -24,7 +39,7 @@ export function parseStartupPacket(payload: Buffer): StartupMessage {
   switch (code) {
     case CANCEL_REQUEST:
       if (payload.length !== CANCEL_REQUEST_BYTES) throw brokenProtocol('invalid length of startup packet')
-      return { type: 'cancel-request', pid: payload.readInt32BE(4), secret: payload.subarray(8) }
+      return { type: 'cancel-request', pid: payload.readInt32BE(4), secret: Buffer.from(payload.subarray(8)) }
     case SSL_REQUEST:
       return { type: 'ssl-request' }
     case GSSENC_REQUEST:
@@ -32,6 +47,11 @@ export function parseStartupPacket(payload: Buffer): StartupMessage {
     default:
       return parseVersion3(payload)
   }
+}
+
+/** Asks a server to cancel what another connection runs, which it has given this key. */
+export function formatCancelRequest(pid: number, secret: Buffer): Buffer {
+  return formatUntyped(int32(CANCEL_REQUEST), int32(pid), secret)
 }
 
 /** The error for a version that we do not speak, also for a request for encryption where it cannot stand. */

@@ -1,10 +1,14 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type {
-  FrontendMessage,
-  StartupMessage,
-} from '../../../../src/transfer/wire/protocol/frontend-message.js'
-import { FrontendParser } from '../../../../src/transfer/wire/protocol/frontend-parser.js'
+import {
+  type FrontendMessage,
+  frontendMessages,
+  FrontendParser,
+} from '../../../../src/transfer/wire/protocol/frontend-messages.js'
+import {
+  formatCancelRequest,
+  type StartupMessage,
+} from '../../../../src/transfer/wire/protocol/startup-packet.js'
 import { WireError } from '../../../../src/transfer/wire/wire-error.js'
 import { gssencRequest, PROTOCOL_3, query, sslRequest, startup, typed, untyped } from '../raw-client.js'
 
@@ -228,4 +232,35 @@ test('a packet of the greatest length is taken', () => {
 test('a cancel request', () => {
   const [request] = parse(untyped(80877102, Buffer.from('0000002affff0001', 'hex')))
   expect(request).toEqual({ type: 'cancel-request', pid: 42, secret: Buffer.from('ffff0001', 'hex') })
+})
+
+describe('what we send as a client is read as what it was', () => {
+  test('a query', () => {
+    const text = fc.string({ unit: 'grapheme', maxLength: 100 }).filter((text) => !text.includes('\0'))
+    fc.assert(
+      fc.property(text, (text) => {
+        const read = parse(frontendMessages.query(text), { hasStarted: true })
+        expect(read).toEqual([{ type: 'query', text: Buffer.from(text) }])
+      }),
+    )
+  })
+
+  test('the data of a COPY and its end, and Flush', () => {
+    const sent = [
+      frontendMessages.copyData(Buffer.from('any')),
+      frontendMessages.copyDone(),
+      frontendMessages.flush(),
+    ]
+    expect(parse(Buffer.concat(sent), { hasStarted: true })).toEqual([copy, copy, { type: 'flush' }])
+  })
+
+  test('a cancel request', () => {
+    const pids = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 })
+    fc.assert(
+      fc.property(pids, fc.uint8Array({ minLength: 4, maxLength: 4 }), (pid, bytes) => {
+        const secret = Buffer.from(bytes)
+        expect(parse(formatCancelRequest(pid, secret))).toEqual([{ type: 'cancel-request', pid, secret }])
+      }),
+    )
+  })
 })
