@@ -6,7 +6,12 @@ import {
   isBackendMessageType,
   parseBackendMessage,
 } from '../wire/protocol/backend-messages.js'
-import { type Frame, type FrameRules, HEADER_BYTES, MessageFraming } from '../wire/protocol/message-framing.js'
+import {
+  type Frame,
+  type FrameRules,
+  HEADER_BYTES,
+  MessageFraming,
+} from '../wire/protocol/message-framing.js'
 
 /** A message is kept whole, so it must not be of any size, nor may all those of one answer be. */
 const MOST_BYTES = 64 * 1024 * 1024
