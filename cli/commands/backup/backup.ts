@@ -4,7 +4,7 @@ import { formatBackupProgress } from './backup-progress.js'
 import { formatBottleneck, formatBackupSummary, formatWorkers } from './backup-text.js'
 import { type ExitStatus, exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { tooManyArguments } from '../../operands.js'
-import { ProgressReporter } from '../../progress.js'
+import { ProgressReporter } from '../../progress-reporter.js'
 import { formatProblemCounts, formatSummary } from '../verify/verify-text.js'
 import { type Command, type CommandContext, defineCommand } from '../command.js'
 import type { BackupReport } from '../../../src/transfer/client/report.js'
@@ -184,7 +184,7 @@ async function takeBackupOnThreads(
 ): Promise<TakenBackup> {
   const { messages, signal } = context
   const [{ prepareConnections }, { takeBackupWith }] = await Promise.all([
-    import('../../connection.js'),
+    import('./prepare-connections.js'),
     import('../../../src/transfer/client/take-backup.js'),
   ])
   const connections = await prepareConnections(values, settings.walMethod, context)

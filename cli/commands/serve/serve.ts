@@ -138,7 +138,7 @@ async function serve({ env, messages, signal, onHangup }: CommandContext, values
     import('./serve-credentials.js'),
     import('../../../src/transfer/agent/metrics/agent-metrics.js'),
     import('./serve-log.js'),
-    import('../../connection.js'),
+    import('../backup/prepare-connections.js'),
   ])
   // Whoever sends it too early must not end us.
   let reload: (() => void) | undefined

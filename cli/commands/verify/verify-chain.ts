@@ -1,7 +1,7 @@
 import type { VerifyOptions } from '../../../src/verify/options.js'
 import type { VerifyReport } from '../../../src/verify/report.js'
 import { type ExitStatus, exitStatusOfVerdict } from '../../exit-status.js'
-import { ProgressReporter } from '../../progress.js'
+import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
 import { formatChainProblemCount, formatCombineVerdict } from './verify-chain-text.js'
 import { formatSummary } from './verify-text.js'

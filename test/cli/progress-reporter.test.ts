@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Messages } from '../../cli/messages.js'
-import { formatPace, formatProgress, ProgressReporter } from '../../cli/progress.js'
+import { formatPace, formatProgress, ProgressReporter } from '../../cli/progress-reporter.js'
 
 test.each([
   [0, 70_258 * 1024, '    0/70258 kB (0%) verified'],

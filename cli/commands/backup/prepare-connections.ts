@@ -1,21 +1,21 @@
-import { isPbManifestError, PbManifestError } from '../src/errors.js'
-import type { BackupOptions, WalMethod } from '../src/transfer/client/options.js'
-import { endConnection, tryConnection } from '../src/transfer/connection/connect.js'
-import { readConnectionEnvironment } from '../src/transfer/connection/connection-environment.js'
-import { isPasswordMissing } from '../src/transfer/connection/connection-failure.js'
-import type { ConnectionOptions } from '../src/transfer/connection/connection-options.js'
-import { connectAgent } from '../src/transfer/connection/gate/connect-agent.js'
-import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
+import { isPbManifestError, PbManifestError } from '../../../src/errors.js'
+import type { BackupOptions, WalMethod } from '../../../src/transfer/client/options.js'
+import { endConnection, tryConnection } from '../../../src/transfer/connection/connect.js'
+import { readConnectionEnvironment } from '../../../src/transfer/connection/connection-environment.js'
+import { isPasswordMissing } from '../../../src/transfer/connection/connection-failure.js'
+import type { ConnectionOptions } from '../../../src/transfer/connection/connection-options.js'
+import { connectAgent } from '../../../src/transfer/connection/gate/connect-agent.js'
+import { resolveAgent } from '../../../src/transfer/connection/resolve-agent.js'
 import {
   type ConnectionSettings,
   resolveConnection,
   type ResolvedConnection,
-} from '../src/transfer/connection/resolve-connection.js'
+} from '../../../src/transfer/connection/resolve-connection.js'
 import { askPassword } from './ask-password.js'
-import type { Messages } from './messages.js'
-import { readIoSeconds, readOptional } from './option-values.js'
-import { usageError } from './usage-error.js'
-import { withoutUndefined } from './without-undefined.js'
+import type { Messages } from '../../messages.js'
+import { readIoSeconds, readOptional } from '../../option-values.js'
+import { usageError } from '../../usage-error.js'
+import { withoutUndefined } from '../../without-undefined.js'
 
 /** The connection options as the command line has them. */
 export interface ConnectionValues {

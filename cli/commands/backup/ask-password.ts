@@ -1,8 +1,8 @@
 import { closeSync, openSync } from 'node:fs'
 import { ReadStream, WriteStream } from 'node:tty'
-import { PbManifestError } from '../src/errors.js'
-import { displayText } from '../src/files/display-text.js'
-import { describeSystemError } from '../src/files/system-error.js'
+import { PbManifestError } from '../../../src/errors.js'
+import { displayText } from '../../../src/files/display-text.js'
+import { describeSystemError } from '../../../src/files/system-error.js'
 
 /**
  * Asks for a password on the terminal, which does not show it.

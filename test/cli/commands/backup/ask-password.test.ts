@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { runProgram } from '../helpers/run-program.js'
-import { hasTerminals, startOnTerminal } from '../helpers/terminal.js'
+import { runProgram } from '../../../helpers/run-program.js'
+import { hasTerminals, startOnTerminal } from '../../../helpers/terminal.js'
 
-const module = fileURLToPath(new URL('../../dist/cli/ask-password.js', import.meta.url))
+const module = fileURLToPath(new URL('../../../../dist/cli/commands/backup/ask-password.js', import.meta.url))
 
 const program = `
   import { askPassword } from ${JSON.stringify(module)}
