@@ -12,7 +12,12 @@ export function readOnlyOperand(operands: readonly string[], what: string): stri
   return first
 }
 
+/** For a command that takes options only. */
+export function refuseOperands([first]: readonly string[]): void {
+  if (first !== undefined) throw tooManyArguments(first)
+}
+
 /** In PostgreSQL's words. */
-export function tooManyArguments(first: string): Error {
+function tooManyArguments(first: string): Error {
   return usageError(`too many command-line arguments (first is "${first}")`)
 }

@@ -1,5 +1,5 @@
 import { exitStatus } from '../exit-status.js'
-import { tooManyArguments } from '../operands.js'
+import { refuseOperands } from '../operands.js'
 import { type Command, defineCommand } from './command.js'
 
 export const backupIdCommand: Command = defineCommand({
@@ -9,7 +9,7 @@ export const backupIdCommand: Command = defineCommand({
   options: {},
   examples: [['', '32 hexadecimal digits, for --backup-id of every worker']],
   run: async ({ print }, _options, operands) => {
-    if (operands[0] !== undefined) throw tooManyArguments(operands[0])
+    refuseOperands(operands)
     const { createBackupId } = await import('../../src/manifest/fragment/backup-id.js')
     print(createBackupId())
     return exitStatus.done

@@ -20,35 +20,53 @@ export interface CommandContext {
   readonly onHangup: (listener: () => void) => void
 }
 
-interface CommandDescription<Table extends OptionTable> {
+/** Options by the heading under which the help lists them. */
+type OptionGroups = Readonly<Record<string, OptionTable>>
+
+type NameIn<Groups extends OptionGroups> = { [Heading in keyof Groups]: keyof Groups[Heading] }[keyof Groups]
+
+/** What the options of these groups are after a command line was read: `undefined` when not given. */
+export type OptionValues<Groups extends OptionGroups> = InferredOptionTypes<{
+  readonly [Name in NameIn<Groups>]: Extract<Groups[keyof Groups], Record<Name, unknown>>[Name]
+}>
+
+interface CommandDescription {
   readonly name: string
   /** One line for the list of commands. */
   readonly summary: string
   /** What follows `pbmanifest NAME` in the help. */
   readonly synopsis: string
-  readonly options: Table
   /** A signal is this command's ordinary end: nothing is said about it, and the exit status is what `run` returns. */
   readonly endsBySignal?: true
   /** Arguments, and what they do. */
   readonly examples: readonly (readonly [args: string, what: string])[]
 }
 
-interface CommandDefinition<Table extends OptionTable> extends CommandDescription<Table> {
+interface CommandDefinition<Groups extends OptionGroups> extends CommandDescription {
+  readonly options: Groups
   run(
     context: CommandContext,
-    options: InferredOptionTypes<Table>,
+    options: OptionValues<Groups>,
     operands: readonly string[],
   ): Promise<ExitStatus>
 }
 
 /** A command of any options. It must be given those of its own table. */
-export interface Command extends CommandDescription<OptionTable> {
+export interface Command extends CommandDescription {
+  readonly options: OptionTable
   run(context: CommandContext, options: object, operands: readonly string[]): Promise<ExitStatus>
 }
 
 /** Makes a {@link Command}; inside, the types of its options follow from its table. */
-export function defineCommand<const Table extends OptionTable>(
-  definition: CommandDefinition<Table>,
+export function defineCommand<const Groups extends OptionGroups>(
+  definition: CommandDefinition<Groups>,
 ): Command {
-  return definition
+  return { ...definition, options: listOptions(definition.options) }
+}
+
+function listOptions(groups: OptionGroups): OptionTable {
+  const options = Object.entries(groups).flatMap(([group, table]) =>
+    Object.entries(table).map(([name, option]) => [name, { ...option, group }] as const),
+  )
+  return Object.fromEntries(options)
 }

@@ -1,4 +1,3 @@
-import type { InferredOptionTypes } from 'yargs'
 import { displayPathname } from '../../src/files/pathname.js'
 import type { MergeOptions } from '../../src/manifest/merge/options.js'
 import { exitStatus } from '../exit-status.js'
@@ -13,67 +12,62 @@ import {
 } from '../option-values.js'
 import { usageError } from '../usage-error.js'
 import { withoutUndefined } from '../without-undefined.js'
-import { type Command, defineCommand } from './command.js'
-
-const fragmentsGroup = 'Fragments:'
-const headerGroup = 'Header of the manifest:'
-const walGroup = 'WAL ranges of the manifest:'
-const outputGroup = 'Output:'
+import { type Command, defineCommand, type OptionValues } from './command.js'
 
 const options = {
-  workers: {
-    type: 'string',
-    group: fragmentsGroup,
-    describe: 'how many workers there were; all must be here',
+  'Fragments:': {
+    workers: {
+      type: 'string',
+      describe: 'how many workers there were; all must be here',
+    },
+    'allow-unsealed': {
+      type: 'boolean',
+      describe: 'take what is whole of fragments whose worker did not finish',
+    },
   },
-  'allow-unsealed': {
-    type: 'boolean',
-    group: fragmentsGroup,
-    describe: 'take what is whole of fragments whose worker did not finish',
+  'Header of the manifest:': {
+    pgdata: {
+      alias: 'D',
+      type: 'string',
+      describe: 'data directory, or copy of one, to learn what is not given from',
+    },
+    'server-version': {
+      type: 'string',
+      describe: 'major version of the server, which decides what is not given',
+    },
+    'manifest-version': {
+      choices: ['1', '2'],
+      type: 'string',
+      describe: '1 for PostgreSQL 13 to 16, 2 from 17 on',
+    },
+    'system-identifier': {
+      type: 'string',
+      describe: 'of the cluster; stands in version 2 only',
+    },
   },
-  pgdata: {
-    alias: 'D',
-    type: 'string',
-    group: headerGroup,
-    describe: 'data directory, or copy of one, to learn what is not given from',
+  'WAL ranges of the manifest:': {
+    'wal-range': {
+      type: 'string',
+      array: true,
+      describe: 'a range as TIMELINE,START,END; no other WAL option then',
+    },
+    'start-lsn': { type: 'string', describe: 'where the backup began' },
+    'start-timeline': { type: 'string', describe: 'timeline on which it began' },
+    'end-lsn': { type: 'string', describe: 'where the backup ended' },
+    'end-timeline': { type: 'string', describe: 'timeline on which it ended' },
+    'history-dir': { type: 'string', describe: 'directory of timeline history files' },
   },
-  'server-version': {
-    type: 'string',
-    group: headerGroup,
-    describe: 'major version of the server, which decides what is not given',
-  },
-  'manifest-version': {
-    choices: ['1', '2'],
-    type: 'string',
-    group: headerGroup,
-    describe: '1 for PostgreSQL 13 to 16, 2 from 17 on',
-  },
-  'system-identifier': {
-    type: 'string',
-    group: headerGroup,
-    describe: 'of the cluster; stands in version 2 only',
-  },
-  'wal-range': {
-    type: 'string',
-    array: true,
-    group: walGroup,
-    describe: 'a range as TIMELINE,START,END; no other WAL option then',
-  },
-  'start-lsn': { type: 'string', group: walGroup, describe: 'where the backup began' },
-  'start-timeline': { type: 'string', group: walGroup, describe: 'timeline on which it began' },
-  'end-lsn': { type: 'string', group: walGroup, describe: 'where the backup ended' },
-  'end-timeline': { type: 'string', group: walGroup, describe: 'timeline on which it ended' },
-  'history-dir': { type: 'string', group: walGroup, describe: 'directory of timeline history files' },
-  output: { alias: 'o', type: 'string', group: outputGroup, describe: 'manifest to write (required)' },
-  quiet: {
-    alias: 'q',
-    type: 'boolean',
-    group: outputGroup,
-    describe: 'print nothing but errors and warnings',
+  'Output:': {
+    output: { alias: 'o', type: 'string', describe: 'manifest to write (required)' },
+    quiet: {
+      alias: 'q',
+      type: 'boolean',
+      describe: 'print nothing but errors and warnings',
+    },
   },
 } as const
 
-type Values = InferredOptionTypes<typeof options>
+type Values = OptionValues<typeof options>
 
 // A range that is given outright leaves nothing to work out.
 function checkWalOptions(values: Values): void {

@@ -9,31 +9,123 @@ import { invalidValue, readOptional } from '../../option-values.js'
 import { readRate } from './rate.js'
 import { parseTablespaceMapping } from '../../../src/transfer/client/target/tablespace-mapping.js'
 import { usageError } from '../../usage-error.js'
+import type { OptionValues } from '../command.js'
 import { withoutUndefined } from '../../without-undefined.js'
 
+/** Those of pg_basebackup, and -j, --verify and --output. */
+export const backupOptions = {
+  'Options controlling the output:': {
+    pgdata: { alias: 'D', type: 'string', describe: 'receive base backup into directory' },
+    format: { alias: 'F', type: 'string', describe: 'output format: p or plain' },
+    'max-rate': {
+      alias: 'r',
+      type: 'string',
+      describe: 'maximum transfer rate of all workers together (in kB/s, or use suffix "k" or "M")',
+    },
+    'write-recovery-conf': {
+      alias: 'R',
+      type: 'boolean',
+      describe: 'write configuration for replication',
+    },
+    'tablespace-mapping': {
+      alias: 'T',
+      type: 'string',
+      array: true,
+      describe: 'OLDDIR=NEWDIR: relocate tablespace in OLDDIR to NEWDIR',
+    },
+    'wal-method': {
+      alias: 'X',
+      type: 'string',
+      describe: 'include required WAL files with specified method: none, fetch or stream (the default)',
+    },
+    output: {
+      choices: ['text', 'json'],
+      default: 'text',
+      type: 'string',
+      describe: 'json: one document on standard output',
+    },
+  },
+  'General options:': {
+    jobs: {
+      alias: 'j',
+      type: 'string',
+      describe: 'workers that copy files, each with a connection of its own (default: 4)',
+    },
+    checkpoint: {
+      alias: 'c',
+      type: 'string',
+      describe: 'fast or spread (the default) checkpointing',
+    },
+    label: { alias: 'l', type: 'string', describe: 'set backup label' },
+    'no-clean': { alias: 'n', type: 'boolean', describe: 'do not clean up after errors' },
+    'no-sync': {
+      alias: 'N',
+      type: 'boolean',
+      describe: 'do not wait for changes to be written safely to disk',
+    },
+    progress: { alias: 'P', type: 'boolean', describe: 'show progress information' },
+    slot: { alias: 'S', type: 'string', describe: 'replication slot to use' },
+    verbose: { alias: 'v', type: 'boolean', describe: 'output verbose messages' },
+    'manifest-checksums': {
+      type: 'string',
+      describe:
+        'use algorithm for manifest checksums: CRC32C (the default), SHA224, SHA256, SHA384, SHA512, NONE',
+    },
+    'manifest-force-encode': {
+      type: 'boolean',
+      describe: 'hex encode all file names in manifest',
+    },
+    'no-manifest': {
+      type: 'boolean',
+      describe: 'suppress generation of backup manifest',
+    },
+    'no-slot': {
+      type: 'boolean',
+      describe: 'prevent creation of temporary replication slot',
+    },
+    'no-verify-checksums': { type: 'boolean', describe: 'do not verify checksums' },
+    verify: {
+      type: 'boolean',
+      describe: 'read the whole backup again at the end, as "pbmanifest verify" does',
+    },
+  },
+  'Connection options:': {
+    agent: {
+      type: 'string',
+      describe:
+        'HOST:PORT, socket directory or connection string of a "pbmanifest serve" that files are to come from',
+    },
+    dbname: { alias: 'd', type: 'string', describe: 'connection string' },
+    host: {
+      alias: 'h',
+      type: 'string',
+      describe: 'database server host or socket directory',
+    },
+    port: { alias: 'p', type: 'string', describe: 'database server port number' },
+    username: {
+      alias: 'U',
+      type: 'string',
+      describe: 'connect as specified database user',
+    },
+    'io-timeout': {
+      type: 'string',
+      describe:
+        'seconds for which the other side may be silent when it has to answer (default: as TCP has it)',
+    },
+    'no-password': {
+      alias: 'w',
+      type: 'boolean',
+      describe: 'never prompt for password',
+    },
+    password: { alias: 'W', type: 'boolean', describe: 'force password prompt' },
+  },
+} as const
+
 /** The values of the options of `pbmanifest backup`, as the command line has them. */
-export interface BackupValues {
-  readonly pgdata: string | undefined
-  readonly format: string | undefined
-  readonly 'max-rate': string | undefined
-  readonly 'write-recovery-conf': boolean | undefined
-  readonly 'tablespace-mapping': readonly string[] | undefined
-  readonly 'wal-method': string | undefined
-  readonly jobs: string | undefined
-  readonly checkpoint: string | undefined
-  readonly label: string | undefined
-  readonly 'no-clean': boolean | undefined
-  readonly 'no-sync': boolean | undefined
-  readonly slot: string | undefined
-  readonly 'manifest-checksums': string | undefined
-  readonly 'manifest-force-encode': boolean | undefined
-  readonly 'no-manifest': boolean | undefined
-  readonly 'no-slot': boolean | undefined
-  readonly 'no-verify-checksums': boolean | undefined
-  readonly verify: boolean | undefined
-  readonly 'no-password': boolean | undefined
-  readonly password: boolean | undefined
-}
+export type BackupValues = OptionValues<typeof backupOptions>
+
+/** Those of them that say how to connect. */
+export type ConnectionValues = OptionValues<Pick<typeof backupOptions, 'Connection options:'>>
 
 /** All of the command line but for the connections, which are worked out later. */
 export type BackupSettings = Omit<BackupOptions, 'connection' | 'agent'>

@@ -1,9 +1,8 @@
-import type { InferredOptionTypes } from 'yargs'
-import { type BackupSettings, readBackupOptions } from './backup-options.js'
+import { backupOptions, type BackupSettings, type BackupValues, readBackupOptions } from './backup-options.js'
 import { formatBackupProgress } from './backup-progress.js'
 import { formatBottleneck, formatBackupSummary, formatWorkers } from './backup-text.js'
 import { type ExitStatus, exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
-import { tooManyArguments } from '../../operands.js'
+import { refuseOperands } from '../../operands.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { formatProblemCounts, formatSummary } from '../verify/verify-text.js'
 import { type Command, type CommandContext, defineCommand } from '../command.js'
@@ -13,137 +12,11 @@ import type { TakenBackup } from '../../../src/transfer/client/take-backup.js'
 import type { WorkersAhead } from '../../../src/transfer/client/workers-ahead.js'
 import type { VerifyReport } from '../../../src/verify/report.js'
 
-const outputGroup = 'Options controlling the output:'
-const generalGroup = 'General options:'
-const connectionGroup = 'Connection options:'
-
-// Those of pg_basebackup, and -j, --verify and --output.
-const options = {
-  pgdata: { alias: 'D', type: 'string', group: outputGroup, describe: 'receive base backup into directory' },
-  format: { alias: 'F', type: 'string', group: outputGroup, describe: 'output format: p or plain' },
-  'max-rate': {
-    alias: 'r',
-    type: 'string',
-    group: outputGroup,
-    describe: 'maximum transfer rate of all workers together (in kB/s, or use suffix "k" or "M")',
-  },
-  'write-recovery-conf': {
-    alias: 'R',
-    type: 'boolean',
-    group: outputGroup,
-    describe: 'write configuration for replication',
-  },
-  'tablespace-mapping': {
-    alias: 'T',
-    type: 'string',
-    array: true,
-    group: outputGroup,
-    describe: 'OLDDIR=NEWDIR: relocate tablespace in OLDDIR to NEWDIR',
-  },
-  'wal-method': {
-    alias: 'X',
-    type: 'string',
-    group: outputGroup,
-    describe: 'include required WAL files with specified method: none, fetch or stream (the default)',
-  },
-  output: {
-    choices: ['text', 'json'],
-    default: 'text',
-    type: 'string',
-    group: outputGroup,
-    describe: 'json: one document on standard output',
-  },
-  jobs: {
-    alias: 'j',
-    type: 'string',
-    group: generalGroup,
-    describe: 'workers that copy files, each with a connection of its own (default: 4)',
-  },
-  checkpoint: {
-    alias: 'c',
-    type: 'string',
-    group: generalGroup,
-    describe: 'fast or spread (the default) checkpointing',
-  },
-  label: { alias: 'l', type: 'string', group: generalGroup, describe: 'set backup label' },
-  'no-clean': { alias: 'n', type: 'boolean', group: generalGroup, describe: 'do not clean up after errors' },
-  'no-sync': {
-    alias: 'N',
-    type: 'boolean',
-    group: generalGroup,
-    describe: 'do not wait for changes to be written safely to disk',
-  },
-  progress: { alias: 'P', type: 'boolean', group: generalGroup, describe: 'show progress information' },
-  slot: { alias: 'S', type: 'string', group: generalGroup, describe: 'replication slot to use' },
-  verbose: { alias: 'v', type: 'boolean', group: generalGroup, describe: 'output verbose messages' },
-  'manifest-checksums': {
-    type: 'string',
-    group: generalGroup,
-    describe:
-      'use algorithm for manifest checksums: CRC32C (the default), SHA224, SHA256, SHA384, SHA512, NONE',
-  },
-  'manifest-force-encode': {
-    type: 'boolean',
-    group: generalGroup,
-    describe: 'hex encode all file names in manifest',
-  },
-  'no-manifest': {
-    type: 'boolean',
-    group: generalGroup,
-    describe: 'suppress generation of backup manifest',
-  },
-  'no-slot': {
-    type: 'boolean',
-    group: generalGroup,
-    describe: 'prevent creation of temporary replication slot',
-  },
-  'no-verify-checksums': { type: 'boolean', group: generalGroup, describe: 'do not verify checksums' },
-  verify: {
-    type: 'boolean',
-    group: generalGroup,
-    describe: 'read the whole backup again at the end, as "pbmanifest verify" does',
-  },
-  agent: {
-    type: 'string',
-    group: connectionGroup,
-    describe:
-      'HOST:PORT, socket directory or connection string of a "pbmanifest serve" that files are to come from',
-  },
-  dbname: { alias: 'd', type: 'string', group: connectionGroup, describe: 'connection string' },
-  host: {
-    alias: 'h',
-    type: 'string',
-    group: connectionGroup,
-    describe: 'database server host or socket directory',
-  },
-  port: { alias: 'p', type: 'string', group: connectionGroup, describe: 'database server port number' },
-  username: {
-    alias: 'U',
-    type: 'string',
-    group: connectionGroup,
-    describe: 'connect as specified database user',
-  },
-  'io-timeout': {
-    type: 'string',
-    group: connectionGroup,
-    describe: 'seconds for which the other side may be silent when it has to answer (default: as TCP has it)',
-  },
-  'no-password': {
-    alias: 'w',
-    type: 'boolean',
-    group: connectionGroup,
-    describe: 'never prompt for password',
-  },
-  password: { alias: 'W', type: 'boolean', group: connectionGroup, describe: 'force password prompt' },
-} as const
-
-type Values = InferredOptionTypes<typeof options>
-
 export const backupCommand: Command = defineCommand({
   name: 'backup',
   summary: 'take a parallel base backup of a running server',
   synopsis: '[OPTION]...',
-  options,
+  options: backupOptions,
   examples: [
     ['-h db1 -U backup -D /backups/monday -j 8 -c fast -P', '8 workers, with progress'],
     [
@@ -153,15 +26,14 @@ export const backupCommand: Command = defineCommand({
     ['-D DIR -r 50M -T /srv/ts1=/backups/ts1', '50 MB/s at most, and a tablespace elsewhere'],
   ],
   run: async (context, values, operands) => {
-    const [first] = operands
-    if (first !== undefined) throw tooManyArguments(first)
+    refuseOperands(operands)
     const taken = await takeBackup(context, values)
     const verification = await verifyResult(context, values, taken)
     return printResult(context, values, taken.report, verification)
   },
 })
 
-async function takeBackup(context: CommandContext, values: Values): Promise<TakenBackup> {
+async function takeBackup(context: CommandContext, values: BackupValues): Promise<TakenBackup> {
   const settings = readBackupOptions(values)
   const { WorkersAhead } = await import('../../../src/transfer/client/workers-ahead.js')
   // All that is done until they are needed is done beside their loading.
@@ -180,7 +52,7 @@ async function takeBackupOnThreads(
   workers: WorkersAhead,
   settings: BackupSettings,
   context: CommandContext,
-  values: Values,
+  values: BackupValues,
 ): Promise<TakenBackup> {
   const { messages, signal } = context
   const [{ prepareConnections }, { takeBackupWith }] = await Promise.all([
@@ -217,7 +89,7 @@ async function takeBackupOnThreads(
  */
 async function verifyResult(
   { messages, signal }: CommandContext,
-  values: Values,
+  values: BackupValues,
   { report, checksums }: TakenBackup,
 ): Promise<VerifyReport | undefined> {
   if (report.manifest === null) return undefined
@@ -240,7 +112,7 @@ async function verifyResult(
 
 function printResult(
   { print, printJson, messages }: CommandContext,
-  values: Values,
+  values: BackupValues,
   report: BackupReport,
   verification: VerifyReport | undefined,
 ): ExitStatus {

@@ -7,34 +7,18 @@ import type { ConnectionOptions } from '../../../src/transfer/connection/connect
 import { connectAgent } from '../../../src/transfer/connection/gate/connect-agent.js'
 import { resolveAgent } from '../../../src/transfer/connection/resolve-agent.js'
 import {
-  type ConnectionSettings,
   resolveConnection,
   type ResolvedConnection,
 } from '../../../src/transfer/connection/resolve-connection.js'
 import { askPassword } from './ask-password.js'
+import type { ConnectionValues } from './backup-options.js'
 import type { Messages } from '../../messages.js'
 import { readIoSeconds, readOptional } from '../../option-values.js'
+import type { CommandContext } from '../command.js'
 import { usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 
-/** The connection options as the command line has them. */
-export interface ConnectionValues {
-  readonly agent: string | undefined
-  readonly dbname: string | undefined
-  readonly host: string | undefined
-  readonly port: string | undefined
-  readonly username: string | undefined
-  readonly 'io-timeout': string | undefined
-  readonly 'no-password': boolean | undefined
-  readonly password: boolean | undefined
-}
-
-/** What this needs of the world outside. */
-export interface ConnectionContext {
-  readonly env: Readonly<NodeJS.ProcessEnv>
-  readonly messages: Messages
-  readonly signal: AbortSignal
-}
+type ConnectionContext = Pick<CommandContext, 'env' | 'messages' | 'signal'>
 
 /**
  * Works out how to connect, as PostgreSQL's programs do, and tries it once where the backup will connect: only the server
@@ -75,8 +59,10 @@ function databaseOf(values: ConnectionValues, context: ConnectionContext): Peer 
   const ioTimeout = readIoTimeout(values)
   return {
     prompt: 'Password: ',
-    resolve: (password) =>
-      resolveSettings(withoutUndefined({ conninfo, host, port, user, password, ioTimeout }), context),
+    resolve: (password) => {
+      const settings = withoutUndefined({ conninfo, host, port, user, password, ioTimeout })
+      return warned(resolveConnection(settings, readConnectionEnvironment(context.env)), context.messages)
+    },
     tryConnection: (options) => tryConnection(options, { signal: context.signal }),
   }
 }
@@ -142,14 +128,6 @@ async function prepare(
     if (password === undefined) throw error
     return peer.resolve(password)
   }
-}
-
-/** Works out how to connect, without trying it. */
-export function resolveSettings(
-  settings: ConnectionSettings,
-  { env, messages }: Pick<ConnectionContext, 'env' | 'messages'>,
-): ConnectionOptions {
-  return warned(resolveConnection(settings, readConnectionEnvironment(env)), messages)
 }
 
 function warned({ options, warnings }: ResolvedConnection, messages: Messages): ConnectionOptions {

@@ -1,4 +1,3 @@
-import type { InferredOptionTypes } from 'yargs'
 import { displayPathname, type Pathname } from '../../../src/files/pathname.js'
 import { parseChecksumAlgorithm } from '../../../src/manifest/checksum/checksum-algorithm.js'
 import { isBackupId } from '../../../src/manifest/fragment/backup-id.js'
@@ -10,48 +9,43 @@ import { readOnlyOperand } from '../../operands.js'
 import { invalidValue, readCount, readOptional, readWorkerNumber } from '../../option-values.js'
 import { usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
-import { type Command, defineCommand } from '../command.js'
-
-const partGroup = 'Which part:'
-const outputGroup = 'Output:'
+import { type Command, defineCommand, type OptionValues } from '../command.js'
 
 const options = {
-  worker: { type: 'string', group: partGroup, describe: 'number of this worker, from 0 (required)' },
-  workers: {
-    type: 'string',
-    group: partGroup,
-    describe: 'how many workers share DIRECTORY; this one takes its share',
+  'Which part:': {
+    worker: { type: 'string', describe: 'number of this worker, from 0 (required)' },
+    workers: {
+      type: 'string',
+      describe: 'how many workers share DIRECTORY; this one takes its share',
+    },
+    'files-from': {
+      type: 'string',
+      describe: 'record the files that this file, or standard input (-), names',
+    },
+    'include-all': {
+      type: 'boolean',
+      describe: 'record what a base backup leaves out as well, but for pg_wal',
+    },
   },
-  'files-from': {
-    type: 'string',
-    group: partGroup,
-    describe: 'record the files that this file, or standard input (-), names',
-  },
-  'include-all': {
-    type: 'boolean',
-    group: partGroup,
-    describe: 'record what a base backup leaves out as well, but for pg_wal',
-  },
-  'backup-id': {
-    type: 'string',
-    group: outputGroup,
-    describe: 'id of the backup, see "backup-id" (required)',
-  },
-  output: { alias: 'o', type: 'string', group: outputGroup, describe: 'fragment to write (required)' },
-  'checksum-algorithm': {
-    type: 'string',
-    group: outputGroup,
-    describe: 'CRC32C (the default), SHA224, SHA256, SHA384, SHA512 or NONE',
-  },
-  quiet: {
-    alias: 'q',
-    type: 'boolean',
-    group: outputGroup,
-    describe: 'print nothing but errors and warnings',
+  'Output:': {
+    'backup-id': {
+      type: 'string',
+      describe: 'id of the backup, see "backup-id" (required)',
+    },
+    output: { alias: 'o', type: 'string', describe: 'fragment to write (required)' },
+    'checksum-algorithm': {
+      type: 'string',
+      describe: 'CRC32C (the default), SHA224, SHA256, SHA384, SHA512 or NONE',
+    },
+    quiet: {
+      alias: 'q',
+      type: 'boolean',
+      describe: 'print nothing but errors and warnings',
+    },
   },
 } as const
 
-type Values = InferredOptionTypes<typeof options>
+type Values = OptionValues<typeof options>
 
 /** What the command line says, but for the list of files, which is read later. */
 function readOptions(values: Values, operands: readonly string[]): WriteFragmentOptions {

@@ -1,7 +1,7 @@
 import { type DestinationStream, pino } from 'pino'
 import { shortenText } from '../../../src/files/display-text.js'
 import type { AgentEvent } from '../../../src/transfer/agent/agent-event.js'
-import type { LogLevel } from './log-levels.js'
+import type { LogLevel } from './serve-options.js'
 
 /** Of a value; a stack of ours is shorter. */
 const MAX_CHARACTERS = 4096

@@ -2,30 +2,94 @@ import type { AgentLimits, NetworkAccess } from '../../../src/transfer/agent/age
 import { type Address, parseAddress } from '../../../src/transfer/agent/listen/listen-on-address.js'
 import type { SocketPlace } from '../../../src/transfer/agent/listen/listen-on-socket.js'
 import { invalidValue, readCount, readOptional } from '../../option-values.js'
+import type { OptionValues } from '../command.js'
 import { usageError } from '../../usage-error.js'
 
+export const serveOptions = {
+  'What to serve:': {
+    pgdata: {
+      alias: 'D',
+      type: 'string',
+      describe: 'data directory of the server (required)',
+    },
+    server: {
+      type: 'string',
+      describe: 'connection string of the server that runs on it (default: as PGHOST and its like say)',
+    },
+  },
+  'Where, and to whom:': {
+    'socket-dir': { type: 'string', describe: 'directory of a Unix socket to listen on' },
+    port: {
+      alias: 'p',
+      type: 'string',
+      describe: 'number in the name of the Unix socket (default: 5433)',
+    },
+    'socket-mode': {
+      type: 'string',
+      describe: 'permissions of the Unix socket: who may connect (default: 0700)',
+    },
+    listen: { type: 'string', describe: 'HOST:PORT to listen on; * for all addresses' },
+    'users-file': {
+      type: 'string',
+      describe: 'users that get in over --listen: lines of "user:SCRAM-SHA-256$..."',
+    },
+    'tls-cert': { type: 'string', describe: 'certificate for --listen (PEM)' },
+    'tls-key': { type: 'string', describe: 'its private key (PEM)' },
+    insecure: {
+      type: 'boolean',
+      describe: 'let --listen do without --users-file or --tls-cert',
+    },
+  },
+  'Limits:': {
+    'max-connections': {
+      type: 'string',
+      describe: 'connections at once, on the Unix socket and over --listen each (default: 100)',
+    },
+    'max-unauthenticated': {
+      type: 'string',
+      describe: 'those that have not shown who they are, likewise (default: as --max-connections)',
+    },
+    'authentication-timeout': {
+      type: 'string',
+      describe: 'seconds that they have for that (default: 60)',
+    },
+    'max-backups': { type: 'string', describe: 'backups at once (default: 10)' },
+    'max-message-size': {
+      type: 'string',
+      describe: 'longest command, in kB (default: 4096)',
+    },
+    'idle-timeout': {
+      type: 'string',
+      describe: 'seconds that a client may say and take nothing; 0: forever (default: 900)',
+    },
+    'backup-idle-timeout': {
+      type: 'string',
+      describe: 'seconds that all clients of a backup together may do so; 0: forever (default: 14400)',
+    },
+    'drain-timeout': {
+      type: 'string',
+      describe: 'seconds that running backups have to end after SIGTERM (default: 60)',
+    },
+  },
+  'Logs and metrics:': {
+    'log-level': {
+      choices: ['error', 'warn', 'info', 'debug'],
+      default: 'info',
+      type: 'string',
+      describe: 'what is logged on standard error, one JSON object a line',
+    },
+    'metrics-listen': {
+      type: 'string',
+      describe: 'HOST:PORT, or PORT of 127.0.0.1, for Prometheus',
+    },
+  },
+} as const
+
 /** The values of the options of `pbmanifest serve`, as the command line has them. */
-export interface ServeValues {
-  readonly pgdata: string | undefined
-  readonly server: string | undefined
-  readonly listen: string | undefined
-  readonly 'socket-dir': string | undefined
-  readonly port: string | undefined
-  readonly 'socket-mode': string | undefined
-  readonly 'users-file': string | undefined
-  readonly 'tls-cert': string | undefined
-  readonly 'tls-key': string | undefined
-  readonly insecure: boolean | undefined
-  readonly 'max-connections': string | undefined
-  readonly 'max-unauthenticated': string | undefined
-  readonly 'authentication-timeout': string | undefined
-  readonly 'max-backups': string | undefined
-  readonly 'max-message-size': string | undefined
-  readonly 'idle-timeout': string | undefined
-  readonly 'backup-idle-timeout': string | undefined
-  readonly 'drain-timeout': string | undefined
-  readonly 'metrics-listen': string | undefined
-}
+export type ServeValues = OptionValues<typeof serveOptions>
+
+/** How much the log says, from little to much. */
+export type LogLevel = ServeValues['log-level']
 
 /** What the command line says; the files that it names have not been read. */
 export interface ServeSettings {

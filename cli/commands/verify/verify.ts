@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream'
-import type { InferredOptionTypes } from 'yargs'
 import { pageChecksumsChoices, type VerifyOptions } from '../../../src/verify/options.js'
 import type { VerifyReport } from '../../../src/verify/report.js'
 import { exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
@@ -10,81 +9,73 @@ import { usageError } from '../../usage-error.js'
 import { formatProblemCounts, formatSummary, listHints } from './verify-text.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { runVerifyChain } from './verify-chain.js'
-import { type Command, type CommandContext, defineCommand } from '../command.js'
-
-const whatGroup = 'What to verify:'
-const howGroup = 'How:'
-const outputGroup = 'Output:'
+import { type Command, type CommandContext, defineCommand, type OptionValues } from '../command.js'
 
 const options = {
-  'manifest-path': {
-    alias: 'm',
-    type: 'string',
-    group: whatGroup,
-    describe: 'manifest to use (default: backup_manifest in DIRECTORY)',
+  'What to verify:': {
+    'manifest-path': {
+      alias: 'm',
+      type: 'string',
+      describe: 'manifest to use (default: backup_manifest in DIRECTORY)',
+    },
+    'wal-path': {
+      alias: ['w', 'wal-directory'],
+      type: 'string',
+      describe: 'directory or tar archive with the WAL (default: pg_wal in DIRECTORY)',
+    },
+    'partial-wal': {
+      type: 'boolean',
+      describe: 'take NAME.partial for a WAL segment that is missing',
+    },
+    ignore: {
+      alias: 'i',
+      type: 'string',
+      array: true,
+      describe: 'relative path, or glob, to ignore with all below it',
+    },
+    format: {
+      alias: 'F',
+      type: 'string',
+      describe: 'backup format: p(lain) or t(ar) (default: as it is found)',
+    },
+    archive: {
+      type: 'string',
+      describe: 'of an archive on standard input: base (default), pg_wal or an OID',
+    },
+    chain: {
+      type: 'boolean',
+      describe: 'verify a full backup and the incremental ones that build on it, in this order',
+    },
+    'page-checksums': {
+      choices: pageChecksumsChoices,
+      valueWhenBare: 'on',
+      type: 'string',
+      describe: 'check the checksums of data pages (default: auto, if the cluster has them)',
+    },
   },
-  'wal-path': {
-    alias: ['w', 'wal-directory'],
-    type: 'string',
-    group: whatGroup,
-    describe: 'directory or tar archive with the WAL (default: pg_wal in DIRECTORY)',
+  'How:': {
+    'skip-checksums': { alias: 's', type: 'boolean', describe: 'do not read the files' },
+    'no-parse-wal': { alias: 'n', type: 'boolean', describe: 'do not look at the WAL' },
+    'exit-on-error': { alias: 'e', type: 'boolean', describe: 'stop at the first problem' },
+    jobs: {
+      alias: 'j',
+      type: 'string',
+      describe: 'threads that read files and WAL (default: one per CPU)',
+    },
   },
-  'partial-wal': {
-    type: 'boolean',
-    group: whatGroup,
-    describe: 'take NAME.partial for a WAL segment that is missing',
-  },
-  ignore: {
-    alias: 'i',
-    type: 'string',
-    array: true,
-    group: whatGroup,
-    describe: 'relative path, or glob, to ignore with all below it',
-  },
-  format: {
-    alias: 'F',
-    type: 'string',
-    group: whatGroup,
-    describe: 'backup format: p(lain) or t(ar) (default: as it is found)',
-  },
-  archive: {
-    type: 'string',
-    group: whatGroup,
-    describe: 'of an archive on standard input: base (default), pg_wal or an OID',
-  },
-  chain: {
-    type: 'boolean',
-    group: whatGroup,
-    describe: 'verify a full backup and the incremental ones that build on it, in this order',
-  },
-  'page-checksums': {
-    choices: pageChecksumsChoices,
-    valueWhenBare: 'on',
-    type: 'string',
-    group: whatGroup,
-    describe: 'check the checksums of data pages (default: auto, if the cluster has them)',
-  },
-  'skip-checksums': { alias: 's', type: 'boolean', group: howGroup, describe: 'do not read the files' },
-  'no-parse-wal': { alias: 'n', type: 'boolean', group: howGroup, describe: 'do not look at the WAL' },
-  'exit-on-error': { alias: 'e', type: 'boolean', group: howGroup, describe: 'stop at the first problem' },
-  jobs: {
-    alias: 'j',
-    type: 'string',
-    group: howGroup,
-    describe: 'threads that read files and WAL (default: one per CPU)',
-  },
-  progress: { alias: 'P', type: 'boolean', group: outputGroup, describe: 'show progress on standard error' },
-  quiet: { alias: 'q', type: 'boolean', group: outputGroup, describe: 'print nothing but errors' },
-  output: {
-    choices: ['text', 'json'],
-    default: 'text',
-    type: 'string',
-    group: outputGroup,
-    describe: 'json: one document on standard output',
+  'Output:': {
+    progress: { alias: 'P', type: 'boolean', describe: 'show progress on standard error' },
+    quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors' },
+    output: {
+      choices: ['text', 'json'],
+      default: 'text',
+      type: 'string',
+      describe: 'json: one document on standard output',
+    },
   },
 } as const
 
-type Values = InferredOptionTypes<typeof options>
+type Values = OptionValues<typeof options>
 
 function readOptions(values: Values): VerifyOptions {
   if (values.progress === true && values.quiet === true) {

@@ -20,6 +20,7 @@ const none: ServeValues = {
   'idle-timeout': undefined,
   'backup-idle-timeout': undefined,
   'drain-timeout': undefined,
+  'log-level': 'info',
   'metrics-listen': undefined,
 }
 
