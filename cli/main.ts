@@ -1,10 +1,11 @@
 #!/usr/bin/env node
+import { closeSync } from 'node:fs'
+import { isatty } from 'node:tty'
 import { displayLines } from '../src/files/display-text.js'
-import { closeDeadTerminals } from './dead-terminals.js'
+import { describeSystemError } from '../src/files/system-error.js'
 import { describeBug } from './describe-bug.js'
 import { exitStatus } from './exit-status.js'
 import { bugAddress, version } from '../src/version.js'
-import { watchOutput } from './watch-output.js'
 
 const { argv, env, stdin, stdout, stderr } = process
 const args = argv.slice(2)
@@ -15,19 +16,52 @@ process.on('uncaughtException', (error) => {
   stderr.write(`${displayLines(bug)}\n`)
   process.exit(exitStatus.bug)
 })
-watchOutput(process)
-process.on('exit', () => closeDeadTerminals(process))
+watchOutput()
+process.on('exit', closeDeadTerminals)
 
 if (args[0] === '--version' || args[0] === '-V') {
   stdout.write(`pbmanifest ${version}\n`)
-  if (args.includes('--verbose')) {
-    const { describeEngines } = await import('./describe-engines.js')
-    stdout.write(await describeEngines())
-  }
+  if (args.includes('--verbose')) stdout.write(await describeEngines())
 } else {
   const [{ run }, { watchSignals }] = await Promise.all([import('./run.js'), import('./signals.js')])
   const isOnTerminal = [stdin, stdout, stderr].some((stream) => stream.isTTY)
   const status = await run({ args, env, stdin, stdout, stderr, signals: watchSignals(process, isOnTerminal) })
   // Not process.exit(): what was written may still be on its way. A failed write may have set a status already.
   process.exitCode = status === exitStatus.done ? (process.exitCode ?? status) : status
+}
+
+/**
+ * Decides what happens when our output cannot be written. A reader that went away (`| head`, or a terminal that was
+ * closed) is not our failure and not worth a word; a disk that is full is.
+ */
+function watchOutput(): void {
+  stderr.on('error', () => {})
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' || (error.code === 'EIO' && stdout.isTTY)) return
+    const reason = describeSystemError(error)?.message ?? error.message
+    stderr.write(`pbmanifest: error: could not write to standard output: ${reason}\n`)
+    process.exitCode ||= exitStatus.inputOutput
+  })
+}
+
+/**
+ * Node gives terminals their modes back when it exits, and aborts, with a core file, when one does not exist any more:
+ * after a hang-up, say, that we cleaned up after. One that is closed it leaves alone.
+ */
+function closeDeadTerminals(): void {
+  for (const { isTTY, fd } of [stdin, stdout, stderr]) {
+    if (isTTY && !isatty(fd)) closeSync(fd)
+  }
+}
+
+/** What computes checksums here, a line each. */
+async function describeEngines(): Promise<string> {
+  const { createFileHasher } = await import('../src/manifest/checksum/file-hasher.js')
+  const lines = await Promise.all(
+    (['CRC32C', 'SHA256'] as const).map(async (algorithm) => {
+      const { engine } = await createFileHasher(algorithm)
+      return `${algorithm}: ${engine}\n`
+    }),
+  )
+  return `node ${process.version}\n${lines.join('')}`
 }

@@ -4,16 +4,21 @@ import type { Messages } from './messages.js'
 
 const INTERVAL_MS = 1000
 
+/** How far it is, as PostgreSQL's programs have it: `  123/45678 kB (0%)`. */
+export function formatShare({ bytesDone, bytesTotal }: VerifyProgress): string {
+  const total = String(Math.floor(bytesTotal / 1024))
+  const done = String(Math.floor(bytesDone / 1024)).padStart(total.length)
+  const percent = bytesTotal === 0 ? 0n : (BigInt(bytesDone) * 100n) / BigInt(bytesTotal)
+  return `${done}/${total} kB (${percent}%)`
+}
+
 /**
  * The line of `pg_verifybackup --progress`: `  123/45678 kB (0%) verified`.
  *
  * @see src/bin/pg_verifybackup/pg_verifybackup.c, progress_report
  */
-export function formatProgress({ bytesDone, bytesTotal }: VerifyProgress): string {
-  const total = String(Math.floor(bytesTotal / 1024))
-  const done = String(Math.floor(bytesDone / 1024)).padStart(total.length)
-  const percent = bytesTotal === 0 ? 0n : (BigInt(bytesDone) * 100n) / BigInt(bytesTotal)
-  return `${done}/${total} kB (${percent}%) verified`
+export function formatProgress(progress: VerifyProgress): string {
+  return `${formatShare(progress)} verified`
 }
 
 /**

@@ -1,5 +1,7 @@
+import type { BackupProgress } from '../../../src/transfer/client/options.js'
 import { type BackupReport, type Bottleneck, bottlenecks } from '../../../src/transfer/client/report.js'
 import { formatBytes, formatCount, formatSeconds } from '../../format.js'
+import { formatShare } from '../../progress-reporter.js'
 
 const bottleneckNames: Readonly<Record<Bottleneck, string>> = {
   server: 'the server',
@@ -35,4 +37,15 @@ export function formatWorkers({ workers }: BackupReport): string[] {
     const times = Object.entries(seconds).map(([activity, spent]) => `${activity} ${formatSeconds(spent)}`)
     return `worker ${worker}: ${what}; ${times.join(', ')}`
   })
+}
+
+/**
+ * The line of `pg_basebackup --progress`: `  123/45678 kB (0%), 0/2 tablespaces`.
+ *
+ * @see src/bin/pg_basebackup/pg_basebackup.c, progress_report
+ */
+export function formatBackupProgress(progress: BackupProgress): string {
+  const { tablespacesDone, tablespacesTotal } = progress
+  const noun = tablespacesTotal === 1 ? 'tablespace' : 'tablespaces'
+  return `${formatShare(progress)}, ${tablespacesDone}/${tablespacesTotal} ${noun}`
 }

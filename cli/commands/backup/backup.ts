@@ -1,10 +1,9 @@
 import { backupOptions, type BackupSettings, type BackupValues, readBackupOptions } from './backup-options.js'
-import { formatBackupProgress } from './backup-progress.js'
-import { formatBottleneck, formatBackupSummary, formatWorkers } from './backup-text.js'
+import { formatBackupProgress, formatBottleneck, formatBackupSummary, formatWorkers } from './backup-text.js'
 import { type ExitStatus, exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { refuseOperands } from '../../operands.js'
 import { ProgressReporter } from '../../progress-reporter.js'
-import { formatProblemCounts, formatSummary } from '../verify/verify-text.js'
+import { printProblem, printVerdict } from '../verify/print-verdict.js'
 import { type Command, type CommandContext, defineCommand } from '../command.js'
 import type { BackupReport } from '../../../src/transfer/client/report.js'
 import { DEFAULT_JOBS } from '../../../src/transfer/client/options.js'
@@ -102,10 +101,7 @@ async function verifyResult(
     ...(values['write-recovery-conf'] === true && { ignore: ['postgresql.auto.conf', 'standby.signal'] }),
     ...(values.verify !== true && { knownChecksums: checksums }),
     ...(values.output !== 'json' && {
-      onProblem: ({ message, detail }) => {
-        messages.error(message)
-        if (detail !== undefined) messages.detail(detail)
-      },
+      onProblem: (problem) => printProblem(messages, problem),
     }),
   })
 }
@@ -123,12 +119,6 @@ function printResult(
   }
   if (values.verbose) for (const line of formatWorkers(report)) messages.note(line)
   print(`base backup completed: ${formatBackupSummary(report)}\n${formatBottleneck(report)}`)
-  for (const { message } of verification?.warnings ?? []) messages.warning(message)
-  if (verification?.verdict === 'verified') {
-    print(`backup successfully verified\n${formatSummary(verification)}`)
-  } else if (verification !== undefined) {
-    messages.note(formatSummary(verification))
-    messages.note(`backup verification failed: ${formatProblemCounts(verification.problemCounts)}`)
-  }
+  if (verification !== undefined) printVerdict({ print, messages }, verification)
   return status
 }

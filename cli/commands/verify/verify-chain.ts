@@ -3,7 +3,9 @@ import type { VerifyReport } from '../../../src/verify/report.js'
 import { type ExitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
-import { formatChainProblemCount, formatCombineVerdict } from './verify-chain-text.js'
+import { printProblem } from './print-verdict.js'
+import { formatCount } from '../../format.js'
+import type { ChainReport } from '../../../src/verify/chain/chain-report.js'
 import { formatSummary } from './verify-text.js'
 import type { CommandContext } from '../command.js'
 
@@ -54,9 +56,7 @@ export async function runVerifyChain(
     ...(!isJson && {
       onProblem: (problem, directory) => {
         // Those between backups name the backup themselves.
-        const isOfOne = !('directory' in problem)
-        messages.error(isOfOne ? `backup at "${directory}": ${problem.message}` : problem.message)
-        if (isOfOne && problem.detail !== undefined) messages.detail(problem.detail)
+        printProblem(messages, problem, 'directory' in problem ? '' : `backup at "${directory}": `)
       },
     }),
   })
@@ -74,4 +74,28 @@ export async function runVerifyChain(
     messages.note(`backup chain verification failed: ${formatChainProblemCount(report)}`)
   }
   return exitStatusOfVerdict(report.verdict)
+}
+
+/** Whether to go on to pg_combinebackup, in one line. */
+function formatCombineVerdict({ combine, notChecked, backups }: ChainReport): string {
+  switch (combine) {
+    case 'safe':
+      return 'pg_combinebackup may combine these backups'
+    case 'unsafe':
+      return 'pg_combinebackup must not combine these backups'
+    case 'unknown': {
+      const left = backups.reduce((count, report) => count + report.notChecked.length, notChecked.length)
+      return `whether pg_combinebackup may combine these backups is not known: ${formatCount(left, 'check')} left out`
+    }
+    default:
+      return combine satisfies never
+  }
+}
+
+/** How many problems the chain has, and where: `3 problems (2 in the backups, 1 between them)`. */
+function formatChainProblemCount({ backups, problems }: ChainReport): string {
+  const counts = backups.flatMap(({ problemCounts }) => Object.values(problemCounts))
+  const within = counts.reduce((sum, count) => sum + count, 0)
+  const total = formatCount(within + problems.length, 'problem')
+  return `${total} (${within} in the backups, ${problems.length} between them)`
 }

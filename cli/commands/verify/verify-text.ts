@@ -46,8 +46,14 @@ export function formatProblemCounts(counts: VerifyReport['problemCounts']): stri
 const MANY_PAGES = 100
 const NEARLY_ALL = 0.9
 
-/** What to do about problems of which the cause is likely. Whole sentences. */
-export function listHints({ pages, problemCounts }: VerifyReport): string[] {
+/** What to do about a verdict of which the cause is likely. Whole sentences. */
+export function listHints({
+  verdict,
+  directory,
+  filesChecked,
+  pages,
+  problemCounts,
+}: VerifyReport): string[] {
   const hints: string[] = []
   if (pages.mismatched >= MANY_PAGES && pages.mismatched >= NEARLY_ALL * pages.checked) {
     hints.push(
@@ -59,6 +65,9 @@ export function listHints({ pages, problemCounts }: VerifyReport): string[] {
   }
   if (problemCounts['missing-directory'] > 0) {
     hints.push('A directory that is empty in the backup may be made again (mkdir -m 700).')
+  }
+  if (verdict === 'partial' && directory === '-' && filesChecked > 0) {
+    hints.push('Say with --archive that this archive is all that is to be verified.')
   }
   return hints
 }

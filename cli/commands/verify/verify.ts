@@ -6,10 +6,10 @@ import { readOnlyOperand } from '../../operands.js'
 import { readCount, readOptional } from '../../option-values.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
-import { formatProblemCounts, formatSummary, listHints } from './verify-text.js'
+import { printProblem, printVerdict } from './print-verdict.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { runVerifyChain } from './verify-chain.js'
-import { type Command, type CommandContext, defineCommand, type OptionValues } from '../command.js'
+import { type Command, defineCommand, type OptionValues } from '../command.js'
 
 const options = {
   'What to verify:': {
@@ -148,7 +148,7 @@ export const verifyCommand: Command = defineCommand({
     ['--output=json BACKUP', 'the report as JSON, for programs'],
   ],
   run: async (context, values, operands) => {
-    const { print, printJson, messages, signal, stdin } = context
+    const { printJson, messages, signal, stdin } = context
     const options = readOptions(values)
     const isJson = values.output === 'json'
     if (values.chain === true) {
@@ -163,28 +163,17 @@ export const verifyCommand: Command = defineCommand({
       signal,
       ...(progress && { onProgress: (state) => progress.report(state) }),
       ...(!isJson && {
-        onProblem: ({ message, detail }) => {
-          messages.error(message)
-          if (detail !== undefined) messages.detail(detail)
-        },
+        onProblem: (problem) => printProblem(messages, problem),
       }),
     }
     const report = await verify(directory, values, verifyOptions, stdin)
     progress?.finish()
-    if (!isJson && values.quiet !== true) for (const { message } of report.warnings) messages.warning(message)
     const isAskedFor = report.verdict === 'partial' && isAllThatWasAskedFor(values, report)
-
     if (isJson) {
       const { formatReportAsJson } = await import('../../../src/verify/format-report.js')
       printJson(formatReportAsJson(report))
-    } else if (report.verdict === 'verified') {
-      if (values.quiet !== true) print(`backup successfully verified\n${formatSummary(report)}`)
-    } else if (report.verdict === 'partial') {
-      printPartial(context, report, { isQuiet: values.quiet === true, isAskedFor })
     } else {
-      if (values.quiet !== true) messages.note(formatSummary(report))
-      messages.note(`backup verification failed: ${formatProblemCounts(report.problemCounts)}`)
-      for (const hint of listHints(report)) messages.hint(hint)
+      printVerdict(context, report, { isQuiet: values.quiet === true, isAskedFor, hasHints: true })
     }
     return isAskedFor ? exitStatus.done : exitStatusOfVerdict(report.verdict)
   },
@@ -195,22 +184,4 @@ function isAllThatWasAskedFor(values: Values, report: VerifyReport): boolean {
   const { archive } = values
   if (archive === undefined) return false
   return report.filesChecked > 0 || values['skip-checksums'] === true || archive.startsWith('pg_wal')
-}
-
-/** Nobody who looks for the words of success finds them. */
-function printPartial(
-  { print, messages }: CommandContext,
-  report: VerifyReport,
-  { isQuiet, isAskedFor }: { readonly isQuiet: boolean; readonly isAskedFor: boolean },
-): void {
-  const verdict = 'only a part of the backup was verified; no problem was found in it'
-  if (isAskedFor) {
-    if (!isQuiet) print(`${verdict}\n${formatSummary(report)}`)
-    return
-  }
-  if (!isQuiet) messages.note(formatSummary(report))
-  messages.note(verdict)
-  if (report.directory === '-' && report.filesChecked > 0) {
-    messages.hint('Say with --archive that this archive is all that is to be verified.')
-  }
 }

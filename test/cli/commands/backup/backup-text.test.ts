@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import {
+  formatBackupProgress,
   formatBackupSummary,
   formatBottleneck,
   formatWorkers,
@@ -56,3 +57,14 @@ test('each worker has a line', () => {
     'worker 0: 970 files, 50.0 MB; waiting 0.10 s, throttled 0.00 s, processing 0.20 s, writing 0.25 s, syncing 0.50 s, idle 0.00 s',
   ])
 })
+
+test.each([
+  [123 * 1024, 456 * 1024, 0, 1, '123/456 kB (26%), 0/1 tablespace'],
+  [7 * 1024, 45_678 * 1024, 1, 3, '    7/45678 kB (0%), 1/3 tablespaces'],
+  [0, 0, 1, 1, '0/0 kB (0%), 1/1 tablespace'],
+])(
+  'progress of %d of %d bytes, %d of %d tablespaces',
+  (bytesDone, bytesTotal, tablespacesDone, tablespacesTotal, line) => {
+    expect(formatBackupProgress({ bytesDone, bytesTotal, tablespacesDone, tablespacesTotal })).toBe(line)
+  },
+)
