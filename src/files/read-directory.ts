@@ -1,7 +1,7 @@
-import { type Dirent, readdirSync } from 'node:fs'
+import { type Dirent, readdirSync, type Stats } from 'node:fs'
 import { comparePathnames, decodePathname, type Pathname } from './pathname.js'
 
-type EntryKind = 'file' | 'directory' | 'symlink' | 'other'
+export type EntryKind = 'file' | 'directory' | 'symlink' | 'other'
 
 export interface DirectoryEntry {
   readonly name: Pathname
@@ -46,7 +46,8 @@ function readEntries(path: string | Buffer): DirectoryEntry[] {
   }))
 }
 
-function kindOf(entry: Dirent | Dirent<Buffer>): EntryKind {
+/** @param entry - not what a link leads to */
+export function kindOf(entry: Dirent | Dirent<Buffer> | Stats): EntryKind {
   if (entry.isFile()) return 'file'
   if (entry.isDirectory()) return 'directory'
   return entry.isSymbolicLink() ? 'symlink' : 'other'

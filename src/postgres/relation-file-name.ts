@@ -1,4 +1,5 @@
 import { parsePositiveUnsignedInt32 } from './unsigned-int.js'
+import type { PostgresVersion } from './versions.js'
 
 /**
  * Which of a relation's files it is: its data, its free space map, its visibility map, or the empty file from which an
@@ -23,6 +24,7 @@ const forksBySuffix: ReadonlyMap<string | undefined, RelationFork> = new Map([
 ])
 
 const relationFileName = /^([1-9][0-9]*)(?:_(fsm|vm|init))?(?:\.([1-9][0-9]*))?$/
+const databaseDirectory = /^(?:base|pg_tblspc\/[0-9]+\/PG_[^/]+)\/[0-9]+$/
 const temporaryRelationFileName = /^t[0-9]+_[0-9]+(?:_(?:fsm|vm|init))?(?:\.[0-9]+)?$/
 
 /**
@@ -49,4 +51,45 @@ export function parseRelationFileName(name: string): RelationFileName | undefine
  */
 export function isTemporaryRelationFileName(name: string): boolean {
   return temporaryRelationFileName.test(name)
+}
+
+/**
+ * Finds the unlogged relations of a directory: those that have an init fork.
+ *
+ * @param names - the names of all files in one directory.
+ * @returns their relation numbers.
+ */
+export function unloggedRelations(names: Iterable<string>): Set<number> {
+  const numbers = new Set<number>()
+  for (const name of names) {
+    const file = parseRelationFileName(name)
+    if (file?.fork === 'init' && file.segment === 0) numbers.add(file.relationNumber)
+  }
+  return numbers
+}
+
+/**
+ * Tells whether a base backup leaves out a file because of the relation it belongs to: every file of a temporary
+ * relation, and of an unlogged one all but the init fork. Only where relations are kept: in database directories, and,
+ * by newer servers, for unlogged relations alone, in `global`.
+ *
+ * @param directoryPathname - the file's directory, relative to the data directory.
+ * @param name - the file's name in it.
+ * @param unlogged - what {@link unloggedRelations} found in that directory.
+ * @param version - of the server.
+ * @see src/backend/backup/basebackup.c (`sendDir`)
+ */
+export function isLeftOutRelationFile(
+  directoryPathname: string,
+  name: string,
+  unlogged: ReadonlySet<number>,
+  version: PostgresVersion,
+): boolean {
+  const isDatabase = databaseDirectory.test(directoryPathname)
+  if (isDatabase && isTemporaryRelationFileName(name)) return true
+
+  const isGlobal = directoryPathname === 'global' && version.leavesOutUnloggedInGlobal
+  if (!isDatabase && !isGlobal) return false
+  const file = parseRelationFileName(name)
+  return file !== undefined && file.fork !== 'init' && unlogged.has(file.relationNumber)
 }

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { isTemporaryRelationFileName, parseRelationFileName } from '../../src/postgres/relation-file-name.js'
+import {
+  isLeftOutRelationFile,
+  isTemporaryRelationFileName,
+  parseRelationFileName,
+  unloggedRelations,
+} from '../../src/postgres/relation-file-name.js'
+import { nearestVersion } from '../../src/postgres/versions.js'
 
 describe('parseRelationFileName', () => {
   test.each([
@@ -57,4 +63,40 @@ describe('isTemporaryRelationFileName', () => {
       expect(isTemporaryRelationFileName(name)).toBe(false)
     },
   )
+})
+
+describe('unloggedRelations', () => {
+  test('are those with an init fork', () => {
+    const names = ['1', '1_init', '2', '2_vm', '3_init.1', 't3_4_init', '5_init', '5.1', 'PG_VERSION']
+    expect(unloggedRelations(names)).toEqual(new Set([1, 5]))
+  })
+})
+
+describe('isLeftOutRelationFile', () => {
+  const unlogged = new Set([16394])
+
+  test.each([
+    ['base/5', '16394', 13, true],
+    ['base/5', '16394.1', 13, true],
+    ['base/5', '16394_fsm', 18, true],
+    ['base/5', '16394_init', 18, false],
+    ['base/5', '16395', 18, false],
+    ['base/5', 't3_16395', 13, true],
+    ['base/5', 't3_16395_vm.1', 18, true],
+    ['base/5', 'PG_VERSION', 18, false],
+    ['pg_tblspc/16384/PG_15_202209061/5', '16394', 15, true],
+    ['pg_tblspc/16384/PG_15_202209061/5', 't3_16395', 15, true],
+    ['pg_tblspc/16384/PG_15_202209061', '16394', 15, false],
+    ['global', '16394', 16, false],
+    ['global', '16394', 17, true],
+    ['global', '16394_init', 17, false],
+    ['global', 't3_16395', 17, false],
+    ['base', '16394', 18, false],
+    ['base/5/6', '16394', 18, false],
+    ['base/five', '16394', 18, false],
+    ['extra/5', '16394', 18, false],
+    ['extra/global', '16394', 18, false],
+  ])('whether %s/%s of version %d is left out: %s', (directory, name, major, isLeftOut) => {
+    expect(isLeftOutRelationFile(directory, name, unlogged, nearestVersion(major))).toBe(isLeftOut)
+  })
 })

@@ -22,3 +22,13 @@ const names: ReadonlySet<Pathname> = new Set([
 export function isMadeByBackup(pathname: Pathname): boolean {
   return names.has(pathname) || parseFragmentFileName(pathname) !== undefined
 }
+
+/** Whether this is the manifest or a fragment of the backup itself, which no manifest lists. */
+export function isAboutBackup(pathname: Pathname): boolean {
+  return pathname === 'backup_manifest' || parseFragmentFileName(pathname) !== undefined
+}
+
+/** Whether a server writes this file into a backup as it is taken, and lists it. A copy that has it is such a backup. */
+export function isListedByBackup(pathname: Pathname): boolean {
+  return pathname === 'backup_label' || pathname === 'tablespace_map'
+}

@@ -31,13 +31,7 @@ export async function listBackupFiles(
   const files: PlannedFile[] = []
   const leftOut: Pathname[] = []
   const specialFiles: Pathname[] = []
-  for (const { pathname, kind } of walkBackup({
-    directory,
-    layout,
-    entersTablespaces: true,
-    isInUse: false,
-    showsLeftOut: true,
-  })) {
+  for (const { pathname, kind } of walkBackup({ directory, layout, filesOf: 'copy' })) {
     const isListed = kind === 'file' || (kind === 'left-out' && includesAll)
     if (isListed) files.push({ pathname, size: sizeOf(directory, pathname) })
     else if (kind === 'special') specialFiles.push(pathname)

@@ -3,14 +3,16 @@ import { PbManifestError } from '../../errors.js'
 import type { WayGiver } from '../../files/give-way.js'
 import { pathOf } from '../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
-import { readDirectory } from '../../files/read-directory.js'
+import { type EntryKind, kindOf, readDirectory } from '../../files/read-directory.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { unsafePathnameReason } from '../../files/safe-pathname.js'
+import { isAboutBackup } from '../contents/made-by-backup.js'
 import {
   type ClusterLayout,
-  isAboutBackup,
+  entrySelector,
   isBelowBackupDirectories,
-  selectBackupFiles,
+  type ListedEntry,
+  type Selection,
 } from '../contents/select-entries.js'
 import type { BackupFiles } from './list-backup-files.js'
 import type { PlannedFile } from './plan-shares.js'
@@ -58,7 +60,7 @@ function inspect(
   let stats: Stats
   try {
     stats = lstatSync(pathOf(directory, pathname))
-    if (!rules.isInBackup(pathname)) return undefined
+    if (!rules.isInBackup(pathname, kindOf(stats))) return undefined
   } catch (error) {
     const description = describeSystemError(error)
     if (description === undefined) throw error
@@ -72,7 +74,7 @@ class NamedFileRules {
   readonly #directory: string
   readonly #layout: ClusterLayout
   readonly #includesAll: boolean
-  readonly #selections = new Map<Pathname, (name: string) => boolean>()
+  readonly #selectors = new Map<Pathname, (entry: ListedEntry) => Selection>()
 
   constructor(directory: string, layout: ClusterLayout, includesAll: boolean) {
     this.#directory = directory
@@ -80,23 +82,21 @@ class NamedFileRules {
     this.#includesAll = includesAll
   }
 
-  isInBackup(pathname: Pathname): boolean {
+  isInBackup(pathname: Pathname, kind: EntryKind): boolean {
     if (this.#includesAll) return !pathname.startsWith('pg_wal/') && !isAboutBackup(pathname)
-    if (!isBelowBackupDirectories(pathname, this.#layout)) return false
+    if (!isBelowBackupDirectories(pathname, this.#layout, 'copy')) return false
     const slash = pathname.lastIndexOf('/')
-    return this.#selection(pathname.slice(0, Math.max(slash, 0)))(pathname.slice(slash + 1))
+    const select = this.#selectorIn(pathname.slice(0, Math.max(slash, 0)))
+    return select({ name: pathname.slice(slash + 1), kind }) !== 'left out'
   }
 
-  #selection(parent: Pathname): (name: string) => boolean {
-    const known = this.#selections.get(parent)
+  #selectorIn(parent: Pathname): (entry: ListedEntry) => Selection {
+    const known = this.#selectors.get(parent)
     if (known !== undefined) return known
-    const names = readDirectory(parent === '' ? this.#directory : pathOf(this.#directory, parent))
-    const selection = selectBackupFiles(
-      parent,
-      names.map((entry) => entry.name),
-      this.#layout,
-    )
-    this.#selections.set(parent, selection)
-    return selection
+    const entries = readDirectory(parent === '' ? this.#directory : pathOf(this.#directory, parent))
+    const names = entries.map((entry) => entry.name)
+    const selector = entrySelector(parent, names, this.#layout, 'copy')
+    this.#selectors.set(parent, selector)
+    return selector
   }
 }

@@ -4,11 +4,9 @@ import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { ownPathname } from '../../../files/safe-pathname.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
-import type { ClusterLayout } from '../../../manifest/contents/select-entries.js'
+import { type ClusterLayout, directoriesMadeIn } from '../../../manifest/contents/select-entries.js'
 import { walkBackup } from '../../../manifest/contents/walk-backup.js'
-import { emptyWalDirectories } from '../../../postgres/base-backup-contents.js'
 import type { ClusterFile, ListFilesOptions } from '../cluster-files.js'
-import { isMadeByBackup } from '../../../manifest/contents/made-by-backup.js'
 
 /** Not those by which a program runs as somebody else: no backup needs them. */
 const PERMISSIONS = 0o777
@@ -27,10 +25,10 @@ export async function listLocalFiles(
 ): Promise<ClusterFile[]> {
   const start = tablespaceOid === undefined ? '' : `pg_tblspc/${tablespaceOid}`
   const files: ClusterFile[] = []
-  const walk = walkBackup({ directory, layout, start, entersTablespaces: false, isInUse: true })
+  const walk = walkBackup({ directory, layout, start, filesOf: 'cluster' })
   for (const { pathname, kind } of walk) {
     if (way.isDue) await way.giveWay()
-    if (kind === 'left-out' || isMadeByBackup(pathname)) continue
+    if (kind === 'left-out') continue
     const stats = statIfThere(directory, pathname)
     if (stats === undefined) continue
     if (kind === 'special' || (kind === 'file' && !stats.isFile())) {
@@ -39,7 +37,8 @@ export async function listLocalFiles(
     }
     const file = fileOf(pathname, kind, stats)
     files.push(file)
-    if (pathname === 'pg_wal') files.push(...walDirectories(layout, file))
+    for (const made of directoriesMadeIn(pathname, layout))
+      files.push({ ...file, pathname: ownPathname(made) })
   }
   return files
 }
@@ -53,14 +52,6 @@ function fileOf(pathname: Pathname, kind: ClusterFile['kind'], stats: Stats): Cl
     // Of a link that becomes a directory, they say nothing.
     mode: stats.isSymbolicLink() ? undefined : stats.mode & PERMISSIONS,
   }
-}
-
-/** What a server makes in pg_wal, whatever is there. */
-function walDirectories({ version }: ClusterLayout, parent: ClusterFile): ClusterFile[] {
-  return emptyWalDirectories(version).map((name) => ({
-    ...parent,
-    pathname: ownPathname(`pg_wal/${name}`),
-  }))
 }
 
 /** `undefined` when it was removed meanwhile. */

@@ -3,9 +3,13 @@ import { NotARegularFileError, type OpenedFile } from '../../../files/open-regul
 import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
-import { type ClusterLayout, isBelowBackupDirectories } from '../../../manifest/contents/select-entries.js'
+import {
+  type ClusterLayout,
+  entrySelector,
+  isBelowBackupDirectories,
+} from '../../../manifest/contents/select-entries.js'
 import { unsafePathnameReason } from '../../../files/safe-pathname.js'
-import { isLeftOutOfBaseBackup } from '../../../postgres/base-backup-contents.js'
+import { isLeftOutOfBaseBackup } from '../../../postgres/data-directory.js'
 import { RefusedError } from '../../commands/refused-error.js'
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
@@ -49,16 +53,16 @@ export class LocalPathnames {
   #requirePartOfBackup(pathname: Pathname): void {
     const unsafe = unsafePathnameReason(pathname)
     if (unsafe !== undefined) throw refuse(pathname, unsafe)
-    const components = pathname.split('/')
-    const isWal = components[0] === 'pg_wal' && components.length === 2
-    const isInTablespaceItself = components[0] === 'pg_tblspc' && components.length === 3
-    if (
-      !(isWal || isBelowBackupDirectories(pathname, this.#layout)) ||
-      isInTablespaceItself ||
-      isLeftOutOfBaseBackup(components.at(-1) ?? '')
-    ) {
-      throw refuse(pathname, 'it is not part of a base backup')
-    }
+    const slash = pathname.lastIndexOf('/')
+    const parent = pathname.slice(0, Math.max(slash, 0))
+    const name = pathname.slice(slash + 1)
+    const isPart =
+      parent === 'pg_wal'
+        ? !isLeftOutOfBaseBackup(name)
+        : isBelowBackupDirectories(pathname, this.#layout, 'cluster') &&
+          // Of an unlogged relation it is not, but that shows by its neighbours only.
+          entrySelector(parent, [], this.#layout, 'cluster')({ name, kind: 'file' }) === 'file'
+    if (!isPart) throw refuse(pathname, 'it is not part of a base backup')
   }
 
   #requireNoLinks(pathname: Pathname): void {

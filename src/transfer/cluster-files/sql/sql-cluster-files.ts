@@ -1,7 +1,7 @@
 import { PbManifestError } from '../../../errors.js'
 import { comparePathnames, type Pathname } from '../../../files/pathname.js'
 import { ownPathname, requireSafePathname, type SafePathname } from '../../../files/safe-pathname.js'
-import { isNameOfPostgres } from '../../../postgres/data-directory-names.js'
+import { isNameOfPostgres } from '../../../postgres/data-directory.js'
 import { parseWalFileName } from '../../../postgres/wal-file-name.js'
 import type {
   ClusterFile,
@@ -11,9 +11,9 @@ import type {
   Tablespace,
   WalFile,
 } from '../cluster-files.js'
-import { type LiveClusterLayout, readClusterLayout } from './cluster-layout.js'
+import { type ClusterPlaces, readClusterPlaces } from './cluster-places.js'
 import { copiedValue } from './copied-rows.js'
-import { listFilesBelow, listForeignNames } from './list-files.js'
+import { directoryLister, listFilesBelow, listForeignNames } from './list-files.js'
 import { pathArray } from './path-expressions.js'
 import { CONTROL_FILE, readControlFile } from './read-control-file.js'
 import { readFiles } from './read-files.js'
@@ -31,7 +31,7 @@ export class SqlClusterFiles implements ClusterFiles {
   readonly #connection: RenewableConnection
   /** Reads pages while the other is in the middle of a file; made when the first page has to be read again. */
   #second: Promise<SqlConnection> | undefined
-  #layout: Promise<LiveClusterLayout> | undefined
+  #places: Promise<ClusterPlaces> | undefined
   readonly #findSpecialFiles: FindSpecialFiles | undefined
   #specialFiles: Promise<ReadonlySet<Pathname>> | undefined
 
@@ -55,8 +55,8 @@ export class SqlClusterFiles implements ClusterFiles {
 
   async listTablespaces(options: { readonly withSizes: boolean }): Promise<readonly Tablespace[]> {
     // Again each time: one that was made since must not be missed.
-    this.#layout = undefined
-    const { tablespaces } = await this.#readLayout()
+    this.#places = undefined
+    const { tablespaces } = await this.#readPlaces()
     const listed: Tablespace[] = []
     for (const { oid, location } of [...tablespaces, { oid: undefined, location: '' }]) {
       const bytes = options.withSizes ? await this.#sizeOf(oid) : undefined
@@ -69,26 +69,28 @@ export class SqlClusterFiles implements ClusterFiles {
     tablespaceOid: number | undefined,
     { onSpecialFile }: ListFilesOptions = {},
   ): Promise<readonly ClusterFile[]> {
-    const layout = await this.#readLayout()
-    if (tablespaceOid !== undefined && !layout.tablespaces.some(({ oid }) => oid === tablespaceOid)) {
+    const { layout, tablespaces } = await this.#readPlaces()
+    if (tablespaceOid !== undefined && !tablespaces.some(({ oid }) => oid === tablespaceOid)) {
       throw new PbManifestError('SERVER', `there is no tablespace with OID ${String(tablespaceOid)}`)
     }
     if (tablespaceOid !== undefined) {
       const directory = ownPathname(`pg_tblspc/${String(tablespaceOid)}`)
-      return await this.#connection.ask((connection) => listFilesBelow(connection, directory, layout))
+      return await this.#connection.ask((connection) =>
+        listFilesBelow(directoryLister(connection), directory, layout),
+      )
     }
     this.#specialFiles ??= this.#readSpecialFiles()
     const specialFiles = await this.#specialFiles
     const listed = await this.#connection.ask((connection) =>
-      listFilesBelow(connection, '', layout, specialFiles),
+      listFilesBelow(directoryLister(connection), '', layout, specialFiles),
     )
     for (const pathname of specialFiles) onSpecialFile?.(pathname)
     return listed
   }
 
   async hasTablespaceDirectory(tablespaceOid: number): Promise<boolean> {
-    const { tablespaceDirectory } = await this.#readLayout()
-    const path = pathArray([`pg_tblspc/${String(tablespaceOid)}/${tablespaceDirectory}`])
+    const { layout } = await this.#readPlaces()
+    const path = pathArray([`pg_tblspc/${String(tablespaceOid)}/${layout.tablespaceDirectory}`])
     // Where there is no such directory, nothing is listed; where it cannot be opened, the server says so.
     const query = `
       SELECT FROM pg_catalog.unnest(${path}) AS path, LATERAL pg_catalog.pg_stat_file(path, true)
@@ -155,9 +157,9 @@ export class SqlClusterFiles implements ClusterFiles {
     await Promise.all([this.#connection.close(), second?.close()])
   }
 
-  #readLayout(): Promise<LiveClusterLayout> {
-    this.#layout ??= this.#connection.ask(readClusterLayout)
-    return this.#layout
+  #readPlaces(): Promise<ClusterPlaces> {
+    this.#places ??= this.#connection.ask(readClusterPlaces)
+    return this.#places
   }
 
   /** Of those names that are not PostgreSQL's own: without what is PostgreSQL's, a backup would be none. */

@@ -1,7 +1,7 @@
 import { chownSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createFileHasher } from '../../../../src/manifest/checksum/file-hasher.js'
-import type { ClusterFile } from '../../../../src/transfer/cluster-files/cluster-files.js'
+import type { ClusterFile, ClusterFiles } from '../../../../src/transfer/cluster-files/cluster-files.js'
 import type { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-cluster-files.js'
 import type { Cluster } from '../../../helpers/cluster.js'
 import { mustRun } from '../../../helpers/run-program.js'
@@ -83,7 +83,7 @@ function giveToServer(cluster: Cluster, pathnames: readonly string[]): void {
 }
 
 /** All that a backup has of the cluster, in the order of the tablespaces. */
-export async function listEverything(files: SqlClusterFiles): Promise<ClusterFile[]> {
+export async function listEverything(files: ClusterFiles): Promise<ClusterFile[]> {
   const listed: ClusterFile[] = []
   for (const { oid } of await files.listTablespaces({ withSizes: false })) {
     listed.push(...(await files.listFiles(oid)))

@@ -13,6 +13,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import { comparePathnames, decodePathname } from '../../../../src/files/pathname.js'
 import { ownPathname, type SafePathname } from '../../../../src/files/safe-pathname.js'
 import type { ClusterFile } from '../../../../src/transfer/cluster-files/cluster-files.js'
+import { LocalClusterFiles } from '../../../../src/transfer/cluster-files/local/local-cluster-files.js'
 import { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-cluster-files.js'
 import { SqlConnection } from '../../../../src/transfer/cluster-files/sql/sql-connection.js'
 import { type Cluster, createCluster } from '../../../helpers/cluster.js'
@@ -48,6 +49,10 @@ async function ownManifest(cluster: Cluster): Promise<ReadFile[]> {
     .toSorted((left, right) => comparePathnames(left.pathname, right.pathname))
 }
 
+function kindsOf(files: readonly ClusterFile[]): string[] {
+  return files.map(({ pathname, kind }) => `${kind} ${pathname}`).toSorted()
+}
+
 function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): void {
   let cluster: Cluster
   beforeAll(async () => {
@@ -69,9 +74,12 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     await session.query('CREATE TEMPORARY TABLE passing AS SELECT generate_series(1, 1000) AS n')
     const expected = await ownManifest(cluster)
     const source = await open()
-    const listed = onlyFiles(await listEverything(source))
+    const all = await listEverything(source)
+    const listed = onlyFiles(all)
     const read = await readAll(source, listed)
+    const onDisk = await listEverything(await LocalClusterFiles.open(cluster.dataDirectory))
     await session.end()
+    expect(kindsOf(onDisk)).toEqual(kindsOf(all))
     expect(read.map(({ pathname }) => pathname)).toEqual(listed.map(({ pathname }) => pathname))
     expect(read.toSorted((left, right) => comparePathnames(left.pathname, right.pathname))).toEqual(expected)
     expect(read.map(({ pathname }) => Buffer.from(pathname))).toEqual(

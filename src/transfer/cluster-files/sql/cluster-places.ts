@@ -1,8 +1,9 @@
 import { PbManifestError } from '../../../errors.js'
 import { decodePathname, type Pathname } from '../../../files/pathname.js'
+import type { ClusterLayout } from '../../../manifest/contents/select-entries.js'
 import { tablespaceVersionDirectory } from '../../../postgres/tablespace-version-directory.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
-import { nearestVersion, type PostgresVersion } from '../../../postgres/versions.js'
+import { nearestVersion } from '../../../postgres/versions.js'
 import { copiedRows, readInt8 } from './copied-rows.js'
 import type { SqlConnection } from './sql-connection.js'
 
@@ -13,19 +14,15 @@ interface TablespaceLocation {
   readonly location: Pathname
 }
 
-/** What decides, for a running cluster, which of its files a backup has. */
-export interface LiveClusterLayout {
-  readonly version: PostgresVersion
-  /** `PG_<major>_<catalog version>`: the only part of a tablespace that is this cluster's. */
-  readonly tablespaceDirectory: string
+/** Where a running cluster has its files. */
+export interface ClusterPlaces {
+  readonly layout: ClusterLayout & { readonly tablespaceDirectory: string }
   /** By their OIDs. */
   readonly tablespaces: readonly TablespaceLocation[]
-  /** Directories of the data directory that are tablespaces: their files belong to those. */
-  readonly innerTablespaces: ReadonlySet<Pathname>
 }
 
 /** @throws {@link PbManifestError} `SERVER` */
-export async function readClusterLayout(connection: SqlConnection): Promise<LiveClusterLayout> {
+export async function readClusterPlaces(connection: SqlConnection): Promise<ClusterPlaces> {
   // The setting data_directory is there for members of pg_read_all_settings; for others its row or its value is missing.
   const [row] = await connection.rows<{ version: string; catalog: string; directory: string | null }>(`
     SELECT pg_catalog.current_setting('server_version_num') AS version, catalog_version_no::text AS catalog,
@@ -35,11 +32,14 @@ export async function readClusterLayout(connection: SqlConnection): Promise<Live
   const majorVersion = Math.floor(Number(row?.version) / 10_000)
   const tablespaces = await readTablespaces(connection)
   const dataDirectory = decodePathname(Buffer.from(row?.directory ?? '', 'hex'))
+  const innerTablespaces = tablespaces.flatMap(({ location }) => belowDirectory(location, dataDirectory))
   return {
-    version: nearestVersion(majorVersion),
-    tablespaceDirectory: tablespaceVersionDirectory(majorVersion, Number(row?.catalog)),
+    layout: {
+      version: nearestVersion(majorVersion),
+      tablespaceDirectory: tablespaceVersionDirectory(majorVersion, Number(row?.catalog)),
+      innerTablespaces: new Set(innerTablespaces),
+    },
     tablespaces,
-    innerTablespaces: new Set(tablespaces.flatMap(({ location }) => belowDirectory(location, dataDirectory))),
   }
 }
 
