@@ -56,8 +56,8 @@ async function benchSendFile(
     manifestChecksums: undefined,
   } as const
   await session.run(start)
-  const pathnames = rows.map(({ path }) => path)
-  const sendFile = { command: 'SEND_FILE', pathnames, verifyChecksums } as const
+  const files = rows.map(({ path }) => ({ pathname: path, size: undefined }))
+  const sendFile = { command: 'SEND_FILE', files, verifyChecksums } as const
   for (let round = 0; round <= bench.rounds; round++) {
     const began = performance.now()
     let bytes = 0

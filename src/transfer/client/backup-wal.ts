@@ -133,7 +133,8 @@ export class BackupWal {
     const listed = await session.run({ command: 'LIST_WAL_FILES', startLsn, endLsn }, signal)
     const needed = requireWalFiles(listed, positions, this.#options.facts.walSegmentSize)
     const names = new Map(needed.map(({ name }) => [pathnameOf(name), name]))
-    const wanted = [...names.keys()].map((pathname) => ({ pathname, mode: this.#options.fileMode }))
+    const { fileMode } = this.#options
+    const wanted = needed.map(({ name, size }) => ({ pathname: pathnameOf(name), size, mode: fileMode }))
     const { files, vanished } = await copyFiles(context, wanted)
     for (const pathname of vanished) throw removed(names.get(pathname) ?? pathname)
     // They are complete and archived already, as far as the server that starts on the backup is concerned.

@@ -50,8 +50,7 @@ export async function copyFiles(context: CopyContext, wanted: readonly WantedFil
     return spent
   }
   try {
-    const pathnames = wanted.map(({ pathname }) => pathname)
-    const sendFile = { command: 'SEND_FILE', pathnames, verifyChecksums: verifyPageChecksums } as const
+    const sendFile = { command: 'SEND_FILE', files: wanted, verifyChecksums: verifyPageChecksums } as const
     for await (const event of await session.run(sendFile, signal)) {
       throwIfAborted(signal)
       context.checksums?.accept(event)

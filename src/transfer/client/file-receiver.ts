@@ -17,6 +17,8 @@ export interface ReceivedFile {
 /** A file that is asked for. Plain data: it crosses threads. */
 export interface WantedFile {
   readonly pathname: SafePathname
+  /** As it was listed: it may be another one by now. */
+  readonly size: number
   /** Its permission bits here. */
   readonly mode: number
 }

@@ -7,7 +7,6 @@ import { isMadeByBackup } from '../../manifest/contents/made-by-backup.js'
 import type { BackupSession } from '../session/backup-session.js'
 import type { FirstFailure } from './first-failure.js'
 import type { WantedFile } from './file-receiver.js'
-import type { FileToCopy } from './plan-batches.js'
 import { modeOf, type TargetModes } from './prepare-target.js'
 import { runCommand } from './run-command.js'
 
@@ -21,7 +20,7 @@ export interface ClusterListing {
   /** The outer ones first; those of tablespaces below `pg_tblspc/OID`. */
   readonly directories: readonly ClusterFile[]
   /** Without pg_control. */
-  readonly files: readonly FileToCopy[]
+  readonly files: readonly WantedFile[]
   readonly controlFile: WantedFile
 }
 
@@ -37,8 +36,8 @@ export async function listCluster(
 ): Promise<ClusterListing> {
   const tablespaces = await runCommand(session, failure, { command: 'LIST_TABLESPACES', progress: withSizes })
   const directories: ClusterFile[] = []
-  const files: FileToCopy[] = []
-  let controlFile: WantedFile = { pathname: CONTROL_FILE, mode: modes.fileMode }
+  const files: WantedFile[] = []
+  let controlFile: WantedFile = { pathname: CONTROL_FILE, size: 0, mode: modes.fileMode }
   for (const { oid, location } of tablespaces) {
     // A tablespace in its place, without a link, has a directory there.
     if (oid !== undefined && !location.startsWith('/')) directories.push(directoryOf(oid))
@@ -46,8 +45,11 @@ export async function listCluster(
     for (const file of listed) {
       requirePlace(file, oid)
       if (file.kind === 'directory') directories.push(file)
-      else if (file.pathname === CONTROL_FILE) controlFile = { ...controlFile, mode: modeOf(file, modes) }
-      else files.push({ pathname: file.pathname, size: file.size, mode: modeOf(file, modes) })
+      else {
+        const wanted = { pathname: file.pathname, size: file.size, mode: modeOf(file, modes) }
+        if (file.pathname === CONTROL_FILE) controlFile = wanted
+        else files.push(wanted)
+      }
     }
   }
   const outerFirst = directories.toSorted((left, right) => comparePathnames(left.pathname, right.pathname))

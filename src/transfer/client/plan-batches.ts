@@ -1,5 +1,4 @@
 import { comparePathnames } from '../../files/pathname.js'
-import type { ClusterFile } from '../cluster-files/cluster-files.js'
 import type { WantedFile } from './file-receiver.js'
 
 /** What a file costs beside its bytes (to be opened, created, named), as bytes that could be copied meanwhile. */
@@ -8,11 +7,8 @@ const COST_OF_FILE = 16 * 1024
 const MIN_BATCH_COST = 512 * 1024
 const MAX_BATCH_COST = 16 * 1024 * 1024
 
-/** What decides to which batch a file belongs, and what its worker has to know. */
-export type FileToCopy = WantedFile & Pick<ClusterFile, 'size'>
-
 /** Files that one SEND_FILE is for. */
-export type Batch = readonly FileToCopy[]
+export type Batch = readonly WantedFile[]
 
 /**
  * Divides files into batches for workers that take one after the other: the largest first, each large one alone, small
@@ -20,10 +16,10 @@ export type Batch = readonly FileToCopy[]
  *
  * The order in which the files come does not matter.
  */
-export function planBatches(files: readonly FileToCopy[], workers: number): Batch[] {
+export function planBatches(files: readonly WantedFile[], workers: number): Batch[] {
   const batches: Batch[] = []
   let remaining = files.reduce((sum, file) => sum + costOf(file), 0)
-  let batch: FileToCopy[] = []
+  let batch: WantedFile[] = []
   let cost = 0
   for (const file of files.toSorted(byDescendingSize)) {
     const limit = Math.min(Math.max(remaining / (workers * 4), MIN_BATCH_COST), MAX_BATCH_COST)
@@ -40,10 +36,10 @@ export function planBatches(files: readonly FileToCopy[], workers: number): Batc
   return batches
 }
 
-function costOf({ size }: FileToCopy): number {
+function costOf({ size }: WantedFile): number {
   return size + COST_OF_FILE
 }
 
-function byDescendingSize(left: FileToCopy, right: FileToCopy): number {
+function byDescendingSize(left: WantedFile, right: WantedFile): number {
   return right.size - left.size || comparePathnames(left.pathname, right.pathname)
 }

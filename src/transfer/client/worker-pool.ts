@@ -218,7 +218,7 @@ export class WorkerPool {
     if (batch === undefined || !mayHave(worker.batches, batch)) return
     this.#next++
     worker.batches.push(batch)
-    send(worker, { type: 'copy', files: batch.map(({ pathname, mode }) => ({ pathname, mode })) })
+    send(worker, { type: 'copy', files: batch })
   }
 }
 

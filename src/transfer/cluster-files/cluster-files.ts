@@ -33,6 +33,13 @@ export interface WalFile {
   readonly size: number
 }
 
+/** A file that is asked for. */
+export interface RequestedFile {
+  readonly pathname: Pathname
+  /** As it was listed, by which reading is planned; what comes is as large as the file is by then. `undefined`: not known. */
+  readonly size: number | undefined
+}
+
 /** What the files of one `read` come as, in the order in which they were asked for. */
 export type FileEvent =
   /** The next file begins. `size` is what will be sent: fixed now, whatever becomes of the file. */
@@ -128,10 +135,8 @@ export interface ClusterFiles {
   /**
    * Reads regular files whole. Many small ones cost little more than one; large ones come in pieces, so memory does not
    * grow with them. `global/pg_control` is read again until its CRC is good.
-   *
-   * Only pathnames are given, because SEND_FILE names no sizes: a maker that needs them looks.
    */
-  read(pathnames: readonly Pathname[], signal: AbortSignal | undefined): AsyncIterable<FileEvent>
+  read(files: readonly RequestedFile[], signal: AbortSignal | undefined): AsyncIterable<FileEvent>
   /**
    * Reads one page again, for the check of its checksum, while `read` waits for its next event to be taken. `undefined`
    * when the file ends before the page does.

@@ -25,8 +25,8 @@ const optionFormatters: {
     ...formatLocation('START_WAL_LOCATION', startLsn),
     ...formatLocation('END_WAL_LOCATION', endLsn),
   ],
-  SEND_FILE: ({ pathnames, verifyChecksums }) => [
-    `(${pathnames.map(quoteString).join(', ')})`,
+  SEND_FILE: ({ files, verifyChecksums }) => [
+    `(${files.map(({ pathname }) => quoteString(pathname)).join(', ')})`,
     ...(verifyChecksums ? [] : ['NOVERIFY_CHECKSUMS']),
   ],
   STOP_BACKUP: ({ wait }) => (wait ? [] : ['NOWAIT']),

@@ -106,11 +106,11 @@ function readListWalFiles(tokens: CommandTokens): ReplicationCommand<'LIST_WAL_F
 }
 
 function readSendFile(tokens: CommandTokens): ReplicationCommand<'SEND_FILE'> {
-  const pathnames = readPathnames(tokens)
+  const files = readPathnames(tokens).map((pathname) => ({ pathname, size: undefined }))
   const { NOVERIFY_CHECKSUMS: noVerify = false } = readOptions<{ NOVERIFY_CHECKSUMS: boolean }>(tokens, {
     NOVERIFY_CHECKSUMS: readFlag,
   })
-  return { command: 'SEND_FILE', pathnames, verifyChecksums: !noVerify }
+  return { command: 'SEND_FILE', files, verifyChecksums: !noVerify }
 }
 
 function readPathnames(tokens: CommandTokens): Pathname[] {

@@ -1,4 +1,4 @@
-import type { Pathname } from '../../files/pathname.js'
+import type { RequestedFile } from '../cluster-files/cluster-files.js'
 
 /**
  * The commands of a parallel backup, and what each is given. Text they are only at a socket:
@@ -36,7 +36,8 @@ interface CommandParameters {
   readonly LIST_TABLESPACES: { readonly progress: boolean }
   readonly LIST_FILES: { readonly tablespace: number | undefined }
   readonly LIST_WAL_FILES: { readonly startLsn: bigint | undefined; readonly endLsn: bigint | undefined }
-  readonly SEND_FILE: { readonly pathnames: readonly Pathname[]; readonly verifyChecksums: boolean }
+  /** Text holds no sizes. */
+  readonly SEND_FILE: { readonly files: readonly RequestedFile[]; readonly verifyChecksums: boolean }
   readonly STOP_BACKUP: { readonly wait: boolean }
   readonly BUILD_MANIFEST: { readonly backupId: string }
   readonly LEAVE_BACKUP: object

@@ -128,12 +128,12 @@ export class ReplicationSession implements BackupSession {
       const { cluster } = this.#requireMembership().backup.description
       return selectWalFiles(await this.#options.files.listWalFiles(), bounds, cluster.walSegmentSize)
     },
-    SEND_FILE: ({ pathnames, verifyChecksums }, signal) => {
+    SEND_FILE: ({ files, verifyChecksums }, signal) => {
       const membership = this.#requireMembership()
       const { hasDataChecksums } = membership.backup.description.cluster
       const pages = verifyChecksums && hasDataChecksums ? this.#verification(membership) : undefined
-      const options = { files: this.#options.files, membership, pages, signal }
-      return this.#handOut(this.#streaming<SentFileEvent>(() => sendFiles(pathnames, options)))
+      const options = { source: this.#options.files, membership, pages, signal }
+      return this.#handOut(this.#streaming<SentFileEvent>(() => sendFiles(files, options)))
     },
     STOP_BACKUP: async ({ wait }) => await stopBackup(this.#requireMembership(), wait),
     BUILD_MANIFEST: async ({ backupId }, signal) => {

@@ -1,6 +1,6 @@
 import { PbManifestError } from '../../errors.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
-import type { ClusterFiles, FileEvent } from '../cluster-files/cluster-files.js'
+import type { ClusterFiles, FileEvent, RequestedFile } from '../cluster-files/cluster-files.js'
 import type { SentFileEvent } from '../commands/command-results.js'
 import { throwIfBackupAborted } from './backup.js'
 import type { FragmentRecorder } from './fragment-recorder.js'
@@ -10,7 +10,7 @@ import { refused } from './refused.js'
 
 /** What SEND_FILE sends with. */
 export interface SendOptions {
-  readonly files: ClusterFiles
+  readonly source: ClusterFiles
   readonly membership: Membership
   /** `undefined`: pages are not verified. */
   readonly pages: PageVerification | undefined
@@ -23,18 +23,18 @@ export interface SendOptions {
  * @throws {@link PbManifestError} when it is refused or fails
  */
 export async function* sendFiles(
-  pathnames: readonly Pathname[],
+  files: readonly RequestedFile[],
   options: SendOptions,
 ): AsyncGenerator<SentFileEvent, void, undefined> {
   const { state } = options.membership.backup
   throwIfBackupAborted(options.membership.backup)
   // WAL is fetched when the backup has been stopped; anything else would come too late to be repaired by it.
-  const isWalOnly = pathnames.every(isWal)
+  const isWalOnly = files.every(({ pathname }) => isWal(pathname))
   if (!isWalOnly && !state.beginSending()) {
     throw refused(`the backup has been stopped: only files in "pg_wal" can be sent`)
   }
   try {
-    yield* streamFiles(pathnames, options)
+    yield* streamFiles(files, options)
   } finally {
     if (!isWalOnly) state.endSending()
   }
@@ -45,11 +45,11 @@ function isWal(pathname: Pathname): boolean {
 }
 
 async function* streamFiles(
-  pathnames: readonly Pathname[],
+  files: readonly RequestedFile[],
   options: SendOptions,
 ): AsyncGenerator<SentFileEvent, void, undefined> {
   let file: FileInTransit | undefined
-  for await (const event of options.files.read(pathnames, options.signal)) {
+  for await (const event of options.source.read(files, options.signal)) {
     switch (event.type) {
       case 'file':
         file = new FileInTransit(event, options)

@@ -6,6 +6,7 @@ import { formatCommand } from '../../../src/transfer/commands/format-command.js'
 import { oddPathnames } from '../../helpers/odd-files.js'
 import type { AgentProgram } from './agent-program.js'
 import { PsqlSession } from './psql-session.js'
+import { unsized } from '../../helpers/unsized.js'
 
 /** Takes a backup with nothing but psql: one for the leader, one for each worker. Returns the id. */
 export async function takeBackupWithPsql(
@@ -69,7 +70,7 @@ async function receive(
   directory: string,
 ): Promise<void> {
   const commands = pathnames.map((pathname) =>
-    formatCommand({ command: 'SEND_FILE', pathnames: [pathname], verifyChecksums: true }),
+    formatCommand({ command: 'SEND_FILE', files: unsized(pathname), verifyChecksums: true }),
   )
   const paths = await session.runAll(commands)
   for (const [index, path] of paths.entries()) renameSync(path, pathOf(directory, pathnames[index] ?? ''))

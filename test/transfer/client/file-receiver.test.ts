@@ -17,7 +17,7 @@ function receive(
   let bytes = 0
   const receiver = new FileReceiver({
     directory: scratch.path,
-    files: asked.map((pathname) => ({ pathname: ownPathname(pathname), mode })),
+    files: asked.map((pathname) => ({ pathname: ownPathname(pathname), size: 0, mode })),
     onBytes: (count) => {
       bytes += count
     },

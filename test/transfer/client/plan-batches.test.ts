@@ -1,12 +1,13 @@
 import { array, assert, constant, integer, nat, oneof, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ownPathname } from '../../../src/files/safe-pathname.js'
-import { type FileToCopy, planBatches } from '../../../src/transfer/client/plan-batches.js'
+import type { WantedFile } from '../../../src/transfer/client/file-receiver.js'
+import { planBatches } from '../../../src/transfer/client/plan-batches.js'
 
 const MiB = 1024 * 1024
 
-function file(pathname: string, size: number): FileToCopy {
-  return { pathname: ownPathname(pathname), mode: 0o600, size }
+function file(pathname: string, size: number): WantedFile {
+  return { pathname: ownPathname(pathname), size, mode: 0o600 }
 }
 
 const arbitraryFiles = array(oneof(nat(20_000), nat(40 * MiB), constant(1024 * MiB)), { maxLength: 200 }).map(

@@ -5,6 +5,7 @@ import { CommandSyntaxError } from '../../../src/transfer/commands/command-synta
 import { formatCommand } from '../../../src/transfer/commands/format-command.js'
 import { parseCommand } from '../../../src/transfer/commands/parse-command.js'
 import type { ReplicationCommand } from '../../../src/transfer/commands/replication-command.js'
+import { unsized } from '../../helpers/unsized.js'
 
 const startDefaults = {
   command: 'START_BACKUP',
@@ -36,13 +37,16 @@ describe('parseCommand', () => {
       "LIST_WAL_FILES END_WAL_LOCATION '1/A' START_WAL_LOCATION '0/ff'",
       { command: 'LIST_WAL_FILES', startLsn: 0xffn, endLsn: 0x1_0000_000an },
     ],
-    ["SEND_FILE ('PG_VERSION')", { command: 'SEND_FILE', pathnames: ['PG_VERSION'], verifyChecksums: true }],
+    [
+      "SEND_FILE ('PG_VERSION')",
+      { command: 'SEND_FILE', files: unsized('PG_VERSION'), verifyChecksums: true },
+    ],
     [
       String.raw`SEND_FILE('a''b',e'\xFF\xc3\xA9\\\'''é\xed\xb2\x80','c\x41
 ')NOVERIFY_CHECKSUMS`,
       {
         command: 'SEND_FILE',
-        pathnames: ["a'b", "\udcffé\\''é\udced\udcb2\udc80", 'c\\x41\n'],
+        files: unsized("a'b", "\udcffé\\''é\udced\udcb2\udc80", 'c\\x41\n'),
         verifyChecksums: false,
       },
     ],
@@ -158,7 +162,11 @@ describe('a string of a command', () => {
 
   test('has 4096 bytes at most', () => {
     const pathnames = [longest, 'x'.repeat(4096)]
-    const command: ReplicationCommand = { command: 'SEND_FILE', pathnames, verifyChecksums: true }
+    const command: ReplicationCommand = {
+      command: 'SEND_FILE',
+      files: unsized(...pathnames),
+      verifyChecksums: true,
+    }
     expect(parseCommand(formatCommand(command))).toEqual(command)
   })
 
@@ -249,7 +257,7 @@ function anyCommand(): fc.Arbitrary<ReplicationCommand> {
     fc.record({ command: fc.constant('LIST_WAL_FILES'), startLsn: lsn, endLsn: lsn }),
     fc.record({
       command: fc.constant('SEND_FILE'),
-      pathnames: fc.array(text, { minLength: 1 }),
+      files: fc.array(text, { minLength: 1 }).map((pathnames) => unsized(...pathnames)),
       verifyChecksums: fc.boolean(),
     }),
     fc.record({ command: fc.constant('STOP_BACKUP'), wait: fc.boolean() }),

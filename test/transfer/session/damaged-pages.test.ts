@@ -5,6 +5,7 @@ import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { pgVerifyBackup } from '../../helpers/pg-verify-backup.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { run, type Sessions, sessionsOf, startBackup, takeParallelBackup } from './take-parallel-backup.js'
+import { unsized } from '../../helpers/unsized.js'
 
 describeWithDebianPostgres('a cluster with page checksums and a damaged page', (programs) => {
   let cluster: Cluster
@@ -39,7 +40,7 @@ describeWithDebianPostgres('a cluster with page checksums and a damaged page', (
     await run(leader, startBackup)
     for await (const _ of await run(leader, {
       command: 'SEND_FILE',
-      pathnames: [pathname],
+      files: unsized(pathname),
       verifyChecksums,
     }));
     const { checksumFailures } = await run(leader, { command: 'STOP_BACKUP', wait: false })

@@ -7,6 +7,7 @@ import { writeOddFiles } from '../../helpers/odd-files.js'
 import { pgVerifyBackup } from '../../helpers/pg-verify-backup.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { type Sessions, run, sessionsOf, startBackup, takeParallelBackup } from './take-parallel-backup.js'
+import { unsized } from '../../helpers/unsized.js'
 
 describeWithDebianPostgres('sessions over a running PostgreSQL 15', (programs) => {
   let cluster: Cluster
@@ -108,7 +109,7 @@ describeWithDebianPostgres('sessions over a running PostgreSQL 15', (programs) =
     const leader = await sessions.lead()
     const { backupId } = await run(leader, startBackup)
     const tablespaces = await run(leader, { command: 'LIST_TABLESPACES', progress: true })
-    await drain(run(leader, { command: 'SEND_FILE', pathnames: ['PG_VERSION'], verifyChecksums: true }))
+    await drain(run(leader, { command: 'SEND_FILE', files: unsized('PG_VERSION'), verifyChecksums: true }))
     const { BackupState } = await import('../../../src/transfer/session/backup-state.js')
     const handle = sessions.registry.get(backupId)
     // As a message carries it to another thread.
@@ -131,7 +132,7 @@ describeWithDebianPostgres('sessions over a running PostgreSQL 15', (programs) =
       expect(readdirSync(fragments)).toHaveLength(3)
       const stream = await run(worker, {
         command: 'SEND_FILE',
-        pathnames: ['PG_VERSION', 'postgresql.conf'],
+        files: unsized('PG_VERSION', 'postgresql.conf'),
         verifyChecksums: true,
       })
       const events = stream[Symbol.asyncIterator]()
@@ -187,7 +188,7 @@ describeWithDebianPostgres('sessions over a running PostgreSQL 15', (programs) =
       await run(leader, startBackup)
       const stream = await run(leader, {
         command: 'SEND_FILE',
-        pathnames: ['postgresql.conf'],
+        files: unsized('postgresql.conf'),
         verifyChecksums: true,
       })
       const events = stream[Symbol.asyncIterator]()

@@ -6,6 +6,7 @@ import type { BackupSession } from '../../../src/transfer/session/backup-session
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { run, type Sessions, sessionsOf, startBackup } from './take-parallel-backup.js'
+import { unsized } from '../../helpers/unsized.js'
 
 const stop: SessionCommand = { command: 'STOP_BACKUP', wait: false }
 const unknown = '0'.repeat(32)
@@ -158,7 +159,7 @@ describeWithDebianPostgres('a session refuses', (programs) => {
     await run(worker, { command: 'JOIN_BACKUP', backupId })
     const stream = await run(worker, {
       command: 'SEND_FILE',
-      pathnames: ['PG_VERSION'],
+      files: unsized('PG_VERSION'),
       verifyChecksums: true,
     })
     const events = stream[Symbol.asyncIterator]()
@@ -203,5 +204,5 @@ async function exhaust(session: BackupSession, command: SessionCommand): Promise
 }
 
 function sendFile(...pathnames: readonly string[]): SessionCommand {
-  return { command: 'SEND_FILE', pathnames, verifyChecksums: true }
+  return { command: 'SEND_FILE', files: unsized(...pathnames), verifyChecksums: true }
 }

@@ -13,6 +13,7 @@ import type { BackupSession } from '../../../src/transfer/session/backup-session
 import { ReplicationSession } from '../../../src/transfer/session/replication-session.js'
 import type { Cluster } from '../../helpers/cluster.js'
 import { PlainBackupMode } from '../../helpers/plain-backup-mode.js'
+import { unsized } from '../../helpers/unsized.js'
 
 /** Sessions over the data directory of a running cluster. */
 export interface Sessions {
@@ -123,7 +124,11 @@ async function receive(
 ): Promise<void> {
   if (pathnames.length === 0) return
   let path: string | Buffer = ''
-  for await (const event of await run(session, { command: 'SEND_FILE', pathnames, verifyChecksums: true })) {
+  for await (const event of await run(session, {
+    command: 'SEND_FILE',
+    files: unsized(...pathnames),
+    verifyChecksums: true,
+  })) {
     if (event.type === 'file') {
       path = pathOf(directory, event.pathname)
       writeFileSync(path, '')

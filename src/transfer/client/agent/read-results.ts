@@ -45,7 +45,7 @@ export const resultReaders: ResultReaders = {
   LIST_TABLESPACES: async (answers) => (await readRows(answers)).map(readTablespace),
   LIST_FILES: async (answers) => (await readRows(answers)).map(readClusterFile),
   LIST_WAL_FILES: async (answers) => (await readRows(answers)).map(readWalFile),
-  SEND_FILE: (answers, { pathnames }) => readSentFiles(pathnames, answers),
+  SEND_FILE: (answers, { files }) => readSentFiles(files, answers),
   STOP_BACKUP: async (answers) => {
     const row = await readRow(answers)
     return {

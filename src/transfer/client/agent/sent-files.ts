@@ -1,4 +1,4 @@
-import type { Pathname } from '../../../files/pathname.js'
+import type { RequestedFile } from '../../cluster-files/cluster-files.js'
 import type { SentFileEvent } from '../../commands/command-results.js'
 import { agentProtocolError } from './agent-error.js'
 import type { Answer } from './backend-message.js'
@@ -9,14 +9,14 @@ import type { Answer } from './backend-message.js'
  * @throws {@link PbManifestError} `SERVER` when there are not as many as were asked for, and what `answers` throws
  */
 export async function* readSentFiles(
-  pathnames: readonly Pathname[],
+  files: readonly RequestedFile[],
   answers: AsyncIterable<readonly Answer[]>,
 ): AsyncGenerator<SentFileEvent, void, undefined> {
   let place = 0
   let isOpen = false
   for await (const batch of answers) {
     for (const answer of batch) {
-      const pathname = pathnames[place]
+      const pathname = files[place]?.pathname
       if (pathname === undefined) throw agentProtocolError('more files came than were asked for')
       const end = answer.type === 'complete' ? readSendFileTag(answer.tag) : undefined
       if (answer.type !== 'data' && end === undefined) continue
@@ -32,7 +32,7 @@ export async function* readSentFiles(
       if (end !== undefined) place++
     }
   }
-  if (place !== pathnames.length) throw agentProtocolError('fewer files came than were asked for')
+  if (place !== files.length) throw agentProtocolError('fewer files came than were asked for')
 }
 
 const tags = /^SEND_FILE ([0-9]{1,16}) (-?[0-9]{1,15}) ([0-9a-f]{1,128}|-) ([0-9]{1,15})$/

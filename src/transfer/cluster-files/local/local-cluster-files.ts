@@ -12,6 +12,7 @@ import type {
   ClusterFile,
   ClusterFiles,
   FileEvent,
+  RequestedFile,
   ListFilesOptions,
   ListTablespacesOptions,
   Tablespace,
@@ -83,8 +84,8 @@ export class LocalClusterFiles implements ClusterFiles {
     return await Promise.resolve(listLocalWalFiles(this.#directory))
   }
 
-  read(pathnames: readonly Pathname[], signal: AbortSignal | undefined): AsyncIterable<FileEvent> {
-    return readLocalFiles(pathnames, this.#pathnames, signal)
+  read(files: readonly RequestedFile[], signal: AbortSignal | undefined): AsyncIterable<FileEvent> {
+    return readLocalFiles(files, this.#pathnames, signal)
   }
 
   async rereadPage(pathname: Pathname, offset: number): Promise<Buffer | undefined> {

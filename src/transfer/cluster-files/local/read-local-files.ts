@@ -6,7 +6,7 @@ import { readExactly, readFully } from '../../../files/read-fully.js'
 import { ioError } from '../../../files/system-error.js'
 import { CONTROL_FILE } from '../../../manifest/cluster-files.js'
 import { parseControlFile } from '../../../postgres/control-file.js'
-import type { FileEvent } from '../cluster-files.js'
+import type { FileEvent, RequestedFile } from '../cluster-files.js'
 import type { LocalPathnames } from './local-pathnames.js'
 import { readControlFileWhileWritten } from './read-control-file.js'
 
@@ -19,13 +19,13 @@ const BUFFER_BYTES = 512 * 1024
  * @throws {@link PbManifestError} `USAGE`, `IO`, `BAD_FILE` (pg_control) or `ABORTED`
  */
 export async function* readLocalFiles(
-  pathnames: readonly Pathname[],
+  files: readonly RequestedFile[],
   opener: LocalPathnames,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
   const way = new WayGiver(signal)
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
-  for (const pathname of pathnames) {
+  for (const { pathname } of files) {
     throwIfAborted(signal)
     const opened = opener.open(pathname)
     if (opened === undefined) {

@@ -1,5 +1,5 @@
 import { PbManifestError } from '../../../errors.js'
-import type { ClusterFile, FileEvent } from '../cluster-files.js'
+import type { FileEvent, RequestedFile } from '../cluster-files.js'
 import type { BinaryRowHandler } from './binary-copy-parser.js'
 import { readInt8 } from './copied-rows.js'
 import { CHUNK_BYTES, type ReadStep } from './read-query.js'
@@ -8,7 +8,7 @@ const zeros = Buffer.alloc(64 * 1024)
 
 /** The file whose bytes are being given. */
 interface FileInProgress {
-  readonly file: ClusterFile
+  readonly file: RequestedFile
   readonly size: number
   /** How much of it was given. */
   offset: number
@@ -19,8 +19,8 @@ interface FileInProgress {
  * cut short.
  */
 export class FileAssembler implements BinaryRowHandler {
-  readonly #files: readonly ClusterFile[]
-  /** How much of a file one query may read. */
+  readonly #files: readonly RequestedFile[]
+  /** How much one query may read. */
   readonly #limit: number
   /** How many files are told already, those in progress and vanished included. */
   #begun = 0
@@ -33,7 +33,7 @@ export class FileAssembler implements BinaryRowHandler {
   /** Where the present step began. */
   #stepFrom = ''
 
-  constructor(files: readonly ClusterFile[], limit: number) {
+  constructor(files: readonly RequestedFile[], limit: number) {
     this.#files = files
     this.#limit = limit
   }

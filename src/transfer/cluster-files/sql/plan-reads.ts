@@ -1,38 +1,32 @@
-import type { ClusterFile } from '../cluster-files.js'
+import type { RequestedFile } from '../cluster-files.js'
 import { CHUNK_BYTES } from './read-query.js'
 
-/** Files that are read together, and how much of each one query may read. */
-export interface ReadBatch {
-  readonly files: readonly ClusterFile[]
-  readonly limit: number
-}
-
 /**
- * How much one query reads, about. While it runs, its snapshot keeps VACUUM from removing rows, and a standby may have to
+ * How much one query reads at most. While it runs, its snapshot keeps VACUUM from removing rows, and a standby may have to
  * cancel it; but each query costs a round trip.
  */
-const QUERY_BYTES = 512 * CHUNK_BYTES
+export const QUERY_BYTES: number = 512 * CHUNK_BYTES
 
 const FILES_AT_ONCE = 1000
 
-/** Puts files next to each other into batches: small ones together, a large one alone, in several queries. */
-export function planReads(files: readonly ClusterFile[]): readonly ReadBatch[] {
-  const batches: ReadBatch[] = []
-  let together: ClusterFile[] = []
+/**
+ * Puts files next to each other into batches, each for one query: small ones together; a large one alone, for several
+ * queries, and so is one of which nobody says how large it is.
+ */
+export function planReads<File extends RequestedFile>(files: readonly File[]): readonly (readonly File[])[] {
+  const batches: File[][] = []
+  let batch: File[] = []
   let bytes = 0
-  const endBatch = (): void => {
-    if (together.length > 0) batches.push({ files: together, limit: Number.MAX_SAFE_INTEGER })
-    together = []
-    bytes = 0
-  }
   for (const file of files) {
-    if (bytes + file.size > QUERY_BYTES || together.length === FILES_AT_ONCE) endBatch()
-    if (file.size > QUERY_BYTES) batches.push({ files: [file], limit: QUERY_BYTES })
-    else {
-      together.push(file)
-      bytes += file.size
+    const { size = Infinity } = file
+    if (batch.length > 0 && (bytes + size > QUERY_BYTES || batch.length === FILES_AT_ONCE)) {
+      batches.push(batch)
+      batch = []
+      bytes = 0
     }
+    batch.push(file)
+    bytes += size
   }
-  endBatch()
+  if (batch.length > 0) batches.push(batch)
   return batches
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isPbManifestError } from '../../../errors.js'
 import { parseControlFile } from '../../../postgres/control-file.js'
-import type { ClusterFile, FileEvent } from '../cluster-files.js'
+import type { FileEvent, RequestedFile } from '../cluster-files.js'
 import { readFiles } from './read-files.js'
 import type { RenewableConnection } from './renewable-connection.js'
 
@@ -18,7 +18,7 @@ const MILLISECONDS_BETWEEN = 10
  */
 export async function* readControlFile(
   connection: RenewableConnection,
-  file: ClusterFile,
+  file: RequestedFile,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
   for (let reads = 1; ; reads++) {

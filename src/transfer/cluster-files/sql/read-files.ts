@@ -1,8 +1,8 @@
 import { isPbManifestError } from '../../../errors.js'
-import type { ClusterFile, FileEvent } from '../cluster-files.js'
+import type { FileEvent, RequestedFile } from '../cluster-files.js'
 import { BinaryCopyParser } from './binary-copy-parser.js'
 import { FileAssembler } from './file-assembler.js'
-import { planReads, type ReadBatch } from './plan-reads.js'
+import { planReads, QUERY_BYTES } from './plan-reads.js'
 import { READ_COLUMNS, readQuery } from './read-query.js'
 import type { RenewableConnection } from './renewable-connection.js'
 import { isRecoveryConflict, MOST_CONFLICTS } from './sql-error.js'
@@ -14,7 +14,7 @@ import { isRecoveryConflict, MOST_CONFLICTS } from './sql-error.js'
  */
 export async function* readFiles(
   connection: RenewableConnection,
-  files: readonly ClusterFile[],
+  files: readonly RequestedFile[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
   for (const batch of planReads(files)) yield* readBatch(connection, batch, signal)
@@ -22,10 +22,10 @@ export async function* readFiles(
 
 async function* readBatch(
   connection: RenewableConnection,
-  { files, limit }: ReadBatch,
+  files: readonly RequestedFile[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
-  const assembler = new FileAssembler(files, limit)
+  const assembler = new FileAssembler(files, QUERY_BYTES)
   let conflicts = 0
   for (let step = assembler.nextStep(); step !== undefined; step = assembler.nextStep()) {
     const parser = new BinaryCopyParser(READ_COLUMNS, assembler)

@@ -10,7 +10,7 @@ export type ReadStep =
   | {
       readonly kind: 'begin'
       readonly pathnames: readonly Pathname[]
-      /** Nothing behind it is read, of any file. */
+      /** No more than this is read. Files for which that is too little are not told of, but for the first one. */
       readonly limit: number
     }
   | {
@@ -32,16 +32,24 @@ export function readQuery(step: ReadStep): string {
   return copyToStdout(step.kind === 'begin' ? beginQuery(step) : continueQuery(step))
 }
 
-// Not least(size, limit): of a null, which is the size of what is gone, it makes the limit.
+/**
+ * The files may have grown since they were listed, so their sizes are summed up as they are now. The sum runs along with the
+ * files, which come in their order, so nothing is sorted and no status taken before its turn.
+ *
+ * Not least(size, limit): of a null, which is the size of what is gone, it makes the limit.
+ */
 function beginQuery({ pathnames, limit }: ReadStep & { kind: 'begin' }): string {
   return `
     SELECT place, size, modified, at,
            pg_catalog.pg_read_binary_file(path, at, least(${String(CHUNK_BYTES)}, size - at, ${String(limit)} - at), true)
-      FROM pg_catalog.unnest(${pathArray(pathnames)}) WITH ORDINALITY AS file (path, place)
-           CROSS JOIN LATERAL (SELECT CASE WHEN NOT isdir THEN size END, pg_catalog.date_part('epoch', modification)::bigint
-                                 FROM pg_catalog.pg_stat_file(path, true)) AS status (size, modified)
+      FROM (SELECT path, place, size, modified,
+                   coalesce(pg_catalog.sum(size) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING), 0) AS total
+              FROM pg_catalog.unnest(${pathArray(pathnames)}) WITH ORDINALITY AS file (path, place)
+                   CROSS JOIN LATERAL (SELECT CASE WHEN NOT isdir THEN size END, pg_catalog.date_part('epoch', modification)::bigint
+                                         FROM pg_catalog.pg_stat_file(path, true)) AS status (size, modified)) AS file
            LEFT JOIN LATERAL pg_catalog.generate_series(0, CASE WHEN size > ${String(limit)} THEN ${String(limit)} ELSE size END - 1,
-                                             ${String(CHUNK_BYTES)}) AS at ON true`
+                                             ${String(CHUNK_BYTES)}) AS at ON true
+     WHERE total <= ${String(limit)} OR place = 1`
 }
 
 function continueQuery({ pathname, offset, end }: ReadStep & { kind: 'continue' }): string {

@@ -8,6 +8,7 @@ import type {
   ClusterFiles,
   FileEvent,
   ListFilesOptions,
+  RequestedFile,
   Tablespace,
   WalFile,
 } from '../cluster-files.js'
@@ -112,18 +113,10 @@ export class SqlClusterFiles implements ClusterFiles {
   }
 
   async *read(
-    pathnames: readonly Pathname[],
+    files: readonly RequestedFile[],
     signal: AbortSignal | undefined,
   ): AsyncGenerator<FileEvent, void, undefined> {
-    // Nobody names sizes, and to ask for them is a round trip. One that is asked for alone may be large and is read in
-    // several queries; those that are asked for together are taken to be small.
-    const size = pathnames.length === 1 ? Number.POSITIVE_INFINITY : 0
-    const files = pathnames.map((name): ClusterFile => ({
-      pathname: requireSafe(name),
-      kind: 'file',
-      size,
-      modified: 0,
-    }))
+    for (const { pathname } of files) requireSafe(pathname)
     let from = 0
     for (const [place, file] of files.entries()) {
       if (file.pathname !== CONTROL_FILE) continue

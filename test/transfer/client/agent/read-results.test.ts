@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Answer, Value } from '../../../../src/transfer/client/agent/backend-message.js'
 import { resultReaders } from '../../../../src/transfer/client/agent/read-results.js'
 import { readSendFileTag } from '../../../../src/transfer/client/agent/sent-files.js'
+import { unsized } from '../../../helpers/unsized.js'
 
 async function* inBatches(...batches: readonly (readonly Answer[])[]): AsyncGenerator<readonly Answer[]> {
   for (const batch of batches) yield await Promise.resolve(batch)
@@ -19,7 +20,7 @@ const data = (text: string): Answer => ({ type: 'data', bytes: Buffer.from(text)
 const complete = (tag: string): Answer => ({ type: 'complete', tag })
 
 async function sentFiles(pathnames: readonly string[], ...batches: readonly (readonly Answer[])[]) {
-  const command = { command: 'SEND_FILE', pathnames, verifyChecksums: true } as const
+  const command = { command: 'SEND_FILE', files: unsized(...pathnames), verifyChecksums: true } as const
   const events = []
   for await (const event of await resultReaders.SEND_FILE(inBatches(...batches), command)) events.push(event)
   return events.map((event) => (event.type === 'bytes' ? event.bytes.toString() : event))

@@ -18,6 +18,7 @@ import type { FileEvent } from '../../../../src/transfer/cluster-files/cluster-f
 import { LocalClusterFiles } from '../../../../src/transfer/cluster-files/local/local-cluster-files.js'
 import { listedFiles, listedUpTo16, makeDataDirectory } from '../../../manifest/contents/data-directory.js'
 import { useScratch } from '../../../manifest/use-scratch.js'
+import { unsized } from '../../../helpers/unsized.js'
 
 const scratch = useScratch()
 let directory: string
@@ -177,7 +178,8 @@ describe('reads', () => {
 
   test('no further when it is aborted', async () => {
     const controller = new AbortController()
-    const events = files.read(['PG_VERSION', 'current_logfiles'], controller.signal)[Symbol.asyncIterator]()
+    const read = files.read(unsized('PG_VERSION', 'current_logfiles'), controller.signal)
+    const events = read[Symbol.asyncIterator]()
     await events.next()
     controller.abort()
     await events.next()
@@ -252,7 +254,7 @@ describe('refuses', () => {
 
 async function readAll(pathnames: readonly string[], afterFirst?: () => void): Promise<FileEvent[]> {
   const events: FileEvent[] = []
-  for await (const event of files.read(pathnames, undefined)) {
+  for await (const event of files.read(unsized(...pathnames), undefined)) {
     // The buffer is used again.
     events.push(event.type === 'bytes' ? { type: 'bytes', bytes: Buffer.from(event.bytes) } : event)
     if (events.length === 1) afterFirst?.()

@@ -107,10 +107,7 @@ export async function readAll(
   const hasher = await createFileHasher('CRC32C')
   const read: ReadFile[] = []
   let current: { pathname: string; size: number; bytes: number } | undefined
-  for await (const event of source.read(
-    files.map(({ pathname }) => pathname),
-    signal,
-  )) {
+  for await (const event of source.read(files, signal)) {
     switch (event.type) {
       case 'file':
         if (current !== undefined)

@@ -43,10 +43,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
       // As many times as it takes: no server gives back what is read after its end.
       for (;;) {
         const files = [{ pathname: 'large file', kind: 'file', size: largeBytes, modified: 0 }] as const
-        for await (const event of source.read(
-          files.map(({ pathname }) => pathname),
-          undefined,
-        )) {
+        for await (const event of source.read(files, undefined)) {
           if (event.type === 'bytes') bytes += event.bytes.length
           if (bytes > 0) ended ??= end(cluster)
         }

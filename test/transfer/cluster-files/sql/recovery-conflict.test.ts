@@ -7,6 +7,7 @@ import { poll } from '../../../helpers/poll.js'
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { connectSql } from '../../../helpers/sql-client.js'
 import { createStandby } from '../../../helpers/standby.js'
+import { unsized } from '../../../helpers/unsized.js'
 
 const bytesOfFile = 100 * 1024 * 1024
 const timeout = 120_000
@@ -46,7 +47,7 @@ describeWithDebianPostgres('PostgreSQL 15, a standby', (programs) => {
       'a file is read',
       async (source: SqlClusterFiles) => {
         const events: string[] = []
-        for await (const { type } of source.read(['PG_VERSION'], undefined)) events.push(type)
+        for await (const { type } of source.read(unsized('PG_VERSION'), undefined)) events.push(type)
         expect(events).toEqual(['file', 'bytes', 'end'])
       },
     ],
@@ -92,7 +93,7 @@ describeWithDebianPostgres('PostgreSQL 15, a standby', (programs) => {
     onTestFinished(() => source.close())
     const events: string[] = []
     let bytes = 0
-    for await (const event of source.read(['large file'], undefined)) {
+    for await (const event of source.read(unsized('large file'), undefined)) {
       if (event.type !== 'bytes') events.push(event.type)
       else {
         // While we wait the server does too, in the middle of its query: it cannot be cancelled then. Or it is just before.

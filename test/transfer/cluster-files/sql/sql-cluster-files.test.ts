@@ -33,6 +33,7 @@ import {
   readAll,
   type ReadFile,
 } from './live-cluster.js'
+import { unsized } from '../../../helpers/unsized.js'
 
 const timeout = 120_000
 
@@ -227,10 +228,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     rmSync(path('a directory'))
     makeDirectory(cluster, 'moving/a directory')
     const events: [string, string | number][] = []
-    for await (const event of source.read(
-      listed.map(({ pathname }) => pathname),
-      undefined,
-    )) {
+    for await (const event of source.read(listed, undefined)) {
       if (event.type === 'file') events.push([event.pathname, event.size])
       if (event.type === 'vanished') events.push([event.pathname, 'vanished'])
     }
@@ -251,7 +249,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     let size = 0
     let ones = 0
     let zeros = 0
-    for await (const event of source.read(['large file'], undefined)) {
+    for await (const event of source.read(unsized('large file'), undefined)) {
       if (event.type === 'file') size = event.size
       if (event.type !== 'bytes') continue
       if (ones === 0) truncateSync(path, 1)
@@ -290,7 +288,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     onTestFinished(() => rmSync(sparse))
     const source = await open()
     let bytes = 0
-    for await (const event of source.read(['sparse'], undefined)) {
+    for await (const event of source.read(unsized('sparse'), undefined)) {
       if (event.type !== 'bytes') continue
       if (bytes === 0) {
         await poll('the server to wait for us', async () => {
@@ -313,7 +311,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     const source = await open()
     const controller = new AbortController()
     const reading = (async () => {
-      for await (const event of source.read(['sparse'], controller.signal)) {
+      for await (const event of source.read(unsized('sparse'), controller.signal)) {
         if (event.type === 'bytes') controller.abort()
       }
     })()
@@ -321,7 +319,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     await noCopyRuns()
     // So does a taker who goes away.
     const other = await open()
-    for await (const event of other.read(['sparse'], undefined)) {
+    for await (const event of other.read(unsized('sparse'), undefined)) {
       if (event.type === 'bytes') break
     }
     await noCopyRuns()
@@ -348,7 +346,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     const whole = readFileSync(join(cluster.dataDirectory, pathname))
     const source = await open()
     let reads = 0
-    for await (const event of source.read([pathname], undefined)) {
+    for await (const event of source.read(unsized(pathname), undefined)) {
       if (event.type !== 'bytes') continue
       reads++
       expect(await source.rereadPage(pathname, 8192)).toEqual(whole.subarray(8192, 16_384))
