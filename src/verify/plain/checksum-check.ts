@@ -2,8 +2,8 @@ import { setTimeout } from 'node:timers/promises'
 import type { Pathname } from '../../files/pathname.js'
 import type { WalRange } from '../../manifest/model.js'
 import { absentFile, type FileOutcome } from './check-file.js'
-import type { FileFinding } from './checksum-messages.js'
-import { ChecksumPool } from './checksum-pool.js'
+import type { FileFinding, StartChecking, WorkerMessage } from './checksum-messages.js'
+import { checksumThread } from './checksum-thread.js'
 import { hasContent } from '../content/content-check.js'
 import { layoutProblems } from '../content/content-problems.js'
 import type { ContentRules } from '../content/content-rules.js'
@@ -16,12 +16,17 @@ import type { VerifyProgress } from '../options.js'
 import { fileProblem, type ProblemList } from '../problems.js'
 import type { Problem, VerifyReport } from '../report.js'
 import type { ScanResult } from './scan-directory.js'
-import { nameEngines } from '../name-engines.js'
+import { type EngineUse, nameEngines } from '../name-engines.js'
 import type { ThreadAhead } from '../../threads/thread-ahead.js'
+import { type DoneMessage, ThreadPool } from '../thread-pool.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 
 /** How often what the threads found is passed on, in milliseconds. */
 const INTERVAL_MS = 50
+
+/** One more thread for less work costs more than it helps. */
+const BYTES_PER_THREAD = 64 * 1024 * 1024
+const FILES_PER_THREAD = 2000
 
 /** What to read, and how. */
 export interface ChecksumOptions {
@@ -55,11 +60,18 @@ export class ChecksumCheck {
   readonly #table: FileTable
   readonly #queue: WorkQueue
   readonly #replayedWal = new ReplayedWal()
-  readonly #pool: ChecksumPool
+  readonly #threads: ThreadPool<StartChecking, Exclude<WorkerMessage, DoneMessage>>
+  /** What threads have found and was not told yet, by the place of the queue. */
+  readonly #findings = new Map<number, FileFinding>()
+  readonly #engines: EngineUse[] = []
   #bytesTotal = 0
   #told = 0
 
-  /** Starts the first thread; `close` ends all. */
+  /**
+   * Starts the first thread; `close` ends all.
+   *
+   * @throws {@link PbManifestError} `IO` when the system does not grant it
+   */
   constructor(options: ChecksumOptions, table: FileTable, manifestBytes: number) {
     this.#options = options
     this.#table = table
@@ -74,15 +86,30 @@ export class ChecksumCheck {
       content: options.content,
       replayedWal: this.#replayedWal.buffer,
     }
-    this.#pool = new ChecksumPool(start, options.jobs, options.ahead)
+    this.#threads = new ThreadPool({
+      file: checksumThread,
+      ahead: options.ahead,
+      start,
+      onMessage: (message) => {
+        if (message.type === 'engine') this.#engines.push(message.use)
+        else this.#findings.set(message.place, message.finding)
+      },
+      abandon: () => this.#abandon(),
+    })
+    this.#threads.growTo(1)
   }
 
   /** What computed the checksums that the manifest has; after `finish`. */
   get engines(): VerifyReport['engines'] {
-    return nameEngines(this.#pool.engines)
+    return nameEngines(this.#engines)
   }
 
-  /** Gives files to the threads, the largest first. Those in which there is nothing to check, or not wanted, are left out. */
+  /**
+   * Gives files to the threads, the largest first; starts as many threads as are worth it for all that is known now. Files
+   * in which there is nothing to check, or not wanted, are left out.
+   *
+   * @throws {@link PbManifestError} `IO` when the system grants no more threads
+   */
   publish(first: number, end: number, isWanted: (row: number) => boolean): void {
     const table = this.#table
     const rows: number[] = []
@@ -98,7 +125,8 @@ export class ChecksumCheck {
     const largestFirst = rows.toSorted((left, right) => table.size(right) - table.size(left))
     this.#queue.publish(largestFirst, bytes)
     this.#bytesTotal += bytes
-    this.#pool.growFor(this.#queue.length, this.#bytesTotal)
+    const wanted = Math.max(this.#queue.length / FILES_PER_THREAD, this.#bytesTotal / BYTES_PER_THREAD)
+    this.#threads.growTo(Math.min(Math.ceil(wanted), this.#options.jobs))
   }
 
   /** Tells the threads, which may be waiting for it, what WAL the backup needs. Due before {@link finish}. */
@@ -112,9 +140,9 @@ export class ChecksumCheck {
    * @throws {@link PbManifestError} `ABORTED`, or `IO` when a thread dies; what `problems` throws
    */
   async finish(scan: ScanResult, problems: ProblemList): Promise<void> {
-    this.#queue.close()
+    this.#queue.complete()
     this.#tellProgress(0)
-    const end = this.#pool.finish(this.#options.signal).then(() => true)
+    const end = this.#threads.finish(this.#options.signal).then(() => true)
     // It is awaited below, unless what is told there fails first.
     end.catch(() => {})
     for (let isEnd = false; !isEnd;) {
@@ -127,10 +155,13 @@ export class ChecksumCheck {
 
   /** Ends the threads. */
   async close(): Promise<void> {
+    await this.#threads.close()
+  }
+
+  #abandon(): void {
     this.#queue.abandon()
     // A thread may be waiting for it.
     this.#replayedWal.tell([])
-    await this.#pool.close()
   }
 
   /** Passes on all that is known without a gap. */
@@ -153,9 +184,13 @@ export class ChecksumCheck {
     this.#tellProgress(queue.bytesDone)
   }
 
+  /** `undefined` also when it has not arrived. */
   #takeFinding(code: number, place: number): FileFinding | undefined {
     if (code === outcomeCodes.absent) return absent
-    return code === outcomeCodes.told ? this.#pool.takeFinding(place) : undefined
+    if (code !== outcomeCodes.told) return undefined
+    const finding = this.#findings.get(place)
+    this.#findings.delete(place)
+    return finding
   }
 
   #hasContent(row: number): boolean {

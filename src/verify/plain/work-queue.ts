@@ -89,7 +89,7 @@ export class WorkQueue {
   }
 
   /** Says that no more rows will come. */
-  close(): void {
+  complete(): void {
     Atomics.compareExchange(this.#control, STATE, OPEN, CLOSED)
     Atomics.notify(this.#control, PUBLISHED)
   }

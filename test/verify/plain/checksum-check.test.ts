@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { ChecksumCheck as ChecksumCheckClass } from '../../../src/verify/plain/checksum-check.js'
 import { fileStates } from '../../../src/verify/plain/file-states.js'
@@ -13,6 +15,7 @@ import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scr
 
 // Threads load only from what was built.
 const built: string = new URL('../../../dist/src/verify/plain/checksum-check.js', import.meta.url).href
+const builtTable: string = new URL('../../../dist/src/verify/file-table/file-table.js', import.meta.url).href
 const { ChecksumCheck } = (await import(built)) as { readonly ChecksumCheck: typeof ChecksumCheckClass }
 
 let scratch: ScratchDirectory
@@ -134,4 +137,27 @@ test('a thread that waits to learn of the WAL is ended all the same', async () =
   expect(check.totals.pages).toEqual({ checked: 0, mismatched: 0, newer: 0, replayed: 0 })
   await check.close()
   expect(await end).toBeUndefined()
+})
+
+/** Ends a check at each of these times after its start: before, while and after its threads load their engines. */
+const closeAfter = (milliseconds: readonly number[]): string => `
+  const { ChecksumCheck } = await import('${built}')
+  const { FileTable } = await import('${builtTable}')
+  for (const milliseconds of ${JSON.stringify(milliseconds)}) {
+    const table = new FileTable(4000)
+    for (const pathname of ['a', 'b', 'c', 'd'])
+      table.add({ pathname, size: 250e6, checksum: { algorithm: 'CRC32C', hex: '8a744722' }, isPathEncoded: false })
+    const check = new ChecksumCheck({ directory: '/nowhere', jobs: 4 }, table, 4000)
+    check.publish(0, 4, () => true)
+    await new Promise((resolve) => setTimeout(resolve, milliseconds))
+    await check.close()
+  }
+  process.stdout.write('closed')`
+
+// aws-crt, which is installed here, aborts the process when its thread is terminated while it loads.
+test('ends its threads at any moment without ending the process', async () => {
+  const moments = Array.from({ length: 12 }, (_, index) => index * 10)
+  const program = ['--input-type=module', '--eval', closeAfter(moments)]
+  const { stdout } = await promisify(execFile)(process.execPath, program)
+  expect(stdout).toBe('closed')
 })

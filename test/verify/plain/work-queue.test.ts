@@ -5,7 +5,7 @@ test('gives each place to one claimer, in order, and ends when it is empty and c
   const queue = WorkQueue.allocate(10)
   const other = new WorkQueue(queue.buffers)
   queue.publish([7, 5, 9], 0)
-  queue.close()
+  queue.complete()
   const places = [queue.claim(), other.claim(), queue.claim(), other.claim(), queue.claim()]
   expect(places).toEqual([0, 1, 2, -1, -1])
   expect([0, 1, 2].map((place) => other.row(place))).toEqual([7, 5, 9])
@@ -26,6 +26,6 @@ test('gives no place away once it is abandoned, whatever is left in it', () => {
   expect(other.claim()).toBe(0)
   queue.abandon()
   // A later closing does not open it again.
-  queue.close()
+  queue.complete()
   expect([other.isAbandoned, other.claim()]).toEqual([true, -1])
 })
