@@ -68,7 +68,7 @@ export {
 } from './transfer/client/worker-counters.js'
 export type { TablespaceMapping } from './transfer/client/target/tablespace-mapping.js'
 export type { SessionNotice } from './transfer/session/backup-session.js'
-export type { KnownChecksums } from './verify/plain/known-checksums.js'
+export type { KnownChecksums } from './verify/options.js'
 export type { VerifyOptions, VerifyProgress } from './verify/options.js'
 export {
   type CheckedPages,

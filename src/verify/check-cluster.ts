@@ -8,7 +8,7 @@ import {
 } from '../postgres/control-file.js'
 import { parseTablespaceMap } from '../postgres/tablespace-map.js'
 import { newestVersion } from '../postgres/versions.js'
-import type { ReadSmallBackupFile } from './backup-files.js'
+import type { ReadSmallBackupFile } from './verify-context.js'
 import { findContradictions } from './cluster-consistency.js'
 import type { IgnoreRules } from './ignore-rules.js'
 import type { ManifestContents } from './manifest-files.js'

@@ -5,7 +5,7 @@ import { parseControlFile } from '../postgres/control-file.js'
 import { directoriesOfSettings, neededDirectories } from '../postgres/data-directory.js'
 import { tablespaceVersionDirectory } from '../postgres/tablespace-version-directory.js'
 import { findVersion, type PostgresVersion } from '../postgres/versions.js'
-import type { ReadSmallBackupFile, VerifyContext } from './backup-files.js'
+import type { ReadSmallBackupFile, VerifyContext } from './verify-context.js'
 import { fileProblem } from './problems.js'
 import type { Problem } from './report.js'
 

@@ -1,4 +1,4 @@
-import type { KnownChecksums } from './plain/known-checksums.js'
+import type { Pathname } from '../files/pathname.js'
 import type { Problem } from './report.js'
 
 /** How far the reading of files has come. */
@@ -8,6 +8,9 @@ export interface VerifyProgress {
   /** The sizes of all files that are to be compared with their checksum; of a tar backup, those of its archives. */
   readonly bytesTotal: number
 }
+
+/** Checksums by pathname, in lower-case hexadecimal, as whoever wrote the files computed them. */
+export type KnownChecksums = ReadonlyMap<Pathname, string>
 
 /** The choices for page checksums. */
 export const pageChecksumsChoices = ['auto', 'on', 'off'] as const

@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs'
 import { isPbManifestError, PbManifestError } from '../errors.js'
 import { type ManifestSource, openManifest } from '../manifest/read-manifest.js'
 import { decideContentRules } from './content/decide-content-rules.js'
-import { DirectoryFiles } from './plain/directory-files.js'
+import { PlainBackup } from './plain/plain-backup.js'
 import { FileTable } from './file-table/file-table.js'
 import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
-import { ArchiveFiles } from './tar/archive-files.js'
+import { TarBackup } from './tar/tar-backup.js'
 import type { ThreadAhead } from '../threads/thread-ahead.js'
 import { verifyFiles } from './verify-files.js'
 
@@ -33,14 +33,14 @@ export async function runVerification(
   const content = format === 'tar' ? undefined : decideContentRules(directory, options, ignore)
   const source = await openManifestOf(directory, options)
   const table = FileTable.of(source)
-  const files =
+  const backup =
     content === undefined
-      ? new ArchiveFiles({ directory, options, jobs })
-      : new DirectoryFiles({ directory, options, jobs, content, table, manifestBytes: source.size, ahead })
+      ? new TarBackup({ directory, options })
+      : new PlainBackup({ directory, options, jobs, content, table, manifestBytes: source.size, ahead })
   try {
-    return await verifyFiles(files, { directory, options, ignore, content, source, table })
+    return await verifyFiles(backup, { directory, options, jobs, ignore, content, source, table })
   } finally {
-    await files.close()
+    await backup.close()
   }
 }
 

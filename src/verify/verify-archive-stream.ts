@@ -5,7 +5,7 @@ import { FileTable } from './file-table/file-table.js'
 import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
-import { ArchiveFiles } from './tar/archive-files.js'
+import { TarBackup } from './tar/tar-backup.js'
 import { parseArchiveContents, parseArchiveName } from './tar/archive-name.js'
 import { verifyFiles } from './verify-files.js'
 
@@ -40,15 +40,20 @@ export async function verifyArchiveStream(
   }
   const stem = typeof contents === 'string' ? contents : String(contents.tablespaceOid)
   const ignore = new IgnoreRules(options.ignore ?? [])
-  const files = new ArchiveFiles(
-    { directory: '-', options, jobs: 1 },
-    { stream, contents, name: `${stem}.tar` },
-  )
+  const backup = new TarBackup({ directory: '-', options }, { stream, contents, name: `${stem}.tar` })
   try {
     const source = await openManifest(options.manifestPath, { mayBePipe: true, signal: options.signal })
     const table = FileTable.of(source)
-    return await verifyFiles(files, { directory: '-', options, ignore, content: undefined, source, table })
+    return await verifyFiles(backup, {
+      directory: '-',
+      options,
+      jobs: 1,
+      ignore,
+      content: undefined,
+      source,
+      table,
+    })
   } finally {
-    await files.close()
+    await backup.close()
   }
 }

@@ -1,6 +1,7 @@
 import { WayGiver } from '../files/give-way.js'
 import type { ManifestSource } from '../manifest/read-manifest.js'
-import type { BackupFiles, VerifyContext } from './backup-files.js'
+import type { ReadSmallBackupFile, VerifyContext } from './verify-context.js'
+import type { VerifiedBackup } from './verified-backup.js'
 import { checkCluster } from './check-cluster.js'
 import type { FileTable } from './file-table/file-table.js'
 import type { ContentDecision } from './content/decide-content-rules.js'
@@ -11,14 +12,19 @@ import { makeReport } from './make-report.js'
 import { loadManifest, type ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
 import { ProblemList, StopAtFirstProblem } from './problems.js'
-import type { NotChecked, VerifyReport, Warning } from './report.js'
-import { StepTimer } from './step-timer.js'
+import { type NotChecked, type VerifyReport, verifySteps, type Warning } from './report.js'
+import { StepClock } from '../step-clock.js'
+import { openWalPath } from './tar/open-wal-path.js'
+import { checkWal, type WalTotals } from './wal/check-wal.js'
+import type { ControlFile } from '../postgres/control-file.js'
+import type { FirstTouches } from '../postgres/wal/block-touches.js'
 
 /** What the files are compared with, and how. */
 export interface Verification {
   /** The backup, as it was given. */
   readonly directory: string
   readonly options: VerifyOptions
+  readonly jobs: number
   readonly ignore: IgnoreRules
   /** `undefined`: known when the files have been read. */
   readonly content: ContentDecision | undefined
@@ -32,14 +38,14 @@ export interface Verification {
  *
  * @throws {@link PbManifestError}
  */
-export async function verifyFiles(files: BackupFiles, verification: Verification): Promise<VerifyReport> {
-  const { directory, options, ignore, content, source, table } = verification
-  const timer = new StepTimer()
-  const manifest = await timer.time('manifest', () =>
+export async function verifyFiles(backup: VerifiedBackup, verification: Verification): Promise<VerifyReport> {
+  const { directory, options, jobs, ignore, content, source, table } = verification
+  const clock = new StepClock(verifySteps)
+  const manifest = await clock.time('manifest', () =>
     loadManifest(
       source,
       table,
-      (first, end) => files.expect(first, end, (row) => !isIgnored(row, table, ignore)),
+      (first, end) => backup.expect(first, end, (row) => !isIgnored(row, table, ignore)),
       options.signal,
     ),
   )
@@ -48,15 +54,22 @@ export async function verifyFiles(files: BackupFiles, verification: Verification
   if (content !== undefined) notChecked.push(...listUncheckedContent(options, content))
   const warnings: Warning[] = []
   const way = new WayGiver(options.signal)
+  const context = { options, jobs, manifest, ignore, problems, notChecked, warnings, clock, way }
+  const found: Found = {
+    wal: { walRecords: 0, walBytes: 0 },
+    pages: { mismatched: 0, newer: 0, replayed: 0 },
+  }
   try {
-    await runSteps(files, { options, manifest, ignore, problems, notChecked, warnings, timer, way })
+    await runSteps(backup, context, found)
   } catch (error) {
     if (!(error instanceof StopAtFirstProblem)) throw error
     notChecked.push({ what: 'after-first-problem', why: 'the verification ends at the first problem' })
   }
-  const { format, totals, engines } = files
-  const seconds = timer.seconds()
-  const isPartial = files.isPart || !hasWantedFile(table, ignore)
+  const { format, engines } = backup
+  const { pagesChecked, ...files } = backup.totals
+  const totals = { ...files, pages: { checked: pagesChecked, ...found.pages }, ...found.wal }
+  const seconds = clock.seconds()
+  const isPartial = backup.isPart || !hasWantedFile(table, ignore)
   return makeReport({
     directory,
     format,
@@ -84,18 +97,55 @@ function isIgnored(row: number, table: FileTable, ignore: IgnoreRules): boolean 
   return mayBe && ignore.covers(table.pathname(row))
 }
 
-async function runSteps(files: BackupFiles, context: VerifyContext): Promise<void> {
-  const { options, manifest, ignore, problems, notChecked, timer } = context
-  await files.compare(context)
-  const readSmallFile: typeof files.readSmallFile = (...file) => files.readSmallFile(...file)
-  const control = await timer.time('cluster', async () =>
+/** What the steps behind the files have found. */
+interface Found {
+  readonly wal: WalTotals
+  pages: Omit<VerifyReport['pages'], 'checked'>
+}
+
+async function runSteps(backup: VerifiedBackup, context: VerifyContext, found: Found): Promise<void> {
+  const { options, manifest, ignore, problems, notChecked, clock } = context
+  await backup.compare(context)
+  const readSmallFile: ReadSmallBackupFile = (...file) => backup.readSmallFile(...file)
+  const control = await clock.time('cluster', async () =>
     checkCluster({ readSmallFile, manifest, ignore, problems, notChecked }),
   )
-  const isWhole = !files.isPart && problems.count()['bad-archive'] === 0
+  const isWhole = !backup.isPart && problems.count()['bad-archive'] === 0
   await checkFilesWrittenLater(readSmallFile, context, isWhole)
   const touches =
-    options.noParseWal === true ? undefined : await timer.time('wal', () => files.checkWal(context, control))
-  files.reportPages(context, touches)
+    options.noParseWal === true
+      ? undefined
+      : await clock.time('wal', () => readWal(backup, context, control, found.wal))
+  found.pages = backup.pages.report(touches, context)
+}
+
+/**
+ * Looks at the WAL that the manifest's ranges need.
+ *
+ * @returns what it has of the pages that are not as they should be; `undefined` when it could not be read whole
+ */
+async function readWal(
+  backup: VerifiedBackup,
+  context: VerifyContext,
+  control: ControlFile | undefined,
+  totals: WalTotals,
+): Promise<FirstTouches | undefined> {
+  const { walDirectory, signal } = context.options
+  const wal = walDirectory === undefined ? backup.openWal(context) : await openWalPath(walDirectory, context)
+  if (wal === undefined) return undefined
+  try {
+    return await checkWal({
+      ...context,
+      source: wal.source,
+      readSmallFile: (...file) => backup.readSmallFile(...file),
+      signal,
+      control,
+      totals,
+      wanted: backup.pages.wanted(control),
+    })
+  } finally {
+    await wal.close()
+  }
 }
 
 function listWhatIsLeftOut(options: VerifyOptions, manifest: ManifestContents): NotChecked[] {

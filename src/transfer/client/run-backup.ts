@@ -21,13 +21,13 @@ import {
   targetModes,
 } from './prepare-target.js'
 import { algorithmOf, ReceivedChecksums } from './received-checksums.js'
-import type { BackedUpTablespace, BackupReport } from './report.js'
+import { type BackedUpTablespace, type BackupReport, type BackupStep, backupSteps } from './report.js'
 import { runCommand } from './run-command.js'
 import type { RunContext } from './run-context.js'
 import { openLeaderSession } from './sessions/open-sessions.js'
 import type { LeaderSession } from './sessions/sessions.js'
 import { type StartedBackup, startBackup, stopBackup } from './start-and-stop.js'
-import { StepClock } from './step-clock.js'
+import { StepClock } from '../../step-clock.js'
 import type { TakenBackup } from './take-backup.js'
 import { writeRecoveryConfiguration } from './target/recovery-configuration.js'
 import type { TargetDirectory } from './target/target-directory.js'
@@ -36,7 +36,7 @@ import { WrittenFiles } from './written-files.js'
 /** Takes a backup. What it made is undone by whoever catches its failure. */
 export async function runBackup(context: RunContext): Promise<TakenBackup> {
   const { options, failure } = context
-  const clock = new StepClock()
+  const clock = new StepClock(backupSteps)
   await requireUsableTarget(options.directory)
   const leader = await openLeader(context)
   const { session } = leader
@@ -64,7 +64,7 @@ interface RunParts {
   readonly leader: LeaderSession
   readonly facts: ClusterFacts
   readonly target: TargetDirectory
-  readonly clock: StepClock
+  readonly clock: StepClock<BackupStep>
 }
 
 /** A backup whose target is there. */

@@ -3,7 +3,7 @@ import { BACKUP_LABEL, CONTROL_FILE, readBackupLabel, readControlFile } from '..
 import { type BackupLabel, parseBackupLabel } from '../../postgres/backup-label.js'
 import { CHECKSUMS_ON, type ControlFile, parseControlFile } from '../../postgres/control-file.js'
 import { PAGE_SIZE, STOCK_SEGMENT_PAGES } from '../../postgres/data-page/page-layout.js'
-import type { ReadSmallBackupFile } from '../backup-files.js'
+import type { ReadSmallBackupFile } from '../verify-context.js'
 import type { IgnoreRules } from '../ignore-rules.js'
 import type { VerifyOptions } from '../options.js'
 import type { ContentRules } from './content-rules.js'

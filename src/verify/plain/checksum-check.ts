@@ -47,11 +47,7 @@ export interface ChecksumOptions {
  */
 export class ChecksumCheck {
   /** Files whose checksum was compared, their bytes, and pages; as far as the findings were told. */
-  readonly totals = {
-    filesChecked: 0,
-    bytesChecked: 0,
-    pages: { checked: 0, mismatched: 0, newer: 0, replayed: 0 },
-  }
+  readonly totals = { filesChecked: 0, bytesChecked: 0, pagesChecked: 0 }
   /** Those that were found by now. */
   readonly pages: PagesInQuestion = new PagesInQuestion()
   /** What the scan says of each row, as it goes on: threads look there. */
@@ -207,7 +203,7 @@ export class ChecksumCheck {
       totals.filesChecked++
       totals.bytesChecked += this.#table.size(row)
     }
-    totals.pages.checked += this.#queue.pages(place)
+    totals.pagesChecked += this.#queue.pages(place)
   }
 
   #problemsOf(row: number, { outcome, content }: FileFinding): Problem[] {

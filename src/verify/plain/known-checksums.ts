@@ -1,16 +1,13 @@
 import type { WayGiver } from '../../files/give-way.js'
 import { pathOf } from '../../files/path-of.js'
-import type { Pathname } from '../../files/pathname.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createFileHasher, type FileHasher } from '../../manifest/checksum/file-hasher.js'
 import { checkFile, type FileOutcome } from './check-file.js'
 import { problemOf } from './checksum-check.js'
 import type { FileTable } from '../file-table/file-table.js'
 import { type FileStates, isIntact } from './file-states.js'
+import type { KnownChecksums } from '../options.js'
 import type { ProblemList } from '../problems.js'
-
-/** Checksums by pathname, in lower-case hexadecimal, as whoever wrote the files computed them. */
-export type KnownChecksums = ReadonlyMap<Pathname, string>
 
 const BUFFER_BYTES = 256 * 1024
 

@@ -1,4 +1,4 @@
-import type { VerifyContext } from '../backup-files.js'
+import type { VerifyContext } from '../verify-context.js'
 import type { ContentFindings } from '../content/content-findings.js'
 import { layoutProblems } from '../content/content-problems.js'
 import { PagesInQuestion } from '../content/pages-in-question.js'
@@ -22,11 +22,7 @@ interface Result {
  * first that is not done at once, of the others when those before it are.
  */
 export class ArchiveResults {
-  readonly totals = {
-    filesChecked: 0,
-    bytesChecked: 0,
-    pages: { checked: 0, mismatched: 0, newer: 0, replayed: 0 },
-  }
+  readonly totals = { filesChecked: 0, bytesChecked: 0, pagesChecked: 0 }
   readonly smallFiles: Map<Pathname, Buffer> = new Map()
   readonly walMembers: ArchivedSegment[] = []
   /** Those of the directories that a server may need which the archives have. */
@@ -68,8 +64,7 @@ export class ArchiveResults {
   /** Tells what was found in the files' content, as far as it counts by these rules. */
   tellContent({ rules }: ContentDecision): void {
     const { manifest, problems, notChecked } = this.#context
-    const { pages } = this.totals
-    if (rules?.hasPageChecksums === true) pages.checked = this.#pages
+    if (rules?.hasPageChecksums === true) this.totals.pagesChecked = this.#pages
     for (const { row, findings: all } of this.#content) {
       const findings = rules && whatCounts(all, rules)
       if (findings === undefined) continue

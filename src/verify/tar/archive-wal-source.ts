@@ -1,8 +1,8 @@
 import { CompressedFile } from '../../files/compression/compressed-file.js'
 import type { WayGiver } from '../../files/give-way.js'
 import { chooseSegments } from '../wal/choose-segments.js'
-import { openSegment, type SegmentPlace, storedPieces } from '../wal/file-wal-source.js'
-import type { WalSegmentReader, WalSource } from '../wal/wal-source.js'
+import { openSegment, storedPieces } from '../wal/file-wal-source.js'
+import type { SegmentPlace, WalSegmentReader, WalSource } from '../wal/wal-source.js'
 import type { Archive } from './archive.js'
 import type { WalMember } from './archive-messages.js'
 

@@ -5,9 +5,9 @@ import { openRegularFile } from '../../files/open-regular-file.js'
 import { decodePathname, type Pathname } from '../../files/pathname.js'
 import { readOpenedFile } from '../../files/read-opened-file.js'
 import { shortestName, type TarMember } from '../../files/tar/tar-member.js'
-import type { VerifyContext } from '../backup-files.js'
+import type { VerifyContext } from '../verify-context.js'
 import { listWalSegments, walDirectoriesOf } from '../wal/list-wal-segments.js'
-import type { WalSource } from '../wal/wal-source.js'
+import type { OpenedWal } from '../wal/wal-source.js'
 import type { Archive } from './archive.js'
 import type { ArchiveFinding } from './archive-messages.js'
 import { archiveProblem } from './archive-problem.js'
@@ -17,12 +17,6 @@ import { KeptMembers } from './kept-members.js'
 import { peekChunks } from './peek-chunks.js'
 
 const BUFFER_BYTES = 256 * 1024
-
-/** WAL, and what is open for it. */
-export interface OpenedWal {
-  readonly source: WalSource
-  readonly close: () => Promise<void>
-}
 
 /**
  * Opens a directory with WAL segments, or a tar archive, in which they are at the top or in `pg_wal`.

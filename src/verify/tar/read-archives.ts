@@ -4,7 +4,7 @@ import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-alg
 import { ioError } from '../../files/system-error.js'
 import type { ContentRules } from '../content/content-rules.js'
 import { ReplayedWal } from '../content/replayed-wal.js'
-import type { VerifyContext } from '../backup-files.js'
+import type { VerifyContext } from '../verify-context.js'
 import { ThreadPool } from '../thread-pool.js'
 import type { Archive } from './archive.js'
 import type { ArchiveMessage, StartArchives } from './archive-messages.js'
@@ -26,7 +26,6 @@ export interface ReadArchivesOptions {
   readonly algorithms: readonly RealChecksumAlgorithm[]
   /** What of the files' content is looked at. */
   readonly content: ContentRules | undefined
-  readonly jobs: number
   /** Where the archive without a path comes from. */
   readonly stream: Readable | undefined
   /** What the archives' bytes will be; a guess in the case of a stream. */
@@ -43,9 +42,10 @@ export async function readArchives(
   context: VerifyContext,
   results: ArchiveResults,
 ): Promise<void> {
-  const { archives, stream, jobs, bytesTotal } = reading
+  const { archives, stream, bytesTotal } = reading
   if (archives.length === 0) return
-  const { onProgress, signal } = context.options
+  const { jobs, options } = context
+  const { onProgress, signal } = options
   const sender = stream && new ByteSender()
   const progress = ArchiveProgress.allocate()
   const threads = new ThreadPool<StartArchives, ArchiveMessage>({

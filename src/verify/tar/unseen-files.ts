@@ -1,5 +1,5 @@
 import type { Pathname } from '../../files/pathname.js'
-import type { VerifyContext } from '../backup-files.js'
+import type { VerifyContext } from '../verify-context.js'
 import { fileProblem } from '../problems.js'
 import type { Archive } from './archive.js'
 import { pathnamePrefix } from './archive-name.js'

@@ -24,7 +24,7 @@ import {
   segmentHoldingStart,
   walSegmentName,
 } from '../../postgres/wal-segment.js'
-import type { ReadSmallBackupFile } from '../backup-files.js'
+import type { ReadSmallBackupFile } from '../verify-context.js'
 import type { IgnoreRules } from '../ignore-rules.js'
 import type { ManifestContents } from '../manifest-files.js'
 import type { ProblemList } from '../problems.js'

@@ -3,24 +3,13 @@ import { openRegularFile } from '../../files/open-regular-file.js'
 import { readFully } from '../../files/read-fully.js'
 import type { StoredStretch } from '../../files/tar/sparse-member.js'
 import type { ChosenSegments } from './choose-segments.js'
-import type { WalSegmentReader, WalSource } from './wal-source.js'
-
-/** Where the bytes of a segment are. Plain data: it crosses threads. */
-export interface SegmentPlace {
-  readonly path: string
-  /** Which of the file's bytes; `undefined`: all. */
-  readonly part: StoredPart | undefined
-}
-
-/** The bytes of a segment that lie in another file. */
-export interface StoredPart {
-  /** Where what is stored of the segment begins. */
-  readonly offset: number
-  /** Of the segment. */
-  readonly size: number
-  /** What of it is stored, between holes of zeros; `undefined`: all. */
-  readonly stretches: readonly StoredStretch[] | undefined
-}
+import type {
+  SegmentPlace,
+  StoredPart,
+  WalSegmentReader,
+  WalSource,
+  WalSourceDescription,
+} from './wal-source.js'
 
 /** What a look for segments has found. */
 interface WalFiles extends ChosenSegments<SegmentPlace> {
@@ -38,6 +27,11 @@ export function fileWalSource({ place, segments, unusedPartials, failure }: WalF
     open: (name) => openSegment(segments.get(name) ?? { path: `${place}/${name}`, part: undefined }),
     description: { place, segments },
   }
+}
+
+/** Makes a source of its description, in any thread. */
+export function openWalSource(description: WalSourceDescription): WalSource {
+  return fileWalSource({ ...description, unusedPartials: new Set(), failure: undefined })
 }
 
 /** @throws `NotARegularFileError`, or the error of the system */

@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs'
 import { describeSystemError } from '../../files/system-error.js'
 import { chooseSegments } from './choose-segments.js'
-import { fileWalSource, type SegmentPlace } from './file-wal-source.js'
-import type { WalSource } from './wal-source.js'
+import { fileWalSource } from './file-wal-source.js'
+import type { SegmentPlace, WalSource } from './wal-source.js'
 
 /**
  * Lists the WAL segments in the directories; one that is in several of them is taken from the first.

@@ -1,4 +1,4 @@
-import { fileWalSource, type SegmentPlace } from './file-wal-source.js'
+import type { StoredStretch } from '../../files/tar/sparse-member.js'
 
 /** One segment, opened for reading. */
 export interface WalSegmentReader {
@@ -37,6 +37,12 @@ export interface WalSource {
   readonly description: WalSourceDescription | undefined
 }
 
+/** WAL, and what is open for it. */
+export interface OpenedWal {
+  readonly source: WalSource
+  readonly close: () => Promise<void>
+}
+
 /** A source as plain data, which crosses threads. */
 export interface WalSourceDescription {
   readonly place: string
@@ -44,7 +50,19 @@ export interface WalSourceDescription {
   readonly segments: ReadonlyMap<string, SegmentPlace>
 }
 
-/** Makes a source of its description, in any thread. */
-export function openWalSource(description: WalSourceDescription): WalSource {
-  return fileWalSource({ ...description, unusedPartials: new Set(), failure: undefined })
+/** Where the bytes of a segment are. Plain data: it crosses threads. */
+export interface SegmentPlace {
+  readonly path: string
+  /** Which of the file's bytes; `undefined`: all. */
+  readonly part: StoredPart | undefined
+}
+
+/** The bytes of a segment that lie in another file. */
+export interface StoredPart {
+  /** Where what is stored of the segment begins. */
+  readonly offset: number
+  /** Of the segment. */
+  readonly size: number
+  /** What of it is stored, between holes of zeros; `undefined`: all. */
+  readonly stretches: readonly StoredStretch[] | undefined
 }

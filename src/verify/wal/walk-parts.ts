@@ -2,7 +2,7 @@ import { createWalBuffer } from '../../postgres/wal/wal-buffer.js'
 import { Abandoned } from '../abandoned.js'
 import type { DoneMessage } from '../thread-pool.js'
 import { type PartWalked, type StartWalking, walkingControl } from './wal-messages.js'
-import { openWalSource } from './wal-source.js'
+import { openWalSource } from './file-wal-source.js'
 import { type PartResult, type PartWalk, WAL_BUFFER_BYTES, walkPart } from './walk-part.js'
 
 /**

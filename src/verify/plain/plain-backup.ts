@@ -1,37 +1,50 @@
 import { statSync } from 'node:fs'
 import { readNames } from '../../files/read-directory.js'
 import { readSmallFile } from '../../files/read-small-file.js'
-import type { ControlFile } from '../../postgres/control-file.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { parsePositiveUnsignedInt32 } from '../../postgres/unsigned-int.js'
-import type { FirstTouches } from '../../postgres/wal/block-touches.js'
-import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from '../backup-files.js'
-import { checkWal, type WalTotals } from '../wal/check-wal.js'
-import { openWalPath } from '../tar/open-wal-path.js'
+import type { VerifyContext } from '../verify-context.js'
+import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
 import { listWalSegments } from '../wal/list-wal-segments.js'
 import { ChecksumCheck } from './checksum-check.js'
 import { compareKnownChecksums } from './known-checksums.js'
 import { type BackupDirectories, checkNeededDirectories } from '../needed-directories.js'
+import { PagesInQuestion } from '../content/pages-in-question.js'
+import type { ContentDecision } from '../content/decide-content-rules.js'
+import type { FileTable } from '../file-table/file-table.js'
+import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
+import type { ThreadAhead } from '../../threads/thread-ahead.js'
+import type { OpenedWal } from '../wal/wal-source.js'
 import { scanDirectory } from './scan-directory.js'
 
-/** The files of a backup in plain format: a directory. Its files are read while the manifest is still being parsed. */
-export class DirectoryFiles implements BackupFiles {
+/** What a {@link PlainBackup} is made of. */
+export interface PlainBackupOptions {
+  readonly directory: string
+  readonly options: VerifyOptions
+  readonly jobs: number
+  readonly content: ContentDecision
+  /** The manifest's files; empty yet. */
+  readonly table: FileTable
+  readonly manifestBytes: number
+  /** For the first of the threads. */
+  readonly ahead: ThreadAhead | undefined
+}
+
+/** A backup in plain format: a directory. Its files are read while the manifest is still being parsed. */
+export class PlainBackup implements VerifiedBackup {
   readonly format = 'plain'
   readonly isPart = false
   readonly #directory: string
-  readonly #jobs: number
-  readonly #wal: WalTotals = { walRecords: 0, walBytes: 0 }
   /** Of a verification without threads. */
-  #totals = noTotals
+  #totals: FileTotals = noTotals
   /** `undefined` when files are not to be read. */
   readonly #checksums: ChecksumCheck | undefined
 
   /** Starts the threads; `close` ends them. */
-  constructor({ directory, options, jobs, content, table, manifestBytes, ahead }: BackupFilesOptions) {
+  constructor({ directory, options, jobs, content, table, manifestBytes, ahead }: PlainBackupOptions) {
     const { signal, onProgress } = options
     this.#directory = directory
-    this.#jobs = jobs
     this.#checksums =
       options.skipChecksums === true || options.knownChecksums !== undefined
         ? undefined
@@ -42,22 +55,26 @@ export class DirectoryFiles implements BackupFiles {
           )
   }
 
-  get totals(): CheckTotals {
-    return { ...(this.#checksums?.totals ?? this.#totals), ...this.#wal }
+  get totals(): FileTotals {
+    return this.#checksums?.totals ?? this.#totals
   }
 
-  expect(...rows: Parameters<BackupFiles['expect']>): void {
+  get pages(): PagesInQuestion {
+    return this.#checksums?.pages ?? new PagesInQuestion()
+  }
+
+  expect(...rows: Parameters<VerifiedBackup['expect']>): void {
     this.#checksums?.publish(...rows)
   }
 
   async compare(context: VerifyContext): Promise<void> {
-    const { options, manifest, ignore, problems, timer, way } = context
+    const { options, manifest, ignore, problems, clock, way } = context
     const { knownChecksums, skipChecksums } = options
     const directory = this.#directory
     const { table } = manifest
     this.#checksums?.tellWalRanges(manifest.walRanges)
     const checksums = this.#checksums
-    const scan = await timer.time('scan', async () => {
+    const scan = await clock.time('scan', async () => {
       const found = await scanDirectory({
         directory,
         table,
@@ -74,7 +91,7 @@ export class DirectoryFiles implements BackupFiles {
       )
       return found
     })
-    await timer.time('checksums', async () => {
+    await clock.time('checksums', async () => {
       await checksums?.finish(scan, problems)
       if (knownChecksums === undefined || skipChecksums === true) return
       const known = { directory, table, states: scan.states, problems, way }
@@ -86,35 +103,8 @@ export class DirectoryFiles implements BackupFiles {
     return readSmallFile(`${this.#directory}/${pathname}`, maxBytes)
   }
 
-  reportPages(context: VerifyContext, touches: FirstTouches | undefined): void {
-    const checks = this.#checksums
-    if (checks !== undefined) Object.assign(checks.totals.pages, checks.pages.report(touches, context))
-  }
-
-  async checkWal(
-    context: VerifyContext,
-    control: ControlFile | undefined,
-  ): Promise<FirstTouches | undefined> {
-    const { options, ...findings } = context
-    const { walDirectory, partialWal = false } = options
-    const { source, close } =
-      walDirectory === undefined
-        ? { source: listWalSegments([`${this.#directory}/pg_wal`], partialWal), close: async () => {} }
-        : await openWalPath(walDirectory, context)
-    try {
-      return await checkWal({
-        ...findings,
-        source,
-        readSmallFile: (...file) => this.readSmallFile(...file),
-        jobs: this.#jobs,
-        signal: options.signal,
-        control,
-        totals: this.#wal,
-        wanted: this.#checksums?.pages.wanted(control) ?? new Uint32Array(),
-      })
-    } finally {
-      await close()
-    }
+  openWal({ options: { partialWal = false } }: VerifyContext): OpenedWal {
+    return { source: listWalSegments([`${this.#directory}/pg_wal`], partialWal), close: async () => {} }
   }
 
   get engines(): VerifyReport['engines'] {
@@ -124,12 +114,6 @@ export class DirectoryFiles implements BackupFiles {
   async close(): Promise<void> {
     await this.#checksums?.close()
   }
-}
-
-const noTotals = {
-  filesChecked: 0,
-  bytesChecked: 0,
-  pages: { checked: 0, mismatched: 0, newer: 0, replayed: 0 },
 }
 
 function directoriesOnDisk(directory: string): BackupDirectories {

@@ -2,21 +2,21 @@ import type { Readable } from 'node:stream'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { isPbManifestError } from '../../errors.js'
 import { parseTablespaceMap } from '../../postgres/tablespace-map.js'
-import type { FirstTouches } from '../../postgres/wal/block-touches.js'
-import type { ControlFile } from '../../postgres/control-file.js'
-import type { BackupFiles, BackupFilesOptions, CheckTotals, VerifyContext } from '../backup-files.js'
+import type { VerifyContext } from '../verify-context.js'
+import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
 import { contentRulesOfArchives, decideContentOfArchives } from '../content/decide-content-rules.js'
 import { listUncheckedContent } from '../content/list-unchecked-content.js'
 import { type BackupDirectories, checkNeededDirectories } from '../needed-directories.js'
 import { nameEngines } from '../name-engines.js'
-import { checkWal, type WalTotals } from '../wal/check-wal.js'
+import { PagesInQuestion } from '../content/pages-in-question.js'
+import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
+import type { OpenedWal } from '../wal/wal-source.js'
 import type { Archive } from './archive.js'
 import type { ArchiveContents } from './archive-name.js'
 import { ArchiveResults } from './archive-results.js'
 import { ArchiveWalSource, type ArchivedWal } from './archive-wal-source.js'
 import { listArchives } from './list-archives.js'
-import { type OpenedWal, openWalPath } from './open-wal-path.js'
 import { readArchives } from './read-archives.js'
 import { reportMissingFiles, UnseenFiles } from './unseen-files.js'
 
@@ -28,33 +28,33 @@ export interface ArchiveStream {
   readonly contents: ArchiveContents
 }
 
-const noTotals = {
-  filesChecked: 0,
-  bytesChecked: 0,
-  pages: { checked: 0, mismatched: 0, newer: 0, replayed: 0 },
+interface TarBackupOptions {
+  readonly directory: string
+  readonly options: VerifyOptions
 }
 
-type ArchiveFilesOptions = Pick<BackupFilesOptions, 'directory' | 'options' | 'jobs'>
-
-/** The files of a backup in tar format. An archive is read when the whole manifest is known. */
-export class ArchiveFiles implements BackupFiles {
+/** A backup in tar format. An archive is read when the whole manifest is known. */
+export class TarBackup implements VerifiedBackup {
   readonly format = 'tar'
   isPart = false
-  readonly #source: ArchiveFilesOptions
+  readonly #source: TarBackupOptions
   /** `undefined`: all archives in the directory. */
   readonly #stream: ArchiveStream | undefined
   readonly #algorithms = new Set<RealChecksumAlgorithm>()
-  readonly #wal: WalTotals = { walRecords: 0, walBytes: 0 }
   #archives: readonly Archive[] = []
   #results: ArchiveResults | undefined
 
-  constructor(source: ArchiveFilesOptions, stream?: ArchiveStream) {
+  constructor(source: TarBackupOptions, stream?: ArchiveStream) {
     this.#source = source
     this.#stream = stream
   }
 
-  get totals(): CheckTotals {
-    return { ...(this.#results?.totals ?? noTotals), ...this.#wal }
+  get totals(): FileTotals {
+    return this.#results?.totals ?? noTotals
+  }
+
+  get pages(): PagesInQuestion {
+    return this.#results?.pages ?? new PagesInQuestion()
   }
 
   expect(): void {
@@ -62,12 +62,12 @@ export class ArchiveFiles implements BackupFiles {
   }
 
   async compare(context: VerifyContext): Promise<void> {
-    const { timer } = context
-    const archives = await timer.time('scan', async () => this.#findArchives(context))
+    const { clock } = context
+    const archives = await clock.time('scan', async () => this.#findArchives(context))
     const results = new ArchiveResults(archives, context)
     this.#archives = archives
     this.#results = results
-    await timer.time('checksums', () => this.#read(archives, context, results))
+    await clock.time('checksums', () => this.#read(archives, context, results))
     this.#tellContent(context, results)
     const unseen = new UnseenFiles(archives, results.unread, this.#stream !== undefined)
     const unseenFiles = await reportMissingFiles(context, results, unseen)
@@ -83,19 +83,7 @@ export class ArchiveFiles implements BackupFiles {
     return this.#results?.smallFiles.get(pathname)
   }
 
-  reportPages(context: VerifyContext, touches: FirstTouches | undefined): void {
-    const results = this.#results
-    if (results !== undefined) Object.assign(results.totals.pages, results.pages.report(touches, context))
-  }
-
-  async checkWal(
-    context: VerifyContext,
-    control: ControlFile | undefined,
-  ): Promise<FirstTouches | undefined> {
-    const { options, notChecked, way } = context
-    if (options.walDirectory !== undefined) {
-      return await this.#checkWalOf(await openWalPath(options.walDirectory, context), context, control)
-    }
+  openWal({ options, notChecked, way }: VerifyContext): OpenedWal | undefined {
     const wal = archivedWal(this.#source.directory, this.#archives, this.#results)
     // Other archives may have it.
     if (this.#stream !== undefined && this.#stream.contents !== 'pg_wal' && wal.members.length === 0) {
@@ -104,7 +92,7 @@ export class ArchiveFiles implements BackupFiles {
       return undefined
     }
     const source = new ArchiveWalSource(wal, options.partialWal === true, way)
-    return await this.#checkWalOf({ source, close: () => source.close() }, context, control)
+    return { source, close: () => source.close() }
   }
 
   get engines(): VerifyReport['engines'] {
@@ -113,27 +101,6 @@ export class ArchiveFiles implements BackupFiles {
 
   async close(): Promise<void> {
     this.#stream?.stream.destroy()
-  }
-
-  async #checkWalOf(
-    { source, close }: OpenedWal,
-    { options: { signal }, ...findings }: VerifyContext,
-    control: ControlFile | undefined,
-  ): Promise<FirstTouches | undefined> {
-    try {
-      return await checkWal({
-        ...findings,
-        source,
-        readSmallFile: (pathname) => this.readSmallFile(pathname),
-        jobs: this.#source.jobs,
-        signal,
-        control,
-        totals: this.#wal,
-        wanted: this.#results?.pages.wanted(control) ?? new Uint32Array(),
-      })
-    } finally {
-      await close()
-    }
   }
 
   #directories(archives: readonly Archive[], results: ArchiveResults): BackupDirectories {
@@ -188,7 +155,6 @@ export class ArchiveFiles implements BackupFiles {
         archives,
         algorithms: [...this.#algorithms],
         content: contentRulesOfArchives(options),
-        jobs: this.#source.jobs,
         stream: this.#stream?.stream,
         bytesTotal: this.#stream === undefined ? size : manifest.bytes,
       },

@@ -1,0 +1,31 @@
+import type { WayGiver } from '../files/give-way.js'
+import type { Pathname } from '../files/pathname.js'
+import type { StepClock } from '../step-clock.js'
+import type { IgnoreRules } from './ignore-rules.js'
+import type { ManifestContents } from './manifest-files.js'
+import type { VerifyOptions } from './options.js'
+import type { ProblemList } from './problems.js'
+import type { NotChecked, VerifyStep, Warning } from './report.js'
+
+/** What the steps of a verification share. */
+export interface VerifyContext {
+  readonly options: VerifyOptions
+  /** How many threads may work beside each other. */
+  readonly jobs: number
+  readonly manifest: ManifestContents
+  readonly ignore: IgnoreRules
+  readonly problems: ProblemList
+  readonly notChecked: NotChecked[]
+  readonly warnings: Warning[]
+  readonly clock: StepClock<VerifyStep>
+  readonly way: WayGiver
+}
+
+/**
+ * Reads a small file of the backup.
+ *
+ * @param maxBytes - a longer one is not what it should be
+ * @returns `undefined` when there is none
+ * @throws {@link PbManifestError} `IO`
+ */
+export type ReadSmallBackupFile = (pathname: Pathname, maxBytes: number) => Buffer | undefined
