@@ -83,6 +83,36 @@ export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise
   }
 }
 
+/**
+ * Creates a file with these bytes, under its own name at once.
+ *
+ * @param mode - what it gets, whatever the umask
+ * @returns how many bytes they were
+ * @throws {@link PbManifestError} `IO`, also when it exists; or what the chunks throw
+ */
+export async function writeNewFile(
+  path: string,
+  chunks: AsyncIterable<Buffer> | Iterable<Buffer>,
+  { mode, sync }: { readonly mode: number; readonly sync: boolean },
+): Promise<number> {
+  let handle: FileHandle | undefined
+  let bytes = 0
+  try {
+    handle = await open(path, 'wx', mode)
+    await handle.chmod(mode)
+    for await (const chunk of chunks) {
+      await writeFully(handle, chunk)
+      bytes += chunk.length
+    }
+    if (sync) await handle.sync()
+  } catch (error) {
+    throw ioError(`could not write file "${path}"`, error)
+  } finally {
+    await handle?.close()
+  }
+  return bytes
+}
+
 /** Makes the names in a directory durable. */
 export async function syncDirectory(path: string | Buffer): Promise<void> {
   const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)

@@ -1,13 +1,9 @@
 import { PbManifestError } from '../../errors.js'
+import { writeNewFile } from '../../files/durable-file.js'
 import { nearestVersion } from '../../postgres/versions.js'
 import type { ClusterFacts, Tablespace } from '../cluster-files/cluster-files.js'
 import type { StoppedBackup } from '../commands/command-results.js'
-import {
-  BACKUP_LABEL_FILE,
-  renameManifest,
-  UNFINISHED_MANIFEST_FILE,
-  writeBackupFile,
-} from './backup-files.js'
+import { BACKUP_LABEL_FILE, renameManifest, UNFINISHED_MANIFEST_FILE } from './backup-files.js'
 import { BackupWal, chooseSlot } from './backup-wal.js'
 import { ClusterCopy } from './copy-cluster.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
@@ -155,7 +151,8 @@ class BackupRun {
     const { sync = true } = context.options
     const end = await stopBackup(context, leader)
     const { fileMode } = targetModes(facts)
-    await writeBackupFile(target.path, BACKUP_LABEL_FILE, [end.backupLabel], { fileMode, sync })
+    const path = `${target.path}/${BACKUP_LABEL_FILE}`
+    await writeNewFile(path, [end.backupLabel], { mode: fileMode, sync })
     return end
   }
 
@@ -180,8 +177,8 @@ class BackupRun {
     if (options.manifest === 'no') return null
     const chunks = await runCommand(leader.session, failure, { command: 'BUILD_MANIFEST', backupId })
     const { fileMode } = targetModes(facts)
-    const write = { fileMode, sync: options.sync ?? true }
-    const bytes = await writeBackupFile(target.path, UNFINISHED_MANIFEST_FILE, chunks, write)
+    const path = `${target.path}/${UNFINISHED_MANIFEST_FILE}`
+    const bytes = await writeNewFile(path, chunks, { mode: fileMode, sync: options.sync ?? true })
     return { path: `${target.path}/backup_manifest`, bytes }
   }
 

@@ -11,8 +11,7 @@ import {
 } from '../../connection/gate/connect-replication.js'
 import { fetchTimelineHistory, prepareSlot, type WalSlot } from './replication-commands.js'
 import { WalIntake } from './wal-intake.js'
-import { type WalFileOptions, WalSegmentWriter } from './wal-segment-writer.js'
-import { writeWalFile } from './write-wal-file.js'
+import { type WalFileOptions, WalSegmentWriter, writeWalFile } from './wal-segment-writer.js'
 
 export interface WalReceiverOptions extends WalFileOptions {
   readonly connection: ConnectionOptions
@@ -141,7 +140,7 @@ export class WalReceiver {
   async #storeHistory(timeline: number): Promise<void> {
     if (timeline === 1) return
     const { name, content } = await fetchTimelineHistory(this.#client, timeline)
-    await writeWalFile(this.#options, name, [content])
+    await writeWalFile(this.#options, name, content)
   }
 
   #segmentStart(lsn: bigint): bigint {

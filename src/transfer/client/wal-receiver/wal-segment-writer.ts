@@ -1,7 +1,7 @@
 import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PbManifestError } from '../../../errors.js'
-import { writeFully } from '../../../files/durable-file.js'
+import { writeFully, writeNewFile } from '../../../files/durable-file.js'
 import { ioError } from '../../../files/system-error.js'
 import { formatLsn } from '../../../postgres/lsn.js'
 import type { WalFileName } from '../../../postgres/wal-file-name.js'
@@ -130,6 +130,20 @@ export class WalSegmentWriter {
       throw ioError(`could not create WAL file "${path}"`, error)
     }
   }
+}
+
+/**
+ * Writes a whole file of pg_wal that came in another way than by a stream: a timeline history file. It is marked as
+ * archived, as the server's own base backup does.
+ */
+export async function writeWalFile(
+  options: Omit<WalFileOptions, 'walSegmentSize'>,
+  name: WalFileName,
+  content: Buffer,
+): Promise<void> {
+  const { directory, fileMode, sync } = options
+  await writeNewFile(join(directory, name), [content], { mode: fileMode, sync })
+  await markDone(options, name)
 }
 
 /** Tells the archiver of the server that starts on the backup that this file of pg_wal is archived already. */

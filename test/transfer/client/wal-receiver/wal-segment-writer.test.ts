@@ -2,7 +2,7 @@ import { readdir, readFile, stat, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { timelineHistoryFileName } from '../../../../src/postgres/timeline-history.js'
-import { writeWalFile } from '../../../../src/transfer/client/wal-receiver/write-wal-file.js'
+import { writeWalFile } from '../../../../src/transfer/client/wal-receiver/wal-segment-writer.js'
 import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 
 test('a file that was fetched is there whole, with its .done, and not written twice', async () => {
@@ -11,11 +11,11 @@ test('a file that was fetched is there whole, with its .done, and not written tw
     const directory = join(scratch.path, 'pg_wal')
     await mkdir(join(directory, 'archive_status'), { recursive: true })
     const options = { directory, fileMode: 0o640, sync: true }
-    await writeWalFile(options, timelineHistoryFileName(2), [Buffer.from('one '), Buffer.from('two')])
+    await writeWalFile(options, timelineHistoryFileName(2), Buffer.from('one two'))
     expect(await readFile(join(directory, '00000002.history'), 'utf8')).toBe('one two')
     expect((await stat(join(directory, '00000002.history'))).mode & 0o777).toBe(0o640)
     expect(await readdir(join(directory, 'archive_status'))).toEqual(['00000002.history.done'])
-    await expect(writeWalFile(options, timelineHistoryFileName(2), [])).rejects.toMatchObject({
+    await expect(writeWalFile(options, timelineHistoryFileName(2), Buffer.alloc(0))).rejects.toMatchObject({
       code: 'IO',
       message: `could not write file "${directory}/00000002.history": File exists`,
     })
