@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseLsn } from '../src/postgres/lsn.js'
-import { walSegmentsOfRange } from '../src/postgres/wal-segment.js'
+import { walSegmentsOfRange } from '../test/helpers/wal-segments-of-range.js'
 import { createCluster, type Cluster } from '../test/helpers/cluster.js'
 import { debianPostgres } from '../test/helpers/postgres-programs.js'
 

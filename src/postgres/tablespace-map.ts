@@ -38,15 +38,6 @@ export function parseTablespaceMap(text: string, name: string): readonly Tablesp
   return entries
 }
 
-/**
- * Writes a tablespace_map as the server does; the reverse of {@link parseTablespaceMap}.
- *
- * @see src/backend/access/transam/xlog.c (`do_pg_backup_start`)
- */
-export function formatTablespaceMap(entries: Iterable<TablespaceMapEntry>): string {
-  return Array.from(entries, ({ oid, location }) => `${oid} ${escape(location)}\n`).join('')
-}
-
 function parseLine(line: string, name: string): TablespaceMapEntry {
   const space = line.indexOf(' ')
   const oid = parsePositiveUnsignedInt32(line.slice(0, Math.max(space, 0)))
@@ -58,8 +49,4 @@ function parseLine(line: string, name: string): TablespaceMapEntry {
     )
   }
   return { oid, location }
-}
-
-function escape(location: string): string {
-  return location.replaceAll(/[\n\r\\]/g, String.raw`\$&`)
 }

@@ -1,12 +1,5 @@
 import { makeWalFileName, type WalFileName } from './wal-file-name.js'
 
-/** A stretch of WAL on one timeline, from `startLsn` up to but not including `endLsn`. */
-export interface WalSegmentRange {
-  readonly timeline: number
-  readonly startLsn: bigint
-  readonly endLsn: bigint
-}
-
 /** What a WAL segment file's name says. */
 export interface WalSegment {
   readonly timeline: number
@@ -79,27 +72,6 @@ export function segmentHoldingStart(lsn: bigint, segmentSize: number): bigint {
  */
 export function segmentHoldingEnd(lsn: bigint, segmentSize: number): bigint {
   return lsn === 0n ? 0n : (lsn - 1n) / BigInt(segmentSize)
-}
-
-/**
- * Lists the WAL segments that hold a range, in order, named for the range's timeline. An empty or reversed range is
- * held by none.
- *
- * @see src/backend/backup/basebackup.c (`perform_base_backup`, which sends the same segments)
- */
-export function* walSegmentsOfRange(
-  range: WalSegmentRange,
-  segmentSize: number,
-): Generator<{ readonly segmentNumber: bigint; readonly name: WalFileName }, void, undefined> {
-  if (range.endLsn <= range.startLsn) return
-  const last = segmentHoldingEnd(range.endLsn, segmentSize)
-  for (
-    let segmentNumber = segmentHoldingStart(range.startLsn, segmentSize);
-    segmentNumber <= last;
-    segmentNumber++
-  ) {
-    yield { segmentNumber, name: walSegmentName(range.timeline, segmentNumber, segmentSize) }
-  }
 }
 
 /** A "log id" is 4 GiB of WAL: the middle part of a segment's name counts them. */

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { formatTablespaceMap, parseTablespaceMap } from '../../src/postgres/tablespace-map.js'
+import { parseTablespaceMap } from '../../src/postgres/tablespace-map.js'
+import { formatTablespaceMap } from './format-tablespace-map.js'
 import { badFileError } from './bad-file-error.js'
 
 describe('parseTablespaceMap', () => {

@@ -6,8 +6,8 @@ import {
   segmentHoldingEnd,
   segmentHoldingStart,
   walSegmentName,
-  walSegmentsOfRange,
 } from '../../src/postgres/wal-segment.js'
+import { walSegmentsOfRange } from '../helpers/wal-segments-of-range.js'
 
 const mebibyte = 1024 * 1024
 const anySegmentSize = fc.integer({ min: 0, max: 10 }).map((power) => mebibyte * 2 ** power)

@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { formatScramVerifier, makeScramVerifier } from '../../../src/transfer/wire/scram/scram-verifier.js'
+import { formatScramVerifier, makeScramVerifier } from '../../helpers/scram-verifiers.js'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { poll } from '../../helpers/poll.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'

@@ -1,7 +1,5 @@
-import { createHash, createHmac, pbkdf2, randomBytes } from 'node:crypto'
-import { promisify } from 'node:util'
+import { createHash, createHmac } from 'node:crypto'
 import { PbManifestError } from '../../../errors.js'
-import { saslprep } from './saslprep.js'
 
 /** What is kept in place of a password, as `pg_authid.rolpassword` has it. */
 export interface ScramVerifier {
@@ -39,27 +37,6 @@ export function parseScramVerifier(text: string): ScramVerifier {
     })
   }
   return parsed
-}
-
-/** The text that {@link parseScramVerifier} reads. */
-export function formatScramVerifier({ iterations, salt, storedKey, serverKey }: ScramVerifier): string {
-  const [saltText, stored, server] = [salt, storedKey, serverKey].map((bytes) => bytes.toString('base64'))
-  return `SCRAM-SHA-256$${String(iterations)}:${saltText ?? ''}$${stored ?? ''}:${server ?? ''}`
-}
-
-/** Makes the verifier of a password. */
-export async function makeScramVerifier(
-  password: string,
-  salt: Buffer = randomBytes(SCRAM_SALT_BYTES),
-  iterations: number = SCRAM_ITERATIONS,
-): Promise<ScramVerifier> {
-  const salted = await promisify(pbkdf2)(saslprep(password), salt, iterations, SCRAM_KEY_BYTES, 'sha256')
-  return {
-    iterations,
-    salt,
-    storedKey: sha256(hmac(salted, 'Client Key')),
-    serverKey: hmac(salted, 'Server Key'),
-  }
 }
 
 export function hmac(key: Uint8Array, data: string | Uint8Array): Buffer {

@@ -2,7 +2,7 @@ import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { readUsersFile } from '../../../../src/transfer/agent/listen/read-users-file.js'
-import { formatScramVerifier, makeScramVerifier } from '../../../../src/transfer/wire/scram/scram-verifier.js'
+import { formatScramVerifier, makeScramVerifier } from '../../../helpers/scram-verifiers.js'
 import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 
 const scratch = createScratchDirectory()

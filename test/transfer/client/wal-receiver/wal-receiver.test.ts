@@ -6,7 +6,7 @@ import {
   type WalReceiverOptions,
 } from '../../../../src/transfer/client/wal-receiver/wal-receiver.js'
 import { parseLsn } from '../../../../src/postgres/lsn.js'
-import { walSegmentsOfRange } from '../../../../src/postgres/wal-segment.js'
+import { walSegmentsOfRange } from '../../../helpers/wal-segments-of-range.js'
 import { type Cluster, createCluster } from '../../../helpers/cluster.js'
 import { poll } from '../../../helpers/poll.js'
 import {

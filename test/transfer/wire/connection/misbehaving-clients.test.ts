@@ -1,7 +1,7 @@
 import { createSecureContext } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
 import { ScramUsers } from '../../../../src/transfer/wire/scram/scram-users.js'
-import { makeScramVerifier } from '../../../../src/transfer/wire/scram/scram-verifier.js'
+import { makeScramVerifier } from '../../../helpers/scram-verifiers.js'
 import type { WireAccess } from '../../../../src/transfer/wire/connection/wire-access.js'
 import { WireError } from '../../../../src/transfer/wire/wire-error.js'
 import { poll } from '../../../helpers/poll.js'

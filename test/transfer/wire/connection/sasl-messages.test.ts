@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ScramUsers } from '../../../../src/transfer/wire/scram/scram-users.js'
-import { makeScramVerifier } from '../../../../src/transfer/wire/scram/scram-verifier.js'
+import { makeScramVerifier } from '../../../helpers/scram-verifiers.js'
 import { field, RawClient, startup, typed } from '../raw-client.js'
 import { WireFixture } from './wire-fixture.js'
 
