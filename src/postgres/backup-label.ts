@@ -1,5 +1,27 @@
-import { BackupContentLines } from './backup-content-lines.js'
-import { takeBackupContent, takeIncrementalFrom, type BackupContent } from './backup-content.js'
+import { BackupContentLines, type BackupWalLocation } from './backup-content-lines.js'
+
+/** What backup_label and the backup history file both say about a backup. */
+export interface BackupContent {
+  /** Where recovery from the backup begins to replay: the redo pointer of the backup's checkpoint. */
+  readonly startLsn: bigint
+  /** The WAL segment that holds `startLsn`: 24 hexadecimal digits. */
+  readonly startSegmentName: string
+  /** The timeline in that segment's name; the one that counts, since `startTimeline` may be missing. */
+  readonly startSegmentTimeline: number
+  readonly checkpointLsn: bigint
+  /** `streamed` of every base backup; `pg_start_backup` (exclusive, up to 14) or `pg_rewind` are others. */
+  readonly backupMethod: string | undefined
+  /** `standby` when the server was in recovery; `primary` for every other word (13 writes `master`) and for none. */
+  readonly backupFrom: 'primary' | 'standby'
+  /** Verbatim, such as `2026-11-22 21:36:05 UTC`: the zone is an abbreviation of the server's log_timezone. */
+  readonly startTime: string | undefined
+  /** The label that the user gave, maybe of several lines. pg_rewind writes none. */
+  readonly label: string | undefined
+  /** Equal to `startSegmentTimeline` where it is there. pg_rewind writes none. */
+  readonly startTimeline: number | undefined
+  /** The start of the backup that this incremental backup builds on; `undefined` in a full one. */
+  readonly incrementalFrom: { readonly lsn: bigint; readonly timeline: number } | undefined
+}
 
 /** What backup_label says: from where recovery begins, and what kind of backup it is. */
 export type BackupLabel = BackupContent
@@ -20,4 +42,43 @@ export function parseBackupLabel(text: string, name: string): BackupLabel {
   const lines = new BackupContentLines(text, name)
   const start = lines.takeWalLocation('START WAL LOCATION')
   return takeBackupContent(lines, start, takeIncrementalFrom(lines))
+}
+
+/**
+ * Takes what stands between START WAL LOCATION (and what else is taken already) and the end of the lines.
+ *
+ * @see src/backend/access/transam/xlogbackup.c (`build_backup_content`)
+ */
+export function takeBackupContent(
+  lines: BackupContentLines,
+  start: BackupWalLocation,
+  incrementalFrom: BackupContent['incrementalFrom'],
+): BackupContent {
+  const checkpointLsn = lines.takeLsn('CHECKPOINT LOCATION')
+  const backupMethod = lines.takeFirst('BACKUP METHOD')
+  const backupFrom = lines.takeFirst('BACKUP FROM') === 'standby' ? 'standby' : 'primary'
+  const startTime = lines.takeFirst('START TIME')
+  const startTimeline = lines.takeLastTimeline('START TIMELINE')
+  lines.requireTimeline(startTimeline, start)
+  return {
+    startLsn: start.lsn,
+    startSegmentName: start.segmentName,
+    startSegmentTimeline: start.timeline,
+    checkpointLsn,
+    backupMethod,
+    backupFrom,
+    startTime,
+    label: lines.takeRest('LABEL'),
+    startTimeline,
+    incrementalFrom,
+  }
+}
+
+/** Takes the two lines at the end of an incremental backup's content, both or neither. */
+export function takeIncrementalFrom(lines: BackupContentLines): BackupContent['incrementalFrom'] {
+  const timeline = lines.takeLastTimeline('INCREMENTAL FROM TLI')
+  const lsn = lines.takeLastLsn('INCREMENTAL FROM LSN')
+  if (timeline === undefined && lsn === undefined) return undefined
+  if (timeline !== undefined && lsn !== undefined) return { lsn, timeline }
+  throw lines.invalid('expected both or neither of lines "INCREMENTAL FROM LSN" and "INCREMENTAL FROM TLI"')
 }

@@ -1,17 +1,16 @@
 import type { PbManifestError } from '../errors.js'
 import { badFile } from './bad-file.js'
-import type { CheckPoint } from './check-point.js'
-import { clusterStateOfNumber, type ClusterState } from './cluster-state.js'
 import {
   CHECK_POINT_COPY_OFFSET,
   type ControlFileLayout,
   controlFileLayouts,
+  readField,
+  readStruct,
   SMALLEST_CONTROL_FILE_DATA,
+  type StructValues,
 } from './control-file-layout.js'
 import { crc32c } from './crc32c.js'
-import { readField, readStruct, type StructValues } from './struct-fields.js'
 import { mayBeControlVersion } from './versions.js'
-import { walLevelOfNumber, type WalLevel } from './wal-level.js'
 import { isWalSegmentSize } from './wal-segment.js'
 
 /** The same in all layouts, known or not. */
@@ -58,6 +57,59 @@ export interface ControlFile extends Omit<StructValues<ControlFileLayout['fields
   readonly crc: number
 }
 
+/** The body of a checkpoint record, of which pg_control keeps a copy. */
+export interface CheckPoint {
+  /** Where recovery from this checkpoint begins to replay. */
+  readonly redo: bigint
+  readonly timeline: number
+  /** The timeline before, when the checkpoint begins a new one; else equal to `timeline`. */
+  readonly prevTimeline: number
+  readonly fullPageWrites: boolean
+  /** `undefined` before PostgreSQL 17. */
+  readonly walLevel: WalLevel | undefined
+  /** Whether logical decoding was enabled; `undefined` before PostgreSQL 19. */
+  readonly logicalDecodingEnabled: boolean | undefined
+  /** As {@link ControlFile.dataChecksumVersion}, at that moment; `undefined` but of betas of PostgreSQL 19. */
+  readonly dataChecksumVersion: number | undefined
+  /** The next full transaction id: the epoch in the upper 32 bits, the xid in the lower. */
+  readonly nextXid: bigint
+  readonly nextOid: number
+  readonly nextMulti: number
+  readonly nextMultiOffset: bigint
+  readonly oldestXid: number
+  readonly oldestXidDatabase: number
+  readonly oldestMulti: number
+  readonly oldestMultiDatabase: number
+  /** Seconds since 1970-01-01 00:00:00 UTC. */
+  readonly time: number
+  readonly oldestCommitTimestampXid: number
+  readonly newestCommitTimestampXid: number
+  /** 0 in a shutdown checkpoint. */
+  readonly oldestActiveXid: number
+}
+
+/**
+ * The state of a database cluster, by its number, in the words of pg_controldata.
+ *
+ * @see src/include/catalog/pg_control.h (`DBState`), src/bin/pg_controldata/pg_controldata.c (`dbState`)
+ */
+const clusterStates = [
+  'starting up',
+  'shut down',
+  'shut down in recovery',
+  'shutting down',
+  'in crash recovery',
+  'in archive recovery',
+  'in production',
+] as const
+
+type ClusterState = (typeof clusterStates)[number]
+
+/** What the server writes into the WAL, the setting `wal_level`, by its number. @see src/include/access/xlog.h (`WalLevel`) */
+const walLevels = ['minimal', 'replica', 'logical'] as const
+
+type WalLevel = (typeof walLevels)[number]
+
 /**
  * Reads `global/pg_control` of PostgreSQL 13 to 19, written on a little-endian machine.
  *
@@ -79,7 +131,7 @@ export function parseControlFile(bytes: Uint8Array, name: string): ControlFile {
   const fields = readStruct(view, layout.fields)
   return {
     ...fields,
-    state: meaning(clusterStateOfNumber(fields.state), `unrecognized status code ${fields.state}`, name),
+    state: meaning(clusterStates[fields.state], `unrecognized status code ${fields.state}`, name),
     walLevel: namedWalLevel(fields.walLevel, name),
     walSegmentSize: checkedWalSegmentSize(fields.walSegmentSize, name),
     checkPointCopy: readCheckPoint(view, layout, name),
@@ -158,7 +210,7 @@ function unknownVersion(version: number, name: string): PbManifestError {
 }
 
 function namedWalLevel(value: number, name: string): WalLevel {
-  return meaning(walLevelOfNumber(value), `unrecognized wal_level ${value}`, name)
+  return meaning(walLevels[value], `unrecognized wal_level ${value}`, name)
 }
 
 function checkedWalSegmentSize(bytes: number, name: string): number {

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { isLeftOutOfBaseBackup, isNameOfPostgres, isSentEmpty } from '../../src/postgres/data-directory.js'
+import {
+  isLeftOutOfBaseBackup,
+  isNameOfPostgres,
+  isSentEmpty,
+  tablespaceVersionDirectory,
+} from '../../src/postgres/data-directory.js'
 
 describe('isLeftOutOfBaseBackup', () => {
   test.each([
@@ -64,4 +69,8 @@ describe('isNameOfPostgres', () => {
   test.each(['log', 'mappings', 'pg_wal2', 'lost+found'])('does not know %s', (name) => {
     expect(isNameOfPostgres(name)).toBe(false)
   })
+})
+
+test("a tablespace's directory is named by major and catalog version", () => {
+  expect(tablespaceVersionDirectory(18, 202506291)).toBe('PG_18_202506291')
 })

@@ -1,5 +1,4 @@
-import type { PageChecker } from './page-checker.js'
-import { createPlainPageChecker } from './plain-page-checker.js'
+import { createPlainPageChecker, type PageChecker } from './page-checker.js'
 import { createSimdPageChecker } from './simd-page-checker.js'
 
 /** The fastest checker of page checksums that runs here, with a buffer of so many bytes. */

@@ -1,3 +1,6 @@
+import { pageChecksum } from './page-checksum.js'
+import { PAGE_SIZE, pageOffsets } from './page-layout.js'
+
 /** Finds pages whose checksum is not what it should be, in a buffer of its own. */
 export interface PageChecker {
   /** What computes the checksums. */
@@ -14,4 +17,23 @@ export interface PageChecker {
    * @returns how many pages come before the wrong one, or -1
    */
   readonly findMismatch: (start: number, count: number, block: number) => number
+}
+
+/** A {@link PageChecker} without WebAssembly. */
+export function createPlainPageChecker(bufferBytes: number): PageChecker {
+  const buffer = Buffer.allocUnsafeSlow(bufferBytes)
+  return {
+    engine: 'javascript',
+    buffer,
+    findMismatch: (start, count, block) => {
+      for (let index = 0; index < count; index++) {
+        const page = start + index * PAGE_SIZE
+        const isNew = buffer.readUInt16LE(page + pageOffsets.upper) === 0
+        if (isNew) continue
+        const stored = buffer.readUInt16LE(page + pageOffsets.checksum)
+        if (stored !== pageChecksum(buffer, page, block + index)) return index
+      }
+      return -1
+    },
+  }
 }

@@ -7,7 +7,7 @@ import {
 } from './record-header.js'
 import type { WalFormat } from '../versions.js'
 import { lsnOf } from './wal-geometry.js'
-import type { WalPosition } from './wal-position.js'
+import type { WalPosition } from './wal-stretch.js'
 
 /** Where a record of OVERWRITE_CONTRECORD names the record that was given up: behind the data's id and length. */
 const OVERWRITTEN_LSN = RECORD_HEADER_SIZE + 2

@@ -1,3 +1,4 @@
+import { formatLsn } from '../lsn.js'
 import { WAL_BLOCK_SIZE, WAL_PAGE_LONG_HEADER_SIZE, WAL_PAGE_SHORT_HEADER_SIZE } from '../wal-page-header.js'
 
 /** The beginning of the page that holds this offset in a segment. */
@@ -22,4 +23,31 @@ export function alignTo(size: number, unit: number): number {
 
 export function lsnOf(high: number, low: number): bigint {
   return (BigInt(high) << 32n) | BigInt(low)
+}
+
+/** The segment at hand, in which positions are offsets: it does not cross 4 GiB, so the upper half of all its LSNs is the same. */
+export class SegmentFrame {
+  readonly lsn: bigint
+  /** The two halves of `lsn`: a `bigint` for each record would cost more than its CRC. */
+  readonly high: number
+  readonly low: number
+
+  constructor(segmentLsn: bigint) {
+    this.lsn = segmentLsn
+    this.high = Number(segmentLsn >> 32n)
+    this.low = Number(segmentLsn & 0xffff_ffffn)
+  }
+
+  /** May lie outside the segment. */
+  offsetOf(lsn: bigint): number {
+    return Number(lsn - this.lsn)
+  }
+
+  lsnAt(offset: number): bigint {
+    return this.lsn + BigInt(offset)
+  }
+
+  textAt(offset: number): string {
+    return formatLsn(this.lsnAt(offset))
+  }
 }

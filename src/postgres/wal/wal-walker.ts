@@ -1,5 +1,4 @@
 import { extendCrc32c } from '../crc32c.js'
-import { formatLsn } from '../lsn.js'
 import { WAL_BLOCK_SIZE } from '../wal-page-header.js'
 import { BlockTouches } from './block-touches.js'
 import { FirstRecordSearch } from './first-record-search.js'
@@ -8,9 +7,8 @@ import { isRecordCrc, PartialRecord } from './partial-record.js'
 import { findRecordBodyFault } from './record-body.js'
 import { RecordChain } from './record-chain.js'
 import { findRecordLengthFault, isSwitch, RECORD_HEADER_SIZE } from './record-header.js'
-import { alignRecord, alignTo, headerSizeAt, pageOf } from './wal-geometry.js'
-import type { FirstRecord, WalFault, WalPosition } from './wal-position.js'
-import type { WalStretch } from './wal-stretch.js'
+import { alignRecord, alignTo, headerSizeAt, pageOf, SegmentFrame } from './wal-geometry.js'
+import type { FirstRecord, WalFault, WalPosition, WalStretch } from './wal-stretch.js'
 
 /** In the words of PostgreSQL's reader. */
 const WRONG_CRC = 'incorrect resource manager data checksum in record'
@@ -19,8 +17,7 @@ const NO_RECORD = 'no record begins there'
 /**
  * Reads every record of a stretch of WAL, page after page, and checks what PostgreSQL's reader would check.
  *
- * Does no I/O, and keeps no more of a record than its beginning. Positions are offsets in the segment at hand: a segment
- * does not cross 4 GiB, so the upper half of all its LSNs is the same.
+ * Does no I/O, and keeps no more of a record than its beginning. Positions are offsets in the segment at hand.
  *
  * @see src/backend/access/transam/xlogreader.c, XLogDecodeNextRecord
  */
@@ -34,9 +31,7 @@ export class WalWalker {
   readonly #extendCrc32c: typeof extendCrc32c
   /** Looks for the wanted blocks in the records. */
   readonly touches: BlockTouches | undefined
-  #segmentLsn = 0n
-  #high = 0
-  #low = 0
+  #segment = new SegmentFrame(0n)
   #isOwnSegment = true
   /** Until here pages were walked. */
   #walkedTo = 0
@@ -99,7 +94,7 @@ export class WalWalker {
   get position(): WalPosition | undefined {
     if (!this.#search.isOver || this.isInside) return undefined
     return {
-      lsn: this.#segmentLsn + BigInt(this.#next),
+      lsn: this.#segment.lsnAt(this.#next),
       previousLsn: this.#chain.previousLsn,
       timeline: this.#isOwnSegment ? this.#pages.timeline : this.#borderTimeline,
       abandonedLsn: this.#chain.abandonedLsn,
@@ -116,11 +111,10 @@ export class WalWalker {
     const isFirst = this.#walkedTo === 0
     if (this.#isOwnSegment && !isOwn) this.#borderTimeline = this.#pages.timeline
     this.#isOwnSegment = isOwn
-    this.#segmentLsn = segmentLsn
-    this.#high = Number(segmentLsn >> 32n)
-    this.#low = Number(segmentLsn & 0xffff_ffffn)
-    this.#end = Number(endLsn - segmentLsn)
-    this.#start = startLsn === undefined ? 0 : Number(startLsn - segmentLsn)
+    const segment = new SegmentFrame(segmentLsn)
+    this.#segment = segment
+    this.#end = segment.offsetOf(endLsn)
+    this.#start = startLsn === undefined ? 0 : segment.offsetOf(startLsn)
     this.#walkedTo = 0
     if (!isFirst) {
       this.#firstPage = 0
@@ -130,7 +124,7 @@ export class WalWalker {
       // A range may begin with a page, but a record begins behind the page's header.
       if (this.#start === this.#firstPage) this.#start += headerSizeAt(this.#start)
     } else {
-      this.#next = Number(position.lsn - segmentLsn)
+      this.#next = segment.offsetOf(position.lsn)
       this.#firstPage = pageOf(this.#next)
       this.#isDone = this.#next === this.#end
     }
@@ -156,16 +150,18 @@ export class WalWalker {
   finish(): WalFault | undefined {
     this.#isDone = true
     if (this.#partial.missing > 0) return this.#partialFault('it goes on beyond the end of the WAL range')
-    return this.#hasBegun ? undefined : this.#recordFault(this.#start, NO_RECORD)
+    return this.#hasBegun ? undefined : this.#fault('record', this.#start, NO_RECORD)
   }
 
   #walkPage(view: DataView, at: number, offset: number): WalFault | undefined {
     if (offset >= this.#end) return this.finish()
     if (offset >= this.#firstPage && this.#isLeftEmpty(offset)) {
-      return isBlankPage(view, at) ? undefined : this.#pageFault(offset, 'it should be empty, after a SWITCH')
+      return isBlankPage(view, at)
+        ? undefined
+        : this.#fault('page', offset, 'it should be empty, after a SWITCH')
     }
-    const reason = this.#pages.findFault(view, at, this.#high, this.#low + offset)
-    if (reason !== undefined) return this.#pageFault(offset, reason)
+    const reason = this.#pages.findFault(view, at, this.#segment.high, this.#segment.low + offset)
+    if (reason !== undefined) return this.#fault('page', offset, reason)
     if (offset < this.#firstPage) return undefined
     const fault = this.#enterPage(view, at, offset)
     return fault !== undefined || !this.#isOwnSegment ? fault : this.#walkRecords(view, at, offset)
@@ -188,15 +184,15 @@ export class WalWalker {
     if (!this.#search.isOver) return this.#seek(offset)
     if (this.#next !== offset || !this.#isOwnSegment) return undefined
     if (pages.isContinuation)
-      return this.#pageFault(offset, 'contrecord flag, but no record is to be continued')
+      return this.#fault('page', offset, 'contrecord flag, but no record is to be continued')
     this.#chain.mustOverwrite = pages.isOverwrite
     this.#next += pages.headerSize
     return undefined
   }
 
   #seek(offset: number): WalFault | undefined {
-    const next = this.#search.look(this.#pages, this.#segmentLsn + BigInt(offset))
-    if (typeof next === 'string') return this.#pageFault(offset, next)
+    const next = this.#search.look(this.#pages, this.#segment.lsnAt(offset))
+    if (typeof next === 'string') return this.#fault('page', offset, next)
     this.#next = offset + next
     this.#chain.mustOverwrite = this.#search.isOver && this.#pages.isOverwrite
     return undefined
@@ -205,10 +201,11 @@ export class WalWalker {
   #continueRecord(view: DataView, at: number, offset: number): WalFault | undefined {
     const { isContinuation, headerSize, remainingLength } = this.#pages
     const partial = this.#partial
-    if (!isContinuation) return this.#partialFault(`there is no contrecord flag at ${this.#textOf(offset)}`)
+    if (!isContinuation)
+      return this.#partialFault(`there is no contrecord flag at ${this.#segment.textAt(offset)}`)
     if (remainingLength !== partial.missing) {
       const what = `invalid contrecord length ${remainingLength} (expected ${partial.missing})`
-      return this.#partialFault(`${what} at ${this.#textOf(offset)}`)
+      return this.#partialFault(`${what} at ${this.#segment.textAt(offset)}`)
     }
     const size = Math.min(partial.missing, WAL_BLOCK_SIZE - headerSize)
     const fault = this.#addToRecord(view, at + headerSize, size)
@@ -238,6 +235,7 @@ export class WalWalker {
   /** Walks over the records that begin on the page. */
   #walkRecords(view: DataView, at: number, offset: number): WalFault | undefined {
     const pageEnd = offset + WAL_BLOCK_SIZE
+    const { high, low: segmentLow } = this.#segment
     while (this.#next < pageEnd && !this.#isDone) {
       const { format } = this.#stretch
       const start = this.#next
@@ -246,25 +244,25 @@ export class WalWalker {
         return undefined
       }
       if (!this.#hasBegun && start >= this.#start) {
-        if (start > this.#start) return this.#recordFault(this.#start, NO_RECORD)
+        if (start > this.#start) return this.#fault('record', this.#start, NO_RECORD)
         this.#hasBegun = true
       }
       const place = at + start - offset
       const length = view.getUint32(place, true)
       const lengthFault = findRecordLengthFault(length)
-      if (lengthFault !== undefined) return this.#recordFault(start, lengthFault)
+      if (lengthFault !== undefined) return this.#fault('record', start, lengthFault)
       if (length > pageEnd - start) return this.#beginRecord(view, place, start, length)
-      const low = this.#low + start
-      const headerFault = this.#chain.findHeaderFault(view, place, this.#high, low)
-      if (headerFault !== undefined) return this.#recordFault(start, headerFault)
+      const low = segmentLow + start
+      const headerFault = this.#chain.findHeaderFault(view, place, high, low)
+      if (headerFault !== undefined) return this.#fault('record', start, headerFault)
       const crc = this.#extendCrc32c(-1, view, place + RECORD_HEADER_SIZE, place + length)
       const reason = isRecordCrc(crc, view, place, this.#extendCrc32c)
         ? findRecordBodyFault(view, place, length, length, format)
         : WRONG_CRC
-      if (reason !== undefined) return this.#recordFault(start, reason)
+      if (reason !== undefined) return this.#fault('record', start, reason)
       this.#next = start + alignRecord(length)
-      const fault = this.#accept(view, place, length, this.#high, low)
-      if (fault !== undefined) return this.#recordFault(start, fault)
+      const fault = this.#accept(view, place, length, high, low)
+      if (fault !== undefined) return this.#fault('record', start, fault)
     }
     return undefined
   }
@@ -272,7 +270,7 @@ export class WalWalker {
   /** Takes the part of a record that is on this page. */
   #beginRecord(view: DataView, place: number, start: number, length: number): WalFault | undefined {
     const size = WAL_BLOCK_SIZE - (start % WAL_BLOCK_SIZE)
-    this.#partial.begin(length, this.#high, this.#low + start)
+    this.#partial.begin(length, this.#segment.high, this.#segment.low + start)
     this.#next = start + size
     return this.#addToRecord(view, place, size)
   }
@@ -284,26 +282,18 @@ export class WalWalker {
     if (this.#hasBegun) this.touches?.add(view, at, known, high, low)
     if (isSwitch(view, at)) this.#next = alignTo(this.#next, this.#stretch.segmentSize)
     if (this.#next > this.#end) {
-      return `it ends at ${this.#textOf(this.#next)}, beyond the end of the WAL range`
+      return `it ends at ${this.#segment.textAt(this.#next)}, beyond the end of the WAL range`
     }
     this.#isDone = this.#next === this.#end
     if (this.#hasBegun) this.records++
     return undefined
   }
 
-  #recordFault(offset: number, reason: string): WalFault {
-    return { lsn: this.#segmentLsn + BigInt(offset), what: 'record', reason }
+  #fault(what: WalFault['what'], offset: number, reason: string): WalFault {
+    return { lsn: this.#segment.lsnAt(offset), what, reason }
   }
 
   #partialFault(reason: string): WalFault {
     return { lsn: this.#partial.lsn, what: 'record', reason }
-  }
-
-  #pageFault(offset: number, reason: string): WalFault {
-    return { lsn: this.#segmentLsn + BigInt(offset), what: 'page', reason }
-  }
-
-  #textOf(offset: number): string {
-    return formatLsn(this.#segmentLsn + BigInt(offset))
   }
 }

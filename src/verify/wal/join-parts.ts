@@ -1,5 +1,5 @@
 import type { FirstTouches } from '../../postgres/wal/block-touches.js'
-import type { FirstRecord, WalPosition } from '../../postgres/wal/wal-position.js'
+import type { FirstRecord, WalPosition } from '../../postgres/wal/wal-stretch.js'
 import type { PartFault, PartResult, WalPart } from './walk-part.js'
 
 /** What came of reading a run of segments. */

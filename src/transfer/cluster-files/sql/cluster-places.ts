@@ -1,7 +1,7 @@
 import { PbManifestError } from '../../../errors.js'
 import { decodePathname, type Pathname } from '../../../files/pathname.js'
 import type { ClusterLayout } from '../../../manifest/contents/select-entries.js'
-import { tablespaceVersionDirectory } from '../../../postgres/tablespace-version-directory.js'
+import { tablespaceVersionDirectory } from '../../../postgres/data-directory.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
 import { nearestVersion } from '../../../postgres/versions.js'
 import { copiedRows, readInt8 } from './copied-rows.js'
