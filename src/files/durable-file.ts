@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, lstat, open, realpath, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { PbManifestError } from '../errors.js'
-import { ioError } from './system-error.js'
+import { ioError, isNotThere } from './system-error.js'
 
 /** As PostgreSQL makes the files of a backup: for their owner only. */
 const MODE = 0o600
@@ -140,7 +140,7 @@ async function resolveTarget(path: string): Promise<string> {
     if (stats.isFile()) return path
     throw new PbManifestError('IO', `could not write file "${path}": it exists and is not a regular file`)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return path
+    if (isNotThere(error)) return path
     throw ioError(`could not write file "${path}"`, error)
   }
 }

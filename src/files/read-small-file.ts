@@ -4,7 +4,7 @@ import { NotARegularFileError, openRegularFile } from './open-regular-file.js'
 import { type ReadCall, readExactly } from './read-fully.js'
 import { pathTo } from './path-of.js'
 import { displayPathname, type Pathname } from './pathname.js'
-import { ioError } from './system-error.js'
+import { ioError, isNotThere } from './system-error.js'
 
 /**
  * Reads a file that is small by its nature, such as backup_label, whole.
@@ -36,7 +36,7 @@ export function readSmallFile(
       closeSync(descriptor)
     }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isNotThere(error)) return undefined
     if (error instanceof NotARegularFileError) {
       throw new PbManifestError('IO', `could not open file "${shown}": it is not a regular file`)
     }

@@ -29,6 +29,11 @@ export function describeSystemError(error: unknown): SystemErrorDescription | un
   return { code: error.code, message: words.charAt(0).toUpperCase() + words.slice(1) }
 }
 
+/** Whether a call failed because there is nothing of that name. */
+export function isNotThere(error: unknown): boolean {
+  return describeSystemError(error)?.code === 'ENOENT'
+}
+
 /**
  * Makes `could not open file "x": No such file or directory` of a failed call.
  *

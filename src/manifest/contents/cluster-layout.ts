@@ -3,7 +3,7 @@ import { relative, resolve } from 'node:path'
 import { pathOf } from '../../files/path-of.js'
 import type { Pathname } from '../../files/pathname.js'
 import { readDirectory } from '../../files/read-directory.js'
-import { ioError } from '../../files/system-error.js'
+import { ioError, isNotThere } from '../../files/system-error.js'
 import { tablespaceVersionDirectory } from '../../postgres/data-directory.js'
 import { nearestVersion, newestVersion } from '../../postgres/versions.js'
 import { readControlFile, readMajorVersion } from '../cluster-files.js'
@@ -42,7 +42,7 @@ function findInnerTablespaces(directory: string): Pathname[] {
       .filter((entry) => entry.kind === 'symlink')
       .map((entry) => relative(resolve(directory), resolve(links, readlinkSync(pathOf(links, entry.name)))))
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    if (isNotThere(error)) return []
     throw ioError(`could not open directory "${links}"`, error)
   }
 }

@@ -1,7 +1,7 @@
 import { pathOf } from '../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { type DirectoryEntry, readDirectory } from '../../files/read-directory.js'
-import { describeSystemError, ioError } from '../../files/system-error.js'
+import { ioError, isNotThere } from '../../files/system-error.js'
 import { isAboutBackup } from './made-by-backup.js'
 import { type ClusterLayout, entrySelector, type FilesOf } from './select-entries.js'
 
@@ -88,7 +88,7 @@ function readEntries({ directory, filesOf }: BackupWalk, pathname: Pathname): Di
   try {
     return readDirectory(path)
   } catch (error) {
-    if (filesOf === 'cluster' && pathname !== '' && describeSystemError(error)?.code === 'ENOENT') return []
+    if (filesOf === 'cluster' && pathname !== '' && isNotThere(error)) return []
     throw ioError(`could not open directory "${directory}/${displayPathname(pathname)}"`, error)
   }
 }

@@ -1,5 +1,5 @@
 import { opendirSync } from 'node:fs'
-import { ioError } from '../../files/system-error.js'
+import { ioError, isNotThere } from '../../files/system-error.js'
 import type { BackupLabel } from '../../postgres/backup-label.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import { findVersionOfControlFile, type PostgresVersion } from '../../postgres/versions.js'
@@ -71,7 +71,7 @@ function readHistoryFiles(directory: string): ReturnType<typeof readBackupHistor
     return readBackupHistoryFiles(`${directory}/pg_wal`)
   } catch (error) {
     // A backup may come without any WAL, and without the directory.
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    if (isNotThere(error)) return []
     throw ioError(`could not open directory "${directory}/pg_wal"`, error)
   }
 }

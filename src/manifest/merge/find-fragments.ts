@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { PbManifestError } from '../../errors.js'
-import { ioError } from '../../files/system-error.js'
+import { ioError, isNotThere } from '../../files/system-error.js'
 import { parseFragmentFileName } from '../fragment/fragment-file-name.js'
 
 /**
@@ -37,7 +37,7 @@ async function kindOf(path: string): Promise<'file' | 'directory' | undefined> {
   try {
     return (await stat(path)).isDirectory() ? 'directory' : 'file'
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isNotThere(error)) return undefined
     throw ioError(`could not open file "${path}"`, error)
   }
 }

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { PbManifestError } from '../../../errors.js'
 import { pathOf, pathTo } from '../../../files/path-of.js'
 import { decodePathname, displayPathname, type Pathname } from '../../../files/pathname.js'
-import { describeSystemError, ioError } from '../../../files/system-error.js'
+import { describeSystemError, ioError, isNotThere } from '../../../files/system-error.js'
 import { readUnfinishedMark } from './unfinished-mark.js'
 
 /**
@@ -111,7 +111,7 @@ async function listNames(path: Pathname): Promise<readonly string[] | undefined>
   try {
     return await readdir(pathTo(path))
   } catch (error) {
-    if (describeSystemError(error)?.code === 'ENOENT') return refuseBrokenLink(path)
+    if (isNotThere(error)) return refuseBrokenLink(path)
     throw ioError(`could not access directory "${displayPathname(path)}"`, error)
   }
 }

@@ -3,7 +3,7 @@ import type { WayGiver } from '../../../files/give-way.js'
 import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { ownPathname } from '../../../files/safe-pathname.js'
-import { describeSystemError, ioError } from '../../../files/system-error.js'
+import { ioError, isNotThere } from '../../../files/system-error.js'
 import { type ClusterLayout, directoriesMadeIn } from '../../../manifest/contents/select-entries.js'
 import { walkBackup } from '../../../manifest/contents/walk-backup.js'
 import type { ClusterFile, ListFilesOptions } from '../cluster-files.js'
@@ -59,7 +59,7 @@ function statIfThere(directory: string, pathname: Pathname): Stats | undefined {
   try {
     return lstatSync(pathOf(directory, pathname))
   } catch (error) {
-    if (describeSystemError(error)?.code === 'ENOENT') return undefined
+    if (isNotThere(error)) return undefined
     throw ioError(`could not stat file "${displayPathname(pathname)}"`, error)
   }
 }

@@ -1,7 +1,7 @@
 import { readlinkSync } from 'node:fs'
 import { decodePathname } from '../../../files/pathname.js'
 import { type DirectoryEntry, readDirectory } from '../../../files/read-directory.js'
-import { describeSystemError, ioError } from '../../../files/system-error.js'
+import { ioError, isNotThere } from '../../../files/system-error.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
 
 export interface LocalTablespace {
@@ -29,7 +29,7 @@ function readLinks(directory: string): DirectoryEntry[] {
   try {
     return readDirectory(`${directory}/pg_tblspc`)
   } catch (error) {
-    if (describeSystemError(error)?.code === 'ENOENT') return []
+    if (isNotThere(error)) return []
     throw ioError(`could not open directory "${directory}/pg_tblspc"`, error)
   }
 }
@@ -39,7 +39,7 @@ function readLink(path: string): string | undefined {
   try {
     return decodePathname(readlinkSync(path, { encoding: 'buffer' }))
   } catch (error) {
-    if (describeSystemError(error)?.code === 'ENOENT') return undefined
+    if (isNotThere(error)) return undefined
     throw ioError(`could not read symbolic link "${path}"`, error)
   }
 }

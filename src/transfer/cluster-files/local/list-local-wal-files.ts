@@ -1,6 +1,6 @@
 import { lstatSync } from 'node:fs'
 import { type DirectoryEntry, readDirectory } from '../../../files/read-directory.js'
-import { describeSystemError, ioError } from '../../../files/system-error.js'
+import { ioError, isNotThere } from '../../../files/system-error.js'
 import { parseWalFileName } from '../../../postgres/wal-file-name.js'
 import type { WalFile } from '../cluster-files.js'
 
@@ -31,7 +31,7 @@ function sizeOf(path: string): number | undefined {
   try {
     return lstatSync(path).size
   } catch (error) {
-    if (describeSystemError(error)?.code === 'ENOENT') return undefined
+    if (isNotThere(error)) return undefined
     throw ioError(`could not stat file "${path}"`, error)
   }
 }

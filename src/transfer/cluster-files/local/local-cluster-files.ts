@@ -1,7 +1,7 @@
 import { opendirSync } from 'node:fs'
 import { WayGiver } from '../../../files/give-way.js'
 import type { Pathname } from '../../../files/pathname.js'
-import { describeSystemError, ioError } from '../../../files/system-error.js'
+import { ioError, isNotThere } from '../../../files/system-error.js'
 import { readControlFile } from '../../../manifest/cluster-files.js'
 import type { ClusterLayout } from '../../../manifest/contents/select-entries.js'
 import { readClusterLayout } from '../../../manifest/contents/cluster-layout.js'
@@ -107,7 +107,7 @@ function isListable(directory: string, pathname: Pathname): boolean {
     opendirSync(`${directory}/${pathname}`).closeSync()
     return true
   } catch (error) {
-    if (describeSystemError(error)?.code === 'ENOENT') return false
+    if (isNotThere(error)) return false
     throw ioError(`could not open directory "${directory}/${pathname}"`, error)
   }
 }

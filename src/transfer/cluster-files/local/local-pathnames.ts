@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from
 import { NotARegularFileError, type OpenedFile } from '../../../files/open-regular-file.js'
 import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
-import { describeSystemError, ioError } from '../../../files/system-error.js'
+import { describeSystemError, ioError, isNotThere } from '../../../files/system-error.js'
 import {
   type ClusterLayout,
   entrySelector,
@@ -42,7 +42,7 @@ export class LocalPathnames {
       this.#requireNoLinks(pathname)
       return openWithoutLink(pathOf(this.#directory, pathname))
     } catch (error) {
-      if (describeSystemError(error)?.code === 'ENOENT') return undefined
+      if (isNotThere(error)) return undefined
       if (error instanceof NotARegularFileError || describeSystemError(error)?.code === 'ELOOP') {
         throw refuse(pathname, 'it is not a regular file')
       }
