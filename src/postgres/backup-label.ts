@@ -26,6 +26,22 @@ export interface BackupContent {
 /** What backup_label says: from where recovery begins, and what kind of backup it is. */
 export type BackupLabel = BackupContent
 
+/** @see src/include/access/xlogbackup.h (`MAXPGPATH`) */
+const MAX_LABEL_BYTES = 1024
+
+/**
+ * Says why a server cannot take this for a backup's label; `undefined` when it can. A line break would let the label pass for
+ * further lines of backup_label.
+ */
+export function findLabelFault(label: string): string | undefined {
+  if (/[\n\r]/.test(label)) return 'a backup label cannot hold a line break'
+  if (label.includes('\0')) return 'a backup label cannot hold a null byte'
+  if (!label.isWellFormed()) return 'a backup label must be valid UTF-8'
+  return Buffer.byteLength(label) > MAX_LABEL_BYTES
+    ? `backup label too long (max ${MAX_LABEL_BYTES} bytes)`
+    : undefined
+}
+
 /**
  * Reads backup_label, as strictly as the server does when it starts on the backup: the first two lines exactly, each with
  * its LF (a file with CRLF is refused), the timeline of line START TIMELINE equal to that in the segment's name.

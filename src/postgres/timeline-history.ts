@@ -68,6 +68,16 @@ export function parseTimelineHistory(
   return oldestFirst.toReversed()
 }
 
+/** The timeline, among these, that wrote the byte before `lsn`. @param history - newest first */
+export function timelineBefore(lsn: bigint, history: readonly TimelineHistoryEntry[]): number | undefined {
+  return history.find((entry) => entry.begin < lsn && (entry.end === undefined || lsn <= entry.end))?.timeline
+}
+
+/** The timeline, among these, that wrote the byte at `lsn`. @param history - newest first */
+export function timelineAt(lsn: bigint, history: readonly TimelineHistoryEntry[]): number | undefined {
+  return history.find((entry) => entry.begin <= lsn && (entry.end === undefined || lsn < entry.end))?.timeline
+}
+
 function isEntryLine(line: string): boolean {
   return /^\s*[^\s#]/.test(line)
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readMockAuthenticationNonce } from '../../../src/manifest/cluster-files.js'
-import { readControlFileWhileWritten } from '../../../src/transfer/cluster-files/local/read-control-file.js'
+import { readControlFileWhileWritten } from '../../../src/transfer/cluster-files/torn-control-file.js'
 import type { NetworkCredentials } from '../../../src/transfer/agent/agent-options.js'
 import { readTlsFiles } from '../../../src/transfer/agent/listen/read-tls-files.js'
 import { readUsersFile } from '../../../src/transfer/agent/listen/read-users-file.js'

@@ -4,7 +4,8 @@ import { runCommand } from './run-command.js'
 import type { RunContext } from './run-context.js'
 import type { BackupTicket, LeaderSession } from './sessions/sessions.js'
 
-const DEFAULT_LABEL = 'pbmanifest base backup'
+/** As pg_basebackup says `pg_basebackup base backup`, and not what a server says of a backup without a label. */
+const LABEL_OF_PBMANIFEST = 'pbmanifest base backup'
 
 /** A backup that runs, and what workers need to take part. */
 export type StartedBackup = CommandResults['START_BACKUP'] & { readonly ticket: BackupTicket }
@@ -17,7 +18,7 @@ export async function startBackup(
   options.onCheckpoint?.()
   const start = await runCommand(leader.session, failure, {
     command: 'START_BACKUP',
-    label: options.label ?? DEFAULT_LABEL,
+    label: options.label ?? LABEL_OF_PBMANIFEST,
     fast: options.checkpoint === 'fast',
     maxRate: options.maxRate,
     manifest: options.manifest ?? 'yes',

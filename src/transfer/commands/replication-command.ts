@@ -60,5 +60,5 @@ export type SessionCommandName = Exclude<CommandName, 'LIST_BACKUPS'>
 
 export type SessionCommand<Name extends SessionCommandName = SessionCommandName> = ReplicationCommand<Name>
 
-/** The label of a backup that was given none: the server's own. */
+/** The label of a START_BACKUP without one, as of a server's BASE_BACKUP. @see src/backend/backup/basebackup.c (`parse_basebackup_options`) */
 export const DEFAULT_LABEL = 'base backup'

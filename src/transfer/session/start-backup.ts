@@ -2,6 +2,7 @@ import { displayText, shortenText } from '../../files/display-text.js'
 import type { ChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { parseChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createBackupId } from '../../manifest/fragment/backup-id.js'
+import { findLabelFault } from '../../postgres/backup-label.js'
 import { isRate, rateOutOfRange } from '../commands/option-values.js'
 import { RefusedError } from '../commands/refused-error.js'
 import type { ReplicationCommand } from '../commands/replication-command.js'
@@ -11,9 +12,6 @@ import { refused } from './refused.js'
 import type { SessionOptions } from './session-options.js'
 
 type StartBackup = ReplicationCommand<'START_BACKUP'>
-
-/** As the server has it. @see src/include/access/xlogbackup.h, MAXPGPATH */
-const MAX_LABEL_BYTES = 1024
 
 /** How much of a word that is none of those known a message repeats, in characters. */
 const MAX_SHOWN = 60
@@ -27,7 +25,8 @@ export async function startBackup(command: StartBackup, options: SessionOptions)
   const { mode, fragmentDirectory, registry } = options
   if (mode === undefined) throw refused('this session can only join a backup')
   const checksumAlgorithm = checkAlgorithm(command)
-  checkLabel(command.label)
+  const labelFault = findLabelFault(command.label)
+  if (labelFault !== undefined) throw badValue(labelFault)
   checkRate(command.maxRate)
   const cluster = await mode.facts()
   const start = await mode.start({ label: command.label, fast: command.fast })
@@ -65,16 +64,6 @@ function checkAlgorithm({ manifest, manifestChecksums }: StartBackup): ChecksumA
     )
   }
   return algorithm
-}
-
-/** A line break would let the label pass for further lines of backup_label. */
-function checkLabel(label: string): void {
-  if (/[\n\r]/.test(label)) throw badValue('a backup label cannot hold a line break')
-  if (label.includes('\0')) throw badValue('a backup label cannot hold a null byte')
-  if (!label.isWellFormed()) throw badValue('a backup label must be valid UTF-8')
-  if (Buffer.byteLength(label) > MAX_LABEL_BYTES) {
-    throw badValue(`backup label too long (max ${MAX_LABEL_BYTES} bytes)`)
-  }
 }
 
 /** Of a command that came as text, the parser has seen to this, and knows its place in the text. */

@@ -9,8 +9,10 @@ import type { ClusterLayout } from '../../../src/manifest/contents/select-entrie
 import { walkBackup } from '../../../src/manifest/contents/walk-backup.js'
 import { nearestVersion } from '../../../src/postgres/versions.js'
 import type { ClusterFile } from '../../../src/transfer/cluster-files/cluster-files.js'
-import { listLocalFiles } from '../../../src/transfer/cluster-files/local/list-local-files.js'
-import { listLocalTablespaces } from '../../../src/transfer/cluster-files/local/list-local-tablespaces.js'
+import {
+  listLocalFiles,
+  listLocalTablespaces,
+} from '../../../src/transfer/cluster-files/local/list-local-files.js'
 import { listFilesBelow, type StatedEntry } from '../../../src/transfer/cluster-files/sql/list-files.js'
 import { pathnames } from '../../manifest/contents/pathnames.js'
 import { createScratchDirectory } from '../../helpers/scratch-directory.js'

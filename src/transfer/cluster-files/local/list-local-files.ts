@@ -1,12 +1,15 @@
-import { lstatSync, type Stats } from 'node:fs'
+import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import type { WayGiver } from '../../../files/give-way.js'
 import { pathOf } from '../../../files/path-of.js'
-import { displayPathname, type Pathname } from '../../../files/pathname.js'
+import { decodePathname, displayPathname, type Pathname } from '../../../files/pathname.js'
+import { type DirectoryEntry, readDirectory } from '../../../files/read-directory.js'
 import { ownPathname } from '../../../files/safe-pathname.js'
 import { ioError, isNotThere } from '../../../files/system-error.js'
 import { type ClusterLayout, directoriesMadeIn } from '../../../manifest/contents/select-entries.js'
 import { walkBackup } from '../../../manifest/contents/walk-backup.js'
-import type { ClusterFile, ListFilesOptions } from '../cluster-files.js'
+import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
+import { parseWalFileName } from '../../../postgres/wal-file-name.js'
+import type { ClusterFile, ListFilesOptions, WalFile } from '../cluster-files.js'
 
 /** Not those by which a program runs as somebody else: no backup needs them. */
 const PERMISSIONS = 0o777
@@ -51,6 +54,59 @@ function fileOf(pathname: Pathname, kind: ClusterFile['kind'], stats: Stats): Cl
     modified: Math.floor(stats.mtimeMs / 1000),
     // Of a link that becomes a directory, they say nothing.
     mode: stats.isSymbolicLink() ? undefined : stats.mode & PERMISSIONS,
+  }
+}
+
+export interface LocalTablespace {
+  readonly oid: number | undefined
+  readonly location: string
+}
+
+/**
+ * The cluster's tablespaces by their OIDs, the data directory last.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+export function listLocalTablespaces(directory: string): LocalTablespace[] {
+  const tablespaces = readEntries(`${directory}/pg_tblspc`, true).flatMap(({ name, kind }) => {
+    const oid = parsePositiveUnsignedInt32(name)
+    if (oid === undefined || (kind !== 'symlink' && kind !== 'directory')) return []
+    // Without a link it is in place: a directory here, which servers have for their own tests.
+    const location = kind === 'symlink' ? readLink(`${directory}/pg_tblspc/${name}`) : `pg_tblspc/${name}`
+    return location === undefined ? [] : [{ oid, location }]
+  })
+  return [...tablespaces.toSorted((left, right) => left.oid - right.oid), { oid: undefined, location: '' }]
+}
+
+/** `undefined` when the tablespace was dropped meanwhile. */
+function readLink(path: string): string | undefined {
+  try {
+    return decodePathname(readlinkSync(path, { encoding: 'buffer' }))
+  } catch (error) {
+    if (isNotThere(error)) return undefined
+    throw ioError(`could not read symbolic link "${path}"`, error)
+  }
+}
+
+/**
+ * The segments and timeline history files in pg_wal, by name.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+export function listLocalWalFiles(directory: string): WalFile[] {
+  return readEntries(`${directory}/pg_wal`).flatMap((entry) => {
+    const name = entry.kind === 'file' ? parseWalFileName(entry.name) : undefined
+    const stats = name === undefined ? undefined : statIfThere(directory, `pg_wal/${name}`)
+    return name === undefined || stats === undefined ? [] : [{ name, size: stats.size }]
+  })
+}
+
+function readEntries(path: string, mayBeAbsent = false): DirectoryEntry[] {
+  try {
+    return readDirectory(path)
+  } catch (error) {
+    if (mayBeAbsent && isNotThere(error)) return []
+    throw ioError(`could not open directory "${path}"`, error)
   }
 }
 

@@ -18,13 +18,10 @@ import type {
   Tablespace,
   WalFile,
 } from '../cluster-files.js'
-import { listLocalFiles } from './list-local-files.js'
-import { listLocalTablespaces } from './list-local-tablespaces.js'
-import { listLocalWalFiles } from './list-local-wal-files.js'
+import { readControlFileWhileWritten } from '../torn-control-file.js'
+import { listLocalFiles, listLocalTablespaces, listLocalWalFiles } from './list-local-files.js'
 import { LocalPathnames } from './local-pathnames.js'
-import { readControlFileWhileWritten } from './read-control-file.js'
-import { readLocalFiles } from './read-local-files.js'
-import { readLocalPage } from './read-local-page.js'
+import { readLocalFiles, readLocalPage } from './read-local-files.js'
 
 /** A cluster's files from its data directory, which is on this machine; a server may be running on it. */
 export class LocalClusterFiles implements ClusterFiles {

@@ -8,7 +8,7 @@ import { CONTROL_FILE } from '../../../manifest/cluster-files.js'
 import { parseControlFile } from '../../../postgres/control-file.js'
 import type { FileEvent, RequestedFile } from '../cluster-files.js'
 import type { LocalPathnames } from './local-pathnames.js'
-import { readControlFileWhileWritten } from './read-control-file.js'
+import { readControlFileWhileWritten } from '../torn-control-file.js'
 
 /** A multiple of the size of a page. */
 const BUFFER_BYTES = 512 * 1024
@@ -72,6 +72,30 @@ async function* readControl({ descriptor, stats }: OpenedFile): AsyncGenerator<F
   yield { type: 'file', pathname: CONTROL_FILE, size, modified: modifiedOf(stats) }
   yield { type: 'bytes', bytes }
   yield { type: 'end' }
+}
+
+/**
+ * One page of a file.
+ *
+ * @returns `undefined` when the file ends before the page does
+ * @throws as {@link LocalPathnames.open}
+ */
+export function readLocalPage(
+  pathname: Pathname,
+  pathnames: LocalPathnames,
+  offset: number,
+  pageSize: number,
+): Buffer | undefined {
+  const file = pathnames.open(pathname)
+  if (file === undefined) return undefined
+  const page = Buffer.alloc(pageSize)
+  try {
+    return readFully(file.descriptor, page, offset) === pageSize ? page : undefined
+  } catch (error) {
+    throw ioError(`could not read file "${displayPathname(pathname)}"`, error)
+  } finally {
+    closeSync(file.descriptor)
+  }
 }
 
 /** Reads so many bytes, or all that are left. */

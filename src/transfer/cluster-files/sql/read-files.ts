@@ -1,11 +1,12 @@
-import { isPbManifestError } from '../../../errors.js'
+import { parseControlFile } from '../../../postgres/control-file.js'
 import type { FileEvent, RequestedFile } from '../cluster-files.js'
+import { readControlFileWhileWritten } from '../torn-control-file.js'
 import { BinaryCopyParser } from './binary-copy-parser.js'
 import { FileAssembler } from './file-assembler.js'
 import { planReads, QUERY_BYTES } from './plan-reads.js'
 import { READ_COLUMNS, readQuery } from './read-query.js'
 import type { RenewableConnection } from './renewable-connection.js'
-import { isRecoveryConflict, MOST_CONFLICTS } from './sql-error.js'
+import { RecoveryConflicts } from './sql-error.js'
 
 /**
  * Reads files whole, in their order.
@@ -20,20 +21,39 @@ export async function* readFiles(
   for (const batch of planReads(files)) yield* readBatch(connection, batch, signal)
 }
 
+/**
+ * Reads pg_control, until it is not torn.
+ *
+ * @throws {@link PbManifestError} `BAD_FILE` when it stays wrong; `SERVER` or `ABORTED`
+ */
+export async function* readControlFile(
+  connection: RenewableConnection,
+  file: RequestedFile,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<FileEvent, void, undefined> {
+  yield* await readControlFileWhileWritten(async () => {
+    const events: FileEvent[] = []
+    for await (const event of readFiles(connection, [file], signal)) events.push(event)
+    const bytes = Buffer.concat(events.flatMap((event) => (event.type === 'bytes' ? [event.bytes] : [])))
+    parseControlFile(bytes, file.pathname)
+    return events
+  })
+}
+
 async function* readBatch(
   connection: RenewableConnection,
   files: readonly RequestedFile[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
   const assembler = new FileAssembler(files, QUERY_BYTES)
-  let conflicts = 0
+  const conflicts = new RecoveryConflicts()
   for (let step = assembler.nextStep(); step !== undefined; step = assembler.nextStep()) {
     const parser = new BinaryCopyParser(READ_COLUMNS, assembler)
     try {
       for await (const pieces of connection.current.copyOut(readQuery(step), signal)) {
         for (const piece of pieces) parser.push(piece)
         for (const event of assembler.takeEvents()) {
-          conflicts = 0
+          conflicts.forget()
           yield event
         }
       }
@@ -42,7 +62,7 @@ async function* readBatch(
     } catch (error) {
       // A standby cancels queries that are in the way of replay; what was not read yet can be read by another. Sometimes it
       // ends the connection as well, which may show only later.
-      if (!isPbManifestError(error) || !isRecoveryConflict(error) || ++conflicts > MOST_CONFLICTS) throw error
+      if (!conflicts.allowRetry(error)) throw error
       await connection.renew()
     }
   }

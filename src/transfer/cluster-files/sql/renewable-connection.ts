@@ -1,5 +1,4 @@
-import { isPbManifestError } from '../../../errors.js'
-import { isRecoveryConflict, MOST_CONFLICTS } from './sql-error.js'
+import { RecoveryConflicts } from './sql-error.js'
 import { type Connect, SqlConnection } from './sql-connection.js'
 
 /** A connection, and another one in its place when it stood in the way of a standby's replay. */
@@ -28,11 +27,12 @@ export class RenewableConnection {
    * @throws {@link PbManifestError} `SERVER`, or what `ask` throws
    */
   async ask<Answer>(ask: (connection: SqlConnection) => Promise<Answer>): Promise<Answer> {
-    for (let tries = 1; ; tries++) {
+    const conflicts = new RecoveryConflicts()
+    for (;;) {
       try {
         return await ask(this.#current)
       } catch (error) {
-        if (!isPbManifestError(error) || !isRecoveryConflict(error) || tries > MOST_CONFLICTS) throw error
+        if (!conflicts.allowRetry(error)) throw error
         await this.renew()
       }
     }

@@ -1,22 +1,27 @@
 import { PbManifestError } from '../../../errors.js'
-import { parseBackupLabel } from '../../../postgres/backup-label.js'
+import { findLabelFault, parseBackupLabel } from '../../../postgres/backup-label.js'
 import { parseLsn } from '../../../postgres/lsn.js'
 import {
   parseTimelineHistory,
+  timelineAt,
+  timelineBefore,
   type TimelineHistoryEntry,
   timelineHistoryFileName,
   timelineWithoutHistory,
 } from '../../../postgres/timeline-history.js'
 import { nearestVersion } from '../../../postgres/versions.js'
 import type { WalSenderSearch } from '../../connection/gate/connect-replication.js'
+import {
+  describeServer,
+  type ServerDescription,
+  serverDescription,
+} from '../../connection/gate/server-identity.js'
 import type { BackupEnd, BackupMode, BackupStart, ClusterFacts, ServerDirectory } from '../cluster-files.js'
 import { readClusterFacts } from './cluster-facts.js'
 import { copiedValue } from './copied-rows.js'
-import { findWalSender } from './find-wal-sender.js'
 import { pathArray } from './path-expressions.js'
 import { PromotionWatch } from './promotion-watch.js'
 import { type Connect, SqlConnection } from './sql-connection.js'
-import { timelineAt, timelineBefore } from './timeline-of-lsn.js'
 
 /** More is no timeline history. */
 const LONGEST_HISTORY = 1 << 20
@@ -56,13 +61,18 @@ export class SqlBackupMode implements BackupMode {
     return this.#facts
   }
 
+  /** By its application name, which every role may see. */
   async findWalSender(applicationName: string): Promise<WalSenderSearch> {
-    return await findWalSender(this.#connection, applicationName)
+    const [row] = await this.#connection.rows<ServerDescription & { readonly found: boolean }>(
+      `SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = $1) AS found, ${serverDescription}`,
+      [applicationName],
+    )
+    return { found: row?.found === true, server: row === undefined ? 'another server' : describeServer(row) }
   }
 
   async start({ label, fast }: { readonly label: string; readonly fast: boolean }): Promise<BackupStart> {
-    // The server writes the label as it is into lines, and what follows a line break would be a line of backup_label.
-    if (/[\r\n\0]/.test(label)) throw new PbManifestError('USAGE', 'the backup label has more than one line')
+    const labelFault = findLabelFault(label)
+    if (labelFault !== undefined) throw new PbManifestError('USAGE', labelFault)
     const { majorVersion, isInRecovery } = await this.facts()
     const [row] = await this.#connection.rows<{ lsn: string }>(
       `SELECT lsn::text FROM ${nearestVersion(majorVersion).backupFunctions.start} AS lsn`,

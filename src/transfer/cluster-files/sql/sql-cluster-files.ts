@@ -1,6 +1,7 @@
 import { PbManifestError } from '../../../errors.js'
 import { comparePathnames, type Pathname } from '../../../files/pathname.js'
 import { ownPathname, requireSafePathname, type SafePathname } from '../../../files/safe-pathname.js'
+import { CONTROL_FILE } from '../../../manifest/cluster-files.js'
 import { isNameOfPostgres } from '../../../postgres/data-directory.js'
 import { parseWalFileName } from '../../../postgres/wal-file-name.js'
 import type {
@@ -16,8 +17,7 @@ import { type ClusterPlaces, readClusterPlaces } from './cluster-places.js'
 import { copiedValue } from './copied-rows.js'
 import { directoryLister, listFilesBelow, listForeignNames } from './list-files.js'
 import { pathArray } from './path-expressions.js'
-import { CONTROL_FILE, readControlFile } from './read-control-file.js'
-import { readFiles } from './read-files.js'
+import { readControlFile, readFiles } from './read-files.js'
 import { RenewableConnection } from './renewable-connection.js'
 import { type Connect, SqlConnection } from './sql-connection.js'
 

@@ -11,7 +11,7 @@ import { explainLoss } from '../../connection/keep-alive.js'
 import { ReusingSocket } from '../../connection/reusing-socket.js'
 import { CopyDataSplitter } from './copy-data-splitter.js'
 import { CopyOut } from './copy-out.js'
-import { isRecoveryConflict, MOST_CONFLICTS, sqlError } from './sql-error.js'
+import { RecoveryConflicts, sqlError } from './sql-error.js'
 
 /** How long the server may take to cancel a query before the connection is cut. */
 const CANCEL_TIMEOUT_MS = 5000
@@ -65,14 +65,15 @@ export class SqlConnection {
     values: readonly unknown[] = [],
     { takesItsTime = false }: { readonly takesItsTime?: boolean } = {},
   ): Promise<readonly Row[]> {
+    const conflicts = new RecoveryConflicts()
     let conflict: PbManifestError | undefined
-    for (let tries = 1; ; tries++) {
+    for (;;) {
       try {
         return await this.#rowsOf<Row>(text, values, takesItsTime)
       } catch (error) {
         if (!isPbManifestError(error)) throw error
         // The connection may have ended with the conflict, or what was asked for was done, and cannot be done twice.
-        if (!isRecoveryConflict(error) || tries > MOST_CONFLICTS) throw conflict ?? error
+        if (!conflicts.allowRetry(error)) throw conflict ?? error
         conflict ??= error
       }
     }
