@@ -58,7 +58,7 @@ export interface ControlFile extends Omit<StructValues<ControlFileLayout['fields
 }
 
 /** The body of a checkpoint record, of which pg_control keeps a copy. */
-export interface CheckPoint {
+interface CheckPoint {
   /** Where recovery from this checkpoint begins to replay. */
   readonly redo: bigint
   readonly timeline: number
