@@ -1,45 +1,37 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { RemoteSession } from '../src/transfer/client/agent/remote-session.js'
 import { readConnectionEnvironment } from '../src/transfer/connection/connection-environment.js'
 import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
 import type { Cluster } from '../test/helpers/cluster.js'
-import { type BackupBench, ours, setTargetAside, theirs, withCluster } from './bench-backup.js'
-import { compare, describe } from './measure.js'
+import { AgentProgram } from '../test/transfer/agent/agent-program.js'
+import { type BackupBench, ours, setTargetAside, theirs, wantedRatio, withCluster } from './bench-backup.js'
+import { printRows } from './table.js'
 
-/** The case of `pbmanifest backup --agent`: an agent on a loopback port, beside a server of PostgreSQL 15. */
+/** The case of `pbmanifest backup --agent`: an agent on a loopback port, beside a server of the newest version at hand. */
 export async function benchAgent(bench: BackupBench): Promise<void> {
   await withCluster(bench, bench.scale, async (cluster) => {
-    const agent = await startAgent(bench, cluster)
+    const agent = await AgentProgram.start(cluster, ['--listen=127.0.0.1:0', '--insecure'])
     try {
-      for (const verifyChecksums of [true, false]) await benchSendFile(bench, cluster, agent, verifyChecksums)
-      await benchPairs(bench, cluster, agent)
+      const place = `127.0.0.1:${await agent.networkPort()}`
+      for (const verifyChecksums of [true, false]) await benchSendFile(bench, cluster, place, verifyChecksums)
+      await benchPairs(bench, cluster, place)
     } finally {
-      agent.process.kill()
-      await once(agent.process, 'close')
+      await agent.stop()
     }
   })
-}
-
-interface Agent {
-  readonly process: ChildProcess
-  /** `HOST:PORT` */
-  readonly place: string
 }
 
 /** The files of the largest relation, one after the other, on one connection; nothing is written. */
 async function benchSendFile(
   bench: BackupBench,
   cluster: Cluster,
-  agent: Agent,
+  place: string,
   verifyChecksums: boolean,
 ): Promise<void> {
   const rows = await cluster.sql<{ path: string }>(
     `SELECT pg_relation_filepath(oid) AS path FROM pg_class
       WHERE relname LIKE 'pgbench_accounts%' AND relkind = 'r' ORDER BY pg_relation_size(oid) DESC LIMIT 16`,
   )
-  const { options } = resolveAgent(agent.place, {}, readConnectionEnvironment({ PGUSER: 'postgres' }))
+  const { options } = resolveAgent(place, {}, readConnectionEnvironment({ PGUSER: 'postgres' }))
   const session = await RemoteSession.open(options, {
     onNotice: () => {},
     onLost: (error) => {
@@ -71,53 +63,22 @@ async function benchSendFile(
   await session.abort()
 }
 
-async function benchPairs(bench: BackupBench, cluster: Cluster, { place }: Agent): Promise<void> {
+async function benchPairs(bench: BackupBench, cluster: Cluster, place: string): Promise<void> {
   const { socketDirectory, port } = cluster
+  const before = (): void => setTargetAside(bench)
   for (const jobs of [1, 2]) {
-    const pair = await compare(
-      ours(bench, socketDirectory, port, '-N', `-j${jobs}`, `--agent=${place}`),
-      theirs(bench, socketDirectory, port, '-N'),
-      bench.rounds,
-      () => setTargetAside(bench),
-    )
-    bench.print(describe(`backup from an agent on loopback, -j ${jobs}`, pair))
+    await printRows(bench, {
+      name: `backup from an agent on loopback, -j ${jobs}`,
+      ours: ours(bench, socketDirectory, port, '-N', `-j${jobs}`, `--agent=${place}`),
+      beside: [theirs(bench, socketDirectory, port, '-N')],
+      before,
+      ...(jobs === 2 && { wanted: wantedRatio(bench, '0.85', '0.70') }),
+    })
   }
-  const pair = await compare(
-    ours(bench, socketDirectory, port, '-N', '-j2', `--agent=${place}`),
-    ours(bench, socketDirectory, port, '-N', '-j2'),
-    bench.rounds,
-    () => setTargetAside(bench),
-  )
-  bench.print(describe('the same, -j 2, beside ours over SQL', pair))
-}
-
-async function startAgent({ cli }: BackupBench, cluster: Cluster): Promise<Agent> {
-  const port = 5433 + Math.floor(Math.random() * 20_000)
-  const place = `127.0.0.1:${port}`
-  const args = [
-    'serve',
-    `--pgdata=${cluster.dataDirectory}`,
-    `--server=host=${cluster.socketDirectory} port=${cluster.port} user=postgres`,
-    `--listen=${place}`,
-    '--insecure',
-    '--log-level=error',
-  ]
-  const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'inherit', 'inherit'] })
-  while (!(await answers(port))) {
-    if (child.exitCode !== null) throw new Error('the agent has ended')
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  return { process: child, place }
-}
-
-async function answers(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
+  await printRows(bench, {
+    name: 'the same, -j 2',
+    ours: ours(bench, socketDirectory, port, '-N', '-j2', `--agent=${place}`),
+    beside: [{ ...ours(bench, socketDirectory, port, '-N', '-j2'), name: 'ours over SQL' }],
+    before,
+  })
 }

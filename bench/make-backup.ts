@@ -1,6 +1,6 @@
-import { debianPostgres } from '../test/helpers/postgres-programs.js'
 import { createCluster, type Cluster } from '../test/helpers/cluster.js'
 import { pgBaseBackup } from '../test/helpers/base-backup.js'
+import { type Peer, peersWith } from './peers.js'
 
 /** How a benchmark's backup is made. */
 export interface BackupShape {
@@ -9,7 +9,7 @@ export interface BackupShape {
   /** About how many bytes. */
   readonly bytes: number
   readonly checksumAlgorithm: string
-  /** Whether the data pages of the cluster have checksums. Default: no, as PostgreSQL 15 does it. */
+  /** Whether the data pages of the cluster have checksums. Default: no. */
   readonly dataChecksums?: boolean
 }
 
@@ -18,14 +18,17 @@ const DATABASES = 20
 const FILES_OF_EMPTY_DATABASE = 300
 
 /**
- * Takes a real backup of a PostgreSQL 15 cluster of many small files and some large ones.
+ * Takes a real backup of a cluster of many small files and some large ones: one of the oldest server at hand, whose manifest
+ * all peers can read.
  *
  * @returns the cluster, whose scratch directory holds the backup, and the backup's directory
  */
-export async function makeBackup(shape: BackupShape): Promise<{ cluster: Cluster; directory: string }> {
-  const programs = debianPostgres()
-  if (programs === undefined) throw new Error("Debian's postgresql-15 is needed, for pg_verifybackup as well")
-  const cluster = await createCluster(programs, {
+export async function makeBackup(
+  shape: BackupShape,
+  peers: readonly Peer[],
+): Promise<{ cluster: Cluster; directory: string }> {
+  const [newest, ...others] = peersWith(peers, 'initdb', 'postgres', 'pg_basebackup')
+  const cluster = await createCluster(others.at(-1) ?? newest, {
     settings: { max_wal_size: '8GB', autovacuum: 'off' },
     dataChecksums: shape.dataChecksums ?? false,
   })

@@ -53,10 +53,13 @@ async function findEmbedded(): Promise<PostgresPrograms> {
  */
 export function otherPostgres(): readonly PostgresPrograms[] {
   const directories = (process.env['PBMANIFEST_TEST_POSTGRES'] ?? '').split(':').filter((bin) => bin !== '')
-  return directories.map((bin) => {
-    const version = execFileSync(join(bin, 'postgres'), ['--version'], { encoding: 'utf8' })
-    return programsIn(bin, Number(/\d+/.exec(version)?.[0]))
-  })
+  return directories.map((bin) => programsIn(bin, Number(/^\d+/.exec(versionOf(join(bin, 'postgres')))?.[0])))
+}
+
+/** The version of PostgreSQL that this program says it is of: `15.14 (Debian 15.14-0+deb12u1)`, `19devel`. */
+export function versionOf(program: string): string {
+  const text = execFileSync(program, ['--version'], { encoding: 'utf8' })
+  return text.replace(/^.*\(PostgreSQL\) /, '').trim()
 }
 
 /** A server for a table of tests. */
@@ -103,7 +106,7 @@ async function copyOf(packageDirectory: string): Promise<string> {
   return copy
 }
 
-function programsIn(bin: string, major: number): PostgresPrograms {
+export function programsIn(bin: string, major: number): PostgresPrograms {
   return {
     major,
     bin,
