@@ -1,14 +1,13 @@
 /**
  * `npm run demo`: four workers take a backup of a running server, and verify finds one flipped byte. It runs a real PostgreSQL 18 in a temporary directory and leaves nothing behind, whichever way it ends.
  */
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Cluster, createCluster } from '../test/helpers/cluster.js'
 import { poll } from '../test/helpers/poll.js'
 import { embeddedPostgres } from '../test/helpers/postgres-programs.js'
 import { createScratchDirectory } from '../test/helpers/scratch-directory.js'
 import { tablespaceMappings } from '../test/helpers/tablespace-mappings.js'
-import { flipByte } from './flip-byte.js'
-import { changeSampleData, loadSampleData } from './sample-data.js'
 import { type CommandLine, runShown, say, tell } from './shell.js'
 
 const workers = 4
@@ -87,6 +86,37 @@ async function verifyDamagedBackup(directory: string, pathname: string): Promise
   tell('The byte is put right again.')
   await flipByte(file, 100_000)
   await runShown(directory, ['pbmanifest', 'verify', backupDirectory])
+}
+
+/** Fills some MB of tables in the manner of pgbench, one of them in a tablespace, and what a backup leaves out. */
+async function loadSampleData(cluster: Cluster): Promise<void> {
+  await cluster.createTablespace('archive')
+  await cluster.sql(`
+    CREATE TABLE accounts AS
+      SELECT n AS id, n % 10 AS branch, 0 AS balance, repeat(' ', 84) AS filler FROM generate_series(1, 100000) AS n;
+    ALTER TABLE accounts ADD PRIMARY KEY (id);
+    CREATE TABLE history TABLESPACE archive AS
+      SELECT n AS account, n % 7 AS delta, clock_timestamp() AS made_at FROM generate_series(1, 50000) AS n;
+    CREATE UNLOGGED TABLE scratchpad AS SELECT n FROM generate_series(1, 1000) AS n;
+    CHECKPOINT`)
+}
+
+/** Changes about a tenth of the accounts. */
+async function changeSampleData(cluster: Cluster): Promise<void> {
+  await cluster.sql('UPDATE accounts SET balance = balance + 1 WHERE branch = 3')
+}
+
+/** Inverts one byte of a file. Twice is as if nothing had happened. */
+async function flipByte(path: string, offset: number): Promise<void> {
+  const file = await open(path, 'r+')
+  try {
+    const byte = Buffer.alloc(1)
+    await file.read(byte, 0, 1, offset)
+    byte.writeUInt8(byte.readUInt8() ^ 0xff)
+    await file.write(byte, 0, 1, offset)
+  } finally {
+    await file.close()
+  }
 }
 
 /** Where the accounts are, relative to the data directory. */
