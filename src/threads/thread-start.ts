@@ -2,10 +2,12 @@ import { once } from 'node:events'
 import { parentPort } from 'node:worker_threads'
 
 /** The first message that a thread is sent. */
-export type StartMessage<Start> =
-  | { readonly type: 'start'; readonly start: Start }
-  /** There is nothing to do after all. */
-  | { readonly type: 'leave' }
+export type StartMessage<Start> = { readonly type: 'start'; readonly start: Start } | LeaveMessage
+
+/** There is nothing to do after all. */
+export interface LeaveMessage {
+  readonly type: 'leave'
+}
 
 /** Waits for what this thread is to do; `undefined` when that is nothing. */
 export async function receiveStart(): Promise<unknown> {

@@ -8,7 +8,7 @@ import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import { TarBackup } from './tar/tar-backup.js'
-import type { ThreadAhead } from '../threads/thread-ahead.js'
+import type { ChecksumThread } from './plain/checksum-thread.js'
 import { verifyFiles } from './verify-files.js'
 
 /** A verification, and what was decided about it. */
@@ -17,7 +17,7 @@ export interface VerificationPlan {
   readonly jobs: number
   readonly format: VerifyReport['format']
   /** For the first of the threads that read files. */
-  readonly ahead: ThreadAhead | undefined
+  readonly prestarted: ChecksumThread | undefined
 }
 
 /**
@@ -27,7 +27,7 @@ export interface VerificationPlan {
  */
 export async function runVerification(
   directory: string,
-  { options, jobs, format, ahead }: VerificationPlan,
+  { options, jobs, format, prestarted }: VerificationPlan,
 ): Promise<VerifyReport> {
   const ignore = new IgnoreRules(options.ignore ?? [])
   const content = format === 'tar' ? undefined : decideContentRules(directory, options, ignore)
@@ -36,7 +36,7 @@ export async function runVerification(
   const backup =
     content === undefined
       ? new TarBackup({ directory, options })
-      : new PlainBackup({ directory, options, jobs, content, table, manifestBytes: source.size, ahead })
+      : new PlainBackup({ directory, options, jobs, content, table, manifestBytes: source.size, prestarted })
   try {
     return await verifyFiles(backup, { directory, options, jobs, ignore, content, source, table })
   } finally {

@@ -1,22 +1,19 @@
-import type { TransferListItem, Worker } from 'node:worker_threads'
+import type { TransferListItem } from 'node:worker_threads'
 import { PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/give-way.js'
-import { startThread } from '../threads/start-thread.js'
-import type { ThreadAhead } from '../threads/thread-ahead.js'
+import type { PrestartedThread } from '../threads/prestarted-thread.js'
+import { SupervisedThread } from '../threads/supervised-thread.js'
 import type { StartMessage } from '../threads/thread-start.js'
 
 /** More threads would take memory, 15 MB each, and gain nothing: what they wait for is a disk or a network. */
 const MAX_THREADS = 64
-
-/** For so long, in milliseconds, a thread may go on with what it is doing when it is no longer wanted. */
-const GRACE_MS = 10_000
 
 /** What threads are started with. */
 export interface ThreadPoolOptions<Start, Message> {
   /** What each of them runs. */
   readonly file: URL
   /** Becomes the first of them. */
-  readonly ahead?: ThreadAhead | undefined
+  readonly prestarted?: PrestartedThread<StartMessage<Start>, Message | DoneMessage> | undefined
   /** What each of them is to do. */
   readonly start: Start
   readonly transferList?: TransferListItem[]
@@ -34,9 +31,8 @@ export interface DoneMessage {
 /** Threads that do one work together. */
 export class ThreadPool<Start, Message extends { readonly type: string }> {
   readonly #options: ThreadPoolOptions<Start, Message>
-  readonly #workers: Worker[] = []
+  readonly #threads: SupervisedThread<StartMessage<Start>, Message | DoneMessage>[] = []
   readonly #ends: Promise<void>[] = []
-  readonly #exits: Promise<unknown>[] = []
   #hasFailed = false
 
   constructor(options: ThreadPoolOptions<Start, Message>) {
@@ -49,7 +45,7 @@ export class ThreadPool<Start, Message extends { readonly type: string }> {
    * @throws {@link PbManifestError} `IO` when the system grants no more of them
    */
   growTo(count: number): void {
-    while (this.#workers.length < Math.min(count, MAX_THREADS)) this.#start()
+    while (this.#threads.length < Math.min(count, MAX_THREADS)) this.#start()
   }
 
   /**
@@ -68,55 +64,43 @@ export class ThreadPool<Start, Message extends { readonly type: string }> {
     })
   }
 
-  /**
-   * Asks the threads to end, and waits for it.
-   *
-   * They are not terminated: Node would do that in the middle of whatever they are at, and aws-crt ends the whole
-   * process when that is its own loading. Only a thread that hangs, in a call of the system for example, is.
-   */
+  /** Asks the threads to end, and waits for it. */
   async close(): Promise<void> {
     this.#options.abandon()
-    const timer = setTimeout(() => {
-      for (const worker of this.#workers) void worker.terminate()
-    }, GRACE_MS)
-    await Promise.all(this.#exits)
-    clearTimeout(timer)
+    await Promise.all(this.#threads.map((thread) => thread.waitFor(thread.exit)))
   }
 
   #start(): void {
-    const { file, ahead, start, transferList } = this.#options
-    const worker = ahead?.take() ?? startThread(file)
-    this.#workers.push(worker)
-    const end = this.#follow(worker)
+    const { file, prestarted, start, transferList } = this.#options
+    const thread = prestarted?.take() ?? new SupervisedThread(file)
+    this.#threads.push(thread)
+    const end = this.#follow(thread)
     // Whoever waits for the end is told; until then a failure must not count as unhandled.
     end.catch(() => {})
     this.#ends.push(end)
-    this.#exits.push(new Promise((resolve) => worker.once('exit', resolve)))
-    worker.postMessage({ type: 'start', start } satisfies StartMessage<Start>, transferList)
+    thread.post({ type: 'start', start }, transferList)
   }
 
-  #follow(worker: Worker): Promise<void> {
+  /** Settles when the thread is done, or nothing more is to be expected of it. */
+  #follow(thread: SupervisedThread<StartMessage<Start>, Message | DoneMessage>): Promise<void> {
     return new Promise((resolve, reject) => {
-      const fail = (reason: unknown): void => {
+      const onFailure = (reason: unknown): void => {
         this.#hasFailed = true
         reject(reason)
       }
-      worker.on('message', (message: Message | DoneMessage) => {
-        if (message.type === 'done') return resolve()
+      const onMessage = (message: Message | DoneMessage): void => {
+        if (message.type === 'done') {
+          thread.markDone()
+          return resolve()
+        }
         if (this.#hasFailed) return
         try {
           this.#options.onMessage(message as Message)
         } catch (error) {
-          fail(error)
+          onFailure(error)
         }
-      })
-      worker.on('error', (cause: unknown) => {
-        const reason = cause instanceof Error ? cause.message : String(cause)
-        fail(new PbManifestError('IO', `a worker thread failed: ${reason}`, { cause }))
-      })
-      worker.on('exit', (status) => {
-        reject(new PbManifestError('IO', `a worker thread ended unexpectedly with status ${status}`))
-      })
+      }
+      thread.watch({ onMessage, onFailure })
     })
   }
 }

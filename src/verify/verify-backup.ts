@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
-import { checksumThread } from './plain/checksum-thread.js'
+import { type ChecksumThread, checksumThread } from './plain/checksum-thread.js'
 import { detectBackupFormat } from './detect-backup-format.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
-import { ThreadAhead } from '../threads/thread-ahead.js'
+import { PrestartedThread } from '../threads/prestarted-thread.js'
 
 /**
  * Verifies a backup against its manifest, in parallel, and reports all that is wrong with it. The backup is a directory,
@@ -29,12 +29,13 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
     throw new PbManifestError('USAGE', 'jobs must be a whole number from 1')
   const format = options.format ?? detectBackupFormat(directory)
   const readsFiles = options.skipChecksums !== true && options.knownChecksums === undefined
-  const ahead = format === 'plain' && readsFiles ? new ThreadAhead(checksumThread) : undefined
+  const prestarted: ChecksumThread | undefined =
+    format === 'plain' && readsFiles ? new PrestartedThread(checksumThread) : undefined
   try {
     // Only now, so that the thread loads what it needs at the same time.
     const { runVerification } = await import('./run-verification.js')
-    return await runVerification(directory, { options, jobs, format, ahead })
+    return await runVerification(directory, { options, jobs, format, prestarted })
   } finally {
-    await ahead?.close()
+    await prestarted?.close()
   }
 }

@@ -1,6 +1,6 @@
-import { once } from 'node:events'
-import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { PbManifestError } from '../../errors.js'
+import { SupervisedThread } from '../../threads/supervised-thread.js'
+import { SharedCount } from '../../threads/wake-up.js'
 import type { Sha256Stream, Sha256Streams } from './sha256-stream.js'
 import {
   allocateRing,
@@ -26,24 +26,30 @@ type CommandType = (typeof commandTypes)[keyof typeof commandTypes]
  * for milliseconds, because hashing is about as fast as what it does meanwhile.
  */
 export class BackgroundSha256 implements Sha256Streams {
-  readonly #worker: Worker
-  readonly #exit: Promise<unknown>
-  readonly #control: Int32Array
+  readonly #thread: SupervisedThread<never, never>
+  readonly #written: SharedCount
+  readonly #done: SharedCount
   readonly #commands: Int32Array
   readonly #bytes: Buffer
   readonly #digestBytes: Buffer
   #streams = 0
+  #failure: PbManifestError | undefined
 
   constructor() {
     const ring = allocateRing()
-    this.#control = new Int32Array(ring.control)
+    const control = new Int32Array(ring.control)
+    this.#written = new SharedCount(control, WRITTEN)
+    this.#done = new SharedCount(control, DONE)
     this.#commands = new Int32Array(ring.commands)
     this.#bytes = Buffer.from(ring.bytes)
     this.#digestBytes = Buffer.from(ring.digest)
-    this.#worker = new Worker(workerFile, { workerData: ring, env: SHARE_ENV, execArgv: [] })
-    // Whoever waits for it notices.
-    this.#worker.on('error', () => {})
-    this.#exit = once(this.#worker, 'exit')
+    this.#thread = new SupervisedThread(workerFile, { workerData: ring })
+    this.#thread.watch({
+      onMessage: () => {},
+      onFailure: (error) => {
+        this.#failure = error
+      },
+    })
   }
 
   create(): Sha256Stream {
@@ -65,8 +71,9 @@ export class BackgroundSha256 implements Sha256Streams {
   }
 
   async close(): Promise<void> {
+    this.#thread.markDone()
     this.#command(commandTypes.close, 0)
-    await this.#exit
+    await this.#thread.exit
   }
 
   #update(stream: number, bytes: Uint8Array): void {
@@ -82,21 +89,21 @@ export class BackgroundSha256 implements Sha256Streams {
 
   #command(type: CommandType, stream: number, number = 0): void {
     this.#commands.set([type, stream, number], COMMAND_NUMBERS * this.#waitForPlace())
-    Atomics.add(this.#control, WRITTEN, 1)
-    Atomics.notify(this.#control, WRITTEN)
+    this.#written.add()
   }
 
   /** The place of the next command, when it is free. */
   #waitForPlace(): number {
     this.#waitWhile((undone) => undone >= PLACES)
-    return (Atomics.load(this.#control, WRITTEN) >>> 0) % PLACES
+    return (this.#written.value >>> 0) % PLACES
   }
 
   #waitWhile(isTooMuch: (undone: number) => boolean): void {
     for (;;) {
-      const done = Atomics.load(this.#control, DONE)
-      if (!isTooMuch((Atomics.load(this.#control, WRITTEN) - done) | 0)) return
-      if (Atomics.wait(this.#control, DONE, done, PATIENCE_MS) === 'timed-out') {
+      const done = this.#done.value
+      if (!isTooMuch((this.#written.value - done) | 0)) return
+      if (this.#failure !== undefined) throw this.#failure
+      if (!this.#done.sleepWhile(done, PATIENCE_MS)) {
         throw new PbManifestError('IO', 'the thread that computes SHA-256 does not answer')
       }
     }

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import { workerData } from 'node:worker_threads'
+import { SharedCount } from '../../threads/wake-up.js'
 import {
   COMMAND_NUMBERS,
   commandTypes,
@@ -13,6 +14,8 @@ import {
 /** A thread that does what `background-sha256.ts` writes into the ring. */
 const ring = workerData as RingBuffers
 const control = new Int32Array(ring.control)
+const writtenCount = new SharedCount(control, WRITTEN)
+const doneCount = new SharedCount(control, DONE)
 const commands = new Int32Array(ring.commands)
 const bytes = Buffer.from(ring.bytes)
 const digest = Buffer.from(ring.digest)
@@ -21,10 +24,9 @@ const hashes = new Map<number, Hash>()
 let isOpen = true
 for (let done = 0; isOpen; done = (done + 1) | 0) {
   // In a loop: the other side counts first and then notifies, so a call may come when what it is for is done.
-  while (Atomics.load(control, WRITTEN) === done) Atomics.wait(control, WRITTEN, done)
+  while (writtenCount.value === done) writtenCount.sleepWhile(done)
   isOpen = obey((done >>> 0) % PLACES)
-  Atomics.add(control, DONE, 1)
-  Atomics.notify(control, DONE)
+  doneCount.add()
 }
 
 /** Returns whether more is to come. */

@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
+import { Inbox } from '../../threads/wake-up.js'
 import type { MessageToWorker } from './worker-messages.js'
 
 /** What a worker has to do. */
@@ -8,8 +9,7 @@ export type Task = Exclude<MessageToWorker, { type: 'stop' | 'leave' }>
 export class WorkerInbox {
   readonly #port: MessagePort
   readonly #controller = new AbortController()
-  readonly #tasks: Task[] = []
-  #wake: (() => void) | undefined
+  readonly #tasks = new Inbox<Task>()
 
   constructor(port: MessagePort) {
     this.#port = port
@@ -23,13 +23,7 @@ export class WorkerInbox {
 
   /** Waits for the next task; when the worker is to stop, perhaps in vain. */
   async next(): Promise<Task> {
-    for (;;) {
-      const task = this.#tasks.shift()
-      if (task !== undefined) return task
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-    }
+    return await this.#tasks.next()
   }
 
   /** Waits for the next task, which has to be of this type. */
@@ -47,6 +41,5 @@ export class WorkerInbox {
   #accept(message: MessageToWorker): void {
     if (message.type === 'stop' || message.type === 'leave') this.#controller.abort()
     else this.#tasks.push(message)
-    this.#wake?.()
   }
 }

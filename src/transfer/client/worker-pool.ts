@@ -1,5 +1,4 @@
-import type { Worker } from 'node:worker_threads'
-import { isPbManifestError, PbManifestError } from '../../errors.js'
+import { PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import { fromErrorData } from './error-data.js'
@@ -8,16 +7,13 @@ import type { FirstFailure } from './first-failure.js'
 import type { Batch } from './plan-batches.js'
 import type { BackupTicket } from './sessions/sessions.js'
 import type { MessageFromWorker, MessageToWorker, StartWorker } from './worker-messages.js'
-import { STARTING_AT_ONCE, type WorkersAhead } from './workers-ahead.js'
+import { STARTING_AT_ONCE, type WorkersAhead, type WorkerThread } from './workers-ahead.js'
 
 /**
  * A batch no larger than this is given to a worker before it is done with the one before it, so that it never waits. A
  * larger one takes so long that the wait is nothing, and another worker may be free earlier.
  */
 const AHEAD_BYTES = 16 * 1024 * 1024
-
-/** For so long, in milliseconds, a thread may go on with what it is doing when it is no longer wanted. */
-const GRACE_MS = 10_000
 
 /** What the pool tells as it goes. */
 export interface PoolListener {
@@ -27,15 +23,12 @@ export interface PoolListener {
 }
 
 interface PooledWorker {
-  readonly thread: Worker
-  /** Settles when the thread has ended, for whatever reason. */
-  readonly exit: Promise<void>
+  readonly thread: WorkerThread
   /** Given to it and not yet copied, the oldest first. */
   readonly batches: Batch[]
   /** Settles when it is part of the backup. */
   readonly joined: Promise<void>
   readonly markJoined: () => void
-  hasFinished: boolean
 }
 
 /** The worker threads of one backup. What fails in one of them is reported to the backup's {@link FirstFailure}. */
@@ -94,24 +87,15 @@ export class WorkerPool {
   async finish(): Promise<void> {
     this.#waiting = []
     for (const worker of this.#workers) send(worker, { type: 'finish' })
-    await this.#failure.waitFor(Promise.all(this.#workers.map(({ exit }) => exit)))
+    await this.#failure.waitFor(Promise.all(this.#workers.map(({ thread }) => thread.exit)))
     this.#failure.throwIfFailed()
   }
 
-  /**
-   * Tells all workers to end, and waits until they have. Never throws.
-   *
-   * They are not terminated: Node would do that in the middle of whatever they are at, and aws-crt ends the whole
-   * process when that is its own loading. Only a thread that hangs, in a call of the system for example, is.
-   */
+  /** Tells all workers to end, and waits until they have. Never throws. */
   async stop(): Promise<void> {
     this.#waiting = []
     for (const worker of this.#workers) send(worker, { type: 'stop' })
-    const timer = setTimeout(() => {
-      for (const { thread } of this.#workers) void thread.terminate()
-    }, GRACE_MS)
-    await Promise.all(this.#workers.map(({ exit }) => exit))
-    clearTimeout(timer)
+    await Promise.all(this.#workers.map(({ thread }) => thread.waitFor(thread.exit)))
   }
 
   async #copyAll(batches: readonly Batch[]): Promise<void> {
@@ -134,37 +118,29 @@ export class WorkerPool {
     try {
       this.#follow(this.#threads.take(), start)
     } catch (cause) {
-      this.#failure.report(this.#threadFailure(cause))
+      this.#failure.report(this.#explain(cause))
     }
   }
 
-  #follow(thread: Worker, start: StartWorker): void {
-    const exit = new Promise<void>((resolve) => {
-      thread.once('exit', () => resolve())
-    })
+  #follow(thread: WorkerThread, start: StartWorker): void {
     let resolveJoined: (() => void) | undefined
     const joined = new Promise<void>((resolve) => {
       resolveJoined = resolve
     })
     const worker: PooledWorker = {
       thread,
-      exit,
       joined,
       markJoined: () => resolveJoined?.(),
       batches: [],
-      hasFinished: false,
     }
     this.#workers.push(worker)
-    thread.on('message', (message: MessageFromWorker) => this.#accept(worker, message))
+    thread.watch({
+      onMessage: (message) => this.#accept(worker, message),
+      onFailure: (error) => this.#failure.report(this.#explain(error)),
+    })
     send(worker, { type: 'start', start })
     if (this.#join !== undefined) send(worker, this.#join)
     this.#feed(worker)
-    thread.on('error', (cause: unknown) => this.#failure.report(this.#threadFailure(cause)))
-    thread.on('exit', (status) => {
-      if (worker.hasFinished) return
-      const reason = `a worker thread ended unexpectedly with status ${status}`
-      this.#failure.report(new PbManifestError('IO', reason))
-    })
   }
 
   #accept(worker: PooledWorker, message: MessageFromWorker): void {
@@ -179,10 +155,9 @@ export class WorkerPool {
       case 'notice':
         return this.#listener.onNotice(message.notice)
       case 'finished':
-        worker.hasFinished = true
-        return
+        return worker.thread.markDone()
       case 'failed':
-        worker.hasFinished = true
+        worker.thread.markDone()
         return this.#failure.report(fromErrorData(message.error))
       default:
         return message satisfies never
@@ -199,18 +174,18 @@ export class WorkerPool {
     if (this.#outstanding === 0) this.#onCopied?.()
   }
 
-  #threadFailure(cause: unknown): PbManifestError {
-    const number = this.#workers.length
-    const reason = cause instanceof Error ? cause.message : String(cause)
+  /** The system's word for it, where a thread has not got what it needs to start. */
+  #explain(error: unknown): unknown {
     // Node names the error of the system in the text only.
-    if (/\bE[MN]FILE\b/.test(reason)) {
-      return new PbManifestError('IO', `could not start worker thread ${number}: Too many open files`, {
-        cause,
+    if (!(error instanceof Error && /\bE[MN]FILE\b/.test(error.message))) return error
+    return new PbManifestError(
+      'IO',
+      `could not start worker thread ${this.#workers.length}: Too many open files`,
+      {
+        cause: error,
         hint: 'Ask for fewer workers with --jobs, or raise the limit of open files (ulimit -n).',
-      })
-    }
-    if (isPbManifestError(cause)) return cause
-    return new PbManifestError('IO', `a worker thread failed: ${reason}`, { cause })
+      },
+    )
   }
 
   #feed(worker: PooledWorker): void {
@@ -232,5 +207,5 @@ function bytesOf(batch: Batch): number {
 }
 
 function send({ thread }: PooledWorker, message: MessageToWorker): void {
-  thread.postMessage(message)
+  thread.post(message)
 }

@@ -1,8 +1,11 @@
 import { availableParallelism } from 'node:os'
-import type { Worker } from 'node:worker_threads'
-import { startThread } from '../../threads/start-thread.js'
-import { ThreadAhead } from '../../threads/thread-ahead.js'
+import { PrestartedThread } from '../../threads/prestarted-thread.js'
+import { SupervisedThread } from '../../threads/supervised-thread.js'
 import type { SessionServer } from './sessions/sessions.js'
+import type { MessageFromWorker, MessageToWorker } from './worker-messages.js'
+
+/** The thread of a worker. */
+export type WorkerThread = SupervisedThread<MessageToWorker, MessageFromWorker>
 
 const workerFile = new URL('backup-worker.js', import.meta.url)
 
@@ -15,14 +18,14 @@ export const STARTING_AT_ONCE = 8
 /** Threads for the workers of a backup, the first of which load their program while the leader loads its own and connects. */
 export class WorkersAhead {
   readonly #kind: SessionServer['kind']
-  readonly #threads: readonly ThreadAhead[]
+  readonly #threads: readonly PrestartedThread<MessageToWorker, MessageFromWorker>[]
 
   /** Starts the first threads; `close` ends those that nobody took. */
   constructor(jobs: number, kind: SessionServer['kind']) {
     this.#kind = kind
     // More than there are processors would keep the leader from its own loading.
     const count = Math.min(jobs, STARTING_AT_ONCE, availableParallelism())
-    this.#threads = Array.from({ length: count }, () => new ThreadAhead(workerFile, kind))
+    this.#threads = Array.from({ length: count }, () => new PrestartedThread(workerFile, kind))
   }
 
   /**
@@ -30,12 +33,12 @@ export class WorkersAhead {
    *
    * @throws {@link PbManifestError} `IO` when the system grants no more of them
    */
-  take(): Worker {
+  take(): WorkerThread {
     for (const thread of this.#threads) {
       const worker = thread.take()
       if (worker !== undefined) return worker
     }
-    return startThread(workerFile, this.#kind)
+    return new SupervisedThread(workerFile, { workerData: this.#kind })
   }
 
   /** Ends the threads that nobody took, and waits for it. */

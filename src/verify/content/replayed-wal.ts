@@ -1,6 +1,7 @@
 import type { WalRange } from '../../manifest/model.js'
+import { SharedCount } from '../../threads/wake-up.js'
 
-const IS_KNOWN = 0
+/** The first of three places says how often it was told. */
 const START = 1
 const END = 2
 
@@ -10,12 +11,12 @@ const END = 2
  */
 export class ReplayedWal {
   readonly buffer: SharedArrayBuffer
-  readonly #state: BigInt64Array
+  readonly #told: SharedCount
   readonly #lsns: BigUint64Array
 
   constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(3 * BigInt64Array.BYTES_PER_ELEMENT)) {
     this.buffer = buffer
-    this.#state = new BigInt64Array(buffer)
+    this.#told = new SharedCount(new Int32Array(buffer))
     this.#lsns = new BigUint64Array(buffer)
   }
 
@@ -24,8 +25,7 @@ export class ReplayedWal {
     const [newest, oldest] = [ranges[0], ranges.at(-1)]
     this.#lsns[START] = oldest?.startLsn ?? 1n
     this.#lsns[END] = newest?.endLsn ?? 0n
-    Atomics.store(this.#state, IS_KNOWN, 1n)
-    Atomics.notify(this.#state, IS_KNOWN)
+    this.#told.add()
   }
 
   /**
@@ -35,7 +35,7 @@ export class ReplayedWal {
    * @param lsn - the page's: the end of the record
    */
   writesPageOf(lsn: bigint): boolean {
-    while (Atomics.load(this.#state, IS_KNOWN) === 0n) Atomics.wait(this.#state, IS_KNOWN, 0n)
+    while (this.#told.value === 0) this.#told.sleepWhile(0)
     return lsn >= (this.#lsns[START] ?? 0n) && lsn <= (this.#lsns[END] ?? 0n)
   }
 }

@@ -1,4 +1,4 @@
-import { Abandoned } from '../abandoned.js'
+import { Abandoned } from '../../threads/claims.js'
 import { absentFile } from './check-file.js'
 import type { StartChecking, WorkerMessage } from './checksum-messages.js'
 import { FileRows } from '../file-table/file-rows.js'

@@ -17,7 +17,7 @@ import { fileProblem, type ProblemList } from '../problems.js'
 import type { Problem, VerifyReport } from '../report.js'
 import type { ScanResult } from './scan-directory.js'
 import { type EngineUse, nameEngines } from '../name-engines.js'
-import type { ThreadAhead } from '../../threads/thread-ahead.js'
+import type { ChecksumThread } from './checksum-thread.js'
 import { type DoneMessage, ThreadPool } from '../thread-pool.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 
@@ -37,7 +37,7 @@ export interface ChecksumOptions {
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: VerifyProgress) => void) | undefined
   /** Becomes the first thread. */
-  readonly ahead?: ThreadAhead | undefined
+  readonly prestarted?: ChecksumThread | undefined
 }
 
 /**
@@ -84,7 +84,7 @@ export class ChecksumCheck {
     }
     this.#threads = new ThreadPool({
       file: checksumThread,
-      ahead: options.ahead,
+      prestarted: options.prestarted,
       start,
       onMessage: (message) => {
         if (message.type === 'engine') this.#engines.push(message.use)

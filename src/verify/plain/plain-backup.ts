@@ -14,7 +14,7 @@ import type { ContentDecision } from '../content/decide-content-rules.js'
 import type { FileTable } from '../file-table/file-table.js'
 import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
-import type { ThreadAhead } from '../../threads/thread-ahead.js'
+import type { ChecksumThread } from './checksum-thread.js'
 import type { OpenedWal } from '../wal/wal-source.js'
 import { scanDirectory } from './scan-directory.js'
 
@@ -28,7 +28,7 @@ export interface PlainBackupOptions {
   readonly table: FileTable
   readonly manifestBytes: number
   /** For the first of the threads. */
-  readonly ahead: ThreadAhead | undefined
+  readonly prestarted: ChecksumThread | undefined
 }
 
 /** A backup in plain format: a directory. Its files are read while the manifest is still being parsed. */
@@ -42,14 +42,14 @@ export class PlainBackup implements VerifiedBackup {
   readonly #checksums: ChecksumCheck | undefined
 
   /** Starts the threads; `close` ends them. */
-  constructor({ directory, options, jobs, content, table, manifestBytes, ahead }: PlainBackupOptions) {
+  constructor({ directory, options, jobs, content, table, manifestBytes, prestarted }: PlainBackupOptions) {
     const { signal, onProgress } = options
     this.#directory = directory
     this.#checksums =
       options.skipChecksums === true || options.knownChecksums !== undefined
         ? undefined
         : new ChecksumCheck(
-            { directory, jobs, signal, onProgress, content: content.rules, ahead },
+            { directory, jobs, signal, onProgress, content: content.rules, prestarted },
             table,
             manifestBytes,
           )

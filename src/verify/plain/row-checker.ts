@@ -1,5 +1,4 @@
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
-import { Abandoned } from '../abandoned.js'
 import { checkFile } from './check-file.js'
 import type { FileFinding, StartChecking } from './checksum-messages.js'
 import { ContentCheck } from '../content/content-check.js'
@@ -73,7 +72,7 @@ export class RowChecker {
   }
 
   readonly #onBytes = (bytes: number): void => {
-    if (this.#queue.isAbandoned) throw new Abandoned()
+    this.#queue.throwIfAbandoned()
     this.#bytesOfFile += bytes
     this.#queue.addBytesDone(bytes)
   }

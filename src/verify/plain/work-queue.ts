@@ -1,3 +1,6 @@
+import { Claims } from '../../threads/claims.js'
+import { SharedCount } from '../../threads/wake-up.js'
+
 /** What can come of a row; 0 is none yet. Of a row that is told there is a finding; of one that is absent, no file. */
 export const outcomeCodes = { good: 1, told: 2, absent: 3 } as const
 
@@ -9,24 +12,19 @@ export interface WorkQueueBuffers {
   readonly outcomes: SharedArrayBuffer
   /** Uint32: how many pages of each were checked. */
   readonly pages: SharedArrayBuffer
-  /** Int32: {@link PUBLISHED}, {@link CLAIMED}, {@link STATE}, {@link ENGINE}. */
+  readonly claims: SharedArrayBuffer
+  /** Int32: {@link PUBLISHED}, {@link IS_COMPLETE}, {@link ENGINE}. */
   readonly control: SharedArrayBuffer
   /** BigInt64: bytes read, or found not to need reading, by all threads; and bytes of all rows published. */
   readonly bytes: SharedArrayBuffer
 }
 
 const PUBLISHED = 0
-const CLAIMED = 1
-const STATE = 2
-const ENGINE = 3
+const IS_COMPLETE = 1
+const ENGINE = 2
 
 const BYTES_DONE = 0
 const BYTES_PUBLISHED = 1
-
-/** States of a queue. */
-const OPEN = 0
-const CLOSED = 1
-const ABANDONED = 2
 
 /** Whether a thread has loaded the fastest engine. */
 const NOT_LOADED = 0
@@ -42,7 +40,9 @@ export class WorkQueue {
   readonly #rows: Uint32Array
   readonly #outcomes: Uint8Array
   readonly #pages: Uint32Array
+  readonly #claims: Claims
   readonly #control: Int32Array
+  readonly #published: SharedCount
   readonly #bytes: BigInt64Array
 
   constructor(buffers: WorkQueueBuffers) {
@@ -50,7 +50,9 @@ export class WorkQueue {
     this.#rows = new Uint32Array(buffers.rows)
     this.#outcomes = new Uint8Array(buffers.outcomes)
     this.#pages = new Uint32Array(buffers.pages)
+    this.#claims = new Claims(buffers.claims)
     this.#control = new Int32Array(buffers.control)
+    this.#published = new SharedCount(this.#control, PUBLISHED)
     this.#bytes = new BigInt64Array(buffers.bytes)
   }
 
@@ -60,14 +62,15 @@ export class WorkQueue {
       rows: new SharedArrayBuffer(maxRows * Uint32Array.BYTES_PER_ELEMENT),
       outcomes: new SharedArrayBuffer(maxRows),
       pages: new SharedArrayBuffer(maxRows * Uint32Array.BYTES_PER_ELEMENT),
-      control: new SharedArrayBuffer(4 * Int32Array.BYTES_PER_ELEMENT),
+      claims: new Claims().buffer,
+      control: new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT),
       bytes: new SharedArrayBuffer(2 * BigInt64Array.BYTES_PER_ELEMENT),
     })
   }
 
   /** How many rows were published so far. */
   get length(): number {
-    return Atomics.load(this.#control, PUBLISHED)
+    return this.#published.value
   }
 
   get bytesDone(): number {
@@ -81,27 +84,26 @@ export class WorkQueue {
 
   /** Adds rows at the end, and wakes the threads that wait. */
   publish(rows: readonly number[], bytes: number): void {
-    const length = this.length
     Atomics.add(this.#bytes, BYTES_PUBLISHED, BigInt(bytes))
-    this.#rows.set(rows, length)
-    Atomics.store(this.#control, PUBLISHED, length + rows.length)
-    Atomics.notify(this.#control, PUBLISHED)
+    this.#rows.set(rows, this.length)
+    this.#published.add(rows.length)
   }
 
   /** Says that no more rows will come. */
   complete(): void {
-    Atomics.compareExchange(this.#control, STATE, OPEN, CLOSED)
-    Atomics.notify(this.#control, PUBLISHED)
+    Atomics.store(this.#control, IS_COMPLETE, 1)
+    this.#published.wakeThreads()
   }
 
   /** Says that nobody wants to know any more: what is not claimed yet will not be. */
   abandon(): void {
-    Atomics.store(this.#control, STATE, ABANDONED)
-    Atomics.notify(this.#control, PUBLISHED)
+    this.#claims.abandon()
+    this.#published.wakeThreads()
   }
 
-  get isAbandoned(): boolean {
-    return Atomics.load(this.#control, STATE) === ABANDONED
+  /** @throws {@link Abandoned} */
+  throwIfAbandoned(): void {
+    this.#claims.throwIfAbandoned()
   }
 
   /**
@@ -109,16 +111,16 @@ export class WorkQueue {
    * was abandoned.
    */
   claim(): number {
-    const place = Atomics.add(this.#control, CLAIMED, 1)
+    const place = this.#claims.claim()
     for (;;) {
-      // In this order: rows may be published between the two looks, but not after the closing.
-      const state = Atomics.load(this.#control, STATE)
-      if (state === ABANDONED) return -1
+      if (this.#claims.isAbandoned) return -1
+      // In this order: rows may be published between the two looks, but not after the end.
+      const isComplete = Atomics.load(this.#control, IS_COMPLETE) === 1
       const length = this.length
       if (place < length) return place
-      if (state === CLOSED) return -1
-      // Closing does not change the length, so look again now and then.
-      Atomics.wait(this.#control, PUBLISHED, length, 50)
+      if (isComplete) return -1
+      // The end does not change the length, so look again now and then.
+      this.#published.sleepWhile(length, 50)
     }
   }
 

@@ -55,16 +55,16 @@ export interface StartArchives {
 
 /** Counters that all threads share. */
 export interface ArchiveProgressBuffers {
-  /** Int32: how many tasks are taken; whether nobody wants to know any more. */
-  readonly control: SharedArrayBuffer
-  /** BigInt64: bytes of archives that were read; and of members whose checksum was compared. */
+  /** See `Claims`. */
+  readonly claims: SharedArrayBuffer
+  /** BigInt64: bytes of archives that were read. */
   readonly bytes: SharedArrayBuffer
 }
 
 /** Through which the bytes of an archive come from another thread. */
 export interface ByteChannel {
   readonly port: MessagePort
-  /** Int32: counts what was sent, to wake the thread that waits for it. */
+  /** Int32: counts what was sent; see `SharedCount`. */
   readonly sent: SharedArrayBuffer
 }
 

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
-import { Abandoned } from '../abandoned.js'
+import type { Claims } from '../../threads/claims.js'
+import { SharedCount } from '../../threads/wake-up.js'
 import type { ByteChannel } from './archive-messages.js'
 
 /** How many pieces may be on their way. A pipe's are of 64 KiB. */
@@ -17,7 +18,7 @@ export class ByteSender {
   /** For the thread that receives; it takes the port over. */
   readonly channel: ByteChannel
   readonly #port: MessagePort
-  readonly #sent: Int32Array
+  readonly #sent: SharedCount
   #underway = 0
   readonly #closed = new AbortController()
 
@@ -25,7 +26,7 @@ export class ByteSender {
     const { port1, port2 } = new MessageChannel()
     const sent = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
     this.#port = port1
-    this.#sent = new Int32Array(sent)
+    this.#sent = new SharedCount(new Int32Array(sent))
     this.channel = { port: port2, sent }
   }
 
@@ -58,8 +59,7 @@ export class ByteSender {
 
   #post(piece: Piece, transfer: ArrayBuffer[] = []): void {
     this.#port.postMessage(piece, transfer)
-    Atomics.add(this.#sent, 0, 1)
-    Atomics.notify(this.#sent, 0)
+    this.#sent.add()
   }
 }
 
@@ -70,15 +70,15 @@ export class ByteSender {
  */
 export function* receiveChunks(
   { port, sent }: ByteChannel,
-  isAbandoned: () => boolean,
+  claims: Claims,
 ): Generator<Buffer, void, undefined> {
-  const counter = new Int32Array(sent)
+  const count = new SharedCount(new Int32Array(sent))
   for (;;) {
-    const seen = Atomics.load(counter, 0)
+    const seen = count.value
     const received: { message: Piece } | undefined = receiveMessageOnPort(port)
     if (received === undefined) {
-      if (isAbandoned()) throw new Abandoned()
-      Atomics.wait(counter, 0, seen, INTERVAL_MS)
+      claims.throwIfAbandoned()
+      count.sleepWhile(seen, INTERVAL_MS)
       continue
     }
     const { message } = received

@@ -1,6 +1,6 @@
 import { openRegularFile } from '../../files/open-regular-file.js'
 import { readOpenedFile } from '../../files/read-opened-file.js'
-import { Abandoned } from '../abandoned.js'
+import { Abandoned } from '../../threads/claims.js'
 import type { DoneMessage } from '../thread-pool.js'
 import type { ArchiveFinding, ArchiveMessage, ArchiveTask, StartArchives } from './archive-messages.js'
 import { ArchiveProgress } from './archive-progress.js'
@@ -38,11 +38,12 @@ async function checkClaimed(
   const open = ({ path }: ArchiveTask): Iterable<Buffer> => {
     if (path !== undefined) return progress.follow(readArchive(path, buffer))
     if (channel === undefined) throw new TypeError('an archive has neither a path nor a channel')
-    return progress.follow(receiveChunks(channel, () => progress.isAbandoned))
+    return progress.follow(receiveChunks(channel, progress.claims))
   }
-  for (let index = progress.claim(); ; index = progress.claim()) {
+  for (;;) {
+    const index = progress.claims.claim()
     const task = tasks[index]
-    if (task === undefined) break
+    if (task === undefined) return
     const onFinding = (finding: ArchiveFinding): void => post({ type: 'finding', task: index, finding })
     const summary = await checkArchive(task, open(task), tools, onFinding)
     post({ type: 'archive end', task: index, summary })

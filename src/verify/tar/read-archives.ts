@@ -47,13 +47,13 @@ export async function readArchives(
   const { jobs, options } = context
   const { onProgress, signal } = options
   const sender = stream && new ByteSender()
-  const progress = ArchiveProgress.allocate()
+  const progress = new ArchiveProgress()
   const threads = new ThreadPool<StartArchives, ArchiveMessage>({
     file,
     start: startOf(reading, context, progress, sender),
     transferList: sender === undefined ? [] : [sender.channel.port],
     onMessage: (message) => results.accept(message),
-    abandon: () => progress.abandon(),
+    abandon: () => progress.claims.abandon(),
   })
   const tellProgress = (): void => {
     onProgress?.({ bytesDone: Math.min(progress.bytes, bytesTotal), bytesTotal })

@@ -1,6 +1,8 @@
 import { PbManifestError } from '../../errors.js'
+import { Claims } from '../../threads/claims.js'
+import { WakeUp } from '../../threads/wake-up.js'
 import { ThreadPool } from '../thread-pool.js'
-import { type PartWalked, type StartWalking, walkingControl } from './wal-messages.js'
+import type { PartWalked, StartWalking } from './wal-messages.js'
 import type { PartResult } from './walk-part.js'
 
 const file = new URL('wal-worker.js', import.meta.url)
@@ -10,18 +12,18 @@ export class WalPool {
   readonly #threads: ThreadPool<StartWalking, PartWalked>
   readonly #results = new Map<number, PartResult>()
   #failure: unknown
-  #wake: () => void = () => {}
+  readonly #wakeUp = new WakeUp()
 
-  constructor(start: Omit<StartWalking, 'control'>) {
-    const control = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT)
+  constructor(start: Omit<StartWalking, 'claims'>) {
+    const claims = new Claims()
     this.#threads = new ThreadPool({
       file,
-      start: { ...start, control },
+      start: { ...start, claims: claims.buffer },
       onMessage: ({ index, result }) => {
         this.#results.set(index, result)
-        this.#wake()
+        this.#wakeUp.wake()
       },
-      abandon: () => Atomics.store(new Int32Array(control), walkingControl.isAbandoned, 1),
+      abandon: () => claims.abandon(),
     })
   }
 
@@ -46,9 +48,7 @@ export class WalPool {
       this.#results.delete(index)
       if (result !== undefined) return result
       if (this.#failure !== undefined) throw this.#failure
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
+      await this.#wakeUp.wait()
     }
   }
 
@@ -65,6 +65,6 @@ export class WalPool {
     } catch (error) {
       this.#failure = error
     }
-    this.#wake()
+    this.#wakeUp.wake()
   }
 }

@@ -1,7 +1,7 @@
 import { createWalBuffer } from '../../postgres/wal/wal-buffer.js'
-import { Abandoned } from '../abandoned.js'
+import { Abandoned, Claims } from '../../threads/claims.js'
 import type { DoneMessage } from '../thread-pool.js'
-import { type PartWalked, type StartWalking, walkingControl } from './wal-messages.js'
+import type { PartWalked, StartWalking } from './wal-messages.js'
 import { openWalSource } from './file-wal-source.js'
 import { type PartResult, type PartWalk, WAL_BUFFER_BYTES, walkPart } from './walk-part.js'
 
@@ -20,26 +20,26 @@ export function walkParts(start: StartWalking, post: (message: PartWalked | Done
 }
 
 function walkTaken(
-  { source: description, expected, parts, control: controlBuffer }: StartWalking,
+  { source: description, expected, parts, claims: claimsBuffer }: StartWalking,
   post: (message: PartWalked) => void,
 ): void {
   const source = openWalSource(description)
   const buffer = createWalBuffer(WAL_BUFFER_BYTES)
-  const control = new Int32Array(controlBuffer)
+  const claims = new Claims(claimsBuffer)
   for (;;) {
-    const index = Atomics.add(control, walkingControl.taken, 1)
+    const index = claims.claim()
     const part = parts[index]
     if (part === undefined) return
-    post({ type: 'part', index, result: runToEnd(walkPart(source, expected, part, buffer), control) })
+    post({ type: 'part', index, result: runToEnd(walkPart(source, expected, part, buffer), claims) })
   }
 }
 
 /** A source that has a description never has to be waited for. */
-function runToEnd(walk: PartWalk, control: Int32Array): PartResult {
+function runToEnd(walk: PartWalk, claims: Claims): PartResult {
   for (;;) {
     const step = walk.next()
     if (step.done === true) return step.value
     if (step.value !== undefined) throw new TypeError('bytes of WAL that are still to come')
-    if (Atomics.load(control, walkingControl.isAbandoned) === 1) throw new Abandoned()
+    claims.throwIfAbandoned()
   }
 }

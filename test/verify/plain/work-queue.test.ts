@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { Abandoned } from '../../../src/threads/claims.js'
 import { WorkQueue } from '../../../src/verify/plain/work-queue.js'
 
 test('gives each place to one claimer, in order, and ends when it is empty and closed', () => {
@@ -27,5 +28,6 @@ test('gives no place away once it is abandoned, whatever is left in it', () => {
   queue.abandon()
   // A later closing does not open it again.
   queue.complete()
-  expect([other.isAbandoned, other.claim()]).toEqual([true, -1])
+  expect(other.claim()).toBe(-1)
+  expect(() => other.throwIfAbandoned()).toThrow(Abandoned)
 })

@@ -1,4 +1,5 @@
-import { PbManifestError } from '../../../errors.js'
+import type { PbManifestError } from '../../../errors.js'
+import { WakeUp } from '../../../threads/wake-up.js'
 import { ThreadError, toWireErrorData, type WireErrorData } from '../wire-error-data.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
 import type { SessionNotice } from '../../session/backup-session.js'
@@ -32,7 +33,7 @@ export class SessionThread {
   /** The memory that `stream` answers are about. */
   readonly pieces: readonly Buffer[]
   readonly #answers: SessionAnswer[] = []
-  #wake: (() => void) | undefined
+  readonly #wakeUp = new WakeUp()
   #isRunning = false
   #ended: SessionEnd | undefined
   /** Why the thread is gone, when it is though nobody said so. */
@@ -51,9 +52,8 @@ export class SessionThread {
       this.#endWaiting = resolve
     })
     const { worker } = this.#thread
-    worker.on('message', this.#accept)
-    worker.on('error', this.#fail)
-    worker.on('exit', this.#exit)
+    worker.watch({ onMessage: this.#accept, onFailure: this.#die })
+    void worker.exit.then(this.#endWaiting)
   }
 
   /**
@@ -101,12 +101,9 @@ export class SessionThread {
     const { worker } = this.#thread
     const isIdle = !this.#isRunning
     this.#post({ type: 'end', how })
-    const timer = setTimeout(() => void worker.terminate(), GRACE_MS)
-    await this.#over
-    clearTimeout(timer)
+    await worker.waitFor(this.#over, GRACE_MS)
     const ended = this.#ended
     if (ended === undefined) return this.#death
-    worker.off('message', this.#accept).off('error', this.#fail).off('exit', this.#exit)
     const isClean = isIdle && how === 'finish' && ended.error === undefined
     if (isClean) await this.#threads.giveBack(this.#thread, ended.heapBytes)
     else await endSessionThread(this.#thread)
@@ -126,24 +123,14 @@ export class SessionThread {
         return this.#endWaiting()
       default:
         this.#answers.push(message)
-        this.#wake?.()
+        this.#wakeUp.wake()
     }
   }
 
-  readonly #fail = (cause: unknown): void => {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    this.#die(new PbManifestError('IO', `the thread of the session failed: ${reason}`, { cause }))
-  }
-
-  readonly #exit = (): void => {
-    this.#die(new PbManifestError('IO', 'the thread of the session ended unexpectedly'))
-    this.#endWaiting()
-  }
-
-  #die(error: PbManifestError): void {
-    if (this.#ended !== undefined || this.#death !== undefined) return
+  readonly #die = (error: PbManifestError): void => {
+    if (this.#ended !== undefined) return
     this.#death = toWireErrorData(error)
-    this.#wake?.()
+    this.#wakeUp.wake()
     this.#listener.onLost(this.#death)
   }
 
@@ -152,10 +139,7 @@ export class SessionThread {
       const answer = this.#answers.shift()
       if (answer !== undefined) return answer
       if (this.#death !== undefined) return { type: 'failed', error: this.#death }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-      this.#wake = undefined
+      await this.#wakeUp.wait()
     }
   }
 
@@ -169,6 +153,6 @@ export class SessionThread {
   }
 
   #post(message: MessageToSession): void {
-    this.#thread.worker.postMessage(message)
+    this.#thread.worker.post(message)
   }
 }

@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import type { MessageToSession, StartSession } from './session-messages.js'
+import type { StartSession } from './session-messages.js'
 import { type StartedThread, startSessionThread } from './start-session-thread.js'
 
 /** For a leader and two workers. More start while these are at work; each takes 15 MB before its first session. */
@@ -32,7 +31,7 @@ export class SpareThreads {
    * @throws {@link PbManifestError} `IO` when the system grants no more threads
    */
   take(): StartedThread {
-    return this.#spares.pop() ?? this.#startThread(false)
+    return this.#spares.pop() ?? startSessionThread({ ...this.#start, isSpare: false })
   }
 
   /** Keeps a thread whose session has ended in good order for another one, if it is worth that. */
@@ -40,7 +39,7 @@ export class SpareThreads {
     if (this.#closed !== undefined || this.#spares.length >= SPARES || heapBytes > MOST_HEAP_BYTES) {
       await endSessionThread(thread)
     } else {
-      this.#spares.push(thread)
+      this.#keep(thread)
     }
   }
 
@@ -48,7 +47,7 @@ export class SpareThreads {
   refill(): void {
     while (this.#closed === undefined && this.#spares.length < SPARES) {
       try {
-        this.#spares.push(this.#startThread(true))
+        this.#keep(startSessionThread({ ...this.#start, isSpare: true }))
       } catch {
         // The system does not grant it. Whoever needs one will be told.
         return
@@ -66,25 +65,20 @@ export class SpareThreads {
     await Promise.all(this.#spares.splice(0).map(endSessionThread))
   }
 
-  #startThread(isSpare: boolean): StartedThread {
-    const thread = startSessionThread({ ...this.#start, isSpare })
+  #keep(thread: StartedThread): void {
+    this.#spares.push(thread)
     const forget = (): void => {
       const place = this.#spares.indexOf(thread)
       if (place !== -1) this.#spares.splice(place, 1)
     }
-    thread.worker.on('error', forget)
-    thread.worker.on('exit', forget)
-    return thread
+    thread.worker.watch({ onMessage: () => {}, onFailure: forget })
   }
 }
 
 /** Ends a thread that has no session, and waits for it. */
 export async function endSessionThread({ worker }: StartedThread): Promise<void> {
-  const exit = once(worker, 'exit')
-  worker.postMessage({ type: 'exit' } satisfies MessageToSession)
+  worker.watch(undefined)
+  worker.post({ type: 'exit' })
   // Something of its last session may still hold it.
-  const timer = setTimeout(() => void worker.terminate(), GRACE_MS)
-  // One that failed to start has said so to nobody, and is gone all the same.
-  await exit.catch(() => {})
-  clearTimeout(timer)
+  await worker.waitFor(worker.exit, GRACE_MS)
 }

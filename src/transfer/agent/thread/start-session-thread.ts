@@ -1,13 +1,12 @@
-import { SHARE_ENV, Worker } from 'node:worker_threads'
-import { PbManifestError } from '../../../errors.js'
+import { SupervisedThread } from '../../../threads/supervised-thread.js'
 import { allocatePieces, piecesOf } from './piece-memory.js'
-import type { StartSession } from './session-messages.js'
+import type { MessageFromSession, MessageToSession, StartSession } from './session-messages.js'
 
 const workerFile = new URL('session-worker.js', import.meta.url)
 
 /** A thread for a session, which waits for its commands. */
 export interface StartedThread {
-  readonly worker: Worker
+  readonly worker: SupervisedThread<MessageToSession, MessageFromSession>
   /** The memory that it sends streams in. */
   readonly pieces: readonly Buffer[]
 }
@@ -16,12 +15,9 @@ export interface StartedThread {
 export function startSessionThread(start: Omit<StartSession, 'pieces'>): StartedThread {
   const pieces = allocatePieces()
   const workerData: StartSession = { ...start, pieces }
-  try {
-    // The options of the process are for its own program: `--input-type` would keep a thread from starting.
-    const worker = new Worker(workerFile, { workerData, env: SHARE_ENV, execArgv: [] })
-    return { worker, pieces: piecesOf(pieces) }
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new PbManifestError('IO', `could not start a thread for the session: ${reason}`, { cause })
-  }
+  const worker = new SupervisedThread<MessageToSession, MessageFromSession>(workerFile, {
+    workerData,
+    name: 'the thread of the session',
+  })
+  return { worker, pieces: piecesOf(pieces) }
 }

@@ -1,4 +1,5 @@
 import { throwIfAborted } from '../../../files/give-way.js'
+import { WakeUp } from '../../../threads/wake-up.js'
 import { PIECE_BYTES, PIECES, type PieceMemory, piecesOf } from './piece-memory.js'
 import type { StreamPart } from './session-messages.js'
 
@@ -16,7 +17,7 @@ export class StreamSender {
   readonly #pieces: readonly Buffer[]
   readonly #send: (piece: number, parts: readonly StreamPart[]) => void
   readonly #free: number[] = Array.from({ length: PIECES }, (_, piece) => piece)
-  #wake: (() => void) | undefined
+  readonly #wakeUp = new WakeUp()
   #piece: number | undefined
   #parts: StreamPart[] = []
   #filled = 0
@@ -35,7 +36,7 @@ export class StreamSender {
 
   /** Has whoever waits for memory look again, also at the signal. */
   wake(): void {
-    this.#wake?.()
+    this.#wakeUp.wake()
   }
 
   /** @throws {@link PbManifestError} `ABORTED`, as does the other one that waits for memory */
@@ -76,7 +77,7 @@ export class StreamSender {
       throwIfAborted(signal)
       const piece = this.#free.shift()
       if (piece === undefined) {
-        await this.#untilWoken()
+        await this.#wakeUp.wait()
         continue
       }
       this.#piece = piece
@@ -85,12 +86,6 @@ export class StreamSender {
       this.#beganAt = performance.now()
     }
     return this.#pieces[this.#piece] ?? Buffer.alloc(0)
-  }
-
-  async #untilWoken(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve
-    })
   }
 
   #flushIfDue(): void {

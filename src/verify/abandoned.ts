@@ -1,2 +1,0 @@
-/** Thrown out of the middle of a file whose result nobody waits for any more. */
-export class Abandoned extends Error {}
