@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { benchAgent } from './bench-agent.js'
 import { type BackupBench, backupCases } from './bench-backup.js'
-import { benchMerge } from './bench-merge.js'
+import { benchManifest, benchMerge } from './bench-merge.js'
 import { type VerifyBench, verifyCases } from './bench-verify.js'
 import { benchWal, type WalBench } from './bench-wal.js'
 import { makeBackup } from './make-backup.js'
@@ -37,6 +37,7 @@ type AllBench = VerifyBench & WalBench & BackupBench
 const cases: Readonly<Record<string, (bench: AllBench) => Promise<void>>> = {
   ...verifyCases,
   merge: benchMerge,
+  manifest: benchManifest,
   wal: benchWal,
   ...backupCases,
   agent: benchAgent,

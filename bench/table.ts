@@ -53,8 +53,12 @@ export function printHead({ print }: Bench): void {
   print(`|${' --- |'.repeat(columns.length)}`)
 }
 
-/** Measures, and prints a row for each of those beside us: medians, and of the ratios, run by run, the median too. */
-export async function printRows(bench: Bench, comparison: Comparison): Promise<void> {
+/**
+ * Measures, and prints a row for each of those beside us: medians, and of the ratios, run by run, the median too.
+ *
+ * @returns our runs
+ */
+export async function printRows(bench: Bench, comparison: Comparison): Promise<readonly Run[]> {
   const { name, ours, beside, wanted = {}, rounds = bench.rounds, before = () => {} } = comparison
   const [ourRuns = [], ...others] = await measureInTurn([ours, ...beside], rounds, before)
   for (const [index, runs] of others.entries()) {
@@ -70,6 +74,7 @@ export async function printRows(bench: Bench, comparison: Comparison): Promise<v
     ]
     bench.print(`| ${cells.join(' | ')} |`)
   }
+  return ourRuns
 }
 
 function timeCells(

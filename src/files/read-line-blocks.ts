@@ -13,17 +13,26 @@ export interface LineBlock {
   readonly isWhole: boolean
 }
 
+/** The memory that {@link readLineBlocks} needs. */
+export function createLineBuffer(maxBytes: number): Buffer {
+  return Buffer.allocUnsafeSlow(CHUNK_BYTES + maxBytes)
+}
+
 /**
  * Reads a file in blocks of whole lines.
  *
  * @param maxBytes - no line of the format is longer; what is longer and has no end in sight is handed over cut, as not
  * whole, and is the last
+ * @param buffer - for whoever reads many files or often; it holds what is handed over
  * @throws as `openRegularFile`, or the error of `read`
  */
-export function* readLineBlocks(path: string, maxBytes: number): Generator<LineBlock, void, undefined> {
+export function* readLineBlocks(
+  path: string,
+  maxBytes: number,
+  buffer: Buffer = createLineBuffer(maxBytes),
+): Generator<LineBlock, void, undefined> {
   const { descriptor } = openRegularFile(path)
   try {
-    const buffer = Buffer.allocUnsafe(CHUNK_BYTES + maxBytes)
     let used = 0
     for (;;) {
       const length = readSome(descriptor, buffer, used, buffer.length - used, null)

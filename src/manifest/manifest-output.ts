@@ -17,6 +17,13 @@ const FULL_BYTES = BUFFER_BYTES / 2
 const firstSeparator = Buffer.from(formatListSeparator(true))
 const nextSeparator = Buffer.from(formatListSeparator(false))
 
+/** The bytes from `start` to before `end`. */
+interface FileLine {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
 /**
  * Writes a manifest's file, entry by entry, with its own checksum; it appears whole or not at all.
  *
@@ -52,16 +59,16 @@ export class ManifestOutput {
   }
 
   /**
-   * Adds a file's entry as it stands on its line: the bytes from `start` to before `end`.
+   * Adds a file's entry as it stands on its line.
    *
    * After at most half a megabyte of entries, {@link makeRoom} is due.
    */
-  addFileLine(line: Buffer, start: number, end: number): void {
+  addLine({ bytes, start, end }: FileLine): void {
     const separator = this.#isFirst ? firstSeparator : nextSeparator
     this.#isFirst = false
     if (this.#used + separator.length + end - start > BUFFER_BYTES) throw new RangeError('no room was made')
     for (const byte of separator) this.#buffer[this.#used++] = byte
-    this.#used += line.copy(this.#buffer, this.#used, start, end)
+    this.#used += bytes.copy(this.#buffer, this.#used, start, end)
   }
 
   /** Has what was added written. Returns a promise only when there is something to wait for. */

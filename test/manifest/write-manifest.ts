@@ -12,8 +12,8 @@ export async function writeManifest(
   const path = join(directory, 'written_manifest')
   const output = await ManifestOutput.create(path, manifest)
   for (const file of manifest.files) {
-    const line = Buffer.from(formatManifestFile(file))
-    output.addFileLine(line, 0, line.length)
+    const bytes = Buffer.from(formatManifestFile(file))
+    output.addLine({ bytes, start: 0, end: bytes.length })
     await output.makeRoom()
   }
   await output.commit(manifest.walRanges, 1)

@@ -14,6 +14,8 @@ const TAIL_BYTES = 1024
 export interface FragmentIdentity {
   readonly backupId: string
   readonly worker: number
+  /** How many files it records, by its seal. */
+  readonly files?: number
 }
 
 /**

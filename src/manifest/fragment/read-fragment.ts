@@ -9,7 +9,7 @@ import type { FragmentSeal } from './fragment-seal.js'
 import { parseFragmentLine, parseFragmentSeal } from './parse-fragment-line.js'
 
 /** Longer than the longest pathname, each of its bytes escaped, and the rest of the entry. */
-const MAX_LINE_BYTES = 64 * 1024
+export const MAX_LINE_BYTES: number = 64 * 1024
 
 const LF = 0x0a
 

@@ -1,6 +1,6 @@
 import { PbManifestError } from '../../errors.js'
 import { findVersion, newestVersion, oldestVersion } from '../../postgres/versions.js'
-import type { MergeOptions } from './options.js'
+import type { MergeInput } from './options.js'
 
 const MAX_UINT64 = 2n ** 64n - 1n
 const MAX_TIMELINE = 2 ** 32 - 1
@@ -10,7 +10,7 @@ const MAX_TIMELINE = 2 ** 32 - 1
  *
  * @throws {@link PbManifestError} `USAGE`
  */
-export function checkMergeOptions(options: MergeOptions): void {
+export function checkMergeOptions(options: MergeInput): void {
   const { fragments, workers, walRanges = [] } = options
   if (fragments.length === 0) throw usage('there is no fragment to merge')
   if (workers !== undefined && !isWholeNumber(workers, Number.MAX_SAFE_INTEGER)) {

@@ -10,8 +10,9 @@ const MAX_NAMED = 100
 /**
  * Finds the pathnames that are recorded more than once, over all fragments of a merge.
  *
- * It keeps a hash of each, 8 bytes, by a key of its own. Two pathnames with the same hash are only suspects: the fragments are
- * read again to compare the names themselves, which only a merge that fails has to pay, or one of many thousand.
+ * It keeps a hash of each, 13 bytes, by a key of its own. Two pathnames with the same hash are only suspects: the fragments are
+ * read again to compare the names themselves, which only a merge that fails has to pay, or, of a million files, one in twenty
+ * thousand.
  */
 export class DuplicatePathnames {
   readonly #hash = new PathnameHash()

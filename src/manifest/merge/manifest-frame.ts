@@ -6,7 +6,7 @@ import { readTimelineHistory } from '../cluster-files.js'
 import { type ManifestHeader, type ManifestVersion, manifestVersionOf, type WalRange } from '../model.js'
 import { type BackupPositions, findWalRangeFaults, walRangesOfPositions } from '../wal-ranges.js'
 import { type ClusterFacts, readClusterFacts } from './cluster-facts.js'
-import type { MergeOptions } from './options.js'
+import type { MergeInput } from './options.js'
 
 /** What stands in a manifest around its files. */
 export interface ManifestFrame {
@@ -26,7 +26,7 @@ export type FaultSink = (fault: string, hint?: string) => undefined
  * @returns `undefined` when it cannot; then at least one fault was told
  * @throws {@link PbManifestError} `IO` or `BAD_FILE`
  */
-export function planManifestFrame(options: MergeOptions, fault: FaultSink): ManifestFrame | undefined {
+export function planManifestFrame(options: MergeInput, fault: FaultSink): ManifestFrame | undefined {
   const facts = options.pgdata === undefined ? {} : readClusterFacts(options.pgdata)
   const version = planVersion(options, facts, fault)
   const header = planHeader(options, { ...facts, ...(version && { version }) }, fault)
@@ -37,7 +37,7 @@ export function planManifestFrame(options: MergeOptions, fault: FaultSink): Mani
 
 /** The version that was given; several may have the control file that the data directory has. */
 function planVersion(
-  { serverVersion }: MergeOptions,
+  { serverVersion }: MergeInput,
   { version: found }: ClusterFacts,
   fault: FaultSink,
 ): PostgresVersion | undefined {
@@ -49,11 +49,7 @@ function planVersion(
     : fault(`server version ${given.major} was given, but the control file is of another version`)
 }
 
-function planHeader(
-  options: MergeOptions,
-  facts: ClusterFacts,
-  fault: FaultSink,
-): ManifestHeader | undefined {
+function planHeader(options: MergeInput, facts: ClusterFacts, fault: FaultSink): ManifestHeader | undefined {
   const systemIdentifier = agree(
     'system identifier',
     options.systemIdentifier,
@@ -75,7 +71,7 @@ function versionOf({ version }: ClusterFacts): ManifestVersion | undefined {
 }
 
 function planWalRanges(
-  options: MergeOptions,
+  options: MergeInput,
   facts: ClusterFacts,
   fault: FaultSink,
 ): readonly WalRange[] | undefined {
@@ -113,7 +109,7 @@ function rangesOutright(
 }
 
 function rangesOfPositions(
-  options: MergeOptions,
+  options: MergeInput,
   facts: ClusterFacts,
   fault: FaultSink,
 ): WalRange[] | undefined {
@@ -137,7 +133,7 @@ const WHERE_END =
   'pg_backup_stop() returns the end LSN. It is also in the backup history file, STOP WAL LOCATION, when pg_wal has that.'
 
 function planPositions(
-  options: MergeOptions,
+  options: MergeInput,
   facts: ClusterFacts,
   fault: FaultSink,
 ): BackupPositions | undefined {

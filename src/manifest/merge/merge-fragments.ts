@@ -1,18 +1,20 @@
 import { statSync } from 'node:fs'
 import { WayGiver } from '../../files/give-way.js'
-import { createSha256Streams, type Sha256Streams } from '../checksum/sha256-stream.js'
+import { createSha256Streams, inlineStreams, type Sha256Streams } from '../checksum/sha256-stream.js'
 import { identifyFragment } from '../fragment/identify-fragment.js'
 import { type FragmentLine, readFragment } from '../fragment/read-fragment.js'
+import { formatManifestChecksum, formatManifestHeader, formatWalRanges } from '../format-manifest.js'
 import { ManifestOutput } from '../manifest-output.js'
 import { checkMergeOptions } from './check-options.js'
 import { DuplicatePathnames } from './duplicate-pathnames.js'
 import { findSetFaults, type IdentifiedFragment, orderFragments } from './fragment-set.js'
 import { type ManifestFrame, planManifestFrame } from './manifest-frame.js'
 import { MergeFaults } from './merge-faults.js'
-import type { MergeOptions, MergeResult } from './options.js'
+import type { MergeInput, MergeOptions, MergeResult } from './options.js'
+import { SortedLines } from './sorted-lines.js'
 
-/** Of a server's entries with CRC-32C. */
-const TYPICAL_LINE_BYTES = 140
+/** No line of a file has fewer. */
+const SHORTEST_LINE_BYTES = '{ "Path": "a", "Size": 0, "Last-Modified": "0000-00-00 00:00:00 GMT" }\n'.length
 
 /**
  * Merges the fragments of all workers of a backup into the manifest that PostgreSQL's own server would have written.
@@ -37,54 +39,99 @@ const TYPICAL_LINE_BYTES = 140
  * ```
  */
 export async function mergeFragments(options: MergeOptions): Promise<MergeResult> {
-  checkMergeOptions(options)
-  const faults = new MergeFaults()
-  const fragments = options.fragments.map((path) => ({ path, identity: identifyFragment(path) }))
-  const frame = planManifestFrame(options, (...fault) => faults.add(...fault))
-  for (const fault of findSetFaults(fragments, options.workers)) faults.add(fault)
-  const bytes = sumSizes(options.fragments)
-  const streams = createSha256Streams(2 * bytes)
-  const merge: Merge = { options, fragments, faults, streams, bytes }
+  const merge = beginMerge(options)
+  const streams = createSha256Streams(2 * sum(merge.sizes))
   try {
-    return frame === undefined || faults.any ? await explainFailure(merge) : await writeManifest(merge, frame)
+    const frame = await requireFrame(merge, streams)
+    const output = await ManifestOutput.create(options.output, frame.header, streams.create())
+    try {
+      const totals = await readAll(merge, streams, output)
+      const checksum = await output.commit(frame.walRanges, frame.lsnDigits)
+      const warnings = [...frame.warnings, ...totals.warnings]
+      return { ...frame.header, walRanges: frame.walRanges, ...totals, warnings, checksum }
+    } catch (error) {
+      await output.discard()
+      throw error
+    }
   } finally {
     await streams.close()
   }
 }
 
+/**
+ * The manifest of the same files, sorted by their lines, which means by pathname: so it does not show how many workers there
+ * were, and which had which file.
+ *
+ * Nothing is given out before all fragments were found good, and nothing is written. They must stay as they are until the end.
+ *
+ * @returns its bytes; each piece is valid until the next is asked for
+ * @throws {@link PbManifestError} as {@link mergeFragments} does
+ */
+export async function* mergeSorted(input: MergeInput): AsyncGenerator<Buffer, void, undefined> {
+  const merge = beginMerge(input)
+  const { header, walRanges, lsnDigits } = await requireFrame(merge, inlineStreams)
+  const lines = new SortedLines(merge.files)
+  await readAll(merge, inlineStreams, lines)
+  const hash = inlineStreams.create()
+  const hashed = (piece: Buffer): Buffer => {
+    hash.update(piece)
+    return piece
+  }
+  yield hashed(Buffer.from(formatManifestHeader(header)))
+  for await (const piece of lines.pieces(merge.way)) yield hashed(piece)
+  yield hashed(Buffer.from(formatWalRanges(walRanges, lsnDigits)))
+  yield Buffer.from(formatManifestChecksum(hash.digest()))
+}
+
 interface Merge {
-  readonly options: MergeOptions
+  readonly input: MergeInput
   readonly fragments: readonly IdentifiedFragment[]
   readonly faults: MergeFaults
-  readonly streams: Sha256Streams
-  /** Of all fragments. */
-  readonly bytes: number
+  readonly way: WayGiver
+  /** Of the fragments, in bytes. */
+  readonly sizes: readonly number[]
+  /** How many there will probably be. */
+  readonly files: number
+}
+
+function beginMerge(input: MergeInput): Merge {
+  checkMergeOptions(input)
+  const way = new WayGiver(input.signal)
+  const faults = new MergeFaults()
+  const fragments = input.fragments.map((path) => ({ path, identity: identifyFragment(path) }))
+  const sizes = fragments.map(({ path }) => sizeOf(path))
+  // A seal may claim any number, but not so many lines in so few bytes.
+  const counts = fragments.map(({ identity }, index) =>
+    Math.min(identity?.files ?? Infinity, Math.floor((sizes[index] ?? 0) / SHORTEST_LINE_BYTES)),
+  )
+  return { input, fragments, faults, way, sizes, files: sum(counts) }
 }
 
 /** An estimate: a fragment that has vanished meanwhile is told of when it is read. */
-function sumSizes(paths: readonly string[]): number {
-  return paths.reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0)
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }
 
-/** Nothing will be written; but what is wrong inside the fragments is said as well. */
-async function explainFailure(merge: Merge): Promise<never> {
-  await readAll(merge, undefined)
-  throw merge.faults.toError()
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }
 
-async function writeManifest(merge: Merge, frame: ManifestFrame): Promise<MergeResult> {
-  const { options, faults, streams } = merge
-  const output = await ManifestOutput.create(options.output, frame.header, streams.create())
-  try {
-    const totals = await readAll(merge, output)
-    if (faults.any) throw faults.toError()
-    const checksum = await output.commit(frame.walRanges, frame.lsnDigits)
-    const warnings = [...frame.warnings, ...totals.warnings]
-    return { ...frame.header, walRanges: frame.walRanges, ...totals, warnings, checksum }
-  } catch (error) {
-    await output.discard()
-    throw error
-  }
+/** Where the fragments do not fit together, nothing will be written; but what is wrong inside of them is said as well. */
+async function requireFrame(merge: Merge, streams: Sha256Streams): Promise<ManifestFrame> {
+  const { input, fragments, faults } = merge
+  const frame = planManifestFrame(input, (...fault) => faults.add(...fault))
+  for (const fault of findSetFaults(fragments, input.workers)) faults.add(fault)
+  if (frame !== undefined && !faults.any) return frame
+  await readAll(merge, streams, undefined)
+  throw faults.toError()
+}
+
+/** Takes the lines of all fragments, in the order of the workers. */
+interface LineSink {
+  readonly beginFragment?: (path: string) => void
+  readonly addLine: (line: FragmentLine) => void
+  /** Returns a promise when there is something to wait for. */
+  readonly makeRoom?: () => Promise<void> | undefined
 }
 
 interface Totals {
@@ -93,11 +140,10 @@ interface Totals {
   readonly warnings: readonly string[]
 }
 
-/** Reads all fragments, tells what is wrong with them, and passes their lines on. */
-async function readAll(merge: Merge, output: ManifestOutput | undefined): Promise<Totals> {
-  const { options, fragments, faults, streams } = merge
-  const way = new WayGiver(options.signal)
-  const duplicates = new DuplicatePathnames(Math.floor(merge.bytes / TYPICAL_LINE_BYTES))
+/** Reads all fragments and passes their lines on; throws what is wrong with them when all were read. */
+async function readAll(merge: Merge, streams: Sha256Streams, sink: LineSink | undefined): Promise<Totals> {
+  const { input, fragments, faults, way } = merge
+  const duplicates = new DuplicatePathnames(merge.files)
   const warnings: string[] = []
   let files = 0
   let bytes = 0
@@ -105,20 +151,22 @@ async function readAll(merge: Merge, output: ManifestOutput | undefined): Promis
     duplicates.add(line)
     files++
     bytes += line.size
-    output?.addFileLine(line.bytes, line.start, line.end)
+    sink?.addLine(line)
   }
   const onBlock = (): Promise<void> | undefined =>
-    output?.makeRoom() ?? (way.isDue ? way.giveWay() : undefined)
+    sink?.makeRoom?.() ?? (way.isDue ? way.giveWay() : undefined)
   const unowned = fragments.filter(({ identity }) => identity === undefined)
   for (const { path, identity } of [...orderFragments(fragments), ...unowned]) {
     const filesBefore = files
+    sink?.beginFragment?.(path)
     const end = await readFragment(path, { onLine, onBlock, hash: streams.create() })
     if (end.type === 'seal') continue
-    const isSalvaged = options.allowUnsealed === true && end.type !== 'damaged' && identity !== undefined
+    const isSalvaged = input.allowUnsealed === true && end.type !== 'damaged' && identity !== undefined
     if (isSalvaged) warnings.push(salvageWarning(path, end.type, files - filesBefore))
     else faults.addFragment(path, end)
   }
   for (const fault of await duplicates.describe(fragments.map(({ path }) => path))) faults.add(fault)
+  if (faults.any) throw faults.toError()
   return { files, bytes, warnings }
 }
 

@@ -1,14 +1,17 @@
 /** What stands in an empty slot; a member of this value stands as the next one. */
 const EMPTY = 0
 
-/** A set of whole numbers below 2^53 whose bits are well mixed: 16 bytes each, where a `Set` would take 40. */
+/** Slots for each number, at least. */
+const SLOTS = 1.6
+
+/** A set of whole numbers below 2^53 whose bits are well mixed: 13 bytes each, where a `Set` would take 40. */
 export class NumberSet {
   #slots: Float64Array
   #size = 0
 
   /** @param expected - how many there will probably be */
   constructor(expected: number) {
-    this.#slots = new Float64Array(2 ** Math.ceil(Math.log2(2 * expected + 16)))
+    this.#slots = new Float64Array(Math.ceil(SLOTS * expected) + 16)
   }
 
   get size(): number {
@@ -17,7 +20,7 @@ export class NumberSet {
 
   /** @returns false when it is there already */
   add(value: number): boolean {
-    if (2 * (this.#size + 1) > this.#slots.length) this.#grow()
+    if (SLOTS * (this.#size + 1) > this.#slots.length) this.#grow()
     const isNew = insert(this.#slots, value === EMPTY ? EMPTY + 1 : value)
     if (isNew) this.#size++
     return isNew
@@ -31,8 +34,9 @@ export class NumberSet {
 }
 
 function insert(slots: Float64Array, value: number): boolean {
-  const mask = slots.length - 1
-  for (let slot = (value / 2 ** 21) & mask; ; slot = (slot + 1) & mask) {
+  for (let slot = (value * (slots.length / 2 ** 53)) >>> 0; ; slot++) {
+    // The product may have been rounded up.
+    if (slot === slots.length) slot = 0
     const found = slots[slot]
     if (found === value) return false
     if (found === EMPTY) {

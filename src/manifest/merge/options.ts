@@ -32,6 +32,9 @@ export interface MergeOptions {
   readonly signal?: AbortSignal
 }
 
+/** A merge without a place to write to. */
+export type MergeInput = Omit<MergeOptions, 'output'>
+
 /** What was written. */
 export interface MergeResult {
   readonly version: ManifestVersion

@@ -28,7 +28,7 @@ export interface CommandResults {
   readonly LIST_WAL_FILES: readonly WalFile[]
   readonly SEND_FILE: AsyncIterable<SentFileEvent>
   readonly STOP_BACKUP: StoppedBackup
-  /** The bytes of the merged backup_manifest. */
+  /** The bytes of the merged backup_manifest; each piece is valid until the next is asked for. */
   readonly BUILD_MANIFEST: AsyncIterable<Buffer>
   /** The session is over, its fragment sealed. */
   readonly LEAVE_BACKUP: undefined

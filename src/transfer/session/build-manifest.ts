@@ -1,6 +1,6 @@
-import { unlink } from 'node:fs/promises'
 import { PbManifestError } from '../../errors.js'
-import { mergeFragments } from '../../manifest/merge/merge-fragments.js'
+import { mergeSorted } from '../../manifest/merge/merge-fragments.js'
+import type { MergeInput } from '../../manifest/merge/options.js'
 import type { WalRange } from '../../manifest/model.js'
 import { walRangesOfPositions } from '../../manifest/wal-ranges.js'
 import {
@@ -15,10 +15,10 @@ import type { BackupDescription } from './backup-handle.js'
 import { type Backup, fragmentPath, throwIfBackupAborted } from './backup.js'
 import { type Leader, type Membership, removeFragments, sealFragment } from './membership.js'
 import { refused } from './refused.js'
-import { sortedManifest } from './sorted-manifest.js'
 
 /**
- * Merges the fragments of all sessions, and streams the manifest. Nothing of them is left afterwards.
+ * Merges the fragments of all sessions, and streams the manifest, each piece valid until the next. Nothing of the fragments is left
+ * afterwards.
  *
  * @throws {@link PbManifestError} when it is refused or fails
  */
@@ -32,15 +32,9 @@ export async function* buildManifest(
   requireOtherSessionsFinished(membership)
   const walRanges = await planWalRanges(backup.description, leader.end, leader.mode)
   if (membership.recorder !== undefined) await sealFragment(membership)
-  const path = `${backup.description.fragmentDirectory}/backup_manifest_${backupId}`
-  try {
-    await mergeInto(path, backup, walRanges, signal)
-    for (const chunk of sortedManifest(path)) {
-      throwIfBackupAborted(backup)
-      yield chunk
-    }
-  } finally {
-    await unlink(path).catch(() => {})
+  for await (const piece of mergeSorted(planMerge(backup, walRanges, signal))) {
+    throwIfBackupAborted(backup)
+    yield piece
   }
   await removeFragments(backup)
   leader.isComplete = true
@@ -93,21 +87,19 @@ async function readHistory(timeline: number, mode: BackupMode): Promise<readonly
   )
 }
 
-async function mergeInto(
-  path: string,
+function planMerge(
   { description, state }: Backup,
   walRanges: readonly WalRange[],
   signal: AbortSignal,
-): Promise<void> {
+): MergeInput {
   const { cluster } = description
   const { hasSystemIdentifierInManifest } = nearestVersion(cluster.majorVersion)
-  await mergeFragments({
+  return {
     fragments: Array.from({ length: state.sessions }, (_, worker) => fragmentPath(description, worker)),
     workers: state.sessions,
-    output: path,
     serverVersion: cluster.majorVersion,
     ...(hasSystemIdentifierInManifest && { systemIdentifier: cluster.systemIdentifier }),
     walRanges,
     signal,
-  })
+  }
 }

@@ -66,7 +66,7 @@ describeWithDebianPostgres('a backup that ended on another timeline', (programs)
       const { endLsn } = await run(session, { command: 'STOP_BACKUP', wait: false })
       const chunks: Buffer[] = []
       for await (const chunk of await run(session, { command: 'BUILD_MANIFEST', backupId }))
-        chunks.push(chunk)
+        chunks.push(Buffer.from(chunk))
       return { manifest: Buffer.concat(chunks), startLsn, endLsn }
     } finally {
       await session.finish()
