@@ -1,4 +1,5 @@
-import type { Client, QueryArrayConfig, QueryConfig, QueryResultRow } from 'pg'
+import type { PgClient } from './pg-connection.js'
+import type { QueryArrayConfig, QueryConfig, QueryResultRow } from 'pg'
 import { expectAnswer } from './answer-watch.js'
 
 /**
@@ -8,7 +9,7 @@ import { expectAnswer } from './answer-watch.js'
  * @throws what `pg` throws
  */
 export async function ask<Row extends QueryResultRow | unknown[]>(
-  client: Client,
+  client: PgClient,
   query: string | QueryConfig | QueryArrayConfig,
 ): Promise<readonly Row[]> {
   const hasCome = expectAnswer(client.connection.stream)

@@ -12,8 +12,8 @@ import {
   NoPasswordError,
 } from './connection-failure.js'
 import type { ConnectionHost, ConnectionOptions } from './connection-options.js'
-import { GuardedConnection } from './guarded-connection.js'
 import { keepAlive } from './keep-alive.js'
+import { type PgClient, PgConnection } from './pg-connection.js'
 import { hasSessionAttributes, type HostAttributes } from './session-attributes.js'
 import { isUnixSocket } from './resolve-tls.js'
 import { type TlsAttempt, tlsAttempts } from './tls-attempts.js'
@@ -38,7 +38,7 @@ const GOODBYE_MS = 5000
  *
  * @throws {@link PbManifestError} `SERVER`, with a line for every host and way that was tried; `ABORTED`
  */
-export async function connect(options: ConnectionOptions, mode: ConnectMode = {}): Promise<Client> {
+export async function connect(options: ConnectionOptions, mode: ConnectMode = {}): Promise<PgClient> {
   const failures: Failure[] = []
   for (const { host, attributes } of hostsInTurn(options)) {
     const failed: Failure[] = []
@@ -128,11 +128,11 @@ interface Attempt {
   readonly mode: ConnectMode
 }
 
-async function connectOnce(attempt: Attempt): Promise<Client> {
+async function connectOnce(attempt: Attempt): Promise<PgClient> {
   const { signal } = attempt.mode
   throwIfAborted(signal)
   requireAbstractSockets(attempt.host)
-  const client = new Client(clientConfig(attempt))
+  const client = new Client(clientConfig(attempt)) as PgClient
   const { stream } = client.connection
   AnswerWatch.start(stream, attempt.options.ioTimeout)
   const hasCome = expectAnswer(stream)
@@ -177,10 +177,10 @@ function clientConfig({ options, host, tls, mode }: Attempt): ClientConfig {
   const password = passwordFor(host, options, mode)
   const config: ClientConfig & {
     replication?: string
-    connection: GuardedConnection
+    connection: PgConnection
     scramMaxIterations: number
   } = {
-    connection: new GuardedConnection({
+    connection: new PgConnection({
       tls,
       tlsNegotiation: tls === false ? 'postgres' : options.tls.negotiation,
       keepAlive: options.keepAlive,
@@ -220,7 +220,7 @@ function passwordFor(
 }
 
 /** Whatever else is done about the signal, and by whom: so long after it the connection is gone. */
-function boundBySignal(client: Client, signal: AbortSignal | undefined): void {
+function boundBySignal(client: PgClient, signal: AbortSignal | undefined): void {
   const end = (): void => {
     const timer = setTimeout(() => destroyConnection(client), GOODBYE_MS)
     client.once('end', () => clearTimeout(timer))
@@ -230,16 +230,15 @@ function boundBySignal(client: Client, signal: AbortSignal | undefined): void {
 }
 
 /** Says goodbye, and ends the connection when that was heard, or after 5 s. Never throws. */
-export async function endConnection(client: Client): Promise<void> {
+export async function endConnection(client: PgClient): Promise<void> {
   const timer = setTimeout(() => destroyConnection(client), GOODBYE_MS)
   await client.end().catch(ignore)
   clearTimeout(timer)
 }
 
 /** Ends a connection at once, without a goodbye. */
-export function destroyConnection(client: Client): void {
-  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection
-  stream.destroy()
+export function destroyConnection(client: PgClient): void {
+  client.connection.stream.destroy()
 }
 
 function ignore(): void {

@@ -1,4 +1,4 @@
-import type { Client } from 'pg'
+import type { PgClient } from './pg-connection.js'
 import { onOneLine } from './reported-text.js'
 
 /** Something that a server wants said, which is no error: that it waits for an archive, for example. */
@@ -20,7 +20,7 @@ interface NoticeMessage {
 const WARNING_CLASS = '01'
 
 /** Has a listener told of what the server says beside its answers, as soon as it does. */
-export function hearNotices(client: Client, listener: (notice: ServerNotice) => void): void {
+export function hearNotices(client: PgClient, listener: (notice: ServerNotice) => void): void {
   client.on('notice', ({ message = '', code = '', hint }: NoticeMessage) => {
     listener({
       severity: code.startsWith(WARNING_CLASS) ? 'WARNING' : 'NOTICE',

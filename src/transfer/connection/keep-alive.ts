@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net'
-import type { Client } from 'pg'
 import { PbManifestError } from '../../errors.js'
-import { DatabaseError } from './pg.js'
+import { type Client, DatabaseError } from './pg.js'
 
 /** No connection is silent for longer than this, in milliseconds: many a NAT or proxy cuts what is, some after 60 s. */
 const LONGEST_SILENCE_MS = 50_000

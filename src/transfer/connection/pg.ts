@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type * as Pg from 'pg'
@@ -14,13 +15,14 @@ const pg: typeof Pg = withNavigator(load)
 export const Client: typeof Pg.Client = pg.Client
 export type Client = Pg.Client
 
-/** A connection as `pg` has it, with what its types leave out. */
-interface PgConnection extends Pg.Connection {
+/** A connection as `pg` has it, with what its types leave out. What we lean on is held by `test/transfer/connection/pg.test.ts`. */
+interface RawConnection extends Pg.Connection {
   connect(portOrPath: number | string, host?: string): void
-  attachListeners(stream: Duplex): void
+  /** Of the stream, it listens to `data` and `end` only. */
+  attachListeners(stream: EventEmitter): void
 }
 
-interface PgConnectionConfig {
+interface RawConnectionConfig {
   readonly ssl: TlsOptions | false
   readonly sslNegotiation: 'postgres' | 'direct'
   readonly keepAlive: boolean
@@ -28,9 +30,8 @@ interface PgConnectionConfig {
   readonly stream?: Duplex
 }
 
-export const Connection: new (config: PgConnectionConfig) => PgConnection = pg.Connection as unknown as new (
-  config: PgConnectionConfig,
-) => PgConnection
+export const Connection: new (config: RawConnectionConfig) => RawConnection =
+  pg.Connection as unknown as new (config: RawConnectionConfig) => RawConnection
 
 export const DatabaseError: typeof Pg.DatabaseError = pg.DatabaseError
 export type DatabaseError = Pg.DatabaseError

@@ -39,7 +39,8 @@ export class ReusingSocket extends Socket {
 
   /** Gives back the oldest slices; `resume` is due afterwards. */
   release(chunks: number): void {
-    this.#chunksOut -= chunks
+    // Those from before were nobody's to give back.
+    this.#chunksOut = Math.max(0, this.#chunksOut - chunks)
   }
 
   override resume(): this {

@@ -1,4 +1,4 @@
-import type { Client } from 'pg'
+import type { PgClient } from './pg-connection.js'
 import { ask } from './ask.js'
 import type { SessionAttributes } from './connection-options.js'
 
@@ -9,7 +9,7 @@ export type HostAttributes = Exclude<SessionAttributes, 'prefer-standby'>
  * Whether the server is what libpq's `target_session_attrs` wants. `SHOW` works on replication connections, too: to them
  * a standby is a server whose transactions are read only, and so it is to 13, which has no `in_hot_standby`.
  */
-export async function hasSessionAttributes(client: Client, attributes: HostAttributes): Promise<boolean> {
+export async function hasSessionAttributes(client: PgClient, attributes: HostAttributes): Promise<boolean> {
   switch (attributes) {
     case 'any':
       return true
@@ -27,7 +27,7 @@ export async function hasSessionAttributes(client: Client, attributes: HostAttri
 }
 
 /** The first of the settings that the server knows. */
-async function isOn(client: Client, settings: readonly string[]): Promise<boolean> {
+async function isOn(client: PgClient, settings: readonly string[]): Promise<boolean> {
   for (const [index, setting] of settings.entries()) {
     try {
       const [row] = await ask<Record<string, string>>(client, `SHOW ${setting}`)

@@ -27,7 +27,14 @@ test.each([
   const reported = new DatabaseError(text, text.length, 'error')
   reported.detail = text
   reported.hint = text
-  const fields = { isFatal: false, sqlstate: '', message: text, detail: text, hint: text }
+  const fields = {
+    severity: 'ERROR',
+    sqlstate: '',
+    message: text,
+    detail: text,
+    hint: text,
+    position: undefined,
+  }
   for (const { message, details, hint } of [sqlError(reported, 'x'), reportedError(fields)]) {
     for (const shown of [message, ...details, hint ?? '']) expect(shown.length).toBeLessThan(20_000)
   }

@@ -1,16 +1,18 @@
-import type { Client } from 'pg'
+import type { ConnectionTaker, PgClient } from '../../connection/pg-connection.js'
 import type { PbManifestError } from '../../../errors.js'
-import { Arrivals, type Flow, flowOf } from '../../connection/arrivals.js'
+import { Arrivals } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
 import { destroyConnection, endConnection } from '../../connection/connect.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import { connectAgent } from '../../connection/gate/connect-agent.js'
 import { explainLoss } from '../../connection/keep-alive.js'
-import { ReusingSocket } from '../../connection/reusing-socket.js'
 import type { SessionNotice } from '../../session/backup-session.js'
-import { lostAgent, reportedError } from './agent-error.js'
-import type { Answer, BackendMessage } from './backend-message.js'
-import { BackendMessageParser } from './backend-message-parser.js'
+import { decodePathname } from '../../../files/pathname.js'
+import { onOneLine } from '../../connection/reported-text.js'
+import type { BackendMessage } from '../../wire/protocol/backend-messages.js'
+import { frontendMessages } from '../../wire/protocol/frontend-messages.js'
+import { lostAgent, outOfStep, reportedError } from './agent-error.js'
+import type { Answer, Value } from './backend-message.js'
 
 export interface AgentConnectionOptions {
   readonly onNotice: (notice: SessionNotice) => void
@@ -22,24 +24,25 @@ export interface AgentConnectionOptions {
 /**
  * A connection to an agent, for one command at a time.
  *
- * `pg` connects, with all of libpq's ways to do so. From then on we read for ourselves: it would copy each byte of a COPY
- * twice, read on while nobody takes what it read, and spoil names that are not UTF-8.
+ * `pg` connects, with all of libpq's ways to do so. From then on all that comes is taken past it.
  */
-export class AgentConnection {
-  readonly client: Client
+export class AgentConnection implements ConnectionTaker {
+  readonly client: PgClient
   readonly #options: AgentConnectionOptions
-  readonly #flow: Flow
   /** The answers to the command that runs. */
   #answers: Arrivals<Answer> | undefined
   #isClosing = false
   #loss: PbManifestError | undefined
 
-  private constructor(client: Client, options: AgentConnectionOptions) {
+  private constructor(client: PgClient, options: AgentConnectionOptions) {
     this.client = client
     this.#options = options
-    this.#flow = flowOf(client.connection.stream)
     client.on('error', (error: unknown) => this.#lose(explainLoss(lostAgent(error), client)))
-    this.#takeOver()
+    const { connection } = client
+    connection.stream.on('close', () => {
+      this.#lose(explainLoss(lostAgent(new Error('Connection terminated')), client))
+    })
+    connection.handOver(this)
   }
 
   /** @throws {@link PbManifestError} `SERVER` or `ABORTED` */
@@ -66,9 +69,9 @@ export class AgentConnection {
   async *run(text: string, signal?: AbortSignal): AsyncGenerator<readonly Answer[], void, undefined> {
     while (this.#answers !== undefined) await this.#answers.over
     if (this.#loss !== undefined) throw this.#loss
-    const answers = new Arrivals<Answer>(this.#flow)
+    const answers = new Arrivals<Answer>(this.client.connection.flow)
     this.#answers = answers
-    this.client.connection.query(text)
+    this.client.connection.send(frontendMessages.query(text))
     yield* answers.batches(signal)
   }
 
@@ -89,47 +92,67 @@ export class AgentConnection {
     destroyConnection(this.client)
   }
 
-  #takeOver(): void {
-    const parser = new BackendMessageParser((message) => this.#accept(message))
-    const { stream } = this.client.connection
-    stream.removeAllListeners('data')
-    if (stream instanceof ReusingSocket) stream.reuse()
-    stream.on('data', (chunk: Buffer) => {
-      // Its end may be in the chunk.
-      const answers = this.#answers
-      try {
-        parser.push(chunk)
-      } catch (error) {
-        stream.destroy(error as Error)
-      }
-      if (answers === undefined) this.#flow.release(1)
-      else answers.endChunk()
-    })
-    stream.on('close', () => {
-      this.#lose(explainLoss(lostAgent(new Error('Connection terminated')), this.client))
-    })
+  // From here on: a taker of what comes.
+
+  readonly takesPieces: boolean = true
+
+  readonly outOfStep: () => Error = outOfStep
+
+  get arrivals(): Arrivals<Answer> | undefined {
+    return this.#answers
   }
 
-  #accept(message: BackendMessage): void {
+  take(message: BackendMessage): true {
     switch (message.type) {
-      case 'notice':
-        return this.#options.onNotice(message.notice)
-      case 'error': {
-        const error = reportedError(message.error)
-        this.#answers?.fail(error)
-        if (message.error.isFatal) this.#lose(error)
-        return
+      case 'notice-response': {
+        const { severity, message: text = '', hint } = message.report
+        this.#options.onNotice({
+          severity: severity === 'WARNING' ? 'WARNING' : 'NOTICE',
+          message: onOneLine(text),
+          ...(hint !== undefined && { hint: onOneLine(hint) }),
+        })
+        break
       }
-      case 'ready':
-        return this.#endAnswers()
-      case 'columns':
-      case 'row':
-      case 'data':
-      case 'complete':
-        return this.#answers?.push(message, message.type === 'data' ? message.bytes.length : 0)
+      case 'error-response': {
+        const { severity } = message.report
+        const error = reportedError(message.report)
+        this.#answers?.fail(error)
+        if (severity === 'FATAL' || severity === 'PANIC') this.#lose(error)
+        break
+      }
+      case 'ready-for-query':
+        this.#endAnswers()
+        break
+      case 'row-description':
+        this.#answers?.push({ type: 'columns', names: message.names }, 0)
+        break
+      case 'data-row':
+        this.#answers?.push({ type: 'row', values: message.values.map(readValue) }, 0)
+        break
+      case 'copy-data':
+        this.#answers?.push({ type: 'data', bytes: message.bytes }, message.bytes.length)
+        break
+      case 'command-complete':
+        this.#answers?.push({ type: 'complete', tag: message.tag }, 0)
+        break
+      case 'copy-out-response':
+      case 'copy-done':
+        // Where a COPY ends, its CommandComplete tells.
+        break
+      case 'parameter-status':
+      case 'empty-query-response':
+        break
+      case 'authentication':
+      case 'negotiate-protocol-version':
+      case 'backend-key-data':
+      case 'copy-in-response':
+      case 'copy-both-response':
+      case 'other':
+        throw outOfStep()
       default:
-        return message satisfies never
+        message satisfies never
     }
+    return true
   }
 
   #lose(error: PbManifestError): void {
@@ -144,4 +167,8 @@ export class AgentConnection {
     this.#answers = undefined
     answers?.end()
   }
+}
+
+function readValue(value: Buffer | null): Value {
+  return value === null ? null : decodePathname(value)
 }

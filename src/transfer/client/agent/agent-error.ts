@@ -1,7 +1,7 @@
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { onOneLine } from '../../connection/reported-text.js'
 import { describeServerError, reportedDetails } from '../../connection/server-error.js'
-import type { ReportedError } from './backend-message.js'
+import type { Report } from '../../wire/protocol/backend-messages.js'
 
 const SYNTAX_ERROR = '42601'
 
@@ -9,12 +9,12 @@ const SYNTAX_ERROR = '42601'
 const walSenderWords = 'commands in WAL sender'
 
 /** The error that an agent has reported, in its words. */
-export function reportedError(error: ReportedError): PbManifestError {
-  const { message, hint, sqlstate } = error
+export function reportedError(report: Report): PbManifestError {
+  const { message = 'an error without a message', hint, sqlstate, detail } = report
   const isStranger = sqlstate === SYNTAX_ERROR || message.includes(walSenderWords)
   const shownHint = isStranger ? strangerHint : hint
   return new PbManifestError('SERVER', onOneLine(message), {
-    details: reportedDetails('agent', error),
+    details: reportedDetails('agent', { message, detail }),
     ...(shownHint === undefined ? {} : { hint: onOneLine(shownHint) }),
   })
 }
@@ -28,6 +28,11 @@ export function lostAgent(cause: unknown): PbManifestError {
   return new PbManifestError('SERVER', `lost the connection to the agent: ${describeServerError(cause)}`, {
     cause,
   })
+}
+
+/** What it sends are no messages. */
+export function outOfStep(): PbManifestError {
+  return new PbManifestError('SERVER', 'lost synchronization with the agent: invalid message')
 }
 
 /** What it says is not what was agreed on. */

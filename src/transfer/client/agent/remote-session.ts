@@ -1,4 +1,4 @@
-import type { Client } from 'pg'
+import type { PgClient } from '../../connection/pg-connection.js'
 import type { CommandResults } from '../../commands/command-results.js'
 import { formatCommand } from '../../commands/format-command.js'
 import type { SessionCommand, SessionCommandName } from '../../commands/replication-command.js'
@@ -29,7 +29,7 @@ export class RemoteSession implements BackupSession {
   }
 
   /** It knows to which of several hosts it is connected. */
-  get client(): Client {
+  get client(): PgClient {
     return this.#connection.client
   }
 

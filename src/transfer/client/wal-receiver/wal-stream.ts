@@ -1,11 +1,13 @@
-import type { Duplex } from 'node:stream'
 import type { Connection } from 'pg'
 import { PbManifestError } from '../../../errors.js'
 import { formatLsn, parseLsn } from '../../../postgres/lsn.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
 import { expectAnswer, longestSilence } from '../../connection/answer-watch.js'
 import type { ReplicationClient } from '../../connection/gate/connect-replication.js'
+import type { ConnectionTaker, PgConnection } from '../../connection/pg-connection.js'
 import { serverError } from '../../connection/server-error.js'
+import type { BackendMessage } from '../../wire/protocol/backend-messages.js'
+import { frontendMessages } from '../../wire/protocol/frontend-messages.js'
 import { quote } from './replication-commands.js'
 import { parseWalStreamMessage, type WalStreamMessage } from './wal-stream-messages.js'
 
@@ -26,28 +28,19 @@ export interface WalStreamOptions {
 /** How long the server may take to answer that we want no more. */
 const GOODBYE_MS = 5000
 
-/** Methods of a connection of `pg` that its types leave out. */
-interface StreamConnection {
-  readonly stream: Duplex
-  on(event: 'replicationStart' | 'copyDone', listener: () => void): void
-  off(event: 'replicationStart' | 'copyDone', listener: () => void): void
-  sendCopyFromChunk(payload: Buffer): void
-  endCopyFrom(): void
-}
-
 /**
  * One START_REPLICATION from its first to its last message. This file knows the order of messages, and nothing of files.
  *
- * `pg` calls the CopyBothResponse `replicationStart`, and hands a query object neither that nor CopyDone, so we listen
- * to its connection for these.
+ * To `pg` it is a query: it tells how that ends. What belongs to the copy in both directions, of which it knows nothing, is
+ * taken past it.
  *
  * @see https://www.postgresql.org/docs/current/protocol-replication.html
  */
-export class WalStream {
+export class WalStream implements ConnectionTaker {
   /** Settles when the server is ready for another command, or the connection is of no more use. */
   readonly ended: Promise<WalStreamEnd>
   readonly #options: WalStreamOptions
-  readonly #connection: StreamConnection
+  readonly #connection: PgConnection
   #resolve!: (end: WalStreamEnd) => void
   #reject!: (error: unknown) => void
   #isCopying = false
@@ -60,19 +53,18 @@ export class WalStream {
 
   constructor(client: ReplicationClient, options: WalStreamOptions) {
     this.#options = options
-    this.#connection = (client as unknown as { connection: StreamConnection }).connection
+    this.#connection = client.connection
     this.ended = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
-    this.#connection.on('replicationStart', this.#onCopyBoth)
-    this.#connection.on('copyDone', this.#onCopyDone)
+    this.#connection.handOver(this)
     client.query(this)
   }
 
   /** Sends a status update, while there is somebody to read it. */
   send(payload: Buffer): void {
-    if (this.#isCopying && !this.#hasSentDone) this.#connection.sendCopyFromChunk(payload)
+    if (this.#isCopying && !this.#hasSentDone) this.#connection.send(frontendMessages.copyData(payload))
   }
 
   /** Asks the server to stop. What it has sent meanwhile is thrown away. */
@@ -102,6 +94,39 @@ export class WalStream {
     this.#expectSomething()
   }
 
+  // From here on: a taker of what comes.
+
+  readonly takesPieces: boolean = false
+
+  readonly arrivals: undefined
+
+  take(message: BackendMessage): boolean {
+    switch (message.type) {
+      case 'copy-both-response':
+        this.#isCopying = true
+        if (this.#isStopping) this.#sendDone()
+        return true
+      case 'copy-data':
+        this.#takeCopyData(message.bytes)
+        return true
+      case 'copy-done':
+        this.#sendDone()
+        return true
+      default:
+        return false
+    }
+  }
+
+  #takeCopyData(bytes: Buffer): void {
+    if (this.#isStopping) return
+    try {
+      this.#options.onMessage(parseWalStreamMessage(bytes))
+    } catch (error) {
+      this.fail(error)
+      this.stop()
+    }
+  }
+
   // From here on: what `pg` calls of a query object.
 
   submit(connection: Connection): void {
@@ -111,15 +136,8 @@ export class WalStream {
     connection.query(`START_REPLICATION ${slotWords}${formatLsn(startLsn)} TIMELINE ${timeline}`)
   }
 
-  handleCopyData({ chunk }: { readonly chunk: Buffer }): void {
-    if (this.#isStopping) return
-    try {
-      this.#options.onMessage(parseWalStreamMessage(chunk))
-    } catch (error) {
-      this.fail(error)
-      this.stop()
-    }
-  }
+  /** What comes when nobody waits for the end any more. */
+  handleCopyData(): void {}
 
   handleRowDescription(): void {}
 
@@ -161,19 +179,10 @@ export class WalStream {
 
   handlePortalSuspended(): void {}
 
-  readonly #onCopyBoth = (): void => {
-    this.#isCopying = true
-    if (this.#isStopping) this.#sendDone()
-  }
-
-  readonly #onCopyDone = (): void => {
-    this.#sendDone()
-  }
-
   #sendDone(): void {
     if (this.#hasSentDone) return
     this.#hasSentDone = true
-    this.#connection.endCopyFrom()
+    this.#connection.send(frontendMessages.copyDone())
   }
 
   /** @see src/bin/pg_basebackup/receivelog.c (`ReadEndOfStreamingResult`) */
@@ -209,8 +218,7 @@ export class WalStream {
   #detach(): void {
     this.#expectNothing()
     clearTimeout(this.#goodbye)
-    this.#connection.off('replicationStart', this.#onCopyBoth)
-    this.#connection.off('copyDone', this.#onCopyDone)
+    this.#connection.handOver(undefined)
   }
 }
 

@@ -4,12 +4,11 @@ import type { SqlClient } from '../../connection/gate/connect-sql.js'
 import { DatabaseError } from '../../connection/pg.js'
 import { isPbManifestError, type PbManifestError } from '../../../errors.js'
 import { expectAnswer, longestSilence } from '../../connection/answer-watch.js'
-import { Arrivals, type Flow, flowOf } from '../../connection/arrivals.js'
+import { Arrivals } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
+import type { ConnectionTaker } from '../../connection/pg-connection.js'
 import { endConnection } from '../../connection/connect.js'
 import { explainLoss } from '../../connection/keep-alive.js'
-import { ReusingSocket } from '../../connection/reusing-socket.js'
-import { CopyDataSplitter } from './copy-data-splitter.js'
 import { CopyOut } from './copy-out.js'
 import { RecoveryConflicts, sqlError } from './sql-error.js'
 
@@ -23,7 +22,6 @@ export type Connect = () => Promise<SqlClient>
 export class SqlConnection {
   readonly #client: SqlClient
   readonly #role: string
-  readonly #flow: Flow
   /** The data of the COPY that runs. */
   #copy: Arrivals<Buffer> | undefined
   /** The query that runs, for those that come meanwhile. */
@@ -36,7 +34,6 @@ export class SqlConnection {
   private constructor(client: SqlClient) {
     this.#client = client
     this.#role = client.user ?? ''
-    this.#flow = flowOf(client.connection.stream)
     this.lost = new Promise((resolve) => {
       // The first report has the server's words, a later one only that the connection is gone.
       client.on('error', (error: unknown) => {
@@ -45,7 +42,7 @@ export class SqlConnection {
         resolve(this.#loss)
       })
     })
-    this.#divertCopyData(client.connection.stream)
+    client.connection.handOver(this.#copyDataTaker())
     this.#askNowAndThen()
   }
 
@@ -115,7 +112,7 @@ export class SqlConnection {
     while (this.#running !== undefined) await this.#running
     if (this.#copy !== undefined) throw new Error('a COPY on a connection whose COPY is not over')
     if (this.#loss !== undefined) throw this.#loss
-    const copy = new Arrivals<Buffer>(this.#flow)
+    const copy = new Arrivals<Buffer>(this.#client.connection.flow)
     this.#copy = copy
     let isInStep = false
     try {
@@ -163,30 +160,20 @@ export class SqlConnection {
     this.#client.once('end', () => clearInterval(timer))
   }
 
-  /** CopyData takes a way of its own: `pg` would copy each byte twice, and read on while nobody takes what it read. */
-  #divertCopyData(stream: SqlClient['connection']['stream']): void {
-    const listeners = stream.listeners('data') as ((bytes: Buffer) => void)[]
-    stream.removeAllListeners('data')
-    const splitter = new CopyDataSplitter({
-      copyData: (piece) => this.#copy?.push(piece, piece.length),
-      otherBytes: (bytes) => {
-        // `pg` keeps an incomplete message as it came.
-        const kept = Buffer.from(bytes)
-        for (const listener of listeners) listener.call(stream, kept)
+  /** The data of a COPY; all else is for `pg`. */
+  #copyDataTaker(): ConnectionTaker {
+    const running = (): Arrivals<Buffer> | undefined => this.#copy
+    return {
+      takesPieces: true,
+      get arrivals() {
+        return running()
       },
-    })
-    if (stream instanceof ReusingSocket) stream.reuse()
-    stream.on('data', (chunk: Buffer) => {
-      // The end of a COPY may be in it.
-      const copy = this.#copy
-      try {
-        splitter.push(chunk)
-      } catch (error) {
-        stream.destroy(error as Error)
-      }
-      if (copy === undefined) this.#flow.release(1)
-      else copy.endChunk()
-    })
+      take: (message) => {
+        if (message.type !== 'copy-data') return false
+        this.#copy?.push(message.bytes, message.bytes.length)
+        return true
+      },
+    }
   }
 }
 

@@ -1,8 +1,7 @@
-import type { Client } from 'pg'
+import type { PgClient } from '../pg-connection.js'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { connect } from '../connect.js'
 import type { ConnectionOptions } from '../connection-options.js'
-import type { GuardedConnection } from '../guarded-connection.js'
 import { onOneLine } from '../reported-text.js'
 
 /** The parameter in which an agent reports which one it is, in words, other than all others. */
@@ -13,7 +12,7 @@ export const AGENT_PARAMETER = 'pbmanifest_agent'
  *
  * @throws {@link PbManifestError} `SERVER` or `ABORTED`
  */
-export async function connectAgent(agent: ConnectionOptions, signal: AbortSignal): Promise<Client> {
+export async function connectAgent(agent: ConnectionOptions, signal: AbortSignal): Promise<PgClient> {
   try {
     return await connect(agent, { replication: 'true', signal })
   } catch (error) {
@@ -27,16 +26,15 @@ export async function connectAgent(agent: ConnectionOptions, signal: AbortSignal
 }
 
 /** Which agent this is; `undefined`: it does not tell. */
-export function identifyAgent(client: Client): string | undefined {
-  const { parameters } = client.connection as unknown as GuardedConnection
-  return parameters.get(AGENT_PARAMETER)
+export function identifyAgent(client: PgClient): string | undefined {
+  return client.connection.parameters.get(AGENT_PARAMETER)
 }
 
 /**
  * @param expected - what {@link identifyAgent} gave for the leader's
  * @throws {@link PbManifestError} `SERVER` when this is another agent, which does not know of the backup
  */
-export function requireAgent(client: Client, expected: string | undefined): void {
+export function requireAgent(client: PgClient, expected: string | undefined): void {
   const found = identifyAgent(client)
   if (expected === undefined || found === undefined || found === expected) return
   throw new PbManifestError(

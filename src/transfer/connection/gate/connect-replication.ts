@@ -1,5 +1,6 @@
+import type { PgClient } from '../pg-connection.js'
 import { randomBytes } from 'node:crypto'
-import type { Client, QueryArrayConfig } from 'pg'
+import type { QueryArrayConfig } from 'pg'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { throwIfAborted } from '../../../files/give-way.js'
 import { ask } from '../ask.js'
@@ -13,7 +14,7 @@ import { startupOptions } from './session-settings.js'
 declare const hasPassed: unique symbol
 
 /** A connection for replication commands, at the server that the run is about. Nothing but this file makes one. */
-export type ReplicationClient = Client & { readonly [hasPassed]: true }
+export type ReplicationClient = PgClient & { readonly [hasPassed]: true }
 
 /** What the server that is backed up knows of a WAL sender. */
 export interface WalSenderSearch {
@@ -80,7 +81,7 @@ const INSUFFICIENT_PRIVILEGE = '42501'
 async function connectAs(
   connection: ConnectionOptions,
   mode: NonNullable<Parameters<typeof connect>[1]>,
-): Promise<Client> {
+): Promise<PgClient> {
   try {
     return await connect(connection, mode)
   } catch (error) {
@@ -92,7 +93,7 @@ async function connectAs(
   }
 }
 
-async function requireSystem(client: Client, systemIdentifier: bigint): Promise<void> {
+async function requireSystem(client: PgClient, systemIdentifier: bigint): Promise<void> {
   const query: QueryArrayConfig = { text: 'IDENTIFY_SYSTEM', rowMode: 'array' }
   try {
     const [row] = await ask<string[]>(client, query)

@@ -1,5 +1,5 @@
+import type { PgClient } from '../pg-connection.js'
 import { randomBytes } from 'node:crypto'
-import type { Client } from 'pg'
 import { throwIfAborted } from '../../../files/give-way.js'
 import { expectAnswer } from '../answer-watch.js'
 import { connect, destroyConnection } from '../connect.js'
@@ -16,7 +16,7 @@ declare const hasPassed: unique symbol
  * A connection for SQL that has passed the gate: it has a backend of its own, its settings are ours, and it is at the
  * server that the run is about. Nothing but this file makes one.
  */
-export type SqlClient = Client & { readonly [hasPassed]: true }
+export type SqlClient = PgClient & { readonly [hasPassed]: true }
 
 /**
  * Finds the server that a run is about, of those that the options name: the connection that this returns is the run's
@@ -49,9 +49,9 @@ export async function connectToServer(
   })
 }
 
-/** What a backend has for us to know it by. The types of `pg` leave it out. */
-export function processIdOf(client: Client): number | undefined {
-  return (client as unknown as { readonly processID: number | null }).processID ?? undefined
+/** What a backend has for us to know it by. */
+export function processIdOf(client: PgClient): number | undefined {
+  return client.connection.backendKey?.pid
 }
 
 interface GateOptions {
@@ -85,7 +85,7 @@ async function passGate<Passed>(
 }
 
 /** @returns the backend's process ID */
-async function fixSettings(client: Client, mark: string): Promise<number> {
+async function fixSettings(client: PgClient, mark: string): Promise<number> {
   const processId = processIdOf(client)
   if (processId === undefined) throw pooledConnection()
   const results = [await client.query<{ ours: boolean }>(fixSettingsQuery({ processId, mark }))].flat()

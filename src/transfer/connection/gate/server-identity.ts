@@ -1,5 +1,5 @@
+import type { PgClient } from '../pg-connection.js'
 import { randomBytes } from 'node:crypto'
-import type { Client } from 'pg'
 import { ask } from '../ask.js'
 import { PbManifestError } from '../../../errors.js'
 import type { ConnectionOptions } from '../connection-options.js'
@@ -49,7 +49,7 @@ export const serverDescription: string = `
  * @param processId - the backend's; in another one nothing is locked
  * @throws {@link PbManifestError} `SERVER` when it is not the one
  */
-export async function claimServer(client: Client, processId: number): Promise<ServerIdentity> {
+export async function claimServer(client: PgClient, processId: number): Promise<ServerIdentity> {
   const lockKey = randomBytes(8).readBigInt64BE()
   const [row] = await ask<IdentityRow>(
     client,
@@ -65,7 +65,7 @@ export async function claimServer(client: Client, processId: number): Promise<Se
 
 /** @throws {@link PbManifestError} `SERVER` when this is another server */
 export async function requireServer(
-  client: Client,
+  client: PgClient,
   processId: number,
   identity: ServerIdentity,
 ): Promise<void> {

@@ -27,7 +27,7 @@ export type BackendMessage =
   | { readonly type: 'other' }
 
 /** What an error or a notice says. */
-interface Report {
+export interface Report {
   /** `ERROR`, `WARNING` ..., never translated. */
   readonly severity: string | undefined
   readonly sqlstate: string | undefined

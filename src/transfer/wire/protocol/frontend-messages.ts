@@ -22,7 +22,6 @@ export const frontendMessages = {
   query: (text: string): Buffer => formatMessage('Q', cString(text)),
   copyData: (bytes: Uint8Array): Buffer => formatMessage('d', bytes),
   copyDone: (): Buffer => formatMessage('c'),
-  flush: (): Buffer => formatMessage('H'),
 } as const
 
 /** PostgreSQL's limit. */

@@ -50,7 +50,13 @@ export function parseStartupPacket(payload: Buffer): StartupMessage {
 }
 
 /** Asks a server to cancel what another connection runs, which it has given this key. */
-export function formatCancelRequest(pid: number, secret: Buffer): Buffer {
+export function formatCancelRequest({
+  pid,
+  secret,
+}: {
+  readonly pid: number
+  readonly secret: Buffer
+}): Buffer {
   return formatUntyped(int32(CANCEL_REQUEST), int32(pid), secret)
 }
 

@@ -1,11 +1,3 @@
-/** A message of the server's. */
-export function message(type: string, content: Buffer): Buffer {
-  const header = Buffer.alloc(5)
-  header.write(type, 'latin1')
-  header.writeInt32BE(content.length + 4, 1)
-  return Buffer.concat([header, content])
-}
-
 /** What COPY in binary format sends for these rows. */
 export function binaryCopy(
   rows: readonly (readonly (Buffer | null)[])[],

@@ -245,13 +245,9 @@ describe('what we send as a client is read as what it was', () => {
     )
   })
 
-  test('the data of a COPY and its end, and Flush', () => {
-    const sent = [
-      frontendMessages.copyData(Buffer.from('any')),
-      frontendMessages.copyDone(),
-      frontendMessages.flush(),
-    ]
-    expect(parse(Buffer.concat(sent), { hasStarted: true })).toEqual([copy, copy, { type: 'flush' }])
+  test('the data of a COPY and its end', () => {
+    const sent = [frontendMessages.copyData(Buffer.from('any')), frontendMessages.copyDone()]
+    expect(parse(Buffer.concat(sent), { hasStarted: true })).toEqual([copy, copy])
   })
 
   test('a cancel request', () => {
@@ -259,7 +255,7 @@ describe('what we send as a client is read as what it was', () => {
     fc.assert(
       fc.property(pids, fc.uint8Array({ minLength: 4, maxLength: 4 }), (pid, bytes) => {
         const secret = Buffer.from(bytes)
-        expect(parse(formatCancelRequest(pid, secret))).toEqual([{ type: 'cancel-request', pid, secret }])
+        expect(parse(formatCancelRequest({ pid, secret }))).toEqual([{ type: 'cancel-request', pid, secret }])
       }),
     )
   })

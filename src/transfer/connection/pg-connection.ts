@@ -1,0 +1,169 @@
+import { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { isPbManifestError, PbManifestError } from '../../errors.js'
+import { formatMessage } from '../wire/protocol/message-framing.js'
+import { type Arrivals, type Flow, flowOf } from './arrivals.js'
+import {
+  AuthenticationCheck,
+  type AuthenticationDemands,
+  AuthenticationError,
+} from './authentication-check.js'
+import { type Client, Connection } from './pg.js'
+import { ReusingSocket } from './reusing-socket.js'
+import { untilConnectionEnds } from './scram-key.js'
+import { type MessageTaker, ServerMessages } from './server-messages.js'
+import type { TlsAttempt } from './tls-attempts.js'
+
+/** A client of `pg` on a connection of ours. */
+export type PgClient = Client & { readonly connection: PgConnection }
+
+export interface PgConnectionOptions {
+  readonly tls: TlsAttempt
+  readonly tlsNegotiation: 'postgres' | 'direct'
+  readonly keepAlive: boolean
+  readonly keepAliveInitialDelayMillis: number
+  readonly authentication: AuthenticationDemands
+}
+
+/** Who takes what comes over a connection, in place of `pg`. */
+export interface ConnectionTaker extends MessageTaker {
+  /**
+   * What the bytes that are taken go to, if to anything: their memory is left alone until it has released them. Other bytes
+   * are valid only until `take` returns.
+   */
+  readonly arrivals: Arrivals<unknown> | undefined
+}
+
+/** What a client needs to have cancelled what a connection runs. */
+interface BackendKey {
+  readonly pid: number
+  readonly secret: Buffer
+}
+
+/**
+ * A connection of `pg` whose socket is ours. Everything that a server sends is looked at first ({@link ServerMessages},
+ * {@link AuthenticationCheck}): what is wrong with it, or is more than `pg` can take, ends the connection with an error;
+ * thrown where `pg` reads, it would end the process. Then it goes to `pg`, or past it to whoever has taken over: `pg` copies
+ * each byte of a COPY twice, reads on while nobody takes what it read, and spoils names that are not UTF-8.
+ */
+export class PgConnection extends Connection {
+  /** What the server has reported of itself (ParameterStatus). */
+  readonly parameters: Map<string, string> = new Map()
+  readonly #options: PgConnectionOptions
+  readonly #messages: ServerMessages
+  /** In the place of a socket: `pg` reads what is emitted here. */
+  readonly #toPg = new EventEmitter()
+  readonly #check: AuthenticationCheck
+  readonly #closed = new AbortController()
+  #taker: ConnectionTaker | undefined
+  #backendKey: BackendKey | undefined
+
+  constructor(options: PgConnectionOptions) {
+    const { tls, tlsNegotiation, keepAlive, keepAliveInitialDelayMillis } = options
+    super({
+      ssl: tls,
+      sslNegotiation: tlsNegotiation,
+      keepAlive,
+      keepAliveInitialDelayMillis,
+      // With TLS, the memory of a read is OpenSSL's.
+      ...(tls === false ? { stream: new ReusingSocket() } : {}),
+    })
+    this.#options = options
+    this.#check = new AuthenticationCheck(options.authentication, tls !== false)
+    this.#messages = new ServerMessages((message, { type, content }) => {
+      if (message.type === 'authentication') this.#check.accept(message)
+      if (message.type === 'parameter-status') this.parameters.set(message.name, message.value)
+      if (message.type === 'backend-key-data') this.#keepBackendKey(message)
+      // A copy, since `pg` may keep what it gets.
+      const bytes = formatMessage(type, content)
+      untilConnectionEnds(this.#closed.signal, () => void this.#toPg.emit('data', bytes))
+    })
+  }
+
+  /** By what its backend is known; `undefined`: it has not told. */
+  get backendKey(): BackendKey | undefined {
+    return this.#backendKey
+  }
+
+  /** What bytes arrive by, of whoever has taken over. */
+  get flow(): Flow {
+    return flowOf(this.stream)
+  }
+
+  /**
+   * Has messages taken past `pg`, from the next one on, until this is called with `undefined`. Not to be called while a chunk
+   * is being read.
+   */
+  handOver(taker: ConnectionTaker | undefined): void {
+    this.#taker = taker
+    this.#messages.taker = taker
+    if (this.stream instanceof ReusingSocket) this.stream.reuse()
+  }
+
+  /** Sends one of the messages that `pg` has no function for, or that it is not to know of. */
+  send(message: Buffer): void {
+    if (this.stream.writable) this.stream.write(message)
+  }
+
+  override connect(portOrPath: number | string, host = ''): void {
+    // `pg` knows no abstract sockets, and takes their name for one of a host.
+    if (host.startsWith('@')) super.connect(unixSocketPath(host, Number(portOrPath)))
+    else super.connect(portOrPath, host)
+    const { tls, tlsNegotiation } = this.#options
+    if (tls !== false && tlsNegotiation === 'postgres') this.#guardTlsAnswer()
+  }
+
+  /** `pg` calls it when the messages begin: at once, or within TLS. */
+  override attachListeners(stream: Duplex): void {
+    super.attachListeners(this.#toPg)
+    stream.once('close', () => this.#closed.abort())
+    stream.on('data', (chunk: Buffer) => this.#read(stream, chunk))
+  }
+
+  #read(stream: Duplex, chunk: Buffer): void {
+    // Its end may be in the chunk.
+    const arrivals = this.#taker?.arrivals
+    try {
+      this.#messages.push(chunk)
+    } catch (error) {
+      stream.destroy(breachOfProtocol(error))
+    }
+    if (arrivals !== undefined) arrivals.endChunk()
+    else if (stream instanceof ReusingSocket) stream.release(1)
+  }
+
+  #keepBackendKey({ pid, secret }: BackendKey): void {
+    this.#backendKey = { pid, secret: Buffer.from(secret) }
+  }
+
+  /** One byte is the answer to SSLRequest, and nothing may follow it that is not encrypted. */
+  #guardTlsAnswer(): void {
+    const { stream } = this
+    const [listener] = stream.rawListeners('data').slice(-1) as [(bytes: Buffer) => void]
+    stream.off('data', listener)
+    stream.once('data', (bytes: Buffer) => {
+      const answer = bytes.toString('latin1')
+      if (answer === 'S' || answer === 'N') listener.call(stream, bytes)
+      else stream.destroy(new Error(describeTlsAnswer(answer)))
+    })
+  }
+}
+
+/** @see src/interfaces/libpq/fe-connect.c (`PQconnectPoll`) */
+function describeTlsAnswer(answer: string): string {
+  if (answer.startsWith('E')) return 'server sent an error response during SSL exchange'
+  const shown = /^[!-~]/.test(answer) ? answer[0] : JSON.stringify(answer[0])
+  return `received invalid response to SSL negotiation: ${shown}`
+}
+
+function breachOfProtocol(cause: unknown): Error {
+  if (isPbManifestError(cause) || cause instanceof AuthenticationError) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new PbManifestError('SERVER', `the server does not keep to the protocol: ${reason}`, { cause })
+}
+
+/** @param directory - of the socket; with `@` in front, the socket is in the abstract namespace */
+export function unixSocketPath(directory: string, port: number): string {
+  const path = `${directory}/.s.PGSQL.${port}`
+  return path.startsWith('@') ? `\0${path.slice(1)}` : path
+}
