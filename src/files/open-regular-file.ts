@@ -26,7 +26,15 @@ export interface OpenedFile {
  */
 export function openRegularFile(path: string | Buffer): OpenedFile {
   if (!statSync(path).isFile()) throw new NotARegularFileError()
-  const descriptor = openQuietly(path)
+  return requireRegularFile(openQuietly(path))
+}
+
+/**
+ * Looks at what was opened; closes it when it is no regular file.
+ *
+ * @throws {@link NotARegularFileError}
+ */
+export function requireRegularFile(descriptor: number): OpenedFile {
   try {
     const stats = fstatSync(descriptor)
     if (!stats.isFile()) throw new NotARegularFileError()

@@ -1,5 +1,9 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from 'node:fs'
-import { NotARegularFileError, type OpenedFile } from '../../../files/open-regular-file.js'
+import { constants, lstatSync, openSync, type Stats } from 'node:fs'
+import {
+  NotARegularFileError,
+  type OpenedFile,
+  requireRegularFile,
+} from '../../../files/open-regular-file.js'
 import { pathOf } from '../../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { describeSystemError, ioError, isNotThere } from '../../../files/system-error.js'
@@ -81,15 +85,7 @@ function mayBeLink(directory: Pathname): boolean {
 }
 
 function openWithoutLink(path: string | Buffer): OpenedFile {
-  const descriptor = openSync(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
-  try {
-    const stats = fstatSync(descriptor)
-    if (!stats.isFile()) throw new NotARegularFileError()
-    return { descriptor, stats }
-  } catch (error) {
-    closeSync(descriptor)
-    throw error
-  }
+  return requireRegularFile(openSync(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW))
 }
 
 function refuse(pathname: Pathname, reason: string): RefusedError {
