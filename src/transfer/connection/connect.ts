@@ -2,7 +2,7 @@ import type { ClientConfig } from 'pg'
 import { Client } from './pg.js'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { throwIfAborted } from '../../files/give-way.js'
-import { AnswerWatch, expectAnswer } from './answer-watch.js'
+import { AnswerWatch, ask, expectAnswer } from './answer-watch.js'
 import { AuthenticationError } from './authentication-check.js'
 import {
   describeConnectionFailure,
@@ -11,10 +11,9 @@ import {
   mayWorkOtherwise,
   NoPasswordError,
 } from './connection-failure.js'
-import type { ConnectionHost, ConnectionOptions } from './connection-options.js'
+import type { ConnectionHost, ConnectionOptions, SessionAttributes } from './connection-options.js'
 import { keepAlive } from './keep-alive.js'
-import { type PgClient, PgConnection } from './pg-connection.js'
-import { hasSessionAttributes, type HostAttributes } from './session-attributes.js'
+import { destroyConnection, endConnection, GOODBYE_MS, type PgClient, PgConnection } from './pg-connection.js'
 import { isUnixSocket } from './resolve-tls.js'
 import { type TlsAttempt, tlsAttempts } from './tls-attempts.js'
 
@@ -27,9 +26,6 @@ export interface ConnectMode {
   readonly applicationName?: string
   readonly signal?: AbortSignal | undefined
 }
-
-/** For so long, in milliseconds, a server may take to say goodbye. */
-const GOODBYE_MS = 5000
 
 /**
  * Connects to the first host that will have us. The caller ends the client ({@link endConnection}), and listens to its
@@ -229,18 +225,43 @@ function boundBySignal(client: PgClient, signal: AbortSignal | undefined): void 
   client.once('end', () => signal?.removeEventListener('abort', end))
 }
 
-/** Says goodbye, and ends the connection when that was heard, or after 5 s. Never throws. */
-export async function endConnection(client: PgClient): Promise<void> {
-  const timer = setTimeout(() => destroyConnection(client), GOODBYE_MS)
-  await client.end().catch(ignore)
-  clearTimeout(timer)
-}
-
-/** Ends a connection at once, without a goodbye. */
-export function destroyConnection(client: PgClient): void {
-  client.connection.stream.destroy()
-}
-
 function ignore(): void {
   // Whoever uses the connection has its own listener, or learns of the loss by the next query.
+}
+
+/** What one host can be asked for. */
+type HostAttributes = Exclude<SessionAttributes, 'prefer-standby'>
+
+/**
+ * Whether the server is what libpq's `target_session_attrs` wants. `SHOW` works on replication connections, too: to them
+ * a standby is a server whose transactions are read only, and so it is to 13, which has no `in_hot_standby`.
+ */
+async function hasSessionAttributes(client: PgClient, attributes: HostAttributes): Promise<boolean> {
+  switch (attributes) {
+    case 'any':
+      return true
+    case 'read-write':
+      return !(await isOn(client, ['transaction_read_only']))
+    case 'read-only':
+      return isOn(client, ['transaction_read_only'])
+    case 'primary':
+      return !(await isOn(client, ['in_hot_standby', 'transaction_read_only']))
+    case 'standby':
+      return isOn(client, ['in_hot_standby', 'transaction_read_only'])
+    default:
+      return attributes satisfies never
+  }
+}
+
+/** The first of the settings that the server knows. */
+async function isOn(client: PgClient, settings: readonly string[]): Promise<boolean> {
+  for (const [index, setting] of settings.entries()) {
+    try {
+      const [row] = await ask<Record<string, string>>(client, `SHOW ${setting}`)
+      return row?.[setting] === 'on'
+    } catch (error) {
+      if (index === settings.length - 1) throw error
+    }
+  }
+  return false
 }

@@ -1,3 +1,5 @@
+import { PbManifestError } from '../../errors.js'
+
 /** What we do with a connection option of libpq. */
 export interface ConninfoKeyword {
   /** The environment variable that gives it. */
@@ -74,4 +76,15 @@ export type Conninfo = ReadonlyMap<string, string>
 
 export function isConninfoKeyword(name: string): boolean {
   return Object.hasOwn(conninfoKeywords, name)
+}
+
+/** @throws {@link PbManifestError} `USAGE` in the words of libpq, when the value is none of these */
+export function oneOf<Value extends string>(
+  keyword: string,
+  value: string,
+  allowed: readonly Value[],
+): Value {
+  const found = allowed.find((candidate) => candidate === value)
+  if (found !== undefined) return found
+  throw new PbManifestError('USAGE', `invalid ${keyword} value: "${value}"`)
 }

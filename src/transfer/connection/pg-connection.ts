@@ -167,3 +167,18 @@ export function unixSocketPath(directory: string, port: number): string {
   const path = `${directory}/.s.PGSQL.${port}`
   return path.startsWith('@') ? `\0${path.slice(1)}` : path
 }
+
+/** For so long, in milliseconds, a server may take to say goodbye. */
+export const GOODBYE_MS = 5000
+
+/** Says goodbye, and ends the connection when that was heard, or after 5 s. Never throws. */
+export async function endConnection(client: PgClient): Promise<void> {
+  const timer = setTimeout(() => destroyConnection(client), GOODBYE_MS)
+  await client.end().catch(() => {})
+  clearTimeout(timer)
+}
+
+/** Ends a connection at once, without a goodbye. */
+export function destroyConnection(client: PgClient): void {
+  client.connection.stream.destroy()
+}

@@ -2,12 +2,11 @@ import { PbManifestError } from '../../errors.js'
 import { type AuthenticationDemands, readRequiredMethods } from './authentication-check.js'
 import type { ConnectionEnvironment } from './connection-environment.js'
 import { type ConnectionOptions, sessionAttributes } from './connection-options.js'
-import { type Conninfo, type ConninfoKeyword, conninfoKeywords } from './conninfo-keywords.js'
+import { type Conninfo, type ConninfoKeyword, conninfoKeywords, oneOf } from './conninfo-keywords.js'
 import { parseConninfo } from './parse-conninfo.js'
 import { DEFAULT_PORT, defaultPasswordFile, resolveHosts } from './resolve-hosts.js'
 import { resolveTls } from './resolve-tls.js'
 import { readService } from './service-file.js'
-import { oneOf } from './one-of.js'
 
 /** What a caller says of the server to connect to. Everything else comes from the environment, as libpq has it. */
 export interface ConnectionSettings {

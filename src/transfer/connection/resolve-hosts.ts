@@ -3,8 +3,7 @@ import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { PbManifestError } from '../../errors.js'
 import type { ConnectionHost } from './connection-options.js'
-import type { Conninfo } from './conninfo-keywords.js'
-import { oneOf } from './one-of.js'
+import { type Conninfo, oneOf } from './conninfo-keywords.js'
 import { readPasswordFile } from './password-file.js'
 
 export const DEFAULT_PORT = 5432

@@ -1,7 +1,7 @@
 import { DatabaseError } from './pg.js'
-import { onOneLine, reportedLines } from './reported-text.js'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { describeSystemError } from '../../files/system-error.js'
+import type { PgClient } from './pg-connection.js'
 
 /**
  * Makes the error for something that failed on a connection: what the server reported, or that it is gone.
@@ -61,4 +61,51 @@ function isNameError(error: unknown): error is Error & { code: string } {
 
 function nameError({ code }: { readonly code: string }): string {
   return code === 'EAI_AGAIN' ? 'Temporary failure in name resolution' : 'Name or service not known'
+}
+
+/**
+ * Of what the other side says so much is looked at, in characters. A message of PostgreSQL's own is shorter by far, and one
+ * that is not must not keep us busy.
+ */
+const MOST_CHARACTERS = 16_384
+
+/** The lines of a text of the other side, without blank ones. */
+export function reportedLines(text: string): string[] {
+  const beginning = text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)} ...` : text
+  const lines = beginning.split(/[\r\n]/).map((line) => line.trim())
+  return lines.filter((line) => line !== '')
+}
+
+/** The same on one line, as all messages are. */
+export function onOneLine(text: string): string {
+  return reportedLines(text).join(' ')
+}
+
+/** Something that a server wants said, which is no error: that it waits for an archive, for example. */
+export interface ServerNotice {
+  readonly severity: 'WARNING' | 'NOTICE'
+  /** One line. */
+  readonly message: string
+  readonly hint?: string | undefined
+}
+
+/** What `pg` makes of a NoticeResponse. Its severity is in the server's language. */
+interface NoticeMessage {
+  readonly message?: string | undefined
+  readonly code?: string | undefined
+  readonly hint?: string | undefined
+}
+
+/** SQLSTATEs of warnings. */
+const WARNING_CLASS = '01'
+
+/** Has a listener told of what the server says beside its answers, as soon as it does. */
+export function hearNotices(client: PgClient, listener: (notice: ServerNotice) => void): void {
+  client.on('notice', ({ message = '', code = '', hint }: NoticeMessage) => {
+    listener({
+      severity: code.startsWith(WARNING_CLASS) ? 'WARNING' : 'NOTICE',
+      message: onOneLine(message),
+      ...(hint !== undefined && { hint: onOneLine(hint) }),
+    })
+  })
 }

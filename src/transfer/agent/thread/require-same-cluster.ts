@@ -6,7 +6,7 @@ import { parseLsn } from '../../../postgres/lsn.js'
 import { readControlFileWhileWritten } from '../../cluster-files/torn-control-file.js'
 import { sqlError } from '../../cluster-files/sql/sql-error.js'
 import type { SqlClient } from '../../connection/gate/connect-sql.js'
-import { ask } from '../../connection/ask.js'
+import { ask } from '../../connection/answer-watch.js'
 import { RefusedError } from '../../commands/refused-error.js'
 
 const MAX_ATTEMPTS = 20

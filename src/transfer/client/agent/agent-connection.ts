@@ -1,14 +1,18 @@
-import type { ConnectionTaker, PgClient } from '../../connection/pg-connection.js'
 import type { PbManifestError } from '../../../errors.js'
 import { Arrivals } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
-import { destroyConnection, endConnection } from '../../connection/connect.js'
+import {
+  destroyConnection,
+  endConnection,
+  type ConnectionTaker,
+  type PgClient,
+} from '../../connection/pg-connection.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import { connectAgent } from '../../connection/gate/connect-agent.js'
 import { explainLoss } from '../../connection/keep-alive.js'
 import type { SessionNotice } from '../../session/backup-session.js'
 import { decodePathname } from '../../../files/pathname.js'
-import { onOneLine } from '../../connection/reported-text.js'
+import { onOneLine } from '../../connection/server-error.js'
 import type { BackendMessage } from '../../wire/protocol/backend-messages.js'
 import { frontendMessages } from '../../wire/protocol/frontend-messages.js'
 import { lostAgent, outOfStep, reportedError } from './agent-error.js'

@@ -1,6 +1,5 @@
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
-import { onOneLine } from '../../connection/reported-text.js'
-import { describeServerError, reportedDetails } from '../../connection/server-error.js'
+import { describeServerError, onOneLine, reportedDetails } from '../../connection/server-error.js'
 import type { Report } from '../../wire/protocol/backend-messages.js'
 
 const SYNTAX_ERROR = '42601'

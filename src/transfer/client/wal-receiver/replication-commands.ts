@@ -4,7 +4,7 @@ import { displayPathname } from '../../../files/pathname.js'
 import { parseTimelineHistory, timelineHistoryFileName } from '../../../postgres/timeline-history.js'
 import { nearestVersion } from '../../../postgres/versions.js'
 import type { WalFileName } from '../../../postgres/wal-file-name.js'
-import { ask } from '../../connection/ask.js'
+import { ask } from '../../connection/answer-watch.js'
 import type { ReplicationClient } from '../../connection/gate/connect-replication.js'
 import { serverError } from '../../connection/server-error.js'
 

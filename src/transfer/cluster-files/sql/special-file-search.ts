@@ -5,17 +5,16 @@ import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { throwIfAborted } from '../../../files/give-way.js'
 import { nearestVersion } from '../../../postgres/versions.js'
-import { ask } from '../../connection/ask.js'
+import { ask } from '../../connection/answer-watch.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
-import { destroyConnection, endConnection } from '../../connection/connect.js'
+import { destroyConnection, endConnection } from '../../connection/pg-connection.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import {
   connectReplication,
   type ReplicationClient,
   type ReplicationProof,
 } from '../../connection/gate/connect-replication.js'
-import type { ServerNotice } from '../../connection/hear-notices.js'
-import { serverError } from '../../connection/server-error.js'
+import { serverError, type ServerNotice } from '../../connection/server-error.js'
 
 /** What a search for links and special files needs. */
 export interface SpecialFileSearch {

@@ -1,15 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { QueryResultRow } from 'pg'
+import type { Connection, QueryResultRow } from 'pg'
 import type { SqlClient } from '../../connection/gate/connect-sql.js'
 import { DatabaseError } from '../../connection/pg.js'
 import { isPbManifestError, type PbManifestError } from '../../../errors.js'
 import { expectAnswer, longestSilence } from '../../connection/answer-watch.js'
 import { Arrivals } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
-import type { ConnectionTaker } from '../../connection/pg-connection.js'
-import { endConnection } from '../../connection/connect.js'
+import { endConnection, type ConnectionTaker } from '../../connection/pg-connection.js'
 import { explainLoss } from '../../connection/keep-alive.js'
-import { CopyOut } from './copy-out.js'
 import { RecoveryConflicts, sqlError } from './sql-error.js'
 
 /** How long the server may take to cancel a query before the connection is cut. */
@@ -179,4 +177,41 @@ export class SqlConnection {
 
 function ignore(): void {
   // The loss of the connection is told by another way.
+}
+
+/**
+ * One COPY ... TO STDOUT, as the query object that `pg` hands the server's messages to. The data does not come this way:
+ * who takes it out of the stream passes it on.
+ */
+class CopyOut {
+  readonly #text: string
+  readonly #data: Arrivals<Buffer>
+
+  /** @param data - is told how the COPY ends */
+  constructor(text: string, data: Arrivals<Buffer>) {
+    this.#text = text
+    this.#data = data
+  }
+
+  submit(connection: Connection): void {
+    connection.query(this.#text)
+  }
+
+  handleError(error: unknown): void {
+    this.#data.fail(error)
+  }
+
+  handleReadyForQuery(): void {
+    this.#data.end()
+  }
+
+  handleRowDescription(): void {}
+
+  handleDataRow(): void {}
+
+  handleCommandComplete(): void {}
+
+  handleEmptyQuery(): void {}
+
+  handlePortalSuspended(): void {}
 }

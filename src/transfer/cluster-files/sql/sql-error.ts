@@ -1,7 +1,6 @@
 import { DatabaseError } from '../../connection/pg.js'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
-import { onOneLine } from '../../connection/reported-text.js'
-import { describeServerError, reportedDetails } from '../../connection/server-error.js'
+import { describeServerError, onOneLine, reportedDetails } from '../../connection/server-error.js'
 
 const SERIALIZATION_FAILURE = '40001'
 

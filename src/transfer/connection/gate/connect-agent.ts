@@ -2,7 +2,7 @@ import type { PgClient } from '../pg-connection.js'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { connect } from '../connect.js'
 import type { ConnectionOptions } from '../connection-options.js'
-import { onOneLine } from '../reported-text.js'
+import { onOneLine } from '../server-error.js'
 
 /** The parameter in which an agent reports which one it is, in words, other than all others. */
 export const AGENT_PARAMETER = 'pbmanifest_agent'

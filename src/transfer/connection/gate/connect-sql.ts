@@ -1,14 +1,19 @@
-import type { PgClient } from '../pg-connection.js'
 import { randomBytes } from 'node:crypto'
 import { throwIfAborted } from '../../../files/give-way.js'
 import { expectAnswer } from '../answer-watch.js'
-import { connect, destroyConnection } from '../connect.js'
+import { connect } from '../connect.js'
+import { destroyConnection, type PgClient } from '../pg-connection.js'
 import type { ConnectionOptions } from '../connection-options.js'
 import { pinHost } from '../pin-host.js'
 import { serverError } from '../server-error.js'
-import { explainRefusedSettings, pooledConnection } from './connection-pooler.js'
 import { claimServer, type FoundServer, requireServer, type ServerIdentity } from './server-identity.js'
-import { fixSettingsQuery, SESSION_MARK, startupOptions } from './session-settings.js'
+import {
+  explainRefusedSettings,
+  fixSettingsQuery,
+  pooledConnection,
+  SESSION_MARK,
+  startupOptions,
+} from './session-settings.js'
 
 declare const hasPassed: unique symbol
 

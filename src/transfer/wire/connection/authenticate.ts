@@ -5,7 +5,6 @@ import { ScramExchange } from '../scram/scram-exchange.js'
 import type { ScramUsers } from '../scram/scram-users.js'
 import { serverEndPoint } from '../scram/server-end-point.js'
 import { brokenProtocol, WireError } from '../wire-error.js'
-import { parseSaslInitialResponse } from './sasl-initial-response.js'
 import type { WireAuthentication } from './wire-access.js'
 import type { WireChannel } from './wire-channel.js'
 
@@ -77,4 +76,26 @@ function endPointOf(secureSocket: TLSSocket | undefined): Buffer | undefined {
   return certificate !== null && certificate !== undefined && 'raw' in certificate
     ? serverEndPoint(certificate.raw)
     : undefined
+}
+
+const LENGTH_BYTES = 4
+
+interface SaslInitialResponse {
+  readonly mechanism: string
+  readonly data: Buffer
+}
+
+/**
+ * Reads the payload of SASLInitialResponse: the mechanism, and what it begins with.
+ *
+ * @throws {@link WireError} `FATAL`
+ */
+function parseSaslInitialResponse(payload: Buffer): SaslInitialResponse {
+  const nul = payload.indexOf(0)
+  const start = nul + 1 + LENGTH_BYTES
+  if (nul === -1 || start > payload.length) throw brokenProtocol('invalid SASL response')
+  const length = payload.readInt32BE(nul + 1)
+  // -1, no data, is allowed by the protocol, but SCRAM always begins with some.
+  if (length !== payload.length - start) throw brokenProtocol('invalid SASL response')
+  return { mechanism: payload.toString('latin1', 0, nul), data: payload.subarray(start) }
 }

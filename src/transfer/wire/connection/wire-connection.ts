@@ -3,17 +3,14 @@ import { backendMessages } from '../protocol/backend-messages.js'
 import { WireError } from '../wire-error.js'
 import type { MakeHandler, WireClose, WireHandler } from '../wire-handler.js'
 import { authenticate } from './authenticate.js'
-import type { CancelTable } from './cancel-table.js'
+import type { CancelKey, CancelTable } from './cancel-table.js'
 import { authenticationTimeout } from './connection-errors.js'
-import { greet } from './greet.js'
 import { openStartup } from './open-startup.js'
 import { readSessionParameters, type SessionParameters } from './read-session-parameters.js'
 import { internalError } from './run-query.js'
 import { runSession } from './run-session.js'
 import type { WireAccess } from './wire-access.js'
 import type { WireChannel } from './wire-channel.js'
-import type { WireEvent } from './wire-event.js'
-import type { WireLimits } from './wire-limits.js'
 
 export interface ConnectionContext {
   readonly channel: WireChannel
@@ -161,3 +158,74 @@ function asFatal(thrown: unknown): WireError {
   const { sqlstate, message, detail, hint, position, cause } = error
   return new WireError(sqlstate, message, { severity: 'FATAL', detail, hint, position, cause })
 }
+
+/** Tells the client what it may rely on. The names and their order are a walsender's. */
+function greet(
+  channel: WireChannel,
+  { user, parameters }: SessionParameters,
+  key: CancelKey,
+  settings: ReadonlyMap<string, string>,
+): void {
+  const statuses = new Map([
+    ['application_name', parameters.get('application_name') ?? ''],
+    // Whatever the client asked for: there is no conversion.
+    ['client_encoding', 'UTF8'],
+    ['DateStyle', 'ISO, MDY'],
+    ['default_transaction_read_only', 'off'],
+    ['in_hot_standby', 'off'],
+    ['integer_datetimes', 'on'],
+    ['IntervalStyle', 'postgres'],
+    ['is_superuser', 'off'],
+    ['server_encoding', 'UTF8'],
+    ['server_version', ''],
+    ['session_authorization', user],
+    ['standard_conforming_strings', 'on'],
+    ['TimeZone', 'UTC'],
+    ...settings,
+  ])
+  channel.send(
+    ...Array.from(statuses, ([name, value]) => backendMessages.parameterStatus(name, value)),
+    backendMessages.backendKeyData(key.pid, key.secret),
+  )
+}
+
+/** What a client may ask of us. */
+export interface WireLimits {
+  /** Of the payload of a message, which is how long a query may be. */
+  readonly maxMessageBytes: number
+  /** From the first byte to the authenticated user, TLS included. */
+  readonly authenticationTimeoutMs: number
+  /** How long a client may say nothing between two queries; 0: forever. See `WireHandler.mayStayIdle`. */
+  readonly idleTimeoutMs: number
+  /** How long a client may take nothing of what we send it; 0: forever. */
+  readonly stallTimeoutMs: number
+  /** How often a client whose query runs hears that we are at work. */
+  readonly heartbeatMs: number
+}
+
+export const defaultLimits: WireLimits = {
+  maxMessageBytes: 1 << 20,
+  authenticationTimeoutMs: 60_000,
+  idleTimeoutMs: 0,
+  stallTimeoutMs: 0,
+  heartbeatMs: 5000,
+}
+
+/** What happened on a connection, for a log. `pid` is the number that the client knows the connection by. */
+export type WireEvent = { readonly pid: number; readonly remote: string } & (
+  | { readonly type: 'connected' }
+  | {
+      readonly type: 'authenticated'
+      readonly user: string
+      readonly database: string
+      readonly isEncrypted: boolean
+    }
+  /** The connection ended with an error before its user was known, or because of who the user is not. */
+  | { readonly type: 'refused'; readonly user: string | undefined; readonly error: WireError }
+  /** The client wants a query of another connection cancelled. */
+  | { readonly type: 'cancel-request'; readonly isGranted: boolean }
+  /** A fault of ours; the client was told no more than that. */
+  | { readonly type: 'internal-error'; readonly error: unknown }
+  /** The end of a connection that was authenticated, and the error that ended it, if any. */
+  | { readonly type: 'disconnected'; readonly how: WireClose; readonly error: WireError | undefined }
+)

@@ -8,9 +8,7 @@ import { adminShutdown } from './connection-errors.js'
 import type { ConnectionPlaces } from './connection-places.js'
 import type { WireAccess } from './wire-access.js'
 import { WireChannel } from './wire-channel.js'
-import { WireConnection } from './wire-connection.js'
-import type { WireEvent } from './wire-event.js'
-import { defaultLimits, type WireLimits } from './wire-limits.js'
+import { defaultLimits, WireConnection, type WireEvent, type WireLimits } from './wire-connection.js'
 
 /** A client that has vanished without a word is found out after about so long, in milliseconds. */
 const KEEP_ALIVE_MS = 60_000

@@ -6,8 +6,7 @@ import {
   ConnectionPlaces,
   type PlaceLimits,
 } from '../../../../src/transfer/wire/connection/connection-places.js'
-import type { WireEvent } from '../../../../src/transfer/wire/connection/wire-event.js'
-import type { WireLimits } from '../../../../src/transfer/wire/connection/wire-limits.js'
+import type { WireEvent, WireLimits } from '../../../../src/transfer/wire/connection/wire-connection.js'
 import { WireServer } from '../../../../src/transfer/wire/connection/wire-server.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { poll } from '../../../helpers/poll.js'

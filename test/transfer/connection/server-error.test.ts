@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest'
 import { DatabaseError } from '../../../src/transfer/connection/pg.js'
-import { onOneLine, reportedLines } from '../../../src/transfer/connection/reported-text.js'
-import { describeServerError } from '../../../src/transfer/connection/server-error.js'
+import {
+  describeServerError,
+  onOneLine,
+  reportedLines,
+} from '../../../src/transfer/connection/server-error.js'
 import { sqlError } from '../../../src/transfer/cluster-files/sql/sql-error.js'
 import { reportedError } from '../../../src/transfer/client/agent/agent-error.js'
 
