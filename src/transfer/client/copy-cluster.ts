@@ -6,7 +6,7 @@ import { planBatches } from './plan-batches.js'
 import { ProgressMeter } from './progress-meter.js'
 import { algorithmOf } from './received-checksums.js'
 import type { RunContext } from './run-context.js'
-import type { BackupTicket, LeaderSession } from './sessions/sessions.js'
+import type { JoinableBackup, LeaderSession } from './sessions/sessions.js'
 import { WorkerCounters } from './worker-counters.js'
 import type { StartWorker } from './worker-messages.js'
 import { WorkerPool } from './worker-pool.js'
@@ -47,8 +47,8 @@ export class ClusterCopy {
   }
 
   /** The backup has started. */
-  join(ticket: BackupTicket): void {
-    this.#pool.join(ticket)
+  join(backup: JoinableBackup): void {
+    this.#pool.join(backup)
   }
 
   /** Copies everything that is listed. */

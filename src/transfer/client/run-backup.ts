@@ -85,7 +85,7 @@ class BackupRun {
     const start = await clock.time('start', () => startBackup(context, leader))
     await this.#parts.target.mark(start.backupId)
     wal.start(start)
-    copy.join(start.ticket)
+    copy.join(start.joinable)
     await context.failure.waitFor(wal.requireFetchable(start, this.#ownCopy()))
     const listing = await clock.time('list', () => this.#list(tablespaces))
     await clock.time('copy', () => this.#copyFiles(copy, listing))

@@ -29,9 +29,9 @@ export async function runWorker(port: MessagePort): Promise<void> {
     post({ type: 'ready', pid: opened.pid })
     // While the others wait for the checkpoint.
     const checksums = await ReceivedChecksums.load(start.checksumAlgorithm, 'much')
-    const { ticket } = await failure.waitFor(inbox.nextOf('join'))
-    opened.introduce(ticket)
-    await runCommand(session, failure, { command: 'JOIN_BACKUP', backupId: ticket.backupId })
+    const { backup } = await failure.waitFor(inbox.nextOf('join'))
+    opened.makeKnown(backup)
+    await runCommand(session, failure, { command: 'JOIN_BACKUP', backupId: backup.backupId })
     post({ type: 'joined' })
     await copyUntilFinished(start, { session, checksums, inbox, failure, post })
     await session.finish()

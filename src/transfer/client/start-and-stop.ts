@@ -2,13 +2,13 @@ import { formatLsn } from '../../postgres/lsn.js'
 import type { CommandResults, StoppedBackup } from '../commands/command-results.js'
 import { runCommand } from './run-command.js'
 import type { RunContext } from './run-context.js'
-import type { BackupTicket, LeaderSession } from './sessions/sessions.js'
+import type { JoinableBackup, LeaderSession } from './sessions/sessions.js'
 
 /** As pg_basebackup says `pg_basebackup base backup`, and not what a server says of a backup without a label. */
 const LABEL_OF_PBMANIFEST = 'pbmanifest base backup'
 
 /** A backup that runs, and what workers need to take part. */
-export type StartedBackup = CommandResults['START_BACKUP'] & { readonly ticket: BackupTicket }
+export type StartedBackup = CommandResults['START_BACKUP'] & { readonly joinable: JoinableBackup }
 
 export async function startBackup(
   { options, failure }: RunContext,
@@ -27,7 +27,7 @@ export async function startBackup(
   const { startLsn, startTimeline, backupId } = start
   options.onStep?.('checkpoint completed')
   options.onStep?.(`write-ahead log start point: ${formatLsn(startLsn)} on timeline ${startTimeline}`)
-  return { ...start, ticket: leader.ticketOf(backupId) }
+  return { ...start, joinable: leader.joinableBackup(backupId) }
 }
 
 export async function stopBackup(

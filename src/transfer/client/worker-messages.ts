@@ -4,7 +4,7 @@ import type { StartMessage } from '../../threads/thread-start.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { ErrorData } from './error-data.js'
 import type { ReceivedFile, WantedFile } from './file-receiver.js'
-import type { BackupTicket, SessionServer } from './sessions/sessions.js'
+import type { JoinableBackup, SessionServer } from './sessions/sessions.js'
 import type { WorkerCountersBuffer } from './worker-counters.js'
 
 /** What a worker is started with. Plain data and shared memory. */
@@ -24,7 +24,7 @@ export interface StartWorker {
 export type MessageToWorker =
   | StartMessage<StartWorker>
   /** The backup has started: take part. The first after `start`. */
-  | { readonly type: 'join'; readonly ticket: BackupTicket }
+  | { readonly type: 'join'; readonly backup: JoinableBackup }
   /** Copy these files, after those that were sent before. */
   | { readonly type: 'copy'; readonly files: readonly WantedFile[] }
   /** There is no more: make what was written durable, seal the fragment, and end. */

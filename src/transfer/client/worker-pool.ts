@@ -5,7 +5,7 @@ import { fromErrorData } from './error-data.js'
 import type { ReceivedFile } from './file-receiver.js'
 import type { FirstFailure } from './first-failure.js'
 import type { Batch } from './plan-batches.js'
-import type { BackupTicket } from './sessions/sessions.js'
+import type { JoinableBackup } from './sessions/sessions.js'
 import type { MessageFromWorker, MessageToWorker, StartWorker } from './worker-messages.js'
 import { STARTING_AT_ONCE, type WorkersAhead, type WorkerThread } from './workers-ahead.js'
 
@@ -70,8 +70,8 @@ export class WorkerPool {
   }
 
   /** The backup has started: lets the workers, those to come as well, take part in it. */
-  join(ticket: BackupTicket): void {
-    this.#join = { type: 'join', ticket }
+  join(backup: JoinableBackup): void {
+    this.#join = { type: 'join', backup }
     for (const worker of this.#workers) send(worker, this.#join)
   }
 

@@ -23,7 +23,7 @@ export async function openAgentLeader(
       agent: { connection: pinHost(agent, session.client), identity: identifyAgent(session.client) },
     },
     database,
-    ticketOf: (backupId) => ({ backupId, handle: undefined }),
+    joinableBackup: (backupId) => ({ backupId, handle: undefined }),
     // An agent is no process of the database server, and does not tell what it waits for.
     watchNetwork: () => Promise.resolve(undefined),
   }
@@ -42,5 +42,5 @@ export async function openAgentWorker(agent: FoundAgent, options: OpenOptions): 
     await session.abort()
     throw error
   }
-  return { session, pid: undefined, introduce: () => {} }
+  return { session, pid: undefined, makeKnown: () => {} }
 }

@@ -40,8 +40,8 @@ export interface LeaderSession {
   readonly workers: SessionServer
   /** The database server, for the stream of WAL. */
   readonly database: ConnectionOptions
-  /** What a worker needs to take part in a backup that this session has started. */
-  ticketOf(backupId: string): BackupTicket
+  /** A backup that this session has started, as a worker needs it. */
+  joinableBackup(backupId: string): JoinableBackup
   /**
    * Begins to look at what the server's side of the workers waits for; `undefined` where that cannot be seen.
    *
@@ -50,8 +50,8 @@ export interface LeaderSession {
   watchNetwork(pids: () => readonly number[], signal: AbortSignal): Promise<NetworkWatch | undefined>
 }
 
-/** What a worker needs to join a backup. Plain data and shared memory: it crosses threads. */
-export interface BackupTicket {
+/** A backup as a worker needs it to join. Plain data and shared memory: it crosses threads. */
+export interface JoinableBackup {
   readonly backupId: string
   /** The backup's memory, if its sessions run in this process. */
   readonly handle: BackupHandle | undefined
@@ -63,5 +63,5 @@ export interface WorkerSession {
   /** The database server's process behind it, where that is known. */
   readonly pid: number | undefined
   /** Makes the backup known to the session, which is about to join it. */
-  introduce(ticket: BackupTicket): void
+  makeKnown(backup: JoinableBackup): void
 }

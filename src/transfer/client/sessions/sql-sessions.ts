@@ -41,7 +41,7 @@ export async function openSqlLeader(
       session: new ReplicationSession({ files, mode, registry, fragmentDirectory, onNotice }),
       workers: { kind: 'sql', server },
       database: server.connection,
-      ticketOf: (backupId) => ({ backupId, handle: registry.get(backupId) }),
+      joinableBackup: (backupId) => ({ backupId, handle: registry.get(backupId) }),
       watchNetwork: (pids, signal) => NetworkWatch.start(server, pids, signal),
     }
   } catch (error) {
@@ -69,7 +69,7 @@ export async function openSqlWorker(
   return {
     session: new ReplicationSession({ files, registry, fragmentDirectory, onNotice }),
     pid,
-    introduce: ({ handle }) => {
+    makeKnown: ({ handle }) => {
       if (handle !== undefined) registry.add(handle)
     },
   }
