@@ -1,3 +1,4 @@
+import { commandContracts } from '../commands/commands.js'
 import type { ReplicationCommand, SessionCommand } from '../commands/replication-command.js'
 import type { BackupHandle } from '../session/backup-handle.js'
 import { openBackup } from '../session/backup.js'
@@ -8,7 +9,6 @@ import { AnswerWriter } from './answer-writer.js'
 import { type BackupTable, type LedBackup, secondsSince } from './backup-table.js'
 import type { FragmentDirectory } from './fragment-directory.js'
 import { parseQuery } from './parse-query.js'
-import { makeResultRows } from './thread/result-rows.js'
 import { SessionThread } from './thread/session-thread.js'
 import type { SpareThreads } from './thread/spare-threads.js'
 import { sqlstates, toWireError, toWireErrorData, type WireErrorData } from './wire-error-data.js'
@@ -111,8 +111,10 @@ export class AgentConnection implements WireHandler {
   async #listBackups(reply: WireReply): Promise<void> {
     const { user } = this.#client
     const listed = this.#context.backups.list((backup) => this.#seesAllIds || backup.user === user)
-    const { columns, rows } = makeResultRows('LIST_BACKUPS', listed)
-    await reply.rows(columns, rows, 'LIST_BACKUPS')
+    await commandContracts.LIST_BACKUPS.result.encode(listed, {
+      rows: (columns, rows) => reply.rows(columns, rows, 'LIST_BACKUPS'),
+      part: async () => {},
+    })
   }
 
   async #runInSession(command: SessionCommand, reply: WireReply, signal: AbortSignal): Promise<void> {

@@ -152,7 +152,7 @@ export class BackupTable {
         label,
         workers: sessions - 1,
         bytes,
-        rate: this.rateOf(backup),
+        rate: Math.round(this.rateOf(backup)),
         state: phase,
         bytesExpected: bytesExpected === 0 ? undefined : bytesExpected,
       }

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { parseCommand } from '../commands/parse-command.js'
+import { parseCommand } from '../commands/commands.js'
 import type { ReplicationCommand } from '../commands/replication-command.js'
 import { WireError } from '../wire/wire-error.js'
 import { sqlstates } from './wire-error-data.js'

@@ -1,6 +1,6 @@
 import { DatabaseError } from '../connection/pg.js'
 import { type ErrorCode, isPbManifestError, type PbManifestError } from '../../errors.js'
-import { CommandSyntaxError } from '../commands/command-syntax-error.js'
+import { CommandSyntaxError } from '../commands/command-tokens.js'
 import { type Refusal, RefusedError } from '../commands/refused-error.js'
 import { WireError } from '../wire/wire-error.js'
 

@@ -1,6 +1,6 @@
+import { PbManifestError } from '../../errors.js'
 import { displayText, shortenText } from '../../files/display-text.js'
 import { encodePathname } from '../../files/pathname.js'
-import { CommandSyntaxError } from './command-syntax-error.js'
 import { findClosingQuote, unescapeString } from './quoted-string.js'
 
 /** How much of a long token a message repeats. */
@@ -10,6 +10,28 @@ const MAX_SHOWN = 60
 const MAX_STRING_BYTES = 4096
 /** A byte takes four characters at most: `\xNN`. */
 const MAX_STRING_LENGTH = 4 * MAX_STRING_BYTES
+
+/** A command that is not one. Its message is in the words of PostgreSQL's own parser. */
+export class CommandSyntaxError extends PbManifestError {
+  /** Where in the text, counted in characters from 1, as a server counts it. */
+  readonly position: number
+
+  /** @param offset - where in the text, counted in code units from 0 */
+  constructor(message: string, text: string, offset: number, hint?: string) {
+    const position = countCharacters(text, offset) + 1
+    super('USAGE', message, {
+      details: [`this is at character ${position} of the command`],
+      ...(hint === undefined ? {} : { hint }),
+    })
+    this.position = position
+  }
+}
+
+function countCharacters(text: string, end: number): number {
+  let count = 0
+  for (let at = 0; at < end; at += (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1) count++
+  return count
+}
 
 /** A word of a command. */
 export type Token =

@@ -20,3 +20,8 @@ export class RefusedError extends PbManifestError {
     this.refusal = refusal
   }
 }
+
+/** A command that makes no sense now, or from this session. */
+export function refused(message: string, hint?: string): RefusedError {
+  return new RefusedError('wrong-state', message, hint)
+}

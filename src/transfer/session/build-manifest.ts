@@ -14,7 +14,7 @@ import type { BackupEnd, BackupMode } from '../cluster-files/cluster-files.js'
 import type { BackupDescription } from './backup-handle.js'
 import { type Backup, fragmentPath, throwIfBackupAborted } from './backup.js'
 import { type Leader, type Membership, removeFragments, sealFragment } from './membership.js'
-import { refused } from './refused.js'
+import { refused } from '../commands/refused-error.js'
 
 /**
  * Merges the fragments of all sessions, and streams the manifest, each piece valid until the next. Nothing of the fragments is left

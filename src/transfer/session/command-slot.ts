@@ -1,4 +1,4 @@
-import { refused } from './refused.js'
+import { refused } from '../commands/refused-error.js'
 
 /** Lets one command at a time run, as on a connection. */
 export class CommandSlot {

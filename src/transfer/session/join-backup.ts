@@ -4,7 +4,7 @@ import { openBackup } from './backup.js'
 import type { KnownBackups } from './backup-registry.js'
 import type { BackupPhase } from './backup-state.js'
 import { createMembership, type Membership } from './membership.js'
-import { refused } from './refused.js'
+import { refused } from '../commands/refused-error.js'
 
 /** An id has 32 characters; what is longer is none. */
 const MAX_SHOWN = 64

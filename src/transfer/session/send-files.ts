@@ -6,7 +6,7 @@ import { throwIfBackupAborted } from './backup.js'
 import type { FragmentRecorder } from './fragment-recorder.js'
 import type { Membership } from './membership.js'
 import type { PageVerification } from './page-verification.js'
-import { refused } from './refused.js'
+import { refused } from '../commands/refused-error.js'
 
 /** What SEND_FILE sends with. */
 export interface SendOptions {

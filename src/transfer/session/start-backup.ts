@@ -3,12 +3,12 @@ import type { ChecksumAlgorithm } from '../../manifest/checksum/checksum-algorit
 import { parseChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createBackupId } from '../../manifest/fragment/backup-id.js'
 import { findLabelFault } from '../../postgres/backup-label.js'
-import { isRate, rateOutOfRange } from '../commands/option-values.js'
+import { isRate, rateOutOfRange } from '../commands/command-options.js'
 import { RefusedError } from '../commands/refused-error.js'
 import type { ReplicationCommand } from '../commands/replication-command.js'
 import { createBackup, handleOf } from './backup.js'
 import { createMembership, type Membership } from './membership.js'
-import { refused } from './refused.js'
+import { refused } from '../commands/refused-error.js'
 import type { SessionOptions } from './session-options.js'
 
 type StartBackup = ReplicationCommand<'START_BACKUP'>

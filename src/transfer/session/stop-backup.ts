@@ -2,7 +2,7 @@ import { BACKUP_LABEL } from '../../manifest/cluster-files.js'
 import type { StoppedBackup } from '../commands/command-results.js'
 import { throwIfBackupAborted } from './backup.js'
 import type { Membership } from './membership.js'
-import { refused } from './refused.js'
+import { refused } from '../commands/refused-error.js'
 
 /**
  * Ends backup mode, and records backup_label, which exists from now on. tablespace_map is not recorded: in a backup in

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { PbManifestError } from '../../../src/errors.js'
 import { withoutBackupIds } from '../../../src/transfer/agent/agent-event.js'
 import { toWireError, toWireErrorData } from '../../../src/transfer/agent/wire-error-data.js'
-import { CommandSyntaxError } from '../../../src/transfer/commands/command-syntax-error.js'
+import { CommandSyntaxError } from '../../../src/transfer/commands/command-tokens.js'
 import { RefusedError } from '../../../src/transfer/commands/refused-error.js'
 
 const reported = Object.assign(new DatabaseError('permission denied', 1, 'error'), { code: '42501' })

@@ -1,7 +1,5 @@
 import { encodePathname } from '../../../files/pathname.js'
-
-/** One row: text, bytes as they are, or NULL. */
-export type Row = readonly (string | Uint8Array | null)[]
+import type { WireRow } from '../../wire/wire-handler.js'
 
 /** Rows in one piece of memory, which goes from thread to thread without being copied. */
 export interface PackedRows {
@@ -17,7 +15,7 @@ const MAX_UTF8_BYTES = 3
 const FIRST_BYTES = 16 * 1024
 
 /** Packs rows; text becomes the bytes that it stands for, also where it is a name that is not UTF-8. */
-export function packRows(columns: number, rows: Iterable<Row>): PackedRows {
+export function packRows(columns: number, rows: Iterable<WireRow>): PackedRows {
   let buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
   let length = 0
   for (const row of rows) {

@@ -1,3 +1,4 @@
+import type { ResultPart } from '../../commands/command-contract.js'
 import type { SessionCommand } from '../../commands/replication-command.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
@@ -61,11 +62,6 @@ export type SessionAnswer =
   | { readonly type: 'done' }
   | { readonly type: 'failed'; readonly error: WireErrorData }
 
+/** A part of a result; of its bytes, how many there are in the piece. */
 export type StreamPart =
-  /** A COPY begins. */
-  | { readonly type: 'begin' }
-  | { readonly type: 'bytes'; readonly length: number }
-  /** The COPY is over. */
-  | { readonly type: 'end'; readonly tag: string }
-  /** A result without a COPY. */
-  | { readonly type: 'nothing'; readonly tag: string }
+  Exclude<ResultPart, { type: 'bytes' }> | { readonly type: 'bytes'; readonly length: number }

@@ -1,14 +1,16 @@
 import { getHeapStatistics } from 'node:v8'
 import type { MessagePort } from 'node:worker_threads'
 import { PbManifestError } from '../../../errors.js'
+import { throwIfAborted } from '../../../files/give-way.js'
 import { LocalClusterFiles } from '../../cluster-files/local/local-cluster-files.js'
+import { commandContracts } from '../../commands/commands.js'
 import { RefusedError } from '../../commands/refused-error.js'
-import type { SessionCommandName } from '../../commands/replication-command.js'
+import type { SessionCommand, SessionCommandName } from '../../commands/replication-command.js'
 import type { BackupHandle } from '../../session/backup-handle.js'
 import { ReplicationSession } from '../../session/replication-session.js'
 import { toWireErrorData, type WireErrorData } from '../wire-error-data.js'
 import { AgentBackupMode } from './agent-backup-mode.js'
-import { answerCommand } from './answer-command.js'
+import { packRows } from './packed-rows.js'
 import type { MessageFromSession, MessageToSession, StartSession } from './session-messages.js'
 import { StreamSender } from './stream-sender.js'
 
@@ -111,18 +113,36 @@ export class SessionRunner {
     { command, backup }: RunMessage,
     signal: AbortSignal,
   ): Promise<void> {
-    const output = { post: (message: MessageFromSession) => this.#post(message), sender: this.#sender }
     this.#joinable = backup
     const cancel = waitingCommands.has(command.command) ? (): void => void session.abort() : undefined
     if (cancel !== undefined) signal.addEventListener('abort', cancel, { once: true })
     try {
-      await answerCommand(session, command, output, signal)
+      await this.#answerWith(session, command, signal)
     } catch (error) {
       await this.#giveUp(session, command.command, error, signal)
       throw signal.aborted ? cancelled(error) : error
     } finally {
       if (cancel !== undefined) signal.removeEventListener('abort', cancel)
     }
+  }
+
+  /** Sends all that a command is answered with, but for the end. */
+  async #answerWith<Name extends SessionCommandName>(
+    session: ReplicationSession,
+    command: SessionCommand<Name>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const result = await session.run(command, signal)
+    await commandContracts[command.command].result.encode(result, {
+      rows: (columns, rows) => {
+        // A list may have taken its time.
+        throwIfAborted(signal)
+        this.#post({ type: 'rows', columns, rows: packRows(columns.length, rows) })
+      },
+      part: (part) =>
+        part.type === 'bytes' ? this.#sender.addBytes(part.bytes, signal) : this.#sender.add(part, signal),
+    })
+    this.#sender.flush()
   }
 
   /** Ends a session in which nothing can be done any more after this failure. */

@@ -16,7 +16,7 @@ import { onOneLine } from '../../connection/server-error.js'
 import type { BackendMessage } from '../../wire/protocol/backend-messages.js'
 import { frontendMessages } from '../../wire/protocol/frontend-messages.js'
 import { lostAgent, outOfStep, reportedError } from './agent-error.js'
-import type { Answer, Value } from './backend-message.js'
+import type { Answer, Value } from '../../commands/command-contract.js'
 
 export interface AgentConnectionOptions {
   readonly onNotice: (notice: SessionNotice) => void

@@ -33,8 +33,3 @@ export function lostAgent(cause: unknown): PbManifestError {
 export function outOfStep(): PbManifestError {
   return new PbManifestError('SERVER', 'lost synchronization with the agent: invalid message')
 }
-
-/** What it says is not what was agreed on. */
-export function agentProtocolError(what: string): PbManifestError {
-  return new PbManifestError('SERVER', `the agent does not keep to the protocol: ${what}`)
-}

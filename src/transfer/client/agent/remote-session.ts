@@ -1,13 +1,11 @@
 import type { PgClient } from '../../connection/pg-connection.js'
 import type { CommandResults } from '../../commands/command-results.js'
-import { formatCommand } from '../../commands/format-command.js'
+import { commandContracts, formatCommand } from '../../commands/commands.js'
 import type { SessionCommand, SessionCommandName } from '../../commands/replication-command.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import type { BackupSession } from '../../session/backup-session.js'
-import { refused } from '../../session/refused.js'
+import { refused } from '../../commands/refused-error.js'
 import { AgentConnection, type AgentConnectionOptions } from './agent-connection.js'
-import { resultReaders } from './read-results.js'
-import { readRows } from './result-row.js'
 
 /** How long an agent may take to end a backup that is given up. */
 const GRACE_MS = 5000
@@ -38,11 +36,9 @@ export class RemoteSession implements BackupSession {
     signal?: AbortSignal,
   ): Promise<CommandResults[Name]> {
     if (this.#isEnded) throw refused('the session has ended')
-    const text = formatCommand(command)
     if (command.command === 'START_BACKUP') this.#role = 'leader'
     if (command.command === 'JOIN_BACKUP') this.#role = 'worker'
-    const read = resultReaders[command.command]
-    return await read(this.#connection.run(text, signal), command)
+    return await this.#ask(command, signal)
   }
 
   async finish(): Promise<void> {
@@ -54,7 +50,7 @@ export class RemoteSession implements BackupSession {
     this.#isEnded = true
     try {
       // A goodbye seals the fragment as well, but is not answered.
-      if (this.#role === 'worker') await this.#runLast('LEAVE_BACKUP')
+      if (this.#role === 'worker') await this.#ask({ command: 'LEAVE_BACKUP' })
     } finally {
       await this.#connection.close()
     }
@@ -72,7 +68,7 @@ export class RemoteSession implements BackupSession {
     const timer = setTimeout(() => this.#connection.destroy(), GRACE_MS)
     try {
       if (this.#connection.isBusy) await this.#connection.cancel()
-      await this.#runLast('ABORT_BACKUP')
+      await this.#ask({ command: 'ABORT_BACKUP' })
     } catch {
       // There is an error on its way already.
     } finally {
@@ -80,7 +76,11 @@ export class RemoteSession implements BackupSession {
     }
   }
 
-  async #runLast(command: 'LEAVE_BACKUP' | 'ABORT_BACKUP'): Promise<void> {
-    await readRows(this.#connection.run(formatCommand({ command })))
+  async #ask<Name extends SessionCommandName>(
+    command: SessionCommand<Name>,
+    signal?: AbortSignal,
+  ): Promise<CommandResults[Name]> {
+    const { decode } = commandContracts[command.command].result
+    return await decode(this.#connection.run(formatCommand(command), signal), command)
   }
 }

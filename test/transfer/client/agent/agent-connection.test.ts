@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PbManifestError } from '../../../../src/errors.js'
 import { AgentConnection } from '../../../../src/transfer/client/agent/agent-connection.js'
-import type { Answer } from '../../../../src/transfer/client/agent/backend-message.js'
+import type { Answer } from '../../../../src/transfer/commands/command-contract.js'
 import { resolveConnection } from '../../../../src/transfer/connection/resolve-connection.js'
 import { type Cluster, createCluster } from '../../../helpers/cluster.js'
 import { poll } from '../../../helpers/poll.js'

@@ -1,9 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodePathname } from '../../../src/files/pathname.js'
-import { CommandSyntaxError } from '../../../src/transfer/commands/command-syntax-error.js'
-import { formatCommand } from '../../../src/transfer/commands/format-command.js'
-import { parseCommand } from '../../../src/transfer/commands/parse-command.js'
+import { CommandSyntaxError } from '../../../src/transfer/commands/command-tokens.js'
+import { formatCommand, parseCommand } from '../../../src/transfer/commands/commands.js'
 import type { ReplicationCommand } from '../../../src/transfer/commands/replication-command.js'
 import { unsized } from '../../helpers/unsized.js'
 
@@ -184,18 +182,6 @@ describe('a string of a command', () => {
 })
 
 describe('formatCommand', () => {
-  test('writes what parseCommand reads', () => {
-    fc.assert(
-      fc.property(anyCommand(), (command) => {
-        const text = formatCommand(command)
-        expect(parseCommand(text)).toEqual(command)
-        // What goes over a connection is bytes of UTF-8.
-        expect(Buffer.from(text).toString()).toBe(text)
-      }),
-      { numRuns: 1000 },
-    )
-  })
-
   test.each(['a\0', '\ud800', '\udc00', '\udcc3\udca9'])('refuses %j, which no command can hold', (value) => {
     expect(() => formatCommand({ command: 'JOIN_BACKUP', backupId: value })).toThrow(RangeError)
   })
@@ -222,44 +208,3 @@ const anyText = fc.oneof(
     .map((parts) => parts.join(' ')),
   fc.array(fc.constantFrom(...words), { maxLength: 12 }).map((parts) => parts.join('')),
 )
-
-function anyCommand(): fc.Arbitrary<ReplicationCommand> {
-  const string = fc
-    .uint8Array()
-    .map((bytes) => decodePathname(Buffer.from(bytes.filter((byte) => byte !== 0))))
-  const text = fc.oneof(
-    string,
-    fc.string({ unit: 'grapheme' }).filter((value) => !value.includes('\0')),
-  )
-  const lsn = fc.option(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { nil: undefined })
-  const start = fc.constantFrom('yes' as const, 'no' as const, 'force-encode' as const).chain((manifest) =>
-    fc.record({
-      command: fc.constant('START_BACKUP' as const),
-      label: text,
-      fast: fc.boolean(),
-      maxRate: fc.option(fc.integer({ min: 32, max: 1_048_576 }), { nil: undefined }),
-      manifest: fc.constant(manifest),
-      manifestChecksums: manifest === 'no' ? fc.constant(undefined) : fc.option(text, { nil: undefined }),
-    }),
-  )
-  return fc.oneof<fc.Arbitrary<ReplicationCommand>[]>(
-    start,
-    fc.record({ command: fc.constantFrom('JOIN_BACKUP', 'BUILD_MANIFEST'), backupId: text }),
-    fc.record({ command: fc.constant('FIND_WAL_SENDER'), applicationName: text }),
-    fc.record({ command: fc.constant('LIST_TABLESPACES'), progress: fc.boolean() }),
-    fc.record({
-      command: fc.constantFrom('IDENTIFY_CLUSTER', 'LEAVE_BACKUP', 'ABORT_BACKUP', 'LIST_BACKUPS'),
-    }),
-    fc.record({
-      command: fc.constant('LIST_FILES'),
-      tablespace: fc.option(fc.integer({ min: 1, max: 0xffff_ffff }), { nil: undefined }),
-    }),
-    fc.record({ command: fc.constant('LIST_WAL_FILES'), startLsn: lsn, endLsn: lsn }),
-    fc.record({
-      command: fc.constant('SEND_FILE'),
-      files: fc.array(text, { minLength: 1 }).map((pathnames) => unsized(...pathnames)),
-      verifyChecksums: fc.boolean(),
-    }),
-    fc.record({ command: fc.constant('STOP_BACKUP'), wait: fc.boolean() }),
-  )
-}

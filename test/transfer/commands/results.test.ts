@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import type { Answer, Value } from '../../../../src/transfer/client/agent/backend-message.js'
-import { resultReaders } from '../../../../src/transfer/client/agent/read-results.js'
-import { readSendFileTag } from '../../../../src/transfer/client/agent/sent-files.js'
-import { unsized } from '../../../helpers/unsized.js'
+import type { Answer, Value } from '../../../src/transfer/commands/command-contract.js'
+import { commandContracts } from '../../../src/transfer/commands/commands.js'
+import { parseSendFileTag } from '../../../src/transfer/commands/cluster-commands.js'
+import { unsized } from '../../helpers/unsized.js'
 
 async function* inBatches(...batches: readonly (readonly Answer[])[]): AsyncGenerator<readonly Answer[]> {
   for (const batch of batches) yield await Promise.resolve(batch)
@@ -22,7 +22,8 @@ const complete = (tag: string): Answer => ({ type: 'complete', tag })
 async function sentFiles(pathnames: readonly string[], ...batches: readonly (readonly Answer[])[]) {
   const command = { command: 'SEND_FILE', files: unsized(...pathnames), verifyChecksums: true } as const
   const events = []
-  for await (const event of await resultReaders.SEND_FILE(inBatches(...batches), command)) events.push(event)
+  for await (const event of await commandContracts.SEND_FILE.result.decode(inBatches(...batches), command))
+    events.push(event)
   return events.map((event) => (event.type === 'bytes' ? event.bytes.toString() : event))
 }
 
@@ -43,7 +44,9 @@ describe("an agent's rows", () => {
       entries.map(([name]) => name),
       entries.map(([, value]) => value),
     )
-    expect(await resultReaders.IDENTIFY_CLUSTER(answers, { command: 'IDENTIFY_CLUSTER' })).toEqual({
+    expect(
+      await commandContracts.IDENTIFY_CLUSTER.result.decode(answers, { command: 'IDENTIFY_CLUSTER' }),
+    ).toEqual({
       majorVersion: 18,
       systemIdentifier: 18_446_744_073_709_551_615n,
       walSegmentSize: 16_777_216,
@@ -58,7 +61,9 @@ describe("an agent's rows", () => {
       ['end_lsn', 'timeline', 'backup_label', 'tablespace_map', 'checksum_failures'],
       ['1/2000028', '3', 'LABEL: caf\udce9\n', '', '2'],
     )
-    expect(await resultReaders.STOP_BACKUP(stop, { command: 'STOP_BACKUP', wait: true })).toEqual({
+    expect(
+      await commandContracts.STOP_BACKUP.result.decode(stop, { command: 'STOP_BACKUP', wait: true }),
+    ).toEqual({
       endLsn: 0x1_0200_0028n,
       endTimeline: 3,
       backupLabel: Buffer.from('LABEL: caf\u00e9\n', 'latin1'),
@@ -70,7 +75,7 @@ describe("an agent's rows", () => {
   test('may be of files older than time', async () => {
     const answers = rows(['pathname', 'kind', 'size', 'modified'], ['caf\udce9', 'file', '3', '-1'])
     const command = { command: 'LIST_FILES', tablespace: undefined } as const
-    expect(await resultReaders.LIST_FILES(answers, command)).toEqual([
+    expect(await commandContracts.LIST_FILES.result.decode(answers, command)).toEqual([
       { pathname: 'caf\udce9', kind: 'file', size: 3, modified: -1 },
     ])
   })
@@ -81,21 +86,24 @@ describe("an agent's rows", () => {
     [null, undefined],
   ])('may tell the mode %s', async (mode, expected) => {
     const answers = rows(['pathname', 'kind', 'size', 'modified', 'mode'], ['a', 'file', '3', '1', mode])
-    const [file] = await resultReaders.LIST_FILES(answers, { command: 'LIST_FILES', tablespace: undefined })
+    const [file] = await commandContracts.LIST_FILES.result.decode(answers, {
+      command: 'LIST_FILES',
+      tablespace: undefined,
+    })
     expect(file?.mode).toBe(expected)
   })
 
   test.each(['4755', '640', '0888', '-640', ''])('may not tell the mode "%s"', async (mode) => {
     const answers = rows(['pathname', 'kind', 'size', 'modified', 'mode'], ['a', 'file', '3', '1', mode])
     await expect(
-      resultReaders.LIST_FILES(answers, { command: 'LIST_FILES', tablespace: undefined }),
+      commandContracts.LIST_FILES.result.decode(answers, { command: 'LIST_FILES', tablespace: undefined }),
     ).rejects.toThrow('the value of column "mode" makes no sense')
   })
 
   test('may lack an OID and a size', async () => {
     const answers = rows(['oid', 'location', 'bytes'], ['16384', '/srv/ts', '10'], [null, '', null])
     const command = { command: 'LIST_TABLESPACES', progress: false } as const
-    expect(await resultReaders.LIST_TABLESPACES(answers, command)).toEqual([
+    expect(await commandContracts.LIST_TABLESPACES.result.decode(answers, command)).toEqual([
       { oid: 16_384, location: '/srv/ts', bytes: 10 },
       { oid: undefined, location: '', bytes: undefined },
     ])
@@ -117,7 +125,7 @@ describe("an agent's rows", () => {
     ['no rows at all', inBatches()],
   ])('are refused: %s', async (_what, answers) => {
     await expect(
-      resultReaders.IDENTIFY_CLUSTER(answers, { command: 'IDENTIFY_CLUSTER' }),
+      commandContracts.IDENTIFY_CLUSTER.result.decode(answers, { command: 'IDENTIFY_CLUSTER' }),
     ).rejects.toMatchObject({
       code: 'SERVER',
       message: expect.stringMatching(/^the agent does not keep to the protocol: /),
@@ -170,6 +178,6 @@ describe('the files of SEND_FILE', () => {
     ['SEND_FILE vanished 1'],
     ['SEND_FILE 12345678901234567 0 - 0'],
   ])('do not end with "%s"', (tag) => {
-    expect(() => readSendFileTag(tag)).toThrow(`"${tag}" is no end of a file`)
+    expect(() => parseSendFileTag(tag)).toThrow(`"${tag}" is no end of a file`)
   })
 })

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
 
-const built = new URL('../../../../dist/src/transfer/client/agent/result-row.js', import.meta.url).href
+const built = new URL('../../../dist/src/transfer/commands/commands.js', import.meta.url).href
 
 /** What reading a list comes to whose rows never end, in a thread that has little memory. */
 async function readWithoutEnd(): Promise<unknown> {
@@ -9,11 +9,11 @@ async function readWithoutEnd(): Promise<unknown> {
     `
     const { parentPort } = require('node:worker_threads')
     async function* answers() {
-      yield [{ type: 'columns', names: ['pathname'] }]
-      for (let row = 0; ; row++) yield [{ type: 'row', values: ['base/5/' + row] }]
+      yield [{ type: 'columns', names: ['pathname', 'kind', 'size', 'modified'] }]
+      for (let row = 0; ; row++) yield [{ type: 'row', values: ['base/5/' + row, 'file', '1', '1'] }]
     }
     import(${JSON.stringify(built)})
-      .then(({ readRows }) => readRows(answers()))
+      .then(({ commandContracts }) => commandContracts.LIST_FILES.result.decode(answers()))
       .catch(({ code, message }) => parentPort.postMessage({ code, message }))`,
     { eval: true, resourceLimits: { maxOldGenerationSizeMb: 64 } },
   )
