@@ -1,0 +1,119 @@
+import { closeSync } from 'node:fs'
+import { version } from '../version.js'
+import { PbManifestError } from '../errors.js'
+import { throwIfAborted } from '../files/give-way.js'
+import { NotARegularFileError, openRegularFile } from '../files/open-regular-file.js'
+import { readExactly } from '../files/read-fully.js'
+import { ioError } from '../files/system-error.js'
+import {
+  type GoodSignature,
+  SignatureCheck,
+  type SignatureDemand,
+  type SignatureProblem,
+} from './check-signature.js'
+import { reportNamespace, signatureOfFile } from './signature-place.js'
+
+/** A report as far as a signature is concerned. */
+interface SignableReport {
+  readonly bytes: Buffer
+  readonly pbmanifestVersion: string
+  /** What it says of the backup; `null` when it says nothing. */
+  readonly verdict: string | null
+}
+
+/** A string can be no longer than 512 MB. */
+const MAX_BYTES = 256 * 1024 * 1024
+
+/**
+ * Reads a JSON report of pbmanifest: of `verify`, of a chain, or of `backup`.
+ *
+ * @throws {@link PbManifestError} `IO`, or `BAD_FILE` when it is none
+ */
+export function readReport(path: string): SignableReport {
+  const bytes = readWhole(path)
+  const report = parseObject(bytes)
+  const { reportVersion, pbmanifestVersion } = report
+  if (typeof reportVersion !== 'number' || typeof pbmanifestVersion !== 'string') throw notAReport(path)
+  return { bytes, pbmanifestVersion, verdict: verdictOf(report) ?? verdictOf(report['verification']) }
+}
+
+function parseObject(bytes: Buffer): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(bytes.toString('utf8'))
+    return typeof value === 'object' && value !== null ? { ...value } : {}
+  } catch {
+    return {}
+  }
+}
+
+function verdictOf(value: unknown): string | null {
+  if (typeof value !== 'object' || value === null || !('verdict' in value)) return null
+  return typeof value.verdict === 'string' ? value.verdict : null
+}
+
+function notAReport(path: string): PbManifestError {
+  return new PbManifestError('BAD_FILE', `"${path}" is neither a backup manifest nor a JSON report of pbmanifest`, {
+    hint: 'ssh-keygen -Y sign signs any file.',
+  })
+}
+
+function readWhole(path: string): Buffer {
+  try {
+    const { descriptor, stats } = openRegularFile(path)
+    try {
+      if (stats.size > MAX_BYTES) throw notAReport(path)
+      const bytes = Buffer.alloc(stats.size)
+      readExactly(path, descriptor, bytes, 0)
+      return bytes
+    } finally {
+      closeSync(descriptor)
+    }
+  } catch (error) {
+    if (error instanceof NotARegularFileError) {
+      throw new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
+    }
+    throw ioError(`could not open file "${path}"`, error)
+  }
+}
+
+/**
+ * What a signed report is worth, as data.
+ *
+ * @see schemas/signed-report.schema.json
+ */
+export interface SignedReportCheck {
+  readonly reportVersion: 1
+  readonly pbmanifestVersion: string
+  /** The report, as it was given. */
+  readonly report: string
+  /** `failed` when there are problems with its signature; else what the report says of the backup, `null` if nothing. */
+  readonly verdict: string | null
+  /** `null` when there are problems. */
+  readonly signature: GoodSignature | null
+  readonly problems: readonly SignatureProblem[]
+}
+
+/**
+ * Checks the signature of a JSON report that was kept.
+ *
+ * @throws {@link PbManifestError} `IO`, `BAD_FILE` or `ABORTED`
+ */
+export function checkSignedReport(
+  path: string,
+  demand: SignatureDemand,
+  signal?: AbortSignal,
+): SignedReportCheck {
+  throwIfAborted(signal)
+  const check = new SignatureCheck(demand, 'report', reportNamespace, [signatureOfFile(path)])
+  const { bytes, verdict } = readReport(path)
+  check.update(bytes)
+  const { signature, problem } = check.conclude()
+  return {
+    reportVersion: 1,
+    pbmanifestVersion: version,
+    report: path,
+    verdict: problem === undefined ? verdict : 'failed',
+    signature,
+    problems: problem === undefined ? [] : [problem],
+  }
+}
