@@ -104,7 +104,8 @@ function parseOptions(text: string, refuse: (message: string) => never): SignerO
   const values = new Map<string, string>()
   for (let rest = text; ;) {
     const [whole, rawName = '', equals, rawValue = ''] =
-      /^([A-Za-z-]+)(?:(=)"((?:[^"\\]|\\"|\\(?!"))*)")?/.exec(rest) ?? refuse('its options are not understood')
+      /^([A-Za-z-]+)(?:(=)"((?:[^"\\]|\\"|\\(?!"))*)")?/.exec(rest) ??
+      refuse('its options are not understood')
     const name = rawName.toLowerCase()
     const hasValue = equals !== undefined
     if (!optionNames.has(name) || hasValue === (name === 'cert-authority')) {

@@ -112,7 +112,9 @@ export class SignatureCheck {
   /** To be called once, after the last byte. */
   conclude(): SignatureResult {
     const result = attempt(() => this.#judge())
-    return result instanceof SignatureFault ? { signature: null, problem: result.problem } : { signature: result }
+    return result instanceof SignatureFault
+      ? { signature: null, problem: result.problem }
+      : { signature: result }
   }
 
   #judge(): GoodSignature {
@@ -200,8 +202,12 @@ function readAllowedSigners(path: string): AllowedSigner[] {
     return parseAllowedSigners(bytes)
   } catch (error) {
     if (!(error instanceof AllowedSignersError)) throw error
-    throw new PbManifestError('BAD_FILE', `line ${error.line} of file "${path}" is not understood: ${error.message}`, {
-      hint: 'The format is that of allowed signers of ssh-keygen(1).',
-    })
+    throw new PbManifestError(
+      'BAD_FILE',
+      `line ${error.line} of file "${path}" is not understood: ${error.message}`,
+      {
+        hint: 'The format is that of allowed signers of ssh-keygen(1).',
+      },
+    )
   }
 }

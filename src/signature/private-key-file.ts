@@ -69,7 +69,8 @@ function parsePublicKeyFile(text: string, path: string): { publicKey: SshPublicK
   try {
     const [type = '', base64 = ''] = text.split(/[ \t]+/, 2)
     const blob = decodeBase64(base64)
-    if (blob === undefined || text.includes('\n')) throw new SshFormatError('it is neither a private nor a public key')
+    if (blob === undefined || text.includes('\n'))
+      throw new SshFormatError('it is neither a private nor a public key')
     const publicKey = parsePublicKey(blob)
     if (publicKey.type !== type) throw new SshFormatError('it is of another type than it says')
     return { publicKey, why: 'it is a public key' }
@@ -90,7 +91,8 @@ function parsePrivateKeyFile(text: string): KeyFile {
   const bytes = decodeBase64(text.slice(BEGIN.length, -END.length).replaceAll(/\s/g, ''))
   if (bytes === undefined) throw new SshFormatError('it is not base64')
   const reader = new SshReader(bytes, 'private key')
-  if (!reader.bytes(MAGIC.length).equals(MAGIC)) throw new SshFormatError('it is not in the format of OpenSSH')
+  if (!reader.bytes(MAGIC.length).equals(MAGIC))
+    throw new SshFormatError('it is not in the format of OpenSSH')
   const cipher = reader.name()
   // The function that makes a key of the passphrase, and its options.
   reader.name()
@@ -112,13 +114,17 @@ function parseSecrets(bytes: Buffer, publicKey: SshPublicKey): KeyObject {
   }
   const x = reader.string()
   // The seed, and the public key once more.
-  const seed = reader.string().subarray(0, 32)
+  const both = reader.string()
+  const seed = both.subarray(0, 32)
   try {
     const key = createPrivateKey({
       key: { kty: 'OKP', crv: 'Ed25519', x: x.toString('base64url'), d: seed.toString('base64url') },
       format: 'jwk',
     })
-    if (createPublicKey(key).equals(publicKey.key)) return key
+    const isWhole = both.length === 64 && both.subarray(32).equals(x)
+    if (isWhole && createPublicKey(key).equals(publicKey.key) && publicKey.blob.subarray(-32).equals(x)) {
+      return key
+    }
   } catch {
     // As below.
   }

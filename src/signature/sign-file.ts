@@ -62,8 +62,7 @@ export async function signFile(path: string, options: SignOptions): Promise<Sign
   const { signal } = options
   const isBackup = isDirectory(path)
   const file = isBackup ? `${path}/backup_manifest` : path
-  const signaturePath =
-    options.signaturePath ?? (isBackup ? signatureOfBackup(path) : signatureOfFile(path))
+  const signaturePath = options.signaturePath ?? (isBackup ? signatureOfBackup(path) : signatureOfFile(path))
   requireReplaceable(signaturePath)
   const signer = await openSigner(options.key, { agentSocket: options.agentSocket, signal })
   const isManifest = isBackup || beginsAsManifest(file)

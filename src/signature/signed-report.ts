@@ -52,9 +52,13 @@ function verdictOf(value: unknown): string | null {
 }
 
 function notAReport(path: string): PbManifestError {
-  return new PbManifestError('BAD_FILE', `"${path}" is neither a backup manifest nor a JSON report of pbmanifest`, {
-    hint: 'ssh-keygen -Y sign signs any file.',
-  })
+  return new PbManifestError(
+    'BAD_FILE',
+    `"${path}" is neither a backup manifest nor a JSON report of pbmanifest`,
+    {
+      hint: 'ssh-keygen -Y sign signs any file.',
+    },
+  )
 }
 
 function readWhole(path: string): Buffer {

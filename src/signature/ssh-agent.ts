@@ -73,7 +73,10 @@ async function read<Result>(
 }
 
 /** One connection for each question. */
-async function ask(request: Buffer, options: AgentOptions & { readonly patience: number | undefined }): Promise<Buffer> {
+async function ask(
+  request: Buffer,
+  options: AgentOptions & { readonly patience: number | undefined },
+): Promise<Buffer> {
   const { socketPath, signal, patience = 0 } = options
   throwIfAborted(signal)
   const socket = createConnection(socketPath)

@@ -104,7 +104,7 @@ function readRsaJwk(reader: SshReader): JsonWebKey {
 
 /** What `ssh-keygen -l` shows of it: `SHA256:` and base64. */
 export function fingerprintOf(blob: Buffer): string {
-  return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`
+  return `SHA256:${createHash('sha256').update(blob).digest('base64').replaceAll('=', '')}`
 }
 
 /** How a key is named for people, as by `ssh-keygen`: `ED25519 key SHA256:...`. */
