@@ -5,6 +5,7 @@ import type { Command } from './commands/command.js'
 import { fragmentCommand } from './commands/fragment/fragment.js'
 import { mergeCommand } from './commands/merge.js'
 import { serveCommand } from './commands/serve/serve.js'
+import { signCommand } from './commands/sign.js'
 import { verifyCommand } from './commands/verify/verify.js'
 import type { OptionTable } from './read-arguments.js'
 
@@ -16,6 +17,7 @@ export const commands: readonly Command[] = [
   mergeCommand,
   fragmentCommand,
   backupIdCommand,
+  signCommand,
 ]
 
 /** The group of the options that every command has. */

@@ -9,6 +9,7 @@ const schemaNames = [
   'error',
   'fragment-seal',
   'manifest-file',
+  'signed-report',
   'verify-chain-report',
   'verify-report',
   'wal-range',

@@ -6,7 +6,7 @@ export const manifestNamespace = 'backup_manifest@pbmanifest'
 export const reportNamespace = 'report@pbmanifest'
 
 /** A signature made by `ssh-keygen -Y sign` in the backup directory has this name. */
-export const signatureInBackup = 'backup_manifest.sig'
+const signatureInBackup = 'backup_manifest.sig'
 
 /** Where the signature of a file is, as `ssh-keygen -Y sign` names it. */
 export function signatureOfFile(path: string): string {
@@ -26,7 +26,8 @@ export function signaturePlaces(directory: string): readonly string[] {
   return [signatureOfBackup(directory), join(directory, signatureInBackup)]
 }
 
-function realPath(path: string): string {
+/** The path without links in it, as far as there is something. */
+export function realPath(path: string): string {
   try {
     return realpathSync(path)
   } catch {

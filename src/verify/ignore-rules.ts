@@ -28,14 +28,22 @@ export class IgnoreRules {
   readonly beginnings: readonly Buffer[] | undefined
   readonly #globs: readonly RegExp[]
   readonly #given: ReadonlySet<Pathname>
+  readonly #added: readonly Pathname[]
 
-  constructor(rules: readonly string[]) {
+  /** @param added - files that belong to the backup although no manifest lists them */
+  constructor(rules: readonly string[], added: readonly Pathname[] = []) {
+    this.#added = added
     const canonical = rules.map(canonicalize)
     this.#given = new Set(canonical)
     this.#literals = new Set<string>([...alwaysIgnored, ...canonical])
     this.#firstComponents = new Set([...this.#literals].map(firstComponent))
     this.#globs = compileGlobs(canonical.filter((rule) => GLOB_CHARACTERS.test(rule)))
     this.beginnings = this.#globs.length > 0 ? undefined : [...this.#firstComponents].map(encodePathname)
+  }
+
+  /** Whether this file may be there without being in the manifest. */
+  isAdded(pathname: Pathname): boolean {
+    return this.#added.includes(pathname)
   }
 
   /** Whether a rule names or matches precisely this pathname. Enough for a walk that never enters what is ignored. */

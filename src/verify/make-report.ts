@@ -9,6 +9,8 @@ export interface ReportParts {
   readonly directory: string
   readonly format: VerifyReport['format']
   readonly manifest: ManifestContents
+  /** `undefined`: none was demanded. */
+  readonly signature?: VerifyReport['signature'] | undefined
   readonly problems: ProblemList
   readonly totals: Pick<VerifyReport, 'filesChecked' | 'bytesChecked' | 'pages' | 'walRecords' | 'walBytes'>
   readonly engines: VerifyReport['engines']
@@ -31,6 +33,7 @@ export function makeReport(parts: ReportParts): VerifyReport {
     format: parts.format,
     verdict: decideVerdict(parts),
     manifest: describeManifest(parts.manifest),
+    ...(parts.signature !== undefined && { signature: parts.signature }),
     get problems() {
       return (problems ??= [...parts.problems])
     },

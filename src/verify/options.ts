@@ -46,6 +46,18 @@ export interface VerifyOptions {
    * Default: none, every file is read.
    */
   readonly knownChecksums?: KnownChecksums
+  /**
+   * A file of allowed signers, in the format of `ssh-keygen`: the manifest has to be signed by one of them. Default: signatures
+   * are not looked at.
+   */
+  readonly allowedSigners?: string
+  /** Who of the allowed signers it has to be. Default: any. */
+  readonly signerIdentity?: string
+  /**
+   * The signature. Default: of a manifest that is given, its path and `.sig`; else the directory's path and `.sig`, or
+   * `backup_manifest.sig` in the directory.
+   */
+  readonly signaturePath?: string
   /** Do not look at the WAL. Default false. */
   readonly noParseWal?: boolean
   /**

@@ -1,4 +1,5 @@
 import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
+import type { GoodSignature } from '../signature/check-signature.js'
 
 /**
  * The kinds of problem that a verification can find. Programs may rely on these words.
@@ -19,6 +20,8 @@ import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algori
  * - `wal-range`: a WAL range is empty, reversed, or overlaps another of its timeline
  * - `wal-missing`, `wal-invalid`: a segment that a WAL range needs is not there, or is not that segment, or a record in it is
  *   damaged
+ * - `signature-missing`, `signature-invalid`, `signer-not-allowed`: the manifest has to be signed, and is not; its signature is
+ *   of other bytes or cannot be read; its signature is good, but by nobody who may sign it now
  */
 export const problemKinds = [
   'missing',
@@ -40,6 +43,9 @@ export const problemKinds = [
   'wal-range',
   'wal-missing',
   'wal-invalid',
+  'signature-missing',
+  'signature-invalid',
+  'signer-not-allowed',
 ] as const
 
 /** What kind of problem a backup has. */
@@ -158,8 +164,10 @@ export interface VerifyReport {
    */
   readonly verdict: 'verified' | 'failed' | 'partial'
   readonly manifest: VerifiedManifest
+  /** The manifest's, when it has to be signed; `null` when there is a problem with it. */
+  readonly signature?: GoodSignature | null
   /**
-   * In a fixed order. Plain: presence, kind and size by pathname; then checksums by pathname. Tar: by archive, the
+   * In a fixed order. The signature; then, plain: presence, kind and size by pathname; then checksums by pathname. Tar: by archive, the
    * largest first, in the order of its members; then its pages; then what is missing. Then the cluster; then WAL.
    */
   readonly problems: readonly Problem[]

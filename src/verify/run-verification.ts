@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { isPbManifestError, PbManifestError } from '../errors.js'
 import { type ManifestSource, openManifest } from '../manifest/read-manifest.js'
+import { demandSignature } from './demand-signature.js'
 import { decideContentRules } from './content/decide-content-rules.js'
 import { PlainBackup } from './plain/plain-backup.js'
 import { FileTable } from './file-table/file-table.js'
@@ -29,16 +30,18 @@ export async function runVerification(
   directory: string,
   { options, jobs, format, prestarted }: VerificationPlan,
 ): Promise<VerifyReport> {
-  const ignore = new IgnoreRules(options.ignore ?? [])
+  const signature = await demandSignature(options, directory)
+  const ignore = new IgnoreRules(options.ignore ?? [], signature?.pathnames)
   const content = format === 'tar' ? undefined : decideContentRules(directory, options, ignore)
-  const source = await openManifestOf(directory, options)
+  const opened = await openManifestOf(directory, options)
+  const source = signature?.watch(opened) ?? opened
   const table = FileTable.of(source)
   const backup =
     content === undefined
       ? new TarBackup({ directory, options })
       : new PlainBackup({ directory, options, jobs, content, table, manifestBytes: source.size, prestarted })
   try {
-    return await verifyFiles(backup, { directory, options, jobs, ignore, content, source, table })
+    return await verifyFiles(backup, { directory, options, jobs, ignore, content, source, signature, table })
   } finally {
     await backup.close()
   }

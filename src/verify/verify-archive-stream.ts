@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { PbManifestError } from '../errors.js'
 import { openManifest } from '../manifest/read-manifest.js'
+import { demandSignature } from './demand-signature.js'
 import { FileTable } from './file-table/file-table.js'
 import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
@@ -42,7 +43,9 @@ export async function verifyArchiveStream(
   const ignore = new IgnoreRules(options.ignore ?? [])
   const backup = new TarBackup({ directory: '-', options }, { stream, contents, name: `${stem}.tar` })
   try {
-    const source = await openManifest(options.manifestPath, { mayBePipe: true, signal: options.signal })
+    const signature = await demandSignature(options)
+    const opened = await openManifest(options.manifestPath, { mayBePipe: true, signal: options.signal })
+    const source = signature?.watch(opened) ?? opened
     const table = FileTable.of(source)
     return await verifyFiles(backup, {
       directory: '-',
@@ -51,6 +54,7 @@ export async function verifyArchiveStream(
       ignore,
       content: undefined,
       source,
+      signature,
       table,
     })
   } finally {

@@ -3,6 +3,7 @@ import type { ManifestSource } from '../manifest/read-manifest.js'
 import type { ReadSmallBackupFile, VerifyContext } from './verify-context.js'
 import type { VerifiedBackup } from './verified-backup.js'
 import { checkCluster } from './check-cluster.js'
+import type { DemandedSignature } from './demand-signature.js'
 import type { FileTable } from './file-table/file-table.js'
 import type { ContentDecision } from './content/decide-content-rules.js'
 import { listUncheckedContent } from './content/list-unchecked-content.js'
@@ -29,6 +30,8 @@ export interface Verification {
   /** `undefined`: known when the files have been read. */
   readonly content: ContentDecision | undefined
   readonly source: ManifestSource
+  /** `undefined`: the manifest need not be signed. */
+  readonly signature: DemandedSignature | undefined
   /** Empty yet. */
   readonly table: FileTable
 }
@@ -59,7 +62,9 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
     wal: { walRecords: 0, walBytes: 0 },
     pages: { mismatched: 0, newer: 0, replayed: 0 },
   }
+  const signature = verification.signature?.conclude()
   try {
+    if (signature?.problem !== undefined) problems.add(signature.problem)
     await runSteps(backup, context, found)
   } catch (error) {
     if (!(error instanceof StopAtFirstProblem)) throw error
@@ -74,6 +79,7 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
     directory,
     format,
     manifest,
+    signature: signature?.signature,
     problems,
     totals,
     engines,

@@ -17,14 +17,16 @@ export function describeWithOpenSsh(name: string, tests: () => void): void {
   suite(name, tests)
 }
 
+type KeyKind = 'ed25519' | 'ecdsa256' | 'ecdsa384' | 'ecdsa521' | 'rsa'
+
 /** Kinds of keys by their name here, as arguments of `ssh-keygen`. */
-export const keyKinds = {
+export const keyKinds: Readonly<Record<KeyKind, readonly string[]>> = {
   ed25519: ['-t', 'ed25519'],
   ecdsa256: ['-t', 'ecdsa', '-b', '256'],
   ecdsa384: ['-t', 'ecdsa', '-b', '384'],
   ecdsa521: ['-t', 'ecdsa', '-b', '521'],
   rsa: ['-t', 'rsa', '-b', '2048'],
-} as const satisfies Record<string, readonly string[]>
+}
 
 /** Makes a key; its public half is beside it, in `.pub`. */
 export async function makeKey(

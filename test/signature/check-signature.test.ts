@@ -101,7 +101,7 @@ describeWithOpenSsh('a signature by ssh-keygen', () => {
         const lines = (await readFile(`${file}.sig`, 'latin1')).split('\n')
         const line = lines.at(-3) ?? ''
         const other = line.startsWith('A') ? 'B' : 'A'
-        await writeFile(`${file}.sig`, lines.with(-3, `${other}${line.slice(1)}`).join('\n'))
+        await writeFile(`${file}.sig`, lines.join('\n').replace(line, `${other}${line.slice(1)}`))
       },
       problem: { kind: 'signature-invalid' },
     },
@@ -223,9 +223,9 @@ describeWithOpenSsh('a signature by ssh-keygen', () => {
       ['valid-after="19990228",valid-before="29991231235959"', 'good'],
     ])('of options %s', async (options, expected) => {
       await allow('ed25519', options)
-      const { signature, problem } = await judge()
-      if (expected === 'good') return expect(signature).not.toBeNull()
-      expect(problem).toMatchObject({ kind: 'signer-not-allowed', detail: expect.stringContaining(expected) })
+      const { problem } = await judge()
+      expect(problem?.kind ?? 'good').toBe(expected === 'good' ? 'good' : 'signer-not-allowed')
+      expect(problem?.detail ?? 'good').toContain(expected)
     })
 
     test.each([
@@ -243,7 +243,7 @@ describeWithOpenSsh('a signature by ssh-keygen', () => {
       await writeFile(signers, `${principals} ${publicKeyOf('ed25519')} a comment\r\n`)
       const { signature, problem } = await judge({ signerIdentity: identity })
       expect(signature !== null).toBe(isGood)
-      if (!isGood) expect(problem?.detail).toContain('it is not a key of "ops@example.com" (line 1)')
+      expect(problem?.detail ?? '').toContain(isGood ? '' : 'it is not a key of "ops@example.com" (line 1)')
     })
 
     test('of another line, the first that allows it counts', async () => {

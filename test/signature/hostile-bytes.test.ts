@@ -1,5 +1,5 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
   type AllowedSigner,
@@ -62,6 +62,16 @@ function attempt<Result>(read: () => Result): Result | undefined {
   }
 }
 
+/** The lines of the signers, or the line that is not understood. */
+function linesOf(file: Buffer): number[] {
+  try {
+    return parseAllowedSigners(file).map(({ line, key }) => (key.length > 4 ? line : 0))
+  } catch (error) {
+    if (error instanceof AllowedSignersError) return [error.line]
+    throw error
+  }
+}
+
 test('a signature is read as it was written', () => {
   const signatures = fc.record({
     publicKey: anyBytes,
@@ -83,7 +93,7 @@ test('bytes that are no signature are refused, whatever they are', () => {
   })
   fc.assert(
     fc.property(fc.oneof(anyBytes, armored), (bytes) => {
-      attempt(() => parseSshSignature(bytes))
+      expect(attempt(() => parseSshSignature(bytes))?.namespace).not.toBe(signed.namespace)
     }),
     { numRuns: 2000 },
   )
@@ -128,14 +138,7 @@ test('a file of allowed signers is understood or refused by its line, whatever i
   )
   fc.assert(
     fc.property(files, (bytes) => {
-      try {
-        for (const { key, line } of parseAllowedSigners(bytes)) {
-          expect(key.length).toBeGreaterThan(4)
-          expect(line).toBeGreaterThan(0)
-        }
-      } catch (error) {
-        expect(error).toBeInstanceOf(AllowedSignersError)
-      }
+      expect(linesOf(bytes)).not.toContain(0)
     }),
     { numRuns: 3000 },
   )

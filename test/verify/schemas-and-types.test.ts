@@ -8,6 +8,12 @@ import {
   chainProblemKinds,
   type ChainReport,
 } from '../../src/verify/chain/chain-report.js'
+import {
+  type GoodSignature,
+  type SignatureProblem,
+  signatureProblemKinds,
+} from '../../src/signature/check-signature.js'
+import type { SignedReportCheck } from '../../src/signature/signed-report.js'
 import type { SchemaName } from '../../src/schemas/validator.js'
 import {
   type CheckedPages,
@@ -54,6 +60,8 @@ const manifest = report.properties?.['manifest']
 const problem = report.properties?.['problems']?.items
 const notChecked = report.properties?.['notChecked']?.items
 const warning = report.properties?.['warnings']?.items
+const signedReport = schema('signed-report')
+const signedReportProblem = signedReport.properties?.['problems']?.items
 const chain = schema('verify-chain-report')
 const chainProblem = chain.properties?.['problems']?.items
 const chainNotChecked = chain.properties?.['notChecked']?.items
@@ -65,6 +73,7 @@ const reportKeys = {
   format: 'required',
   verdict: 'required',
   manifest: 'required',
+  signature: 'optional',
   problems: 'required',
   problemCounts: 'required',
   filesChecked: 'required',
@@ -124,6 +133,29 @@ const warningKeys = {
   message: 'required',
 } as const satisfies PresenceOf<Warning>
 
+const signatureKeys = {
+  path: 'required',
+  signer: 'required',
+  keyType: 'required',
+  fingerprint: 'required',
+  namespace: 'required',
+} as const satisfies PresenceOf<GoodSignature>
+
+const signedReportKeys = {
+  reportVersion: 'required',
+  pbmanifestVersion: 'required',
+  report: 'required',
+  verdict: 'required',
+  signature: 'required',
+  problems: 'required',
+} as const satisfies PresenceOf<SignedReportCheck>
+
+const signatureProblemKeys = {
+  kind: 'required',
+  message: 'required',
+  detail: 'required',
+} as const satisfies PresenceOf<SignatureProblem>
+
 const notCheckedKeys = { what: 'required', why: 'required' } as const satisfies PresenceOf<NotChecked>
 
 const chainKeys = {
@@ -174,6 +206,9 @@ test.each([
   { what: "a report's pages", node: report.properties?.['pages'], keys: pagesKeys },
   { what: 'what was not checked', node: notChecked, keys: notCheckedKeys },
   { what: 'a warning', node: warning, keys: warningKeys },
+  { what: 'a signature', node: report.$defs?.['signature'], keys: signatureKeys },
+  { what: 'the check of a signed report', node: signedReport, keys: signedReportKeys },
+  { what: 'a problem of a signed report', node: signedReportProblem, keys: signatureProblemKeys },
   { what: 'a report of a chain', node: chain, keys: chainKeys },
   { what: 'a problem of a chain', node: chainProblem, keys: chainProblemKeys },
   { what: 'what was not checked of a chain', node: chainNotChecked, keys: chainNotCheckedKeys },
@@ -234,6 +269,11 @@ test.each([
     what: 'what was not checked',
     node: notChecked?.properties?.['what'],
     words: Object.keys(notCheckedWords),
+  },
+  {
+    what: 'kinds of problem of a signature',
+    node: signedReportProblem?.properties?.['kind'],
+    words: [...signatureProblemKinds],
   },
   {
     what: 'kinds of problem of a chain',

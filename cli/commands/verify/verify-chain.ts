@@ -25,13 +25,20 @@ const verdictWords: Readonly<Record<VerifyReport['verdict'], string>> = {
 /** Runs `verify --chain`. */
 export async function runVerifyChain(
   { print, printJson, messages, signal }: CommandContext,
-  { format, manifestPath, walDirectory, ...options }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
+  {
+    format,
+    manifestPath,
+    walDirectory,
+    signaturePath,
+    ...options
+  }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
   directories: readonly string[],
   { isJson, isQuiet, hasProgress }: ChainOutput,
 ): Promise<ExitStatus> {
   if (format === 'tar') throw usageError('cannot specify both --chain and -F tar')
   if (manifestPath !== undefined) throw usageError('cannot specify both --chain and -m/--manifest-path')
   if (walDirectory !== undefined) throw usageError('cannot specify both --chain and -w/--wal-path')
+  if (signaturePath !== undefined) throw usageError('cannot specify both --chain and --signature')
   if (directories.length < 2) throw usageError('a chain has two backups at least')
   const { verifyChain } = await import('../../../src/verify/chain/verify-chain.js')
 

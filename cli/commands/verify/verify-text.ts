@@ -30,8 +30,10 @@ export function formatSummary(report: VerifyReport): string {
   const pages = report.pages.checked === 0 ? '' : `, ${formatCount(report.pages.checked, 'page')}`
   const seconds = formatSeconds(report.seconds.total)
   const done = `${files}, ${formatBytes(report.bytesChecked)}${pages} checked in ${seconds}`
+  const signed = report.signature ? `; manifest signed by "${report.signature.signer}"` : ''
   const notChecked = new Set(report.notChecked.map(({ what }) => notCheckedNames[what]))
-  return notChecked.size === 0 ? done : `${done}; not checked: ${[...notChecked].join(', ')}`
+  const left = notChecked.size === 0 ? '' : `; not checked: ${[...notChecked].join(', ')}`
+  return `${done}${signed}${left}`
 }
 
 /** The problems counted by kind, most frequent first: `3 problems (2 missing, 1 extra)`. */

@@ -9,6 +9,7 @@ import { usageError } from '../../usage-error.js'
 import { printProblem, printVerdict } from './print-verdict.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { runVerifyChain } from './verify-chain.js'
+import { isReportFile, runVerifySignedReport } from './verify-signed-report.js'
 import { type Command, defineCommand, type OptionValues } from '../command.js'
 
 const options = {
@@ -53,6 +54,21 @@ const options = {
       describe: 'check the checksums of data pages (default: auto, if the cluster has them)',
     },
   },
+  'Who must have signed it:': {
+    'allowed-signers': {
+      type: 'string',
+      describe: 'file of allowed signers, as for ssh-keygen: the manifest, or report, must be signed',
+    },
+    'signer-identity': {
+      alias: 'I',
+      type: 'string',
+      describe: 'who of the allowed signers (default: any)',
+    },
+    signature: {
+      type: 'string',
+      describe: 'the signature (default: DIRECTORY.sig, or backup_manifest.sig in DIRECTORY)',
+    },
+  },
   'How:': {
     'skip-checksums': { alias: 's', type: 'boolean', describe: 'do not read the files' },
     'no-parse-wal': { alias: 'n', type: 'boolean', describe: 'do not look at the WAL' },
@@ -81,9 +97,16 @@ function readOptions(values: Values): VerifyOptions {
   if (values.progress === true && values.quiet === true) {
     throw usageError('cannot specify both -P/--progress and -q/--quiet')
   }
+  if (values['allowed-signers'] === undefined) {
+    const name = (['signer-identity', 'signature'] as const).find((name) => values[name] !== undefined)
+    if (name !== undefined) throw usageError(`--${name} is for use with --allowed-signers`)
+  }
   return withoutUndefined({
     format: readFormat(values.format),
     manifestPath: values['manifest-path'],
+    allowedSigners: values['allowed-signers'],
+    signerIdentity: values['signer-identity'],
+    signaturePath: values.signature,
     walDirectory: values['wal-path'],
     partialWal: values['partial-wal'],
     ignore: values.ignore,
@@ -138,7 +161,7 @@ async function verify(
 export const verifyCommand: Command = defineCommand({
   name: 'verify',
   summary: 'verify a backup against its backup_manifest',
-  synopsis: '[OPTION]... DIRECTORY...|-',
+  synopsis: '[OPTION]... DIRECTORY...|-|REPORT',
   options,
   examples: [
     ['BACKUP', 'verify all that can be verified'],
@@ -146,6 +169,7 @@ export const verifyCommand: Command = defineCommand({
     ['--chain FULL INCR1 INCR2', 'what pg_combinebackup is to combine'],
     ['-F tar -m MANIFEST - < base.tar.gz', 'one archive, from standard input'],
     ['--output=json BACKUP', 'the report as JSON, for programs'],
+    ['--allowed-signers SIGNERS BACKUP', 'and whether the manifest is signed by one of them'],
   ],
   run: async (context, values, operands) => {
     const { printJson, messages, signal, stdin } = context
@@ -157,6 +181,11 @@ export const verifyCommand: Command = defineCommand({
       return await runVerifyChain(context, options, operands, output)
     }
     const directory = readOnlyOperand(operands, 'backup directory')
+    const { allowedSigners } = options
+    if (allowedSigners !== undefined && isReportFile(directory)) {
+      const output = { isJson, isQuiet: values.quiet === true }
+      return await runVerifySignedReport(context, directory, { ...options, allowedSigners }, output)
+    }
     const progress = values.progress === true ? new ProgressReporter(messages) : undefined
     const verifyOptions: VerifyOptions = {
       ...options,

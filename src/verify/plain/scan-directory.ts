@@ -201,6 +201,7 @@ class DirectoryScan {
 
   #compare(pathname: Pathname, row: number, size: number): void {
     if (row === -1) {
+      if (this.#context.ignore.isAdded(pathname)) return
       this.#found.push(
         fileProblem('extra', pathname, (name) => `"${name}" is present on disk but not in the manifest`),
       )

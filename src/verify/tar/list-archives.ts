@@ -18,7 +18,8 @@ import { parseArchiveName, pathnamePrefix } from './archive-name.js'
 export function listArchives(directory: string, ignore: IgnoreRules, problems: ProblemList): Archive[] {
   const byContents = new Map<string, Archive>()
   for (const name of listNames(directory)) {
-    const archive = ignore.matches(name) ? undefined : examine(directory, name, problems)
+    const archive =
+      ignore.matches(name) || ignore.isAdded(name) ? undefined : examine(directory, name, problems)
     if (archive === undefined) continue
     const contents = pathnamePrefix(archive.contents)
     const other = byContents.get(contents)

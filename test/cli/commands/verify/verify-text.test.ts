@@ -22,6 +22,9 @@ const none: Record<ProblemKind, number> = {
   'wal-range': 0,
   'wal-missing': 0,
   'wal-invalid': 0,
+  'signature-missing': 0,
+  'signature-invalid': 0,
+  'signer-not-allowed': 0,
 }
 
 const report: VerifyReport = {
