@@ -13,7 +13,7 @@ export type ErrorCode =
   | 'BAD_MANIFEST'
   /** The input is not a manifest fragment. */
   | 'BAD_FRAGMENT'
-  /** A file of PostgreSQL's (pg_control, backup_label, a timeline history ...) does not have its format. */
+  /** A file of PostgreSQL's (pg_control, backup_label, a timeline history ...), a key or a file of allowed signers does not have its format. */
   | 'BAD_FILE'
   /** The fragments are readable but do not make one manifest. */
   | 'CANNOT_MERGE'

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { mainFile } from '../cli/pbmanifest.js'
 import { copyBackupTo } from '../helpers/copy-backup.js'
+import { pgVerifyBackup } from '../helpers/pg-verify-backup.js'
 import { realBackup } from '../helpers/real-backups.js'
 import { describeWithDebianPostgres } from '../helpers/requires.js'
 import { runProgram } from '../helpers/run-program.js'
@@ -63,5 +64,18 @@ describeWithDebianPostgres('docs/sign.md', (programs) => {
     const printed = stdout.replaceAll(`${scratch.path}/backups/`, '/backups/')
     const expected = sessions.map(({ output }) => `${output}---\n`).join('')
     expect(normalized(printed)).toBe(normalized(expected))
+  })
+
+  test('is right that a signature in the directory is one file too many for pg_verifybackup', async () => {
+    const directory = join(scratch.path, 'backups/monday')
+    await writeFile(`${directory}.sig`, '')
+    expect(await pgVerifyBackup(programs, [directory])).toMatchObject({ status: 0 })
+    await rename(`${directory}.sig`, join(directory, 'backup_manifest.sig'))
+    const { status, stderr } = await pgVerifyBackup(programs, [directory])
+    await rm(join(directory, 'backup_manifest.sig'))
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining('"backup_manifest.sig" is present on disk but not in the manifest'),
+    })
   })
 })

@@ -12,6 +12,10 @@ import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratc
 import { describeWithOpenSsh, makeKey, signBySshKeygen } from '../helpers/ssh-programs.js'
 import { intactArchives, writeSmallTarBackup } from './tar/small-tar-backup.js'
 
+async function kindsOf(report: Promise<VerifyReport>): Promise<string[]> {
+  return (await report).problems.map(({ kind }) => kind)
+}
+
 describeWithOpenSsh('a backup whose manifest has to be signed', () => {
   let scratch: ScratchDirectory
   let backup: string
@@ -29,10 +33,6 @@ describeWithOpenSsh('a backup whose manifest has to be signed', () => {
 
   async function verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     return await verifyBackup(backup, { noParseWal: true, jobs: 1, allowedSigners, ...options })
-  }
-
-  async function kindsOf(report: Promise<VerifyReport>): Promise<string[]> {
-    return (await report).problems.map(({ kind }) => kind)
   }
 
   test('verifies when it is, and the report says by whom', async () => {
