@@ -69,7 +69,7 @@ export async function signFile(path: string, options: SignOptions): Promise<Sign
   const namespace = isManifest ? manifestNamespace : reportNamespace
   const hash = createHash(HASH)
   if (isManifest) await hashManifest(file, hash, signal)
-  else hash.update(readReport(file).bytes)
+  else hash.update(readReport(file, 'is neither a backup manifest nor a JSON report of pbmanifest').bytes)
   await writeSignature(signaturePath, await makeSignature(signer, namespace, hash.digest()))
   const { type, blob } = signer.publicKey
   return { path: file, signaturePath, namespace, keyType: type, fingerprint: fingerprintOf(blob) }

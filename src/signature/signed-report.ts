@@ -27,13 +27,15 @@ const MAX_BYTES = 256 * 1024 * 1024
 /**
  * Reads a JSON report of pbmanifest: of `verify`, of a chain, or of `backup`.
  *
- * @throws {@link PbManifestError} `IO`, or `BAD_FILE` when it is none
+ * @param otherwise - what it is when it is none
+ * @throws {@link PbManifestError} `IO`; `BAD_FILE` when it is none
  */
-export function readReport(path: string): SignableReport {
-  const bytes = readWhole(path)
+export function readReport(path: string, otherwise = 'is not a JSON report of pbmanifest'): SignableReport {
+  const notAReport = new PbManifestError('BAD_FILE', `"${path}" ${otherwise}`)
+  const bytes = readWhole(path, notAReport)
   const report = parseObject(bytes)
   const { reportVersion, pbmanifestVersion } = report
-  if (typeof reportVersion !== 'number' || typeof pbmanifestVersion !== 'string') throw notAReport(path)
+  if (typeof reportVersion !== 'number' || typeof pbmanifestVersion !== 'string') throw notAReport
   return { bytes, pbmanifestVersion, verdict: verdictOf(report) ?? verdictOf(report['verification']) }
 }
 
@@ -51,21 +53,11 @@ function verdictOf(value: unknown): string | null {
   return typeof value.verdict === 'string' ? value.verdict : null
 }
 
-function notAReport(path: string): PbManifestError {
-  return new PbManifestError(
-    'BAD_FILE',
-    `"${path}" is neither a backup manifest nor a JSON report of pbmanifest`,
-    {
-      hint: 'ssh-keygen -Y sign signs any file.',
-    },
-  )
-}
-
-function readWhole(path: string): Buffer {
+function readWhole(path: string, tooLarge: PbManifestError): Buffer {
   try {
     const { descriptor, stats } = openRegularFile(path)
     try {
-      if (stats.size > MAX_BYTES) throw notAReport(path)
+      if (stats.size > MAX_BYTES) throw tooLarge
       const bytes = Buffer.alloc(stats.size)
       readExactly(path, descriptor, bytes, 0)
       return bytes

@@ -192,7 +192,7 @@ describeWithOpenSsh('pbmanifest', () => {
       const path = join(backup, 'PG_VERSION')
       expect(await check(path)).toMatchObject({
         status: 5,
-        stderr: expect.stringContaining('is neither a backup manifest nor a JSON report of pbmanifest'),
+        stderr: expect.stringContaining('is not a JSON report of pbmanifest'),
       })
     })
   })

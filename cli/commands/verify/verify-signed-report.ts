@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs'
 import { displayPathname } from '../../../src/files/pathname.js'
-import { validatorOf } from '../../../src/schemas/validator.js'
 import type { SignatureDemand } from '../../../src/signature/check-signature.js'
 import type { SignedReportCheck } from '../../../src/signature/signed-report.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
@@ -9,7 +8,7 @@ import { printProblem } from './print-verdict.js'
 
 /** Whether this is a file, and so, where a backup has to be signed, a report. */
 export function isReportFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true
+  return path !== '-' && statSync(path, { throwIfNoEntry: false })?.isFile() === true
 }
 
 /** Runs `verify --allowed-signers` of a report: of its signature, and then it is what the report says that counts. */
@@ -23,6 +22,7 @@ export async function runVerifySignedReport(
   const check = checkSignedReport(path, demand, signal)
   const { signature, verdict, problems } = check
   if (isJson) {
+    const { validatorOf } = await import('../../../src/schemas/validator.js')
     const mismatch = validatorOf('signed-report')(check)
     if (mismatch !== undefined) throw new Error(`the document does not fit its schema: ${mismatch}`)
     printJson(JSON.stringify(check, null, 2))

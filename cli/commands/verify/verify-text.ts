@@ -65,6 +65,9 @@ export function listHints({
   if (problemCounts['wal-missing'] > 0) {
     hints.push('Use -w, --wal-path where the WAL is elsewhere, or -n, --no-parse-wal to do without.')
   }
+  if (problemCounts['signature-missing'] > 0) {
+    hints.push('Use --signature where the signature is elsewhere; pbmanifest sign makes one.')
+  }
   if (problemCounts['missing-directory'] > 0) {
     hints.push('A directory that is empty in the backup may be made again (mkdir -m 700).')
   }
