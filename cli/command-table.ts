@@ -13,11 +13,11 @@ import type { OptionTable } from './read-arguments.js'
 export const commands: readonly Command[] = [
   verifyCommand,
   backupCommand,
+  signCommand,
   serveCommand,
   mergeCommand,
   fragmentCommand,
   backupIdCommand,
-  signCommand,
 ]
 
 /** The group of the options that every command has. */

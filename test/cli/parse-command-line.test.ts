@@ -55,7 +55,10 @@ describe('parseCommandLine', () => {
   })
 
   test.each([
-    { typed: [''], offered: ['verify', 'backup', 'serve', 'merge', 'fragment', 'backup-id', 'completion'] },
+    {
+      typed: [''],
+      offered: ['verify', 'backup', 'sign', 'serve', 'merge', 'fragment', 'backup-id', 'completion'],
+    },
     { typed: ['verify', '--output', ''], offered: ['text', 'json'] },
     { typed: ['verify', ''], offered: [] },
     { typed: ['verify', 'di'], offered: [] },
