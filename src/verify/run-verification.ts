@@ -9,7 +9,7 @@ import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import { TarBackup } from './tar/tar-backup.js'
-import type { ChecksumThread } from './plain/checksum-thread.js'
+import type { ChecksumThread } from './plain/checksum-messages.js'
 import { verifyFiles } from './verify-files.js'
 
 /** A verification, and what was decided about it. */

@@ -7,7 +7,7 @@ import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import { TarBackup } from './tar/tar-backup.js'
-import { parseArchiveContents, parseArchiveName } from './tar/archive-name.js'
+import { parseArchiveContents, parseArchiveName } from './tar/archive.js'
 import { verifyFiles } from './verify-files.js'
 
 /** Which archive to verify, and how. */

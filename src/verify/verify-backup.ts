@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
-import { type ChecksumThread, checksumThread } from './plain/checksum-thread.js'
+import { type ChecksumThread, checksumThread } from './plain/checksum-messages.js'
 import { detectBackupFormat } from './detect-backup-format.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'

@@ -1,13 +1,12 @@
 import { createPageChecker } from '../../postgres/data-page/create-page-checker.js'
+import type { PageChecker } from '../../postgres/data-page/page-checker.js'
 import { findPageFile } from '../../postgres/data-page/page-files.js'
 import { PAGE_SIZE } from '../../postgres/data-page/page-layout.js'
-import type { PageChecker } from '../../postgres/data-page/page-checker.js'
 import type { ContentFindings } from './content-findings.js'
-import type { ContentRules } from './content-rules.js'
+import type { ContentRules } from './decide-content-rules.js'
 import type { FileContent } from './file-content.js'
 import { IncrementalContent } from './incremental-content.js'
 import { PageTally } from './page-tally.js'
-import { RelationContent } from './relation-content.js'
 import type { ReplayedWal } from './replayed-wal.js'
 
 /** Whether there is anything in a file's content to look at, by its pathname. */
@@ -90,4 +89,25 @@ export class ContentCheck {
 function isWorthTelling(findings: ContentFindings): boolean {
   const { badPages, partialPage, layoutFault } = findings
   return badPages.length > 0 || partialPage !== undefined || layoutFault !== undefined
+}
+
+/** A relation's file: pages from the first to the last. */
+class RelationContent implements FileContent {
+  pages = 0
+  readonly #tally: PageTally
+
+  constructor(tally: PageTally) {
+    this.#tally = tally
+  }
+
+  takePages(count: number): void {
+    this.#tally.check(0, count, this.pages)
+    this.pages += count
+  }
+
+  end(bytes: number): ContentFindings {
+    const { badPages, furtherNewer, furtherOlder } = this.#tally
+    const partialPage = bytes === 0 ? undefined : { block: this.pages, bytes }
+    return { badPages, furtherNewer, furtherOlder, partialPage, layoutFault: undefined }
+  }
 }

@@ -3,10 +3,20 @@ import { BACKUP_LABEL, CONTROL_FILE, readBackupLabel, readControlFile } from '..
 import { type BackupLabel, parseBackupLabel } from '../../postgres/backup-label.js'
 import { CHECKSUMS_ON, type ControlFile, parseControlFile } from '../../postgres/control-file.js'
 import { PAGE_SIZE, STOCK_SEGMENT_PAGES } from '../../postgres/data-page/page-layout.js'
-import type { ReadSmallBackupFile } from '../verify-context.js'
+import { formatLsn } from '../../postgres/lsn.js'
 import type { IgnoreRules } from '../ignore-rules.js'
 import type { VerifyOptions } from '../options.js'
-import type { ContentRules } from './content-rules.js'
+import type { NotChecked } from '../report.js'
+import type { ReadSmallBackupFile } from '../verify-context.js'
+
+/** Which files' content the threads look at. Plain data: it crosses threads. */
+export interface ContentRules {
+  readonly hasPageChecksums: boolean
+  /** Whether there are incremental files, or may be. */
+  readonly hasIncrementalFiles: boolean
+  /** Pages of a whole file of a relation. */
+  readonly segmentPages: number
+}
 
 const SMALL_FILE_BYTES = 64 * 1024
 
@@ -146,4 +156,20 @@ function readOrExplain<Statement>(name: string, read: () => Statement | undefine
     if (!isPbManifestError(error)) throw error
     return `"${name}" cannot be read: ${error.message}`
   }
+}
+
+/** What of the files' content is left out, by what was decided. */
+export function listUncheckedContent(
+  { skipChecksums }: VerifyOptions,
+  { whyNoPageChecksums, incrementalFrom }: ContentDecision,
+): NotChecked[] {
+  const left: NotChecked[] = []
+  if (whyNoPageChecksums !== undefined) left.push({ what: 'page-checksums', why: whyNoPageChecksums })
+  if (incrementalFrom !== undefined) {
+    if (skipChecksums === true) left.push({ what: 'incremental-files', why: 'skipped on request' })
+    const { lsn, timeline } = incrementalFrom
+    const why = `it builds on the backup that starts at ${formatLsn(lsn)} on timeline ${timeline}: see --chain`
+    left.push({ what: 'earlier-backups', why })
+  }
+  return left
 }

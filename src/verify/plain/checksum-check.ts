@@ -2,11 +2,16 @@ import { setTimeout } from 'node:timers/promises'
 import type { Pathname } from '../../files/pathname.js'
 import type { WalRange } from '../../manifest/model.js'
 import { absentFile, type FileOutcome } from './check-file.js'
-import type { FileFinding, StartChecking, WorkerMessage } from './checksum-messages.js'
-import { checksumThread } from './checksum-thread.js'
+import {
+  checksumThread,
+  type ChecksumThread,
+  type FileFinding,
+  type StartChecking,
+  type WorkerMessage,
+} from './checksum-messages.js'
 import { hasContent } from '../content/content-check.js'
 import { layoutProblems } from '../content/content-problems.js'
-import type { ContentRules } from '../content/content-rules.js'
+import type { ContentRules } from '../content/decide-content-rules.js'
 import { PagesInQuestion } from '../content/pages-in-question.js'
 import { ReplayedWal } from '../content/replayed-wal.js'
 import type { FileTable } from '../file-table/file-table.js'
@@ -17,7 +22,6 @@ import { fileProblem, type ProblemList } from '../problems.js'
 import type { Problem, VerifyReport } from '../report.js'
 import type { ScanResult } from './scan-directory.js'
 import { type EngineUse, nameEngines } from '../name-engines.js'
-import type { ChecksumThread } from './checksum-thread.js'
 import { type DoneMessage, ThreadPool } from '../thread-pool.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 

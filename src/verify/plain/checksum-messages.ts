@@ -1,9 +1,17 @@
-import type { FileTableBuffers } from '../file-table/file-table-layout.js'
-import type { FileOutcome } from './check-file.js'
+import type { PrestartedThread } from '../../threads/prestarted-thread.js'
+import type { StartMessage } from '../../threads/thread-start.js'
 import type { ContentFindings } from '../content/content-findings.js'
-import type { ContentRules } from '../content/content-rules.js'
+import type { ContentRules } from '../content/decide-content-rules.js'
+import type { FileTableBuffers } from '../file-table/file-table-layout.js'
 import type { EngineUse } from '../name-engines.js'
+import type { FileOutcome } from './check-file.js'
 import type { WorkQueueBuffers } from './work-queue.js'
+
+/** What the threads that check files run. */
+export const checksumThread: URL = new URL('checksum-worker.js', import.meta.url)
+
+/** One of them, before it is known what there is to check. */
+export type ChecksumThread = PrestartedThread<StartMessage<StartChecking>, WorkerMessage>
 
 /** What a worker is started with. */
 export interface StartChecking {

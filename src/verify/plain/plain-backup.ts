@@ -14,7 +14,7 @@ import type { ContentDecision } from '../content/decide-content-rules.js'
 import type { FileTable } from '../file-table/file-table.js'
 import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
-import type { ChecksumThread } from './checksum-thread.js'
+import type { ChecksumThread } from './checksum-messages.js'
 import type { OpenedWal } from '../wal/wal-source.js'
 import { scanDirectory } from './scan-directory.js'
 

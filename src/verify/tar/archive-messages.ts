@@ -6,7 +6,7 @@ import type { TarMemberKind } from '../../files/tar/tar-member.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import type { FileTableBuffers } from '../file-table/file-table-layout.js'
 import type { ContentFindings } from '../content/content-findings.js'
-import type { ContentRules } from '../content/content-rules.js'
+import type { ContentRules } from '../content/decide-content-rules.js'
 import type { EngineUse } from '../name-engines.js'
 import type { PathnameIndexBuffers } from '../file-table/pathname-index.js'
 

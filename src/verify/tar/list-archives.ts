@@ -5,8 +5,7 @@ import { readNames } from '../../files/read-directory.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { IgnoreRules } from '../ignore-rules.js'
 import { fileProblem, type ProblemList } from '../problems.js'
-import type { Archive } from './archive.js'
-import { parseArchiveName, pathnamePrefix } from './archive-name.js'
+import { type Archive, parseArchiveName, pathnamePrefix } from './archive.js'
 
 /**
  * Finds the archives in a directory, and reports what else is there. Links are followed.

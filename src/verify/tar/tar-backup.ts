@@ -4,16 +4,18 @@ import { isPbManifestError } from '../../errors.js'
 import { parseTablespaceMap } from '../../postgres/tablespace-map.js'
 import type { VerifyContext } from '../verify-context.js'
 import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
-import { contentRulesOfArchives, decideContentOfArchives } from '../content/decide-content-rules.js'
-import { listUncheckedContent } from '../content/list-unchecked-content.js'
+import {
+  contentRulesOfArchives,
+  decideContentOfArchives,
+  listUncheckedContent,
+} from '../content/decide-content-rules.js'
 import { type BackupDirectories, checkNeededDirectories } from '../needed-directories.js'
 import { nameEngines } from '../name-engines.js'
 import { PagesInQuestion } from '../content/pages-in-question.js'
 import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
 import type { OpenedWal } from '../wal/wal-source.js'
-import type { Archive } from './archive.js'
-import type { ArchiveContents } from './archive-name.js'
+import type { Archive, ArchiveContents } from './archive.js'
 import { ArchiveResults } from './archive-results.js'
 import { ArchiveWalSource, type ArchivedWal } from './archive-wal-source.js'
 import { listArchives } from './list-archives.js'

@@ -2,7 +2,7 @@ import { PbManifestError } from '../../errors.js'
 import { Claims } from '../../threads/claims.js'
 import { WakeUp } from '../../threads/wake-up.js'
 import { ThreadPool } from '../thread-pool.js'
-import type { PartWalked, StartWalking } from './wal-messages.js'
+import type { PartWalked, StartWalking } from './walk-parts.js'
 import type { PartResult } from './walk-part.js'
 
 const file = new URL('wal-worker.js', import.meta.url)

@@ -1,5 +1,4 @@
-import type { StartWalking } from './wal-messages.js'
-import { walkParts } from './walk-parts.js'
+import { type StartWalking, walkParts } from './walk-parts.js'
 import { postToParent, receiveStart } from '../../threads/thread-start.js'
 
 /** A thread that reads parts of the WAL. The logic is in `walk-parts.ts`. */

@@ -1,9 +1,32 @@
 import { createWalBuffer } from '../../postgres/wal/wal-buffer.js'
 import { Abandoned, Claims } from '../../threads/claims.js'
 import type { DoneMessage } from '../thread-pool.js'
-import type { PartWalked, StartWalking } from './wal-messages.js'
 import { openWalSource } from './file-wal-source.js'
-import { type PartResult, type PartWalk, WAL_BUFFER_BYTES, walkPart } from './walk-part.js'
+import type { WalSourceDescription } from './wal-source.js'
+import {
+  type ExpectedWal,
+  type PartResult,
+  type PartWalk,
+  WAL_BUFFER_BYTES,
+  walkPart,
+  type WalPart,
+} from './walk-part.js'
+
+/** What a thread is started with. */
+export interface StartWalking {
+  readonly source: WalSourceDescription
+  readonly expected: ExpectedWal
+  readonly parts: readonly WalPart[]
+  /** See `Claims`. */
+  readonly claims: SharedArrayBuffer
+}
+
+/** What a thread sends for each part that it has read. */
+export interface PartWalked {
+  readonly type: 'part'
+  readonly index: number
+  readonly result: PartResult
+}
 
 /**
  * Reads parts until there is none left that no other thread has taken, or nobody wants to know any more.

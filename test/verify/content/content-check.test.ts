@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { pageChecksum } from '../../../src/postgres/data-page/page-checksum.js'
 import { PAGE_SIZE, pageOffsets } from '../../../src/postgres/data-page/page-layout.js'
 import { ContentCheck, hasContent } from '../../../src/verify/content/content-check.js'
-import type { ContentRules } from '../../../src/verify/content/content-rules.js'
+import type { ContentRules } from '../../../src/verify/content/decide-content-rules.js'
 import { ReplayedWal } from '../../../src/verify/content/replayed-wal.js'
 
 const rules: ContentRules = { hasPageChecksums: true, hasIncrementalFiles: true, segmentPages: 131_072 }
