@@ -2,7 +2,7 @@ import { closeSync, readSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { isPbManifestError, PbManifestError } from '../errors.js'
-import { throwIfAborted, WayGiver } from '../files/give-way.js'
+import { throwIfAborted, Yielder } from '../files/yielder.js'
 import {
   NotARegularFileError,
   type OpenedFile,
@@ -106,11 +106,11 @@ export async function scanManifest(
   const streams = createSha256Streams(source.size)
   const parser = new ManifestParser(handler, streams.create())
   try {
-    const way = new WayGiver(options.signal)
+    const yielder = new Yielder(options.signal)
     for (const chunk of source.chunks()) {
       parser.write(chunk)
       options.onChunk?.()
-      if (way.isDue) await way.giveWay()
+      if (yielder.isDue) await yielder.yield()
     }
     return parser.end()
   } catch (error) {

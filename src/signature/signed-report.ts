@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs'
 import { version } from '../version.js'
 import { PbManifestError } from '../errors.js'
-import { throwIfAborted } from '../files/give-way.js'
+import { throwIfAborted } from '../files/yielder.js'
 import { NotARegularFileError, openRegularFile } from '../files/open-regular-file.js'
 import { readExactly } from '../files/read-fully.js'
 import { ioError } from '../files/system-error.js'

@@ -1,6 +1,6 @@
 import { createConnection, type Socket } from 'node:net'
 import { PbManifestError } from '../errors.js'
-import { throwIfAborted } from '../files/give-way.js'
+import { throwIfAborted } from '../files/yielder.js'
 import { ioError } from '../files/system-error.js'
 import { SshFormatError, SshReader, sshString, sshUint32 } from './ssh-wire.js'
 

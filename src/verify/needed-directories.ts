@@ -33,7 +33,7 @@ export interface BackupDirectories {
 export async function checkNeededDirectories(
   directories: BackupDirectories,
   readSmallFile: ReadSmallBackupFile,
-  context: Pick<VerifyContext, 'manifest' | 'ignore' | 'problems' | 'notChecked' | 'warnings' | 'way'>,
+  context: Pick<VerifyContext, 'manifest' | 'ignore' | 'problems' | 'notChecked' | 'warnings' | 'yielder'>,
 ): Promise<void> {
   const { ignore, problems, notChecked, warnings } = context
   const read: typeof readSmallFile = (pathname, maxBytes) =>
@@ -92,13 +92,13 @@ function unlessUnreadable<Value>(read: () => Value | undefined): Value | undefin
 /** Those of the directories below which the manifest lists files that are not ignored. */
 async function findListed(
   directories: readonly Pathname[],
-  { manifest, ignore, way }: Pick<VerifyContext, 'manifest' | 'ignore' | 'way'>,
+  { manifest, ignore, yielder }: Pick<VerifyContext, 'manifest' | 'ignore' | 'yielder'>,
 ): Promise<Set<Pathname>> {
   const { table } = manifest
   const listed = new Set<Pathname>()
   const beginnings = directories.map((pathname) => encodePathname(`${pathname}/`))
   for (let row = 0; row < table.rows && listed.size < directories.length; row++) {
-    if (way.isDue) await way.giveWay()
+    if (yielder.isDue) await yielder.yield()
     if (!table.beginsWithOne(row, beginnings)) continue
     const file = table.pathname(row)
     if (ignore.covers(file)) continue

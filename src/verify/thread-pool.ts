@@ -1,6 +1,6 @@
 import type { TransferListItem } from 'node:worker_threads'
 import { PbManifestError } from '../errors.js'
-import { throwIfAborted } from '../files/give-way.js'
+import { throwIfAborted } from '../files/yielder.js'
 import type { PrestartedThread } from '../threads/prestarted-thread.js'
 import { SupervisedThread } from '../threads/supervised-thread.js'
 import type { StartMessage } from '../threads/thread-start.js'

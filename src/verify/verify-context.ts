@@ -1,4 +1,4 @@
-import type { WayGiver } from '../files/give-way.js'
+import type { Yielder } from '../files/yielder.js'
 import type { Pathname } from '../files/pathname.js'
 import type { StepClock } from '../step-clock.js'
 import type { IgnoreRules } from './ignore-rules.js'
@@ -18,7 +18,7 @@ export interface VerifyContext {
   readonly notChecked: NotChecked[]
   readonly warnings: Warning[]
   readonly clock: StepClock<VerifyStep>
-  readonly way: WayGiver
+  readonly yielder: Yielder
 }
 
 /**

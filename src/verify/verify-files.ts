@@ -1,4 +1,4 @@
-import { WayGiver } from '../files/give-way.js'
+import { Yielder } from '../files/yielder.js'
 import type { ManifestSource } from '../manifest/read-manifest.js'
 import type { ReadSmallBackupFile, VerifyContext } from './verify-context.js'
 import type { VerifiedBackup } from './verified-backup.js'
@@ -55,8 +55,8 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
   const notChecked = listWhatIsLeftOut(options, manifest)
   if (content !== undefined) notChecked.push(...listUncheckedContent(options, content))
   const warnings: Warning[] = []
-  const way = new WayGiver(options.signal)
-  const context = { options, jobs, manifest, ignore, problems, notChecked, warnings, clock, way }
+  const yielder = new Yielder(options.signal)
+  const context = { options, jobs, manifest, ignore, problems, notChecked, warnings, clock, yielder }
   const found: Found = {
     wal: { walRecords: 0, walBytes: 0 },
     pages: { mismatched: 0, newer: 0, replayed: 0 },

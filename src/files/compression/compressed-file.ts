@@ -1,6 +1,6 @@
 import { openRegularFile } from '../open-regular-file.js'
 import { readOpenedFile } from '../read-opened-file.js'
-import type { WayGiver } from '../give-way.js'
+import type { Yielder } from '../yielder.js'
 import type { Compression } from './compression.js'
 import { loadDecompressor } from './decompressor.js'
 
@@ -18,17 +18,17 @@ const NO_BYTES = Buffer.alloc(0)
 export class CompressedFile {
   readonly #path: string
   readonly #compression: Compression
-  readonly #way: WayGiver
+  readonly #yielder: Yielder
   #chunks: AsyncGenerator<Buffer, void, undefined> | undefined
   #chunk: Buffer = NO_BYTES
   #chunkStart = 0
   /** What has ended the decompression. */
   #failure: unknown
 
-  constructor(path: string, compression: Compression, way: WayGiver) {
+  constructor(path: string, compression: Compression, yielder: Yielder) {
     this.#path = path
     this.#compression = compression
-    this.#way = way
+    this.#yielder = yielder
   }
 
   /**
@@ -59,7 +59,7 @@ export class CompressedFile {
   /** Goes on to the piece that has this position; `false` when the file ends before. */
   async #moveTo(position: number): Promise<boolean> {
     while (position >= this.#chunkStart + this.#chunk.length) {
-      if (this.#way.isDue) await this.#way.giveWay()
+      if (this.#yielder.isDue) await this.#yielder.yield()
       const next = await this.#next()
       if (next === undefined) return false
       this.#chunkStart += this.#chunk.length

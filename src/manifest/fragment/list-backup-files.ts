@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import { pathOf } from '../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { ioError } from '../../files/system-error.js'
@@ -25,7 +25,7 @@ export interface BackupFiles {
 export async function listBackupFiles(
   directory: string,
   layout: ClusterLayout,
-  way: WayGiver,
+  yielder: Yielder,
   includesAll = false,
 ): Promise<BackupFiles> {
   const files: PlannedFile[] = []
@@ -36,7 +36,7 @@ export async function listBackupFiles(
     if (isListed) files.push({ pathname, size: sizeOf(directory, pathname) })
     else if (kind === 'special') specialFiles.push(pathname)
     else if (kind === 'left-out') leftOut.push(pathname)
-    if (way.isDue) await way.giveWay()
+    if (yielder.isDue) await yielder.yield()
   }
   return { files, specialFiles, leftOut }
 }

@@ -1,6 +1,6 @@
 import { lstatSync, type Stats } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import { pathOf } from '../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { type EntryKind, kindOf, readDirectory } from '../../files/read-directory.js'
@@ -27,7 +27,7 @@ export async function namedBackupFiles(
   directory: string,
   pathnames: readonly Pathname[],
   layout: ClusterLayout,
-  way: WayGiver,
+  yielder: Yielder,
   includesAll = false,
 ): Promise<Pick<BackupFiles, 'files' | 'leftOut'>> {
   const files: PlannedFile[] = []
@@ -39,7 +39,7 @@ export async function namedBackupFiles(
     if (typeof found === 'string') failures.push(`"${displayPathname(pathname)}": ${found}`)
     else if (found === undefined) leftOut.push(pathname)
     else files.push(found)
-    if (way.isDue) await way.giveWay()
+    if (yielder.isDue) await yielder.yield()
   }
   if (failures.length > 0) {
     throw new PbManifestError('IO', `could not record ${failures.length} of the named files`, {

@@ -1,4 +1,4 @@
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import { NotARegularFileError, openRegularFile } from '../../files/open-regular-file.js'
 import { pathOf } from '../../files/path-of.js'
 import { readOpenedFile } from '../../files/read-opened-file.js'
@@ -15,7 +15,7 @@ export interface Recorder {
   readonly directory: string
   readonly buffer: Buffer
   readonly hashing: { readonly algorithm: RealChecksumAlgorithm; readonly hasher: FileHasher } | undefined
-  readonly way: WayGiver
+  readonly yielder: Yielder
 }
 
 /**
@@ -32,7 +32,7 @@ export async function recordFile(planned: PlannedFile, recorder: Recorder): Prom
     for (const chunk of readOpenedFile(opened, recorder.buffer)) {
       recorder.hashing?.hasher.update(chunk)
       size += chunk.length
-      if (recorder.way.isDue) await recorder.way.giveWay()
+      if (recorder.yielder.isDue) await recorder.yielder.yield()
     }
     if (size !== planned.size) return `changed size from ${planned.size} to ${size} bytes while it was read`
     return {

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
-import { WayGiver } from '../../files/give-way.js'
+import { Yielder } from '../../files/yielder.js'
 import { displayPathname } from '../../files/pathname.js'
 import { ioError } from '../../files/system-error.js'
 import { createFileHasher } from '../checksum/file-hasher.js'
@@ -37,9 +37,9 @@ const BUFFER_BYTES = 256 * 1024
  */
 export async function writeFragment(options: WriteFragmentOptions): Promise<WriteFragmentResult> {
   checkOptions(options)
-  const way = new WayGiver(options.signal)
-  const { files, ...passedOver } = await planFiles(options, way)
-  const recorder = await createRecorder(options, way)
+  const yielder = new Yielder(options.signal)
+  const { files, ...passedOver } = await planFiles(options, yielder)
+  const recorder = await createRecorder(options, yielder)
   const writer = await FragmentWriter.create(options.output, options.backupId, options.worker)
   try {
     await recordFiles(files, recorder, writer)
@@ -68,7 +68,7 @@ interface Plan extends Pick<WriteFragmentResult, 'specialFiles' | 'leftOut' | 'w
   readonly files: readonly PlannedFile[]
 }
 
-async function planFiles(options: WriteFragmentOptions, way: WayGiver): Promise<Plan> {
+async function planFiles(options: WriteFragmentOptions, yielder: Yielder): Promise<Plan> {
   const { directory, worker, workers = 1, includeAll: includesAll = false } = options
   requireDirectory(directory)
   const warnings: string[] = []
@@ -76,10 +76,10 @@ async function planFiles(options: WriteFragmentOptions, way: WayGiver): Promise<
     readControlFileIfKnown(directory, (warning) => warnings.push(warning)),
   )
   if (options.files !== undefined) {
-    const named = await namedBackupFiles(directory, options.files, layout, way, includesAll)
+    const named = await namedBackupFiles(directory, options.files, layout, yielder, includesAll)
     return { ...named, specialFiles: [], warnings }
   }
-  const { files, ...passedOver } = await listBackupFiles(directory, layout, way, includesAll)
+  const { files, ...passedOver } = await listBackupFiles(directory, layout, yielder, includesAll)
   return { files: planShares(files, workers)[worker] ?? [], ...passedOver, warnings }
 }
 
@@ -94,10 +94,10 @@ function requireDirectory(directory: string): void {
   if (!isDirectory) throw new PbManifestError('IO', `${attempt}: Not a directory`)
 }
 
-async function createRecorder(options: WriteFragmentOptions, way: WayGiver): Promise<Recorder> {
+async function createRecorder(options: WriteFragmentOptions, yielder: Yielder): Promise<Recorder> {
   const algorithm = options.checksumAlgorithm ?? 'CRC32C'
   const hashing = algorithm === 'NONE' ? undefined : { algorithm, hasher: await createFileHasher(algorithm) }
-  return { directory: options.directory, buffer: Buffer.allocUnsafe(BUFFER_BYTES), hashing, way }
+  return { directory: options.directory, buffer: Buffer.allocUnsafe(BUFFER_BYTES), hashing, yielder }
 }
 
 /** Goes on after a failure, so that all are named at once. */
@@ -111,7 +111,7 @@ async function recordFiles(
     const recorded = await recordFile(planned, recorder)
     if (typeof recorded === 'string') failures.push(`"${displayPathname(planned.pathname)}": ${recorded}`)
     else await writer.append(recorded)
-    if (recorder.way.isDue) await recorder.way.giveWay()
+    if (recorder.yielder.isDue) await recorder.yielder.yield()
   }
   if (failures.length === 0) return
   throw new PbManifestError('IO', `could not record ${failures.length} of ${files.length} files`, {

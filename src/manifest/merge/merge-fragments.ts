@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { WayGiver } from '../../files/give-way.js'
+import { Yielder } from '../../files/yielder.js'
 import { createSha256Streams, inlineStreams, type Sha256Streams } from '../checksum/sha256-stream.js'
 import { identifyFragment } from '../fragment/identify-fragment.js'
 import { type FragmentLine, readFragment } from '../fragment/read-fragment.js'
@@ -78,7 +78,7 @@ export async function* mergeSorted(input: MergeInput): AsyncGenerator<Buffer, vo
     return piece
   }
   yield hashed(Buffer.from(formatManifestHeader(header)))
-  for await (const piece of lines.pieces(merge.way)) yield hashed(piece)
+  for await (const piece of lines.pieces(merge.yielder)) yield hashed(piece)
   yield hashed(Buffer.from(formatWalRanges(walRanges, lsnDigits)))
   yield Buffer.from(formatManifestChecksum(hash.digest()))
 }
@@ -87,7 +87,7 @@ interface Merge {
   readonly input: MergeInput
   readonly fragments: readonly IdentifiedFragment[]
   readonly faults: MergeFaults
-  readonly way: WayGiver
+  readonly yielder: Yielder
   /** Of the fragments, in bytes. */
   readonly sizes: readonly number[]
   /** How many there will probably be. */
@@ -96,7 +96,7 @@ interface Merge {
 
 function beginMerge(input: MergeInput): Merge {
   checkMergeOptions(input)
-  const way = new WayGiver(input.signal)
+  const yielder = new Yielder(input.signal)
   const faults = new MergeFaults()
   const fragments = input.fragments.map((path) => ({ path, identity: identifyFragment(path) }))
   const sizes = fragments.map(({ path }) => sizeOf(path))
@@ -104,7 +104,7 @@ function beginMerge(input: MergeInput): Merge {
   const counts = fragments.map(({ identity }, index) =>
     Math.min(identity?.files ?? Infinity, Math.floor((sizes[index] ?? 0) / SHORTEST_LINE_BYTES)),
   )
-  return { input, fragments, faults, way, sizes, files: sum(counts) }
+  return { input, fragments, faults, yielder, sizes, files: sum(counts) }
 }
 
 /** An estimate: a fragment that has vanished meanwhile is told of when it is read. */
@@ -142,7 +142,7 @@ interface Totals {
 
 /** Reads all fragments and passes their lines on; throws what is wrong with them when all were read. */
 async function readAll(merge: Merge, streams: Sha256Streams, sink: LineSink | undefined): Promise<Totals> {
-  const { input, fragments, faults, way } = merge
+  const { input, fragments, faults, yielder } = merge
   const duplicates = new DuplicatePathnames(merge.files)
   const warnings: string[] = []
   let files = 0
@@ -154,7 +154,7 @@ async function readAll(merge: Merge, streams: Sha256Streams, sink: LineSink | un
     sink?.addLine(line)
   }
   const onBlock = (): Promise<void> | undefined =>
-    sink?.makeRoom?.() ?? (way.isDue ? way.giveWay() : undefined)
+    sink?.makeRoom?.() ?? (yielder.isDue ? yielder.yield() : undefined)
   const unowned = fragments.filter(({ identity }) => identity === undefined)
   for (const { path, identity } of [...orderFragments(fragments), ...unowned]) {
     const filesBefore = files

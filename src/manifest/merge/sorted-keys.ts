@@ -1,4 +1,4 @@
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 
 /** Of the memory that the keys' bytes are in; a key is in one piece. */
 const PIECE_BITS = 20
@@ -55,10 +55,10 @@ export class SortedKeys {
   }
 
   /** The numbers of all keys, which differ, in the order of their bytes. */
-  async inOrder(way: WayGiver): Promise<Uint32Array> {
+  async inOrder(yielder: Yielder): Promise<Uint32Array> {
     const order = new Uint32Array(this.#count)
     for (let index = 0; index < order.length; index++) order[index] = index
-    await sortKeys({ order, words: new Int32Array(order.length), keys: this }, way)
+    await sortKeys({ order, words: new Int32Array(order.length), keys: this }, yielder)
     return order
   }
 
@@ -107,7 +107,7 @@ interface Run {
  *
  * @see J. Bentley and R. Sedgewick, "Fast algorithms for sorting and searching strings" (1997)
  */
-async function sortKeys(sorting: Sorting, way: WayGiver): Promise<void> {
+async function sortKeys(sorting: Sorting, yielder: Yielder): Promise<void> {
   const waiting: Run[] = []
   const open = (run: Run): void => {
     if (run.to - run.from > 1) waiting.push(run)
@@ -115,7 +115,7 @@ async function sortKeys(sorting: Sorting, way: WayGiver): Promise<void> {
   readWords(sorting, { from: 0, to: sorting.order.length, depth: 0 })
   open({ from: 0, to: sorting.order.length, depth: 0 })
   for (let run = waiting.pop(); run !== undefined; run = waiting.pop()) {
-    if (way.isDue) await way.giveWay()
+    if (yielder.isDue) await yielder.yield()
     const { from, to, depth } = run
     if (to - from <= FEW) {
       insertEach(sorting, run)

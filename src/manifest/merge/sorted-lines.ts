@@ -1,5 +1,5 @@
 import { PbManifestError } from '../../errors.js'
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { createLineBuffer, readLineBlocks } from '../../files/read-line-blocks.js'
 import { ioError } from '../../files/system-error.js'
@@ -72,8 +72,8 @@ export class SortedLines {
    *
    * @throws {@link PbManifestError} `IO`; `BAD_FRAGMENT` when a fragment is not what it was; `ABORTED`
    */
-  async *pieces(way: WayGiver): AsyncGenerator<Buffer, void, undefined> {
-    const order = await this.#keys.inOrder(way)
+  async *pieces(yielder: Yielder): AsyncGenerator<Buffer, void, undefined> {
+    const order = await this.#keys.inOrder(yielder)
     // Not needed any more, and as large as what is made now.
     this.#keys = new SortedKeys(0)
     const places = new Uint32Array(order.length).fill(NOWHERE)
@@ -82,7 +82,7 @@ export class SortedLines {
     for (let next = 0; next < order.length;) {
       const window = { bytes, places, used: 0 }
       next = this.#place(order, next, window)
-      for (const [index] of this.#fragments.entries()) await this.#take(index, window, way)
+      for (const [index] of this.#fragments.entries()) await this.#take(index, window, yielder)
       yield* cut(bytes.subarray(0, window.used))
     }
   }
@@ -102,7 +102,7 @@ export class SortedLines {
   }
 
   /** Reads a fragment, and puts those of its lines that have places there. */
-  async #take(fragment: number, window: Window, way: WayGiver): Promise<void> {
+  async #take(fragment: number, window: Window, yielder: Yielder): Promise<void> {
     const { path, first } = this.#fragments[fragment] as Fragment
     const end = this.#fragments[fragment + 1]?.first ?? this.#count
     let line = first
@@ -112,7 +112,7 @@ export class SortedLines {
         if (next === undefined) throw changed(path)
         line = next
         if (line === end) return
-        if (way.isDue) await way.giveWay()
+        if (yielder.isDue) await yielder.yield()
       }
     } catch (error) {
       if (error instanceof NotARegularFileError) throw changed(path)

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../../files/give-way.js'
+import { throwIfAborted } from '../../files/yielder.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
 import type { BackupSession } from '../session/backup-session.js'
 import { FileReceiver, type ReceivedFile, type WantedFile } from './file-receiver.js'

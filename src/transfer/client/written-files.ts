@@ -1,5 +1,5 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
-import { WayGiver } from '../../files/give-way.js'
+import { Yielder } from '../../files/yielder.js'
 import { pathOf } from '../../files/path-of.js'
 import { displayPathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
@@ -23,10 +23,10 @@ export class WrittenFiles {
 
   /** @throws {@link PbManifestError} `IO` or `ABORTED` */
   async sync(signal: AbortSignal): Promise<void> {
-    const way = new WayGiver(signal)
+    const yielder = new Yielder(signal)
     for (const pathname of this.#pathnames) {
       this.#syncOne(pathname)
-      if (way.isDue) await way.giveWay()
+      if (yielder.isDue) await yielder.yield()
     }
   }
 

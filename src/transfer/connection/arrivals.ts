@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { throwIfAborted } from '../../files/give-way.js'
+import { throwIfAborted } from '../../files/yielder.js'
 import { expectAnswer } from './answer-watch.js'
 import { ReusingSocket } from './reusing-socket.js'
 

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { createHmac, createSecretKey } from 'node:crypto'
-import { WayGiver } from '../../files/give-way.js'
+import { Yielder } from '../../files/yielder.js'
 
 /** PBKDF2 with HMAC-SHA-256 for one block of 32 bytes, which is SCRAM's SaltedPassword, as `pg` calls for it. */
 export type DeriveKey = (password: string, salt: Buffer, iterations: number) => Promise<ArrayBuffer | Buffer>
@@ -33,14 +33,14 @@ export function stoppable(derive: DeriveKey): DeriveKey {
 /** @see https://www.rfc-editor.org/rfc/rfc8018#section-5.2 */
 async function deriveInSteps(password: string, salt: Buffer, iterations: number): Promise<Buffer> {
   const key = createSecretKey(Buffer.from(password))
-  const wayGiver = new WayGiver(connectionEnd.getStore())
+  const yielder = new Yielder(connectionEnd.getStore())
   let step = createHmac('sha256', key)
     .update(salt)
     .update(Buffer.of(0, 0, 0, 1))
     .digest()
   const sum = Buffer.from(step)
   for (let done = 1; done < iterations; done++) {
-    if (wayGiver.isDue) await wayGiver.giveWay()
+    if (yielder.isDue) await yielder.yield()
     step = createHmac('sha256', key).update(step).digest()
     for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] ?? 0) ^ (step[at] ?? 0)
   }

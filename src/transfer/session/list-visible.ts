@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { PbManifestError } from '../../errors.js'
-import { throwIfAborted } from '../../files/give-way.js'
+import { throwIfAborted } from '../../files/yielder.js'
 import { displayPathname } from '../../files/pathname.js'
 import type {
   BackupMode,

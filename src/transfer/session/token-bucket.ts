@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../../files/give-way.js'
+import { throwIfAborted } from '../../files/yielder.js'
 import { type Clock, monotonicClock } from './clock.js'
 
 /** A kilobyte of MAX_RATE. */

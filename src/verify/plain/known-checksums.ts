@@ -1,4 +1,4 @@
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import { pathOf } from '../../files/path-of.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createFileHasher, type FileHasher } from '../../manifest/checksum/file-hasher.js'
@@ -16,7 +16,7 @@ export interface KnownChecksumContext {
   readonly table: FileTable
   readonly states: FileStates
   readonly problems: ProblemList
-  readonly way: WayGiver
+  readonly yielder: Yielder
 }
 
 /**
@@ -27,14 +27,14 @@ export interface KnownChecksumContext {
  */
 export async function compareKnownChecksums(
   known: KnownChecksums,
-  { directory, table, states, problems, way }: KnownChecksumContext,
+  { directory, table, states, problems, yielder }: KnownChecksumContext,
 ): Promise<{ filesChecked: number; bytesChecked: number }> {
   const totals = { filesChecked: 0, bytesChecked: 0 }
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
   const hashers = new Map<RealChecksumAlgorithm, FileHasher>()
   for (let row = 0; row < table.rows; row++) {
     const algorithm = table.algorithm(row)
-    if (way.isDue) await way.giveWay()
+    if (yielder.isDue) await yielder.yield()
     if (algorithm === undefined || !isIntact(states, row)) continue
     const pathname = table.pathname(row)
     const checksum = table.checksum(row)

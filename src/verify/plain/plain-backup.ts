@@ -68,7 +68,7 @@ export class PlainBackup implements VerifiedBackup {
   }
 
   async compare(context: VerifyContext): Promise<void> {
-    const { options, manifest, ignore, problems, clock, way } = context
+    const { options, manifest, ignore, problems, clock, yielder } = context
     const { knownChecksums, skipChecksums } = options
     const directory = this.#directory
     const { table } = manifest
@@ -80,7 +80,7 @@ export class PlainBackup implements VerifiedBackup {
         table,
         ignore,
         problems,
-        way,
+        yielder,
         states: checksums?.states,
         isRead: checksums && ((row) => table.algorithm(row) !== undefined),
       })
@@ -94,7 +94,7 @@ export class PlainBackup implements VerifiedBackup {
     await clock.time('checksums', async () => {
       await checksums?.finish(scan, problems)
       if (knownChecksums === undefined || skipChecksums === true) return
-      const known = { directory, table, states: scan.states, problems, way }
+      const known = { directory, table, states: scan.states, problems, yielder }
       this.#totals = { ...noTotals, ...(await compareKnownChecksums(knownChecksums, known)) }
     })
   }

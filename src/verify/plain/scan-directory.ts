@@ -1,5 +1,5 @@
 import { type BigIntStats, type Stats, statSync } from 'node:fs'
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import { pathOf } from '../../files/path-of.js'
 import type { Pathname } from '../../files/pathname.js'
 import { type DirectoryEntry, readDirectory, readNames } from '../../files/read-directory.js'
@@ -16,7 +16,7 @@ export interface ScanContext {
   readonly table: FileTable
   readonly ignore: IgnoreRules
   readonly problems: ProblemList
-  readonly way: WayGiver
+  readonly yielder: Yielder
   /** Where the state of each row goes, which others may watch; of nothing met yet. */
   readonly states?: FileStates | undefined
   /** Whether threads read the file of this row, and so see what size it has. */
@@ -76,7 +76,7 @@ class DirectoryScan {
   }
 
   async walk(): Promise<void> {
-    const { directory, way } = this.#context
+    const { directory, yielder } = this.#context
     const pending: Parent[] = [{ pathname: '', identities: new Set([identityOfTop(directory)]) }]
     for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
       const children: Parent[] = []
@@ -86,7 +86,7 @@ class DirectoryScan {
         const child = this.#visit(parent, entry)
         if (child !== undefined) children.push(child)
         if (this.#found.length > 0) await this.#report()
-        if (way.isDue) await way.giveWay()
+        if (yielder.isDue) await yielder.yield()
       }
       // The last one pushed is taken first: keep the order of the names.
       pending.push(...children.toReversed())
@@ -95,11 +95,11 @@ class DirectoryScan {
 
   /** See {@link ScanResult}. */
   async settle(): Promise<void> {
-    const { table, way } = this.#context
+    const { table, yielder } = this.#context
     while (this.#settled < this.#unseenEnd) {
       const row = this.#unseen[this.#settled++] as number
       if (this.states[row] === fileStates.regular) this.#settleRow(row, table.pathname(row))
-      if (way.isDue) await way.giveWay()
+      if (yielder.isDue) await yielder.yield()
     }
   }
 
@@ -128,7 +128,7 @@ class DirectoryScan {
 
   /** Reports what the manifest has and the walk did not meet, in the manifest's order. */
   async reportMissing(): Promise<void> {
-    const { table, ignore, way } = this.#context
+    const { table, ignore, yielder } = this.#context
     for (let row = 0; row < table.rows; row++) {
       if (this.states[row] === 0) {
         const pathname = table.pathname(row)
@@ -143,7 +143,7 @@ class DirectoryScan {
           await this.#report()
         }
       }
-      if (way.isDue) await way.giveWay()
+      if (yielder.isDue) await yielder.yield()
     }
   }
 

@@ -1,5 +1,5 @@
 import { CompressedFile } from '../../files/compression/compressed-file.js'
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import { chooseSegments } from '../wal/choose-segments.js'
 import { openSegment, storedPieces } from '../wal/file-wal-source.js'
 import type { SegmentPlace, WalSegmentReader, WalSource } from '../wal/wal-source.js'
@@ -32,9 +32,9 @@ export class ArchiveWalSource implements WalSource {
   readonly #segments: ReadonlyMap<string, ArchivedSegment>
   readonly #unusedPartials: ReadonlySet<string>
   readonly #compressed = new Map<Archive, CompressedFile>()
-  readonly #way: WayGiver
+  readonly #yielder: Yielder
 
-  constructor({ place, members, failure }: ArchivedWal, usePartial: boolean, way: WayGiver) {
+  constructor({ place, members, failure }: ArchivedWal, usePartial: boolean, yielder: Yielder) {
     const lastFirst = members.toReversed().map((member) => [member.name, member] as const)
     const { segments, unusedPartials } = chooseSegments(lastFirst, usePartial)
     this.place = place
@@ -42,7 +42,7 @@ export class ArchiveWalSource implements WalSource {
     this.names = [...segments.keys()]
     this.#segments = segments
     this.#unusedPartials = unusedPartials
-    this.#way = way
+    this.#yielder = yielder
     if (members.some(({ archive }) => archive.path === undefined)) {
       this.whyNoBytes =
         'standard input cannot be read a second time; of the WAL in it, presence and size are checked'
@@ -89,7 +89,7 @@ export class ArchiveWalSource implements WalSource {
   #fileOf(archive: Archive): CompressedFile {
     const { path, compression } = archive
     if (path === undefined || compression === undefined) throw new TypeError('the archive is no file')
-    const file = this.#compressed.get(archive) ?? new CompressedFile(path, compression, this.#way)
+    const file = this.#compressed.get(archive) ?? new CompressedFile(path, compression, this.#yielder)
     this.#compressed.set(archive, file)
     return file
   }

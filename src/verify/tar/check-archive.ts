@@ -3,7 +3,7 @@ import { loadDecompressor } from '../../files/compression/decompressor.js'
 import { DamagedArchiveError } from '../../files/damaged-archive-error.js'
 import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { describeSystemError } from '../../files/system-error.js'
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import type { TarHandler } from '../../files/tar/tar-member.js'
 import { TarReader } from '../../files/tar/tar-reader.js'
 import type { ArchiveFinding, ArchiveSummary, ArchiveTask } from './archive-messages.js'
@@ -59,14 +59,14 @@ interface MemberReader extends TarHandler {
  *
  * @param chunks - the archive, as it is stored
  * @param named - how it should be compressed; `undefined`: by its first bytes
- * @param way - given between pieces; not in a thread of its own
+ * @param yielder - asked between pieces; not in a thread of its own
  * @throws {@link DamagedArchiveError}, and what the chunks throw
  */
 export async function readMembers(
   chunks: Iterable<Buffer>,
   named: Compression | undefined,
   members: MemberReader,
-  way?: WayGiver,
+  yielder?: Yielder,
 ): Promise<void> {
   const { start, all } = peekChunks(chunks, MAGIC_BYTES)
   const detected = detectCompression(start)
@@ -77,7 +77,7 @@ export async function readMembers(
     for await (const chunk of (await loadDecompressor(named ?? detected))(stored)) {
       reader.write(chunk)
       bytes += chunk.length
-      if (way?.isDue === true) await way.giveWay()
+      if (yielder?.isDue === true) await yielder.yield()
       if (bytes - members.expectedBytes > MAX_SURPLUS_BYTES + MAX_SURPLUS_RATIO * stored.bytes) {
         throw new DamagedArchiveError(
           `it is a decompression bomb`,

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { type Compression, detectCompression, MAGIC_BYTES } from '../../files/compression/compression.js'
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import { openRegularFile } from '../../files/open-regular-file.js'
 import { decodePathname, type Pathname } from '../../files/pathname.js'
 import { readOpenedFile } from '../../files/read-opened-file.js'
@@ -28,17 +28,21 @@ export async function openWalPath(path: string, context: VerifyContext): Promise
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) {
     return { source: listWalSegments(walDirectoriesOf(path), usePartial), close: async () => {} }
   }
-  const { archive, kept, finding } = await listWal(path, context.way)
+  const { archive, kept, finding } = await listWal(path, context.yielder)
   if (finding !== undefined) context.problems.add(archiveProblem(path, finding, context.manifest.table))
   const members = kept.summary.walMembers.map((member) => ({ ...member, archive }))
-  const source = new ArchiveWalSource({ place: path, members, failure: undefined }, usePartial, context.way)
+  const source = new ArchiveWalSource(
+    { place: path, members, failure: undefined },
+    usePartial,
+    context.yielder,
+  )
   return { source, close: () => source.close() }
 }
 
 /** Reads the archive once, to find what is in it. */
 async function listWal(
   path: string,
-  way: WayGiver,
+  yielder: Yielder,
 ): Promise<{ archive: Archive; kept: KeptMembers; finding: ArchiveFinding | undefined }> {
   const kept = new KeptMembers()
   let compression: Compression = 'none'
@@ -58,7 +62,7 @@ async function listWal(
     const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
     const { start, all } = peekChunks(readOpenedFile(openRegularFile(path), buffer), MAGIC_BYTES)
     compression = detectCompression(start)
-    await readMembers(all, compression, handler, way)
+    await readMembers(all, compression, handler, yielder)
   } catch (error) {
     finding = describeArchiveFailure(error)
     if (finding === undefined) throw error

@@ -85,7 +85,7 @@ export class TarBackup implements VerifiedBackup {
     return this.#results?.smallFiles.get(pathname)
   }
 
-  openWal({ options, notChecked, way }: VerifyContext): OpenedWal | undefined {
+  openWal({ options, notChecked, yielder }: VerifyContext): OpenedWal | undefined {
     const wal = archivedWal(this.#source.directory, this.#archives, this.#results)
     // Other archives may have it.
     if (this.#stream !== undefined && this.#stream.contents !== 'pg_wal' && wal.members.length === 0) {
@@ -93,7 +93,7 @@ export class TarBackup implements VerifiedBackup {
       notChecked.push({ what: 'wal', why: `there is none in archive "${this.#stream.name}"` })
       return undefined
     }
-    const source = new ArchiveWalSource(wal, options.partialWal === true, way)
+    const source = new ArchiveWalSource(wal, options.partialWal === true, yielder)
     return { source, close: () => source.close() }
   }
 

@@ -38,14 +38,14 @@ export class UnseenFiles {
  * @returns how many files may be where nobody could look
  */
 export async function reportMissingFiles(
-  { manifest, ignore, problems, notChecked, way }: VerifyContext,
+  { manifest, ignore, problems, notChecked, yielder }: VerifyContext,
   results: ArchiveResults,
   unseen: UnseenFiles,
 ): Promise<number> {
   const { table } = manifest
   const counts = new Map<string, number>()
   for (let row = 0; row < table.rows; row++) {
-    if (way.isDue) await way.giveWay()
+    if (yielder.isDue) await yielder.yield()
     if (results.has(row)) continue
     const pathname = table.pathname(row)
     if (ignore.covers(pathname)) continue

@@ -1,5 +1,5 @@
 import { isPbManifestError } from '../../errors.js'
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import { parseMajorVersion } from '../../manifest/cluster-files.js'
 import {
   type FirstTouches,
@@ -59,7 +59,7 @@ export interface WalContext {
   readonly notChecked: NotChecked[]
   /** Is added to. */
   readonly totals: WalTotals
-  readonly way: WayGiver
+  readonly yielder: Yielder
   /** Blocks of which it is to be known whether replay writes them anew. */
   readonly wanted: WantedBlocks
 }

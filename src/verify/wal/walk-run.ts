@@ -1,5 +1,5 @@
 import { createWalBuffer } from '../../postgres/wal/wal-buffer.js'
-import type { WayGiver } from '../../files/give-way.js'
+import type { Yielder } from '../../files/yielder.js'
 import { joinParts, type RunResult } from './join-parts.js'
 import { planParts, type SegmentRun, wholeRun } from './plan-parts.js'
 import { WalPool } from './wal-pool.js'
@@ -21,7 +21,7 @@ export interface RunReaders {
   readonly source: WalSource
   /** How many threads may read. */
   readonly jobs: number
-  readonly way: WayGiver
+  readonly yielder: Yielder
   readonly signal: AbortSignal | undefined
 }
 
@@ -31,10 +31,10 @@ export async function walkRun(
   expected: ExpectedWal,
   run: SegmentRun,
 ): Promise<RunResult> {
-  const { source, jobs, way, signal } = readers
+  const { source, jobs, yielder, signal } = readers
   const buffer = createWalBuffer(WAL_BUFFER_BYTES)
   const walk = (part: WalPart): Promise<PartResult> =>
-    runGivingWay(walkPart(source, expected, part, buffer), way)
+    runYielding(walkPart(source, expected, part, buffer), yielder)
   const bytes = Number(run.lastSegment - run.firstSegment + 1n) * expected.segmentSize
   const threads = Math.min(jobs, Math.floor(bytes / BYTES_PER_THREAD))
   const { description } = source
@@ -53,11 +53,11 @@ export async function walkRun(
   }
 }
 
-async function runGivingWay(walk: PartWalk, way: WayGiver): Promise<PartResult> {
+async function runYielding(walk: PartWalk, yielder: Yielder): Promise<PartResult> {
   try {
     let step = walk.next()
     while (step.done !== true) {
-      if (way.isDue) await way.giveWay()
+      if (yielder.isDue) await yielder.yield()
       step = step.value === undefined ? walk.next() : await goOnWith(walk, step.value)
     }
     return step.value

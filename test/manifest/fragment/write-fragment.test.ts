@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { WayGiver } from '../../../src/files/give-way.js'
+import { Yielder } from '../../../src/files/yielder.js'
 import { createFileHasher } from '../../../src/manifest/checksum/file-hasher.js'
 import { fragmentFileName } from '../../../src/manifest/fragment/fragment-file-name.js'
 import type { WriteFragmentOptions } from '../../../src/manifest/fragment/options.js'
@@ -69,7 +69,7 @@ async function record(pathname: string, size: number): Promise<unknown> {
     directory,
     buffer: Buffer.alloc(2),
     hashing: { algorithm: 'CRC32C', hasher: await createFileHasher('CRC32C') },
-    way: new WayGiver(undefined),
+    yielder: new Yielder(undefined),
   }
   return await recordFile({ pathname, size }, recorder)
 }

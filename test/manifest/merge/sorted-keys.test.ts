@@ -1,13 +1,13 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { WayGiver } from '../../../src/files/give-way.js'
+import { Yielder } from '../../../src/files/yielder.js'
 import { SortedKeys } from '../../../src/manifest/merge/sorted-keys.js'
 
 /** In hexadecimal, which is compared quickly. */
 async function sort(keys: readonly Buffer[], expected = 0): Promise<string> {
   const sorted = new SortedKeys(expected)
   for (const key of keys) sorted.add(key[0] ?? 1, key, 1, key.length)
-  const order = await sorted.inOrder(new WayGiver(undefined))
+  const order = await sorted.inOrder(new Yielder(undefined))
   return hexOf(Array.from(order, (index) => keys[index] ?? Buffer.alloc(0)))
 }
 
@@ -48,13 +48,13 @@ test('a key that is there twice does not keep it from its end', async () => {
 
 test('stops when it is told to', async () => {
   const ending = new AbortController()
-  const way = new WayGiver(ending.signal)
+  const yielder = new Yielder(ending.signal)
   const sorted = new SortedKeys(0)
   for (let index = 0; index < 200_000; index++) {
     const bytes = Buffer.from(`base/${index}`)
     sorted.add(1, bytes, 0, bytes.length)
   }
-  const sorting = sorted.inOrder(way)
+  const sorting = sorted.inOrder(yielder)
   ending.abort()
   await expect(sorting).rejects.toMatchObject({ code: 'ABORTED' })
 })

@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync
 import { dirname, join } from 'node:path'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { WayGiver } from '../../../src/files/give-way.js'
+import { Yielder } from '../../../src/files/yielder.js'
 import { ownPathname } from '../../../src/files/safe-pathname.js'
 import { isMadeByBackup } from '../../../src/manifest/contents/made-by-backup.js'
 import type { ClusterLayout } from '../../../src/manifest/contents/select-entries.js'
@@ -59,7 +59,7 @@ function shownOf(files: readonly ClusterFile[]): string[] {
 }
 
 test('the disk, SQL and a fragment have the same files of the same tree', async () => {
-  const way = new WayGiver(undefined)
+  const yielder = new Yielder(undefined)
   await fc.assert(
     fc.asyncProperty(
       fc.array(items, { minLength: 5, maxLength: 40 }),
@@ -85,7 +85,7 @@ test('the disk, SQL and a fragment have the same files of the same tree', async 
           }
           const filesOfAll: string[] = []
           for (const { oid } of listLocalTablespaces(directory)) {
-            const onDisk = await listLocalFiles(directory, layout, oid, way)
+            const onDisk = await listLocalFiles(directory, layout, oid, yielder)
             const root = oid === undefined ? '' : ownPathname(`pg_tblspc/${oid}`)
             const overSql = await listFilesBelow(
               (directories) => Promise.resolve(directories.map((pathname) => listAsSql(directory, pathname))),

@@ -2,7 +2,7 @@ import { rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { verifyBackup } from 'pbmanifest'
 import { beforeEach, expect, test } from 'vitest'
-import { WayGiver } from '../../../src/files/give-way.js'
+import { Yielder } from '../../../src/files/yielder.js'
 import { fileStates } from '../../../src/verify/plain/file-states.js'
 import { FileTable } from '../../../src/verify/file-table/file-table.js'
 import { IgnoreRules } from '../../../src/verify/ignore-rules.js'
@@ -39,7 +39,7 @@ async function scan(
     table,
     ignore: new IgnoreRules([]),
     problems,
-    way: new WayGiver(undefined),
+    yielder: new Yielder(undefined),
     isRead,
   })
 }

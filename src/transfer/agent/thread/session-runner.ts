@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8'
 import type { MessagePort } from 'node:worker_threads'
 import { PbManifestError } from '../../../errors.js'
-import { throwIfAborted } from '../../../files/give-way.js'
+import { throwIfAborted } from '../../../files/yielder.js'
 import { LocalClusterFiles } from '../../cluster-files/local/local-cluster-files.js'
 import { commandContracts } from '../../commands/commands.js'
 import { RefusedError } from '../../commands/refused-error.js'

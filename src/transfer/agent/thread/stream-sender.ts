@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../../../files/give-way.js'
+import { throwIfAborted } from '../../../files/yielder.js'
 import { WakeUp } from '../../../threads/wake-up.js'
 import { PIECE_BYTES, PIECES, type PieceMemory, piecesOf } from './piece-memory.js'
 import type { StreamPart } from './session-messages.js'

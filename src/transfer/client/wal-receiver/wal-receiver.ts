@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { throwIfAborted } from '../../../files/give-way.js'
+import { throwIfAborted } from '../../../files/yielder.js'
 import { ioError } from '../../../files/system-error.js'
 import { destroyConnection, endConnection } from '../../connection/pg-connection.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'

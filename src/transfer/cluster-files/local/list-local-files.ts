@@ -1,5 +1,5 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs'
-import type { WayGiver } from '../../../files/give-way.js'
+import type { Yielder } from '../../../files/yielder.js'
 import { pathOf } from '../../../files/path-of.js'
 import { decodePathname, displayPathname, type Pathname } from '../../../files/pathname.js'
 import { type DirectoryEntry, readDirectory } from '../../../files/read-directory.js'
@@ -23,14 +23,14 @@ export async function listLocalFiles(
   directory: string,
   layout: ClusterLayout,
   tablespaceOid: number | undefined,
-  way: WayGiver,
+  yielder: Yielder,
   onSpecialFile?: ListFilesOptions['onSpecialFile'],
 ): Promise<ClusterFile[]> {
   const start = tablespaceOid === undefined ? '' : `pg_tblspc/${tablespaceOid}`
   const files: ClusterFile[] = []
   const walk = walkBackup({ directory, layout, start, filesOf: 'cluster' })
   for (const { pathname, kind } of walk) {
-    if (way.isDue) await way.giveWay()
+    if (yielder.isDue) await yielder.yield()
     if (kind === 'left-out') continue
     const stats = statIfThere(directory, pathname)
     if (stats === undefined) continue

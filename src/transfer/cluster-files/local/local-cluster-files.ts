@@ -1,5 +1,5 @@
 import { opendirSync } from 'node:fs'
-import { WayGiver } from '../../../files/give-way.js'
+import { Yielder } from '../../../files/yielder.js'
 import type { Pathname } from '../../../files/pathname.js'
 import { ioError, isNotThere } from '../../../files/system-error.js'
 import { readControlFile } from '../../../manifest/cluster-files.js'
@@ -60,9 +60,9 @@ export class LocalClusterFiles implements ClusterFiles {
     tablespaceOid: number | undefined,
     { signal, onSpecialFile }: ListFilesOptions = {},
   ): Promise<readonly ClusterFile[]> {
-    const way = new WayGiver(signal)
+    const yielder = new Yielder(signal)
     if (tablespaceOid !== undefined) this.#requireTablespace(tablespaceOid)
-    return await listLocalFiles(this.#directory, this.#layout, tablespaceOid, way, onSpecialFile)
+    return await listLocalFiles(this.#directory, this.#layout, tablespaceOid, yielder, onSpecialFile)
   }
 
   #requireTablespace(oid: number): void {

@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs'
-import { throwIfAborted, WayGiver } from '../../../files/give-way.js'
+import { throwIfAborted, Yielder } from '../../../files/yielder.js'
 import type { OpenedFile } from '../../../files/open-regular-file.js'
 import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { readExactly, readFully } from '../../../files/read-fully.js'
@@ -23,7 +23,7 @@ export async function* readLocalFiles(
   opener: LocalPathnames,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
-  const way = new WayGiver(signal)
+  const yielder = new Yielder(signal)
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
   for (const { pathname } of files) {
     throwIfAborted(signal)
@@ -33,11 +33,11 @@ export async function* readLocalFiles(
       continue
     }
     try {
-      yield* pathname === CONTROL_FILE ? readControl(opened) : readOne(pathname, opened, buffer, way)
+      yield* pathname === CONTROL_FILE ? readControl(opened) : readOne(pathname, opened, buffer, yielder)
     } finally {
       closeSync(opened.descriptor)
     }
-    if (way.isDue) await way.giveWay()
+    if (yielder.isDue) await yielder.yield()
   }
 }
 
@@ -45,7 +45,7 @@ async function* readOne(
   pathname: Pathname,
   { descriptor, stats }: OpenedFile,
   buffer: Buffer,
-  way: WayGiver,
+  yielder: Yielder,
 ): AsyncGenerator<FileEvent, void, undefined> {
   const { size } = stats
   yield { type: 'file', pathname, size, modified: modifiedOf(stats) }
@@ -56,7 +56,7 @@ async function* readOne(
     if (length < wanted) buffer.fill(0, length, wanted)
     yield { type: 'bytes', bytes: buffer.subarray(0, wanted) }
     at += wanted
-    if (way.isDue) await way.giveWay()
+    if (yielder.isDue) await yielder.yield()
   }
   yield { type: 'end' }
 }

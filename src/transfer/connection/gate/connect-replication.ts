@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { QueryArrayConfig } from 'pg'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
-import { throwIfAborted } from '../../../files/give-way.js'
+import { throwIfAborted } from '../../../files/yielder.js'
 import { ask } from '../answer-watch.js'
 import { connect } from '../connect.js'
 import { destroyConnection, type PgClient } from '../pg-connection.js'

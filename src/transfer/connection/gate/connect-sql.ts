@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { throwIfAborted } from '../../../files/give-way.js'
+import { throwIfAborted } from '../../../files/yielder.js'
 import { expectAnswer } from '../answer-watch.js'
 import { connect } from '../connect.js'
 import { destroyConnection, type PgClient } from '../pg-connection.js'

@@ -1,4 +1,4 @@
-import { WayGiver } from '../../../files/give-way.js'
+import { Yielder } from '../../../files/yielder.js'
 import { backendMessages } from '../protocol/backend-messages.js'
 import type { WireColumn, WireCopy, WireNotice, WireReply, WireRow } from '../wire-handler.js'
 import type { WireChannel } from './wire-channel.js'
@@ -22,7 +22,7 @@ export class QueryReply implements WireReply {
 
   async rows(columns: readonly WireColumn[], rows: Iterable<WireRow>, tag: string): Promise<void> {
     this.#begin()
-    const way = new WayGiver(this.#signal)
+    const yielder = new Yielder(this.#signal)
     let bundle = [backendMessages.rowDescription(columns)]
     let bundleBytes = 0
     for (const row of rows) {
@@ -34,7 +34,7 @@ export class QueryReply implements WireReply {
         bundle = []
         bundleBytes = 0
       }
-      if (way.isDue) await way.giveWay()
+      if (yielder.isDue) await yielder.yield()
     }
     await this.#complete(tag, bundle)
   }

@@ -5,7 +5,7 @@ import { PbManifestError } from '../errors.js'
 const SLICE_MS = 10
 
 /** Lets a long stretch of synchronous work stop for everything else now and then, and end when it is told to. */
-export class WayGiver {
+export class Yielder {
   readonly #signal: AbortSignal | undefined
   #sliceEnd = performance.now() + SLICE_MS
 
@@ -14,7 +14,7 @@ export class WayGiver {
     throwIfAborted(signal)
   }
 
-  /** Whether it is time to call {@link giveWay}; cheap enough for every step. */
+  /** Whether it is time to call {@link yield}; cheap enough for every step. */
   get isDue(): boolean {
     return performance.now() >= this.#sliceEnd
   }
@@ -24,7 +24,7 @@ export class WayGiver {
    *
    * @throws {@link PbManifestError} `ABORTED`
    */
-  async giveWay(): Promise<void> {
+  async yield(): Promise<void> {
     await setImmediate()
     throwIfAborted(this.#signal)
     this.#sliceEnd = performance.now() + SLICE_MS
