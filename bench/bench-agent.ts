@@ -1,4 +1,4 @@
-import { RemoteSession } from '../src/transfer/client/agent/remote-session.js'
+import { RemoteSession } from '../src/transfer/client/remote/remote-session.js'
 import { readConnectionEnvironment } from '../src/transfer/connection/connection-environment.js'
 import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
 import type { Cluster } from '../test/helpers/cluster.js'

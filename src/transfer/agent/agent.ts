@@ -9,7 +9,7 @@ import type { WireAccess } from '../wire/connection/wire-access.js'
 import { ConnectionPlaces } from '../wire/connection/connection-places.js'
 import { type WireEntry, WireServer } from '../wire/connection/wire-server.js'
 import type { MakeHandler } from '../wire/wire-handler.js'
-import { AgentConnection } from './agent-connection.js'
+import { ClientConnection } from './client-connection.js'
 import type { AgentOptions, NetworkCredentials } from './agent-options.js'
 import { type AgentStatus, statusOf } from './agent-status.js'
 import { BackupTable } from './backup-table.js'
@@ -35,7 +35,7 @@ export class Agent {
   readonly #options: AgentOptions
   readonly #fragments: FragmentDirectory
   readonly #backups: BackupTable
-  readonly #connections = new Set<AgentConnection>()
+  readonly #connections = new Set<ClientConnection>()
   readonly #wire: WireServer
   readonly #threads: SpareThreads
   readonly #listeners: Server[] = []
@@ -161,7 +161,7 @@ export class Agent {
       backupIdleTimeoutMs: limits.backupIdleTimeoutMs,
       onEvent,
     }
-    const connection = new AgentConnection(context, client, {
+    const connection = new ClientConnection(context, client, {
       seesAllIds: client.remote === LOCAL,
       onClose: () => {
         this.#connections.delete(connection)

@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import { identifyAgent, requireAgent } from '../../connection/gate/connect-agent.js'
 import { pinHost } from '../../connection/pin-host.js'
-import { RemoteSession } from '../agent/remote-session.js'
+import { RemoteSession } from '../remote/remote-session.js'
 import type { FoundAgent, LeaderSession, OpenOptions, WorkerSession } from './sessions.js'
 
 /**

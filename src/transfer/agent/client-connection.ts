@@ -27,7 +27,7 @@ export interface AgentContext {
  * One connection: reads its commands and has its session, in a thread, run them. The thread starts with the first
  * command that needs it.
  */
-export class AgentConnection implements WireHandler {
+export class ClientConnection implements WireHandler {
   readonly #context: AgentContext
   readonly #client: WireSession
   /** Whether the client may read the ids of other users' backups. */
