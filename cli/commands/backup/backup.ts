@@ -8,7 +8,7 @@ import { type Command, type CommandContext, defineCommand } from '../command.js'
 import type { BackupReport } from '../../../src/transfer/client/report.js'
 import { DEFAULT_JOBS } from '../../../src/transfer/client/options.js'
 import type { TakenBackup } from '../../../src/transfer/client/take-backup.js'
-import type { WorkersAhead } from '../../../src/transfer/client/workers-ahead.js'
+import type { PrestartedWorkers } from '../../../src/transfer/client/prestarted-workers.js'
 import type { VerifyReport } from '../../../src/verify/report.js'
 
 export const backupCommand: Command = defineCommand({
@@ -34,9 +34,9 @@ export const backupCommand: Command = defineCommand({
 
 async function takeBackup(context: CommandContext, values: BackupValues): Promise<TakenBackup> {
   const settings = readBackupOptions(values)
-  const { WorkersAhead } = await import('../../../src/transfer/client/workers-ahead.js')
+  const { PrestartedWorkers } = await import('../../../src/transfer/client/prestarted-workers.js')
   // All that is done until they are needed is done beside their loading.
-  const workers = new WorkersAhead(
+  const workers = new PrestartedWorkers(
     settings.jobs ?? DEFAULT_JOBS,
     values.agent === undefined ? 'sql' : 'agent',
   )
@@ -48,7 +48,7 @@ async function takeBackup(context: CommandContext, values: BackupValues): Promis
 }
 
 async function takeBackupOnThreads(
-  workers: WorkersAhead,
+  workers: PrestartedWorkers,
   settings: BackupSettings,
   context: CommandContext,
   values: BackupValues,

@@ -6,14 +6,14 @@ import { planBatches } from './plan-batches.js'
 import { ProgressMeter } from './progress-meter.js'
 import { algorithmOf } from './received-checksums.js'
 import type { RunContext } from './run-context.js'
-import type { JoinableBackup, LeaderSession } from './sessions/sessions.js'
+import type { JoinableBackup, OpenedLeader } from './source/source.js'
 import { WorkerCounters } from './worker-counters.js'
 import type { StartWorker } from './worker-messages.js'
 import { WorkerPool } from './worker-pool.js'
 
 /** What the copying of a cluster needs. */
 export interface CopyOptions extends RunContext {
-  readonly leader: LeaderSession
+  readonly leader: OpenedLeader
   readonly directory: string
 }
 

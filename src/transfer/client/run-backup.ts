@@ -20,8 +20,8 @@ import { algorithmOf, ReceivedChecksums } from './received-checksums.js'
 import { type BackedUpTablespace, type BackupReport, type BackupStep, backupSteps } from './report.js'
 import { runCommand } from './run-command.js'
 import type { RunContext } from './run-context.js'
-import { openLeaderSession } from './sessions/open-sessions.js'
-import type { LeaderSession } from './sessions/sessions.js'
+import { openLeaderSession } from './source/open-source.js'
+import type { OpenedLeader } from './source/source.js'
 import { type StartedBackup, startBackup, stopBackup } from './start-and-stop.js'
 import { StepClock } from '../../step-clock.js'
 import type { TakenBackup } from './take-backup.js'
@@ -43,7 +43,7 @@ export async function runBackup(context: RunContext): Promise<TakenBackup> {
   return await run.take(tablespaces)
 }
 
-async function openLeader({ options, failure, cleanUp }: RunContext): Promise<LeaderSession> {
+async function openLeader({ options, failure, cleanUp }: RunContext): Promise<OpenedLeader> {
   const { directory, onNotice } = options
   const leader = await openLeaderSession(options, {
     fragmentDirectory: directory,
@@ -57,7 +57,7 @@ async function openLeader({ options, failure, cleanUp }: RunContext): Promise<Le
 
 interface RunParts {
   readonly context: RunContext
-  readonly leader: LeaderSession
+  readonly leader: OpenedLeader
   readonly facts: ClusterFacts
   readonly target: TargetDirectory
   readonly clock: StepClock<BackupStep>

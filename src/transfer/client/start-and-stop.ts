@@ -2,7 +2,7 @@ import { formatLsn } from '../../postgres/lsn.js'
 import type { CommandResults, StoppedBackup } from '../commands/command-results.js'
 import { runCommand } from './run-command.js'
 import type { RunContext } from './run-context.js'
-import type { JoinableBackup, LeaderSession } from './sessions/sessions.js'
+import type { JoinableBackup, OpenedLeader } from './source/source.js'
 
 /** As pg_basebackup says `pg_basebackup base backup`, and not what a server says of a backup without a label. */
 const LABEL_OF_PBMANIFEST = 'pbmanifest base backup'
@@ -12,7 +12,7 @@ export type StartedBackup = CommandResults['START_BACKUP'] & { readonly joinable
 
 export async function startBackup(
   { options, failure }: RunContext,
-  leader: LeaderSession,
+  leader: OpenedLeader,
 ): Promise<StartedBackup> {
   options.onStep?.('initiating base backup, waiting for checkpoint to complete')
   options.onCheckpoint?.()
@@ -32,7 +32,7 @@ export async function startBackup(
 
 export async function stopBackup(
   { options, failure }: RunContext,
-  { session }: LeaderSession,
+  { session }: OpenedLeader,
 ): Promise<StoppedBackup> {
   // As pg_basebackup: a backup that has its WAL does not depend on the archive.
   const wait = options.walMethod === 'none'

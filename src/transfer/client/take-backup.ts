@@ -4,7 +4,7 @@ import { CleanUp } from './clean-up.js'
 import { FirstFailure } from './first-failure.js'
 import { type BackupOptions, DEFAULT_JOBS, MAX_JOBS } from './options.js'
 import type { BackupReport } from './report.js'
-import { WorkersAhead } from './workers-ahead.js'
+import { PrestartedWorkers } from './prestarted-workers.js'
 
 /** What came of a backup. */
 export interface TakenBackup {
@@ -33,7 +33,7 @@ export interface TakenBackup {
  */
 export async function takeBackup(options: BackupOptions): Promise<TakenBackup> {
   const jobs = jobsOf(options)
-  const workers = new WorkersAhead(jobs, options.agent === undefined ? 'sql' : 'agent')
+  const workers = new PrestartedWorkers(jobs, options.agent === undefined ? 'sql' : 'agent')
   try {
     return await takeBackupWith(workers, options)
   } finally {
@@ -46,7 +46,10 @@ export async function takeBackup(options: BackupOptions): Promise<TakenBackup> {
  *
  * @throws {@link PbManifestError} as {@link takeBackup}
  */
-export async function takeBackupWith(workers: WorkersAhead, options: BackupOptions): Promise<TakenBackup> {
+export async function takeBackupWith(
+  workers: PrestartedWorkers,
+  options: BackupOptions,
+): Promise<TakenBackup> {
   const jobs = jobsOf(options)
   // Only now, so that the threads load what they need at the same time.
   const { runBackup } = await import('./run-backup.js')

@@ -4,12 +4,12 @@ import type { StartMessage } from '../../threads/thread-start.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { ErrorData } from './error-data.js'
 import type { ReceivedFile, WantedFile } from './file-receiver.js'
-import type { JoinableBackup, SessionServer } from './sessions/sessions.js'
+import type { JoinableBackup, BackupSource } from './source/source.js'
 import type { WorkerCountersBuffer } from './worker-counters.js'
 
 /** What a worker is started with. Plain data and shared memory. */
 export interface StartWorker {
-  readonly server: SessionServer
+  readonly server: BackupSource
   readonly directory: string
   readonly verifyPageChecksums: boolean
   /** By which what arrives is compared with what was sent; `undefined` when it is computed here. */

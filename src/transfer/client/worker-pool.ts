@@ -5,9 +5,9 @@ import { fromErrorData } from './error-data.js'
 import type { ReceivedFile } from './file-receiver.js'
 import type { FirstFailure } from './first-failure.js'
 import type { Batch } from './plan-batches.js'
-import type { JoinableBackup } from './sessions/sessions.js'
+import type { JoinableBackup } from './source/source.js'
 import type { MessageFromWorker, MessageToWorker, StartWorker } from './worker-messages.js'
-import { STARTING_AT_ONCE, type WorkersAhead, type WorkerThread } from './workers-ahead.js'
+import { STARTING_AT_ONCE, type PrestartedWorkers, type WorkerThread } from './prestarted-workers.js'
 
 /**
  * A batch no larger than this is given to a worker before it is done with the one before it, so that it never waits. A
@@ -34,7 +34,7 @@ interface PooledWorker {
 /** The worker threads of one backup. What fails in one of them is reported to the backup's {@link FirstFailure}. */
 export class WorkerPool {
   readonly #failure: FirstFailure
-  readonly #threads: WorkersAhead
+  readonly #threads: PrestartedWorkers
   readonly #listener: PoolListener
   readonly #workers: PooledWorker[] = []
   readonly #pids: number[] = []
@@ -47,7 +47,7 @@ export class WorkerPool {
   #onCopied: (() => void) | undefined
 
   /** @param threads - which the workers become */
-  constructor(failure: FirstFailure, threads: WorkersAhead, listener: PoolListener) {
+  constructor(failure: FirstFailure, threads: PrestartedWorkers, listener: PoolListener) {
     this.#failure = failure
     this.#threads = threads
     this.#listener = listener

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { PrestartedThread } from '../../threads/prestarted-thread.js'
 import { SupervisedThread } from '../../threads/supervised-thread.js'
-import type { SessionServer } from './sessions/sessions.js'
+import type { BackupSource } from './source/source.js'
 import type { MessageFromWorker, MessageToWorker } from './worker-messages.js'
 
 /** The thread of a worker. */
@@ -16,12 +16,12 @@ const workerFile = new URL('backup-worker.js', import.meta.url)
 export const STARTING_AT_ONCE = 8
 
 /** Threads for the workers of a backup, the first of which load their program while the leader loads its own and connects. */
-export class WorkersAhead {
-  readonly #kind: SessionServer['kind']
+export class PrestartedWorkers {
+  readonly #kind: BackupSource['kind']
   readonly #threads: readonly PrestartedThread<MessageToWorker, MessageFromWorker>[]
 
   /** Starts the first threads; `close` ends those that nobody took. */
-  constructor(jobs: number, kind: SessionServer['kind']) {
+  constructor(jobs: number, kind: BackupSource['kind']) {
     this.#kind = kind
     // More than there are processors would keep the leader from its own loading.
     const count = Math.min(jobs, STARTING_AT_ONCE, availableParallelism())

@@ -1,7 +1,7 @@
 import type { BackupOptions } from '../options.js'
-import type { LeaderSession, OpenOptions, SessionServer, WorkerSession } from './sessions.js'
+import type { OpenedLeader, OpenOptions, BackupSource, OpenedWorker } from './source.js'
 
-// Each way is loaded only where it is gone: a thread that needs neither SQL nor checksums starts the sooner.
+// Each source is loaded only where it is used: a thread that needs neither SQL nor checksums starts the sooner.
 
 /**
  * Opens the session that is to lead a backup.
@@ -11,18 +11,18 @@ import type { LeaderSession, OpenOptions, SessionServer, WorkerSession } from '.
 export async function openLeaderSession(
   { agent, connection }: Pick<BackupOptions, 'agent' | 'connection'>,
   options: OpenOptions,
-): Promise<LeaderSession> {
+): Promise<OpenedLeader> {
   if (agent === undefined) {
-    const { openSqlLeader } = await import('./sql-sessions.js')
+    const { openSqlLeader } = await import('./sql-source.js')
     return await openSqlLeader(connection, options)
   }
-  const { openAgentLeader } = await import('./agent-sessions.js')
+  const { openAgentLeader } = await import('./agent-source.js')
   return await openAgentLeader(agent, connection, options)
 }
 
 /** Loads what {@link openWorkerSession} needs, before it is known where to connect to. */
-export async function loadSessions(kind: SessionServer['kind']): Promise<void> {
-  await (kind === 'sql' ? import('./sql-sessions.js') : import('./agent-sessions.js'))
+export async function loadSource(kind: BackupSource['kind']): Promise<void> {
+  await (kind === 'sql' ? import('./sql-source.js') : import('./agent-source.js'))
 }
 
 /**
@@ -30,14 +30,14 @@ export async function loadSessions(kind: SessionServer['kind']): Promise<void> {
  *
  * @throws {@link PbManifestError} `SERVER` or `ABORTED`
  */
-export async function openWorkerSession(where: SessionServer, options: OpenOptions): Promise<WorkerSession> {
+export async function openWorkerSession(where: BackupSource, options: OpenOptions): Promise<OpenedWorker> {
   switch (where.kind) {
     case 'sql': {
-      const { openSqlWorker } = await import('./sql-sessions.js')
+      const { openSqlWorker } = await import('./sql-source.js')
       return await openSqlWorker(where.server, options)
     }
     case 'agent': {
-      const { openAgentWorker } = await import('./agent-sessions.js')
+      const { openAgentWorker } = await import('./agent-source.js')
       return await openAgentWorker(where.agent, options)
     }
     default:

@@ -6,7 +6,7 @@ import type { BackupSession, SessionNotice } from '../../session/backup-session.
 import type { NetworkWatch } from '../network-watch.js'
 
 /** Where sessions are to be had. Plain data: it crosses threads. */
-export type SessionServer =
+export type BackupSource =
   /** In this process, which reaches the cluster by the SQL of this database server. */
   | { readonly kind: 'sql'; readonly server: FoundServer }
   /** At this agent. */
@@ -34,10 +34,10 @@ export interface OpenOptions {
  *
  * The session itself is reached by commands only; whether it runs in this process or elsewhere, nobody knows.
  */
-export interface LeaderSession {
+export interface OpenedLeader {
   readonly session: BackupSession
   /** Where the workers are to open theirs: at the very server that was found, of several. */
-  readonly workers: SessionServer
+  readonly workers: BackupSource
   /** The database server, for the stream of WAL. */
   readonly database: ConnectionOptions
   /** A backup that this session has started, as a worker needs it. */
@@ -45,7 +45,7 @@ export interface LeaderSession {
   /**
    * Begins to look at what the server's side of the workers waits for; `undefined` where that cannot be seen.
    *
-   * @param pids - see {@link WorkerSession.pid}
+   * @param pids - see {@link OpenedWorker.pid}
    */
   watchNetwork(pids: () => readonly number[], signal: AbortSignal): Promise<NetworkWatch | undefined>
 }
@@ -58,7 +58,7 @@ export interface JoinableBackup {
 }
 
 /** The session of a worker. */
-export interface WorkerSession {
+export interface OpenedWorker {
   readonly session: BackupSession
   /** The database server's process behind it, where that is known. */
   readonly pid: number | undefined

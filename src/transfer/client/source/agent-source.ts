@@ -2,7 +2,7 @@ import type { ConnectionOptions } from '../../connection/connection-options.js'
 import { identifyAgent, requireAgent } from '../../connection/gate/connect-agent.js'
 import { pinHost } from '../../connection/pin-host.js'
 import { RemoteSession } from '../remote/remote-session.js'
-import type { FoundAgent, LeaderSession, OpenOptions, WorkerSession } from './sessions.js'
+import type { FoundAgent, OpenedLeader, OpenOptions, OpenedWorker } from './source.js'
 
 /**
  * Opens a leader's session at an agent.
@@ -14,7 +14,7 @@ export async function openAgentLeader(
   agent: ConnectionOptions,
   database: ConnectionOptions,
   options: OpenOptions,
-): Promise<LeaderSession> {
+): Promise<OpenedLeader> {
   const session = await RemoteSession.open(agent, options)
   return {
     session,
@@ -34,7 +34,7 @@ export async function openAgentLeader(
  *
  * @throws {@link PbManifestError} `SERVER`, also when it is not at the leader's agent; `ABORTED`
  */
-export async function openAgentWorker(agent: FoundAgent, options: OpenOptions): Promise<WorkerSession> {
+export async function openAgentWorker(agent: FoundAgent, options: OpenOptions): Promise<OpenedWorker> {
   const session = await RemoteSession.open(agent.connection, options)
   try {
     requireAgent(session.client, agent.identity)

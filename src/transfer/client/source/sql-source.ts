@@ -15,7 +15,7 @@ import type { FoundServer } from '../../connection/gate/server-identity.js'
 import { BackupRegistry } from '../../session/backup-registry.js'
 import { ReplicationSession } from '../../session/replication-session.js'
 import { NetworkWatch } from '../network-watch.js'
-import type { LeaderSession, OpenOptions, WorkerSession } from './sessions.js'
+import type { OpenedLeader, OpenOptions, OpenedWorker } from './source.js'
 
 /**
  * Opens a leader's session in this process, over SQL.
@@ -25,7 +25,7 @@ import type { LeaderSession, OpenOptions, WorkerSession } from './sessions.js'
 export async function openSqlLeader(
   connection: ConnectionOptions,
   { fragmentDirectory, onNotice, onLost, signal }: OpenOptions,
-): Promise<LeaderSession> {
+): Promise<OpenedLeader> {
   const { client, server } = await findServer(connection, signal)
   hearNotices(client, onNotice)
   const mode = await SqlBackupMode.open(() => Promise.resolve(client))
@@ -58,7 +58,7 @@ export async function openSqlLeader(
 export async function openSqlWorker(
   server: FoundServer,
   { fragmentDirectory, onNotice, onLost, signal }: OpenOptions,
-): Promise<WorkerSession> {
+): Promise<OpenedWorker> {
   let pid: number | undefined
   const files = await SqlClusterFiles.open(async () => {
     const client = await connectWatched(server, onLost, signal)
