@@ -10,7 +10,10 @@ import { type Cluster, createCluster } from '../../../helpers/cluster.js'
 import { embeddedPostgres, type PostgresPrograms } from '../../../helpers/postgres-programs.js'
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { mustRun } from '../../../helpers/run-program.js'
+import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { connectSql, sqlConnection } from '../../../helpers/sql-client.js'
+import { tablespaceMappings } from '../../../helpers/tablespace-mappings.js'
+import { runBackupProgram } from '../../client/backup-program.js'
 import { listEverything, readAll } from './live-cluster.js'
 
 const timeout = 120_000
@@ -77,6 +80,29 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
       await client.end()
     },
   )
+
+  test.each(['stream', 'fetch'])('it takes a backup with -X %s', { timeout }, async (method) => {
+    const scratch = createScratchDirectory()
+    onTestFinished(() => scratch.remove())
+    const mappings = await tablespaceMappings(cluster, join(scratch.path, 'tablespaces'))
+    const { status, stdout, stderr } = await runBackupProgram(cluster, {
+      directory: join(scratch.path, 'data'),
+      args: [
+        '--username=pbmanifest',
+        '--jobs=2',
+        `--wal-method=${method}`,
+        ...mappings.map(({ from, to }) => `--tablespace-mapping=${from}=${to}`),
+      ],
+    })
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: expect.stringContaining('backup successfully verified'),
+    })
+    expect(stderr.split('\n').toSorted()).toEqual([
+      '',
+      ...['fifo', 'log'].map((name) => `pbmanifest: warning: skipping special file "./${name}"`),
+    ])
+  })
 
   test('it is told links and special files, and backup mode goes on', { timeout }, async () => {
     const mode = await SqlBackupMode.open(connect)
