@@ -17,7 +17,11 @@ function project(
 
 const config: ViteUserConfig = {
   test: {
-    projects: [project('unit'), project('servers', { globalSetup: ['test/helpers/global-setup.ts'] })],
+    projects: [
+      // Most files take less time than a process of their own does. Whoever changes what belongs to the process puts it back.
+      project('unit', { isolate: false }),
+      project('servers', { globalSetup: ['test/helpers/global-setup.ts'] }),
+    ],
     setupFiles: ['test/helpers/setup.ts'],
     sequence: { sequencer: ServersFirst },
     testTimeout: 60_000,
