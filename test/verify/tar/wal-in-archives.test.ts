@@ -1,10 +1,11 @@
-import { link, readdir, readFile, readlink, rm, truncate, writeFile } from 'node:fs/promises'
+import { link, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyArchiveStream, verifyBackup, type VerifyReport } from 'pbmanifest'
 import { createReadStream } from 'node:fs'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parseLsn } from '../../../src/postgres/lsn.js'
 import { type BackupCopy, copyBackup } from '../../helpers/copy-backup.js'
+import { openFilesBelow } from '../../helpers/open-files.js'
 import type { PlainBackup } from '../../helpers/plain-backup.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { mustRun } from '../../helpers/run-program.js'
@@ -130,7 +131,7 @@ describeWithDebianPostgres('the WAL of two timelines in archives', (programs) =>
       expect(problems.slice(1).map(({ kind }) => kind)).toEqual(
         expect.arrayContaining([expect.stringMatching(/^wal-(missing|invalid)$/)]),
       )
-      expect(await openBelow(packed)).toEqual([])
+      expect(await openFilesBelow(packed)).toEqual([])
     })
 
     test('leaves no archive open', async () => {
@@ -138,7 +139,7 @@ describeWithDebianPostgres('the WAL of two timelines in archives', (programs) =>
       await packTarBackup(backup.directory, packed, [], ending)
       const { verdict } = await verifyBackup(packed)
       expect(verdict).toBe('failed')
-      expect(await openBelow(packed)).toEqual([])
+      expect(await openFilesBelow(packed)).toEqual([])
     })
 
     test('can be left', async () => {
@@ -152,7 +153,7 @@ describeWithDebianPostgres('the WAL of two timelines in archives', (programs) =>
         },
       })
       await expect(verified).rejects.toMatchObject({ code: 'ABORTED' })
-      expect(await openBelow(packed)).toEqual([])
+      expect(await openFilesBelow(packed)).toEqual([])
     })
 
     test('is there and as long as it should be on standard input', async () => {
@@ -232,11 +233,4 @@ async function placeOf(
   const number = (lsn / BigInt(segmentSize)).toString(16).toUpperCase().padStart(8, '0')
   const timeline = String(range?.timeline).padStart(8, '0')
   return [`pg_wal/${timeline}00000000${number}`, Number(lsn % BigInt(segmentSize))]
-}
-
-/** The files below a directory that this process has open. */
-async function openBelow(directory: string): Promise<string[]> {
-  const descriptors = await readdir('/proc/self/fd')
-  const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
-  return targets.filter((target) => target.startsWith(directory))
 }

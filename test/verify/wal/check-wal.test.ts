@@ -1,4 +1,4 @@
-import { copyFile, mkdir, open, readdir, readlink, rename, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, open, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyBackup, type VerifyOptions, type VerifyProgress, type VerifyReport } from 'pbmanifest'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -7,6 +7,7 @@ import { walSegmentsOfRange } from '../../helpers/wal-segments-of-range.js'
 import { pbmanifest } from '../../cli/pbmanifest.js'
 import { formatManifest, writeTree } from '../../cli/small-backup.js'
 import { createCluster } from '../../helpers/cluster.js'
+import { openFilesBelow } from '../../helpers/open-files.js'
 import { embeddedPostgres } from '../../helpers/postgres-programs.js'
 import { makeNeededDirectories } from '../../helpers/needed-directories.js'
 import { packTarBackup } from '../../helpers/tar-backups.js'
@@ -219,10 +220,6 @@ describe('a range of many segments', () => {
   test('leaves no segment open', async () => {
     await damage(5, 500_000)
     await verify({ jobs: 1 })
-    const descriptors = await readdir('/proc/self/fd')
-    const targets = await Promise.all(
-      descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
-    )
-    expect(targets.filter((target) => target.startsWith(directory))).toEqual([])
+    expect(await openFilesBelow(directory)).toEqual([])
   })
 })

@@ -120,13 +120,15 @@ export class WalSegmentWriter {
     const segmentNumber = segmentHoldingStart(this.#writtenLsn, walSegmentSize)
     const name = walSegmentName(this.#timeline, segmentNumber, walSegmentSize)
     const path = join(directory, name)
+    let handle: FileHandle | undefined
     try {
-      const handle = await open(path, 'wx', fileMode)
+      handle = await open(path, 'wx', fileMode)
       // Against the umask. The size at once, so that the file never has another.
       await handle.chmod(fileMode)
       await handle.truncate(walSegmentSize)
       return { handle, path, name }
     } catch (error) {
+      await handle?.close()
       throw ioError(`could not create WAL file "${path}"`, error)
     }
   }

@@ -2,7 +2,12 @@ import { readdir, readFile, stat, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { timelineHistoryFileName } from '../../../../src/postgres/timeline-history.js'
-import { writeWalFile } from '../../../../src/transfer/client/wal-receiver/wal-segment-writer.js'
+import {
+  WalSegmentWriter,
+  writeWalFile,
+} from '../../../../src/transfer/client/wal-receiver/wal-segment-writer.js'
+import { openFilesBelow } from '../../../helpers/open-files.js'
+import { mustRun } from '../../../helpers/run-program.js'
 import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 
 test('a file that was fetched is there whole, with its .done, and not written twice', async () => {
@@ -23,3 +28,26 @@ test('a file that was fetched is there whole, with its .done, and not written tw
     scratch.remove()
   }
 })
+
+test('a segment that cannot have its size is closed', async () => {
+  const scratch = createScratchDirectory()
+  try {
+    const options = { directory: scratch.path, walSegmentSize: 2 ** 20, fileMode: 0o600, sync: false }
+    const writer = new WalSegmentWriter(options, 1, 0n)
+    await limitFiles('4096')
+    await expect(writer.write(0n, Buffer.of(1))).rejects.toMatchObject({
+      code: 'IO',
+      message: expect.stringMatching(/^could not create WAL file ".*": File too large$/),
+    })
+    await writer.close()
+    expect(await openFilesBelow(scratch.path)).toEqual([])
+  } finally {
+    await limitFiles('unlimited')
+    scratch.remove()
+  }
+})
+
+/** How large files of this process may become. */
+async function limitFiles(size: string): Promise<void> {
+  await mustRun('prlimit', [`--pid=${process.pid}`, `--fsize=${size}:unlimited`])
+}
