@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -6,6 +5,7 @@ import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { poll } from '../../helpers/poll.js'
 import { debianPostgres, embeddedPostgres } from '../../helpers/postgres-programs.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
+import { mountSmallDisk } from '../../helpers/small-disk.js'
 import { tablespaceMappings } from '../../helpers/tablespace-mappings.js'
 import {
   expectNothingLeft,
@@ -311,8 +311,8 @@ describe('a backup that cannot be taken', () => {
 
   test('when the disk is full', async () => {
     const mount = join(scratch.path, 'small')
-    await mkdir(mount)
-    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', mount]).status !== 0) {
+    const unmount = mountSmallDisk(mount, 'size=8m')
+    if (unmount === undefined) {
       process.stderr.write('\nSKIPPED "when the disk is full": we may not mount a tmpfs\n\n')
       return
     }
@@ -326,7 +326,7 @@ describe('a backup that cannot be taken', () => {
       expect(await readdir(mount)).toEqual([])
       await expectNothingLeft(cluster)
     } finally {
-      spawnSync('umount', [mount])
+      unmount()
     }
   })
 

@@ -1,5 +1,4 @@
-import { spawnSync } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, writeSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -8,6 +7,7 @@ import { FaultProxy, type Moment, type ProxiedConnection, type Request } from '.
 import { embeddedPostgres } from '../../helpers/postgres-programs.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
 import { poll } from '../../helpers/poll.js'
+import { mountSmallDisk } from '../../helpers/small-disk.js'
 import { AgentProgram } from '../agent/agent-program.js'
 import { expectNothingLeft, listTree, runBackupProgram } from './backup-program.js'
 import { failureOf } from './failure-of.js'
@@ -173,7 +173,8 @@ describe('a backup whose disk is full', () => {
     ['the agent', 'BUILD_MANIFEST', 'asked'],
   ] as const)('since %s was asked %s', async (name, request, when) => {
     const disk = join(scratch.path, `disk-${runs++}`)
-    if (!mountDisk(disk)) {
+    const unmount = mountSmallDisk(disk, 'size=128m')
+    if (unmount === undefined) {
       process.stderr.write('\nSKIPPED "a backup whose disk is full": we may not mount a tmpfs\n\n')
       return
     }
@@ -196,15 +197,10 @@ describe('a backup whose disk is full', () => {
       await poll('the fragments to be gone', () => Promise.resolve(agent.fragments().length === 0))
     } finally {
       proxy.close()
-      spawnSync('umount', [disk])
+      unmount()
     }
   })
 })
-
-function mountDisk(path: string): boolean {
-  mkdirSync(path, { recursive: true })
-  return spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', path]).status === 0
-}
 
 /** Until nothing more goes onto it. */
 function fill(disk: string): void {

@@ -18,7 +18,7 @@ import {
   type TargetOptions,
 } from '../../../../src/transfer/client/target/target-directory.js'
 import type { Tablespace } from '../../../../src/transfer/cluster-files/cluster-files.js'
-import { mustRun } from '../../../helpers/run-program.js'
+import { mountSmallDisk } from '../../../helpers/small-disk.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
 
 let scratch: ScratchDirectory
@@ -280,8 +280,8 @@ describe('what is refused leaves nothing behind', () => {
   })
 
   test.runIf(process.getuid?.() === 0)('a file system that is read only', async () => {
-    await mkdir(join(root, 'new'))
-    await mustRun('mount', ['-t', 'tmpfs', '-o', 'ro,size=64k', 'tmpfs', join(root, 'new')])
+    const unmount = mountSmallDisk(join(root, 'new'), 'ro,size=64k')
+    expect(unmount).toBeDefined()
     try {
       await expect(prepare()).rejects.toMatchObject({
         code: 'IO',
@@ -289,7 +289,7 @@ describe('what is refused leaves nothing behind', () => {
       })
       expect(await readdir(root)).toEqual(['new'])
     } finally {
-      await mustRun('umount', [join(root, 'new')])
+      unmount?.()
     }
   })
 })

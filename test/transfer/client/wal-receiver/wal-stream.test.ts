@@ -5,7 +5,7 @@ import { array, assert, asyncProperty, integer, oneof } from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { WalReceiver } from '../../../../src/transfer/client/wal-receiver/wal-receiver.js'
 import { poll } from '../../../helpers/poll.js'
-import { mustRun } from '../../../helpers/run-program.js'
+import { mountSmallDisk } from '../../../helpers/small-disk.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { resolve } from '../../connection/resolve.js'
 import {
@@ -281,8 +281,8 @@ test('a server that never says goodbye is left behind', async () => {
 
 test.runIf(process.getuid?.() === 0)('a disk that is full', async () => {
   const disk = join(scratch.path, 'disk')
-  await mustRun('mkdir', [disk])
-  await mustRun('mount', ['-t', 'tmpfs', '-o', `size=${walSegmentSize + 65_536}`, 'tmpfs', disk])
+  const unmount = mountSmallDisk(disk, `size=${walSegmentSize + 65_536}`)
+  expect(unmount).toBeDefined()
   try {
     const stream = Buffer.concat([
       copyBoth,
@@ -297,6 +297,6 @@ test.runIf(process.getuid?.() === 0)('a disk that is full', async () => {
       })
     })
   } finally {
-    await mustRun('umount', [disk])
+    unmount?.()
   }
 })
