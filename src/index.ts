@@ -11,7 +11,7 @@ export type { WriteFragmentOptions, WriteFragmentResult } from './manifest/fragm
 export { writeFragment } from './manifest/fragment/write-fragment.js'
 export { findFragments } from './manifest/merge/find-fragments.js'
 export { mergeFragments } from './manifest/merge/merge-fragments.js'
-export type { MergeOptions, MergeResult } from './manifest/merge/options.js'
+export type { MergeOptions, MergeResult } from './manifest/merge/merge-options.js'
 export type {
   BackupManifest,
   FileChecksum,

@@ -1,5 +1,5 @@
 import { displayPathname } from '../../src/files/pathname.js'
-import type { MergeOptions } from '../../src/manifest/merge/options.js'
+import type { MergeOptions } from '../../src/manifest/merge/merge-options.js'
 import { exitStatus } from '../exit-status.js'
 import { formatBytes, formatCount } from '../format.js'
 import {

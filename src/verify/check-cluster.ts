@@ -1,5 +1,5 @@
 import { isPbManifestError } from '../errors.js'
-import { BACKUP_LABEL, CONTROL_FILE, parseMajorVersion } from '../manifest/cluster-files.js'
+import { BACKUP_LABEL, CONTROL_FILE, parseMajorVersion } from '../manifest/data-directory-files.js'
 import { parseBackupLabel } from '../postgres/backup-label.js'
 import {
   type ControlFile,

@@ -1,6 +1,6 @@
 import { isPbManifestError } from '../errors.js'
 import { encodePathname, type Pathname } from '../files/pathname.js'
-import { CONTROL_FILE, parseMajorVersion } from '../manifest/cluster-files.js'
+import { CONTROL_FILE, parseMajorVersion } from '../manifest/data-directory-files.js'
 import { parseControlFile } from '../postgres/control-file.js'
 import { directoriesOfSettings, neededDirectories } from '../postgres/data-directory.js'
 import { tablespaceVersionDirectory } from '../postgres/data-directory.js'

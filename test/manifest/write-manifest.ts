@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatManifestFile } from '../../src/manifest/format-manifest.js'
-import { ManifestOutput } from '../../src/manifest/manifest-output.js'
+import { ManifestOutput } from '../../src/manifest/merge/manifest-output.js'
 import type { BackupManifest } from '../../src/manifest/model.js'
 
 /** Writes a manifest and returns its bytes. Its checksum is worked out anew. */

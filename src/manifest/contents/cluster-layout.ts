@@ -6,7 +6,7 @@ import { readDirectory } from '../../files/read-directory.js'
 import { ioError, isNotThere } from '../../files/system-error.js'
 import { tablespaceVersionDirectory } from '../../postgres/data-directory.js'
 import { nearestVersion, newestVersion } from '../../postgres/versions.js'
-import { readControlFile, readMajorVersion } from '../cluster-files.js'
+import { readControlFile, readMajorVersion } from '../data-directory-files.js'
 import type { ClusterLayout } from './select-entries.js'
 
 /**

@@ -1,6 +1,6 @@
 import { PbManifestError } from '../../errors.js'
 import { findVersion, newestVersion, oldestVersion } from '../../postgres/versions.js'
-import type { MergeInput } from './options.js'
+import type { MergeInput } from './merge-options.js'
 
 const MAX_UINT64 = 2n ** 64n - 1n
 const MAX_TIMELINE = 2 ** 32 - 1

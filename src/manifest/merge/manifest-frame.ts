@@ -2,11 +2,11 @@ import { formatLsn, type LsnDigits } from '../../postgres/lsn.js'
 import { timelineWithoutHistory } from '../../postgres/timeline-history.js'
 import { findVersion, type PostgresVersion } from '../../postgres/versions.js'
 import { validatorOf } from '../../schemas/validator.js'
-import { readTimelineHistory } from '../cluster-files.js'
+import { readTimelineHistory } from '../data-directory-files.js'
 import { type ManifestHeader, type ManifestVersion, manifestVersionOf, type WalRange } from '../model.js'
 import { type BackupPositions, findWalRangeFaults, walRangesOfPositions } from '../wal-ranges.js'
-import { type ClusterFacts, readClusterFacts } from './cluster-facts.js'
-import type { MergeInput } from './options.js'
+import { type BackupFacts, readBackupFacts } from './backup-facts.js'
+import type { MergeInput } from './merge-options.js'
 
 /** What stands in a manifest around its files. */
 export interface ManifestFrame {
@@ -27,7 +27,7 @@ export type FaultSink = (fault: string, hint?: string) => undefined
  * @throws {@link PbManifestError} `IO` or `BAD_FILE`
  */
 export function planManifestFrame(options: MergeInput, fault: FaultSink): ManifestFrame | undefined {
-  const facts = options.pgdata === undefined ? {} : readClusterFacts(options.pgdata)
+  const facts = options.pgdata === undefined ? {} : readBackupFacts(options.pgdata)
   const version = planVersion(options, facts, fault)
   const header = planHeader(options, { ...facts, ...(version && { version }) }, fault)
   const walRanges = planWalRanges(options, facts, fault)
@@ -38,7 +38,7 @@ export function planManifestFrame(options: MergeInput, fault: FaultSink): Manife
 /** The version that was given; several may have the control file that the data directory has. */
 function planVersion(
   { serverVersion }: MergeInput,
-  { version: found }: ClusterFacts,
+  { version: found }: BackupFacts,
   fault: FaultSink,
 ): PostgresVersion | undefined {
   const given = serverVersion === undefined ? undefined : findVersion(serverVersion)
@@ -49,7 +49,7 @@ function planVersion(
     : fault(`server version ${given.major} was given, but the control file is of another version`)
 }
 
-function planHeader(options: MergeInput, facts: ClusterFacts, fault: FaultSink): ManifestHeader | undefined {
+function planHeader(options: MergeInput, facts: BackupFacts, fault: FaultSink): ManifestHeader | undefined {
   const systemIdentifier = agree(
     'system identifier',
     options.systemIdentifier,
@@ -66,13 +66,13 @@ function planHeader(options: MergeInput, facts: ClusterFacts, fault: FaultSink):
   return fault('a manifest of version 2 needs a system identifier')
 }
 
-function versionOf({ version }: ClusterFacts): ManifestVersion | undefined {
+function versionOf({ version }: BackupFacts): ManifestVersion | undefined {
   return version && manifestVersionOf(version)
 }
 
 function planWalRanges(
   options: MergeInput,
-  facts: ClusterFacts,
+  facts: BackupFacts,
   fault: FaultSink,
 ): readonly WalRange[] | undefined {
   const ranges =
@@ -98,7 +98,7 @@ function findUnwritableRanges(ranges: readonly WalRange[]): string[] {
 
 function rangesOutright(
   walRanges: readonly WalRange[],
-  facts: ClusterFacts,
+  facts: BackupFacts,
   fault: FaultSink,
 ): readonly WalRange[] {
   const newestFirst = walRanges.toSorted((left, right) => right.timeline - left.timeline)
@@ -110,7 +110,7 @@ function rangesOutright(
 
 function rangesOfPositions(
   options: MergeInput,
-  facts: ClusterFacts,
+  facts: BackupFacts,
   fault: FaultSink,
 ): WalRange[] | undefined {
   const positions = planPositions(options, facts, fault)
@@ -134,7 +134,7 @@ const WHERE_END =
 
 function planPositions(
   options: MergeInput,
-  facts: ClusterFacts,
+  facts: BackupFacts,
   fault: FaultSink,
 ): BackupPositions | undefined {
   const startLsn = agree('start LSN', options.startLsn, facts.startLsn, formatLsn, fault)

@@ -4,13 +4,13 @@ import { createSha256Streams, inlineStreams, type Sha256Streams } from '../check
 import { identifyFragment } from '../fragment/identify-fragment.js'
 import { type FragmentLine, readFragment } from '../fragment/read-fragment.js'
 import { formatManifestChecksum, formatManifestHeader, formatWalRanges } from '../format-manifest.js'
-import { ManifestOutput } from '../manifest-output.js'
+import { ManifestOutput } from './manifest-output.js'
 import { checkMergeOptions } from './check-options.js'
 import { DuplicatePathnames } from './duplicate-pathnames.js'
 import { findSetFaults, type IdentifiedFragment, orderFragments } from './fragment-set.js'
 import { type ManifestFrame, planManifestFrame } from './manifest-frame.js'
 import { MergeFaults } from './merge-faults.js'
-import type { MergeInput, MergeOptions, MergeResult } from './options.js'
+import type { MergeInput, MergeOptions, MergeResult } from './merge-options.js'
 import { SortedLines } from './sorted-lines.js'
 
 /** No line of a file has fewer. */

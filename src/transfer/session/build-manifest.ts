@@ -1,6 +1,6 @@
 import { PbManifestError } from '../../errors.js'
 import { mergeSorted } from '../../manifest/merge/merge-fragments.js'
-import type { MergeInput } from '../../manifest/merge/options.js'
+import type { MergeInput } from '../../manifest/merge/merge-options.js'
 import type { WalRange } from '../../manifest/model.js'
 import { walRangesOfPositions } from '../../manifest/wal-ranges.js'
 import {

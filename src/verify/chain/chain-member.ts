@@ -1,5 +1,5 @@
 import { isPbManifestError } from '../../errors.js'
-import { readBackupLabel, readControlFileIfKnown } from '../../manifest/cluster-files.js'
+import { readBackupLabel, readControlFileIfKnown } from '../../manifest/data-directory-files.js'
 import type { WalRange } from '../../manifest/model.js'
 import type { BackupLabel } from '../../postgres/backup-label.js'
 import type { ControlFile } from '../../postgres/control-file.js'

@@ -1,5 +1,5 @@
 import { isPbManifestError } from '../../errors.js'
-import { readTimelineHistory } from '../../manifest/cluster-files.js'
+import { readTimelineHistory } from '../../manifest/data-directory-files.js'
 import { type TimelineHistoryEntry, timelineWithoutHistory } from '../../postgres/timeline-history.js'
 import type { ChainMember } from './chain-member.js'
 import type { ChainNotChecked, ChainProblem } from './chain-report.js'

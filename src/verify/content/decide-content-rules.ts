@@ -1,5 +1,10 @@
 import { isPbManifestError, PbManifestError } from '../../errors.js'
-import { BACKUP_LABEL, CONTROL_FILE, readBackupLabel, readControlFile } from '../../manifest/cluster-files.js'
+import {
+  BACKUP_LABEL,
+  CONTROL_FILE,
+  readBackupLabel,
+  readControlFile,
+} from '../../manifest/data-directory-files.js'
 import { type BackupLabel, parseBackupLabel } from '../../postgres/backup-label.js'
 import { CHECKSUMS_ON, type ControlFile, parseControlFile } from '../../postgres/control-file.js'
 import { PAGE_SIZE, STOCK_SEGMENT_PAGES } from '../../postgres/data-page/page-layout.js'

@@ -1,7 +1,7 @@
 import type { Pathname } from '../../files/pathname.js'
 import type { TarMember } from '../../files/tar/tar-member.js'
 import { everNeededDirectories } from '../../postgres/data-directory.js'
-import { BACKUP_LABEL, CONTROL_FILE } from '../../manifest/cluster-files.js'
+import { BACKUP_LABEL, CONTROL_FILE } from '../../manifest/data-directory-files.js'
 import { filesWrittenLater } from '../ignore-rules.js'
 import type { ArchiveSummary, WalMember } from './archive-messages.js'
 

@@ -1,6 +1,6 @@
 import { isPbManifestError } from '../../errors.js'
 import type { Yielder } from '../../files/yielder.js'
-import { parseMajorVersion } from '../../manifest/cluster-files.js'
+import { parseMajorVersion } from '../../manifest/data-directory-files.js'
 import {
   type FirstTouches,
   mergeTouches,

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { existsSync } from 'node:fs'
-import { readControlFile } from '../../../manifest/cluster-files.js'
+import { readControlFile } from '../../../manifest/data-directory-files.js'
 import type { ControlFile } from '../../../postgres/control-file.js'
 import { parseLsn } from '../../../postgres/lsn.js'
 import { readControlFileWhileWritten } from '../../cluster-files/torn-control-file.js'

@@ -1,13 +1,13 @@
-import type { LsnDigits } from '../postgres/lsn.js'
-import { DurableFile } from '../files/durable-file.js'
-import { inlineStreams, type Sha256Stream } from './checksum/sha256-stream.js'
+import type { LsnDigits } from '../../postgres/lsn.js'
+import { DurableFile } from '../../files/durable-file.js'
+import { inlineStreams, type Sha256Stream } from '../checksum/sha256-stream.js'
 import {
   formatListSeparator,
   formatManifestChecksum,
   formatManifestHeader,
   formatWalRanges,
-} from './format-manifest.js'
-import type { ManifestHeader, WalRange } from './model.js'
+} from '../format-manifest.js'
+import type { ManifestHeader, WalRange } from '../model.js'
 
 const BUFFER_BYTES = 1024 * 1024
 

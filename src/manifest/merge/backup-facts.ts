@@ -3,10 +3,10 @@ import { ioError, isNotThere } from '../../files/system-error.js'
 import type { BackupLabel } from '../../postgres/backup-label.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import { findVersionOfControlFile, type PostgresVersion } from '../../postgres/versions.js'
-import { readBackupHistoryFiles, readBackupLabel, readControlFileIfKnown } from '../cluster-files.js'
+import { readBackupHistoryFiles, readBackupLabel, readControlFileIfKnown } from '../data-directory-files.js'
 
 /** What a data directory knows of the backup that it is. Each part is absent when the directory does not say it. */
-export interface ClusterFacts {
+export interface BackupFacts {
   readonly systemIdentifier?: bigint
   /** What it writes into manifests is known, though several versions may have the same control file. */
   readonly version?: PostgresVersion
@@ -23,7 +23,7 @@ export interface ClusterFacts {
  *
  * @throws {@link PbManifestError} `IO` or `BAD_FILE`
  */
-export function readClusterFacts(directory: string): ClusterFacts {
+export function readBackupFacts(directory: string): BackupFacts {
   requireDirectory(directory)
   let warning: string | undefined
   const control = readControlFileIfKnown(directory, (text) => (warning = text))
@@ -36,7 +36,7 @@ export function readClusterFacts(directory: string): ClusterFacts {
   }
 }
 
-function versionOf({ controlVersion }: ControlFile): Pick<ClusterFacts, 'version'> {
+function versionOf({ controlVersion }: ControlFile): Pick<BackupFacts, 'version'> {
   const version = findVersionOfControlFile(controlVersion)
   return version === undefined ? {} : { version }
 }
@@ -53,7 +53,7 @@ function findEnd(
   directory: string,
   label: BackupLabel,
   control: ControlFile | undefined,
-): Pick<ClusterFacts, 'endLsn' | 'endTimeline'> | undefined {
+): Pick<BackupFacts, 'endLsn' | 'endTimeline'> | undefined {
   if (label.backupFrom === 'standby') {
     // A standby writes no record for the end of a backup: it ends at the minimum recovery point, copied last.
     return control && { endLsn: control.minRecoveryPoint, endTimeline: control.minRecoveryPointTimeline }
