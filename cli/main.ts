@@ -56,7 +56,7 @@ function closeDeadTerminals(): void {
 
 /** What computes checksums here, a line each. */
 async function describeEngines(): Promise<string> {
-  const { createFileHasher } = await import('../src/manifest/checksum/file-hasher.js')
+  const { createFileHasher } = await import('../src/manifest/checksum/create-file-hasher.js')
   const lines = await Promise.all(
     (['CRC32C', 'SHA256'] as const).map(async (algorithm) => {
       const { engine } = await createFileHasher(algorithm)

@@ -1,5 +1,5 @@
 import type { WalRange } from '../src/manifest/model.js'
-import { parseWholeNumber } from '../src/manifest/parse-whole-number.js'
+import { parseWholeNumber } from '../src/manifest/manifest-parts.js'
 import { parseLsn } from '../src/postgres/lsn.js'
 import { usageError } from './usage-error.js'
 

@@ -1,9 +1,9 @@
 import type { JsonEvents } from './json/json-events.js'
 import { manifestParseError } from './manifest-error.js'
 import type { ManifestFile, ManifestHeader, ManifestVersion, WalRange } from './model.js'
-import { fileFields, parseManifestFile } from './parse-manifest-file.js'
-import { parseWalRange, walRangeFields } from './parse-wal-range.js'
-import { parseWholeNumber } from './parse-whole-number.js'
+import { fileFields, parseManifestFile } from './manifest-parts.js'
+import { parseWalRange, walRangeFields } from './manifest-parts.js'
+import { parseWholeNumber } from './manifest-parts.js'
 import { displayPathname } from '../files/pathname.js'
 import { type PlainEntry, ServerLayoutReader, toManifestFile } from './server-layout.js'
 

@@ -1,5 +1,5 @@
 import { isPbManifestError } from '../errors.js'
-import { createFileHasher } from '../manifest/checksum/file-hasher.js'
+import { createFileHasher } from '../manifest/checksum/create-file-hasher.js'
 import type { ReadSmallBackupFile, VerifyContext } from './verify-context.js'
 import { filesWrittenLater } from './ignore-rules.js'
 import type { Warning } from './report.js'

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { decodePathname, isUtf8Pathname, type Pathname } from '../../src/files/pathname.js'
 import { checksumAlgorithms, checksumLength } from '../../src/manifest/checksum/checksum-algorithm.js'
-import { formatLastModified } from '../../src/manifest/format-manifest.js'
+import { formatLastModified } from '../../src/manifest/manifest-parts.js'
 import type { BackupManifest, FileChecksum, ManifestFile, WalRange } from '../../src/manifest/model.js'
 import { unsafePathnameReason } from '../../src/files/safe-pathname.js'
 

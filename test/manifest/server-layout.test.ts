@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isPbManifestError } from '../../src/errors.js'
-import { formatManifestFile, formatManifestHeader } from '../../src/manifest/format-manifest.js'
+import { formatManifestFile, formatManifestHeader } from '../../src/manifest/manifest-parts.js'
 import { ManifestParser } from '../../src/manifest/manifest-parser.js'
 import type { ManifestFile } from '../../src/manifest/model.js'
 import { ServerLayoutReader, toManifestFile } from '../../src/manifest/server-layout.js'

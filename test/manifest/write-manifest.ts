@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { formatManifestFile } from '../../src/manifest/format-manifest.js'
+import { formatManifestFile } from '../../src/manifest/manifest-parts.js'
 import { ManifestOutput } from '../../src/manifest/merge/manifest-output.js'
 import type { BackupManifest } from '../../src/manifest/model.js'
 

@@ -1,6 +1,6 @@
 import { verifyBackup } from 'pbmanifest'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createFileHasher } from '../../src/manifest/checksum/file-hasher.js'
+import { createFileHasher } from '../../src/manifest/checksum/create-file-hasher.js'
 import { emptyFile, formatManifest, versionFile, writeSmallBackup, writeTree } from '../cli/small-backup.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 

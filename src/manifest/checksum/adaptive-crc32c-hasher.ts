@@ -1,7 +1,7 @@
 import { loadAwsCrc32c } from './aws-crt-crc32c.js'
 import { FASTEST_ENGINE, loadCrc32cHasher } from './crc32c-engines.js'
 import type { FileHasher } from './file-hasher.js'
-import { type Crc32c, NativeCrc32cHasher } from './native-crc32c-hasher.js'
+import { type Crc32c, NativeCrc32cHasher } from './file-hasher.js'
 
 /** After so many bytes it is asked whether the fastest engine is worth its loading. */
 const BYTES_BETWEEN_LOOKS = 16 * 1024 * 1024

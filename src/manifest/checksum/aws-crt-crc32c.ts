@@ -1,7 +1,7 @@
 import { arch, platform } from 'node:os'
 import { join } from 'node:path'
 import { findPackage, loadNative } from '../../files/native-package.js'
-import type { Crc32c } from './native-crc32c-hasher.js'
+import type { Crc32c } from './file-hasher.js'
 
 /** The one function that is wanted of the package's 44 MB. */
 interface NativeChecksums {

@@ -1,7 +1,7 @@
 import { PbManifestError } from '../../errors.js'
 import { SupervisedThread } from '../../threads/supervised-thread.js'
 import { SharedCount } from '../../threads/wake-up.js'
-import type { Sha256Stream, Sha256Streams } from './sha256-stream.js'
+import { inlineStreams, type Sha256Stream, type Sha256Streams } from './sha256-stream.js'
 import {
   allocateRing,
   COMMAND_NUMBERS,
@@ -14,10 +14,23 @@ import {
 
 const workerFile = new URL('sha256-worker.js', import.meta.url)
 
+/** Starting a thread takes as long as hashing so many bytes. */
+const THREAD_BYTES = 16 * 1024 * 1024
+
 /** A thread that does nothing for so long, in milliseconds, has died. */
 const PATIENCE_MS = 30_000
 
 type CommandType = (typeof commandTypes)[keyof typeof commandTypes]
+
+/** Hashes in a thread when there is so much to hash that this saves time, and a thread is to be had; else at once. */
+export function createSha256Streams(expectedBytes: number): Sha256Streams {
+  if (expectedBytes < THREAD_BYTES) return inlineStreams
+  try {
+    return new BackgroundSha256()
+  } catch {
+    return inlineStreams
+  }
+}
 
 /**
  * SHA-256 in a thread of its own, of several streams of bytes.
@@ -25,7 +38,7 @@ type CommandType = (typeof commandTypes)[keyof typeof commandTypes]
  * The bytes go through a ring in shared memory. When that is full, and for a digest, the caller waits without giving way:
  * for milliseconds, because hashing is about as fast as what it does meanwhile.
  */
-export class BackgroundSha256 implements Sha256Streams {
+class BackgroundSha256 implements Sha256Streams {
   readonly #thread: SupervisedThread<never, never>
   readonly #written: SharedCount
   readonly #done: SharedCount

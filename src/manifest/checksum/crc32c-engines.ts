@@ -1,8 +1,8 @@
+import type { crc32c } from '@node-rs/crc32'
 import { requireDescriptor } from '../../files/descriptor-shortage.js'
+import { loadPlatformPackage } from '../../files/native-package.js'
 import { loadAwsCrc32c } from './aws-crt-crc32c.js'
-import { loadNodeRsCrc32c } from './node-rs-crc32c.js'
-import type { FileHasher } from './file-hasher.js'
-import { NativeCrc32cHasher } from './native-crc32c-hasher.js'
+import { type Crc32c, type FileHasher, NativeCrc32cHasher } from './file-hasher.js'
 
 /** The Castagnoli polynomial, reflected. */
 const POLYNOMIAL = 0x82f63b78
@@ -55,6 +55,19 @@ async function loadFirst(engines: readonly Crc32cEngine[]): Promise<FileHasher> 
     }
   }
   throw new AggregateError(failures, 'no CRC-32C engine can be loaded')
+}
+
+/**
+ * CRC-32C of the package `@node-rs/crc32`.
+ *
+ * Its binary is loaded directly: the package's index reads files of the system first, to find out which C library there is,
+ * and that takes as long as a hundred megabytes of checksums.
+ *
+ * @throws when there is no binary for this platform
+ */
+function loadNodeRsCrc32c(): Crc32c {
+  const binary = loadPlatformPackage('@node-rs/crc32', '@node-rs/crc32') as { readonly crc32c: typeof crc32c }
+  return binary.crc32c
 }
 
 async function createWasmHasher(): Promise<FileHasher> {

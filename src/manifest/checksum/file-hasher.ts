@@ -1,8 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
-import { AdaptiveCrc32cHasher } from './adaptive-crc32c-hasher.js'
-import { isAwsCrc32cLoaded } from './aws-crt-crc32c.js'
 import type { RealChecksumAlgorithm } from './checksum-algorithm.js'
-import { loadCrc32cHasher } from './crc32c-engines.js'
 
 /** Computes checksums of one algorithm, one file after the other. */
 export interface FileHasher {
@@ -15,40 +12,68 @@ export interface FileHasher {
   readonly digest: () => string
 }
 
-const hashNames: Readonly<Record<Exclude<RealChecksumAlgorithm, 'CRC32C'>, string>> = {
+/** CRC-32C of some bytes, which continues that of the bytes before them; 0 at the beginning. */
+export type Crc32c = (bytes: Uint8Array, previous: number) => number
+
+/** A hasher over a function that keeps no state, so that another one can take its place in the middle of a file. */
+export class NativeCrc32cHasher implements FileHasher {
+  #engine: string
+  #crc32c: Crc32c
+  #value = 0
+
+  constructor(engine: string, crc32c: Crc32c) {
+    this.#engine = engine
+    this.#crc32c = crc32c
+  }
+
+  get engine(): string {
+    return this.#engine
+  }
+
+  /** Goes on with another function. */
+  use(engine: string, crc32c: Crc32c): void {
+    this.#engine = engine
+    this.#crc32c = crc32c
+  }
+
+  reset(): void {
+    this.#value = 0
+  }
+
+  update(bytes: Uint8Array): void {
+    this.#value = this.#crc32c(bytes, this.#value)
+  }
+
+  digest(): string {
+    return toManifestHex(this.#value)
+  }
+}
+
+/** PostgreSQL writes the number as it lies in the memory of a little-endian machine. */
+function toManifestHex(value: number): string {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value)
+  return bytes.toString('hex')
+}
+
+type ShaAlgorithm = Exclude<RealChecksumAlgorithm, 'CRC32C'>
+
+const hashNames: Readonly<Record<ShaAlgorithm, string>> = {
   SHA224: 'sha224',
   SHA256: 'sha256',
   SHA384: 'sha384',
   SHA512: 'sha512',
 }
 
-/** From so many bytes on, the fastest engine saves more time than its loading takes. */
-export const MUCH_WORK = 400e6
-
-/**
- * A hasher of this algorithm, by the fastest engine that works here.
- *
- * @param work - `unknown`: if that one takes long to load, only once many bytes have come
- */
-export async function createFileHasher(
-  algorithm: RealChecksumAlgorithm,
-  work: 'much' | 'unknown' = 'much',
-): Promise<FileHasher> {
-  if (algorithm !== 'CRC32C') return new ShaHasher(hashNames[algorithm])
-  if (work === 'much') return await loadCrc32cHasher()
-  return await AdaptiveCrc32cHasher.create({
-    isWorthIt: (bytes) => bytes >= MUCH_WORK || isAwsCrc32cLoaded(),
-  })
-}
-
-class ShaHasher implements FileHasher {
+/** By `node:crypto`. */
+export class ShaHasher implements FileHasher {
   readonly engine = 'node:crypto'
   readonly #name: string
   #hash: Hash
 
-  constructor(name: string) {
-    this.#name = name
-    this.#hash = createHash(name)
+  constructor(algorithm: ShaAlgorithm) {
+    this.#name = hashNames[algorithm]
+    this.#hash = createHash(this.#name)
   }
 
   reset(): void {

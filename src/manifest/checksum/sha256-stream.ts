@@ -1,5 +1,4 @@
 import { createHash, type Hash } from 'node:crypto'
-import { BackgroundSha256 } from './background-sha256.js'
 
 /** A SHA-256 over bytes that come piece by piece. */
 export interface Sha256Stream {
@@ -19,19 +18,7 @@ export interface Sha256Streams {
   readonly close: () => Promise<void>
 }
 
-/** Starting a thread takes as long as hashing so many bytes. */
-const THREAD_BYTES = 16 * 1024 * 1024
-
-/** Hashes in a thread when there is so much to hash that this saves time, and a thread is to be had; else at once. */
-export function createSha256Streams(expectedBytes: number): Sha256Streams {
-  if (expectedBytes < THREAD_BYTES) return inlineStreams
-  try {
-    return new BackgroundSha256()
-  } catch {
-    return inlineStreams
-  }
-}
-
+/** Hash at once. */
 export const inlineStreams: Sha256Streams = {
   create: () => inlineStream(createHash('sha256')),
   close: async () => {},

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { decodePathname } from '../../files/pathname.js'
 import { type Validator, validatorOf } from '../../schemas/validator.js'
 import type { RealChecksumAlgorithm } from '../checksum/checksum-algorithm.js'
-import { formatManifestFile } from '../format-manifest.js'
+import { formatManifestFile } from '../manifest-parts.js'
 import type { ManifestFile } from '../model.js'
 import { unsafePathnameReason } from '../../files/safe-pathname.js'
 import {

@@ -6,7 +6,7 @@ import {
   formatManifestChecksum,
   formatManifestHeader,
   formatWalRanges,
-} from '../format-manifest.js'
+} from '../manifest-parts.js'
 import type { ManifestHeader, WalRange } from '../model.js'
 
 const BUFFER_BYTES = 1024 * 1024

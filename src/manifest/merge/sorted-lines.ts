@@ -3,7 +3,7 @@ import type { Yielder } from '../../files/yielder.js'
 import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { createLineBuffer, readLineBlocks } from '../../files/read-line-blocks.js'
 import { ioError } from '../../files/system-error.js'
-import { formatListSeparator } from '../format-manifest.js'
+import { formatListSeparator } from '../manifest-parts.js'
 import { type FragmentLine, MAX_LINE_BYTES } from '../fragment/read-fragment.js'
 import { SortedKeys } from './sorted-keys.js'
 

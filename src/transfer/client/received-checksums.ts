@@ -43,7 +43,7 @@ export class ReceivedChecksums {
     work: 'much' | 'unknown',
   ): Promise<ReceivedChecksums | undefined> {
     if (algorithm === undefined) return undefined
-    const { createFileHasher } = await import('../../manifest/checksum/file-hasher.js')
+    const { createFileHasher } = await import('../../manifest/checksum/create-file-hasher.js')
     return new ReceivedChecksums(await createFileHasher(algorithm, work))
   }
 

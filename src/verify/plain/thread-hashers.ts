@@ -1,6 +1,7 @@
 import { AdaptiveCrc32cHasher } from '../../manifest/checksum/adaptive-crc32c-hasher.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
-import { createFileHasher, type FileHasher, MUCH_WORK } from '../../manifest/checksum/file-hasher.js'
+import { createFileHasher, MUCH_WORK } from '../../manifest/checksum/create-file-hasher.js'
+import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
 import type { EngineUse } from '../name-engines.js'
 import type { WorkQueue } from './work-queue.js'
 

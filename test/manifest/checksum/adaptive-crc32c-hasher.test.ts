@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { AdaptiveCrc32cHasher } from '../../../src/manifest/checksum/adaptive-crc32c-hasher.js'
-import { createFileHasher } from '../../../src/manifest/checksum/file-hasher.js'
+import { createFileHasher } from '../../../src/manifest/checksum/create-file-hasher.js'
 
 const MIB = 1024 * 1024
 

@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Yielder } from '../../../src/files/yielder.js'
-import { createFileHasher } from '../../../src/manifest/checksum/file-hasher.js'
+import { createFileHasher } from '../../../src/manifest/checksum/create-file-hasher.js'
 import { fragmentFileName } from '../../../src/manifest/fragment/fragment-file-name.js'
 import type { WriteFragmentOptions } from '../../../src/manifest/fragment/options.js'
 import { recordFile, type Recorder } from '../../../src/manifest/fragment/record-file.js'

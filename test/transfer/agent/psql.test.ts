@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createFileHasher } from '../../../src/manifest/checksum/file-hasher.js'
+import { createFileHasher } from '../../../src/manifest/checksum/create-file-hasher.js'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { writeOddFiles } from '../../helpers/odd-files.js'
 import { pgVerifyBackup } from '../../helpers/pg-verify-backup.js'

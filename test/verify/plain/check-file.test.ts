@@ -1,7 +1,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createFileHasher } from '../../../src/manifest/checksum/file-hasher.js'
+import { createFileHasher } from '../../../src/manifest/checksum/create-file-hasher.js'
 import { checkFile, type FileOutcome } from '../../../src/verify/plain/check-file.js'
 import { mustRun } from '../../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'

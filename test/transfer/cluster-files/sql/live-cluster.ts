@@ -1,6 +1,6 @@
 import { chownSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createFileHasher } from '../../../../src/manifest/checksum/file-hasher.js'
+import { createFileHasher } from '../../../../src/manifest/checksum/create-file-hasher.js'
 import type { ClusterFile, ClusterFiles } from '../../../../src/transfer/cluster-files/cluster-files.js'
 import type { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-cluster-files.js'
 import type { Cluster } from '../../../helpers/cluster.js'

@@ -3,7 +3,8 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { checksumLength } from '../../../src/manifest/checksum/checksum-algorithm.js'
 import { crc32cEngines } from '../../../src/manifest/checksum/crc32c-engines.js'
-import { createFileHasher, type FileHasher } from '../../../src/manifest/checksum/file-hasher.js'
+import { createFileHasher } from '../../../src/manifest/checksum/create-file-hasher.js'
+import type { FileHasher } from '../../../src/manifest/checksum/file-hasher.js'
 import { crc32c } from '../../../src/postgres/crc32c.js'
 
 /** Bytes, and where they are cut. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatLastModified } from '../../src/manifest/format-manifest.js'
+import { formatLastModified } from '../../src/manifest/manifest-parts.js'
 
 test.each([
   [Date.UTC(2026, 10, 22, 21, 34, 22, 999), '2026-11-22 21:34:22 GMT'],

@@ -6,9 +6,9 @@ import * as fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { allocateRing, commandTypes, DONE, WRITTEN } from '../../../src/manifest/checksum/sha256-ring.js'
 // A thread needs what was built.
-import type * as Built from '../../../src/manifest/checksum/sha256-stream.js'
+import type * as Built from '../../../src/manifest/checksum/background-sha256.js'
 
-const built = new URL('../../../dist/src/manifest/checksum/sha256-stream.js', import.meta.url)
+const built = new URL('../../../dist/src/manifest/checksum/background-sha256.js', import.meta.url)
 const { createSha256Streams } = (await import(built.href)) as typeof Built
 
 const sha256 = (pieces: readonly Uint8Array[]): string => {
