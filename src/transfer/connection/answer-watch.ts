@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
-import type { PgClient } from './pg-connection.js'
 import type { QueryArrayConfig, QueryConfig, QueryResultRow } from 'pg'
+import type { Client } from './pg.js'
 
 /** The watches of the connections that have one. */
 const watches = new WeakMap<Duplex, AnswerWatch>()
@@ -85,7 +85,7 @@ function ignore(): void {}
  * @throws what `pg` throws
  */
 export async function ask<Row extends QueryResultRow | unknown[]>(
-  client: PgClient,
+  client: Client & { readonly connection: { readonly stream: Duplex } },
   query: string | QueryConfig | QueryArrayConfig,
 ): Promise<readonly Row[]> {
   const hasCome = expectAnswer(client.connection.stream)
