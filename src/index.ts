@@ -5,10 +5,12 @@ export {
   checksumAlgorithms,
   type RealChecksumAlgorithm,
 } from './manifest/checksum/checksum-algorithm.js'
-export { createBackupId } from './manifest/fragment/backup-id.js'
-export { fragmentFileName } from './manifest/fragment/fragment-file-name.js'
-export type { WriteFragmentOptions, WriteFragmentResult } from './manifest/fragment/options.js'
-export { writeFragment } from './manifest/fragment/write-fragment.js'
+export { createBackupId, fragmentFileName } from './manifest/fragment/backup-id.js'
+export {
+  writeFragment,
+  type WriteFragmentOptions,
+  type WriteFragmentResult,
+} from './manifest/fragment/write-fragment.js'
 export { findFragments } from './manifest/merge/find-fragments.js'
 export { mergeFragments } from './manifest/merge/merge-fragments.js'
 export type { MergeOptions, MergeResult } from './manifest/merge/merge-options.js'

@@ -81,6 +81,10 @@ const leftOutNames: ReadonlySet<string> = new Set([
 /** Likewise, every name that begins so. */
 const leftOutPrefixes = ['pgsql_tmp', 'pg_internal.init'] as const
 
+/** Files without pages, where pages are; every name that begins with the last is meant. */
+const namesWithoutPages: ReadonlySet<string> = new Set(['pg_control', 'pg_filenode.map', 'PG_VERSION'])
+const prefixWithoutPages = 'pg_internal.init'
+
 const sentEmptyNames = new Set(
   directories.filter(({ isSentEmpty }) => isSentEmpty).map(({ pathname }) => pathname),
 )
@@ -105,6 +109,16 @@ export function isLeftOutOfBaseBackup(name: string): boolean {
  */
 export function isSentEmpty(name: string): boolean {
   return sentEmptyNames.has(name)
+}
+
+/**
+ * Tells whether a file of this name (the last component) has no pages although it is where relations are kept, by the rules of
+ * a server up to 16; newer ones go by the names of relations' files.
+ *
+ * @see src/backend/backup/basebackup.c (`noChecksumFiles`)
+ */
+export function isWithoutPages(name: string): boolean {
+  return namesWithoutPages.has(name) || name.startsWith(prefixWithoutPages)
 }
 
 /** What a server makes in `pg_wal` of a base backup, whatever is there: empty directories. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { fragmentFileName } from '../../src/manifest/fragment/fragment-file-name.js'
+import { fragmentFileName } from '../../src/manifest/fragment/backup-id.js'
 import { FragmentWriter } from '../../src/manifest/fragment/fragment-writer.js'
 import type { BackupManifest, ManifestFile } from '../../src/manifest/model.js'
 import { backupId } from './fragment-text.js'

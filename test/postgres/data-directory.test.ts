@@ -3,6 +3,7 @@ import {
   isLeftOutOfBaseBackup,
   isNameOfPostgres,
   isSentEmpty,
+  isWithoutPages,
   tablespaceVersionDirectory,
 } from '../../src/postgres/data-directory.js'
 
@@ -59,6 +60,17 @@ describe('isSentEmpty', () => {
   test.each(['pg_wal', 'pg_stat', 'pg_xact', 'base', 'pg_notify2'])('keeps the contents of %s', (name) => {
     expect(isSentEmpty(name)).toBe(false)
   })
+})
+
+test.each([
+  ['pg_control', true],
+  ['pg_filenode.map', true],
+  ['PG_VERSION', true],
+  ['pg_internal.init.77', true],
+  ['16384', false],
+  ['t3_16384', false],
+])('whether %s is a file without pages: %s', (name, expected) => {
+  expect(isWithoutPages(name)).toBe(expected)
 })
 
 describe('isNameOfPostgres', () => {

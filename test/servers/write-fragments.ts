@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ChecksumAlgorithm } from '../../src/manifest/checksum/checksum-algorithm.js'
-import { fragmentFileName } from '../../src/manifest/fragment/fragment-file-name.js'
+import { fragmentFileName } from '../../src/manifest/fragment/backup-id.js'
 import { writeFragment } from '../../src/manifest/fragment/write-fragment.js'
 import type { ManifestFile } from '../../src/manifest/model.js'
 import { backupId } from '../manifest/fragment-text.js'

@@ -1,7 +1,7 @@
 import { displayPathname, type Pathname } from '../../../src/files/pathname.js'
 import { parseChecksumAlgorithm } from '../../../src/manifest/checksum/checksum-algorithm.js'
 import { isBackupId } from '../../../src/manifest/fragment/backup-id.js'
-import type { WriteFragmentOptions } from '../../../src/manifest/fragment/options.js'
+import type { WriteFragmentOptions } from '../../../src/manifest/fragment/write-fragment.js'
 import { exitStatus } from '../../exit-status.js'
 import { readFilesFrom } from './files-from.js'
 import { formatBytes, formatCount } from '../../format.js'

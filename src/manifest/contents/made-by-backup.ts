@@ -1,5 +1,5 @@
 import type { Pathname } from '../../files/pathname.js'
-import { parseFragmentFileName } from '../fragment/fragment-file-name.js'
+import { parseFragmentFileName } from '../fragment/backup-id.js'
 
 /** The file that says that a directory holds the beginning of a backup. No server has one of this name. */
 export const UNFINISHED_MARK = 'pbmanifest.unfinished'

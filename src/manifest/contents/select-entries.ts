@@ -62,7 +62,8 @@ export function entrySelector(
     const pathname = parent === '' ? name : `${parent}/${name}`
     const isDirectory = kind === 'directory'
     const mayBeLinked = isDirectory || kind === 'symlink'
-    if (isLeftByBackup(pathname, filesOf)) return 'left out'
+    // What backups make for themselves is at the top.
+    if (parent === '' && isLeftByBackup(name, filesOf)) return 'left out'
     const isListed = filesOf === 'copy' && isListedByBackup(pathname) && !isDirectory
     if (isLeftOutOfBaseBackup(name) && !isListed) return 'left out'
     // Of a tablespace, a backup takes the directory of this cluster's version and nothing beside it.

@@ -10,6 +10,14 @@ export interface FragmentSeal {
   readonly fragmentChecksum: string
 }
 
+/** What was written, when it is sealed. */
+export interface SealedFragment {
+  readonly files: number
+  readonly bytes: number
+  /** SHA-256 of the fragment without its seal, hexadecimal. */
+  readonly fragmentChecksum: string
+}
+
 /** The seal as JSON has it. @see schemas/fragment-seal.schema.json */
 export interface FragmentSealJson {
   readonly 'Fragment-Version': 1
@@ -20,7 +28,7 @@ export interface FragmentSealJson {
   readonly 'Fragment-Checksum': string
 }
 
-/** The seal's line, without its end. */
+/** The seal's line, without its end. Its reader is elsewhere, since it loads the schemas, which a writer can do without. */
 export function formatFragmentSeal(seal: FragmentSeal): string {
   return (
     `{ "Fragment-Version": 1, "Backup-Id": "${seal.backupId}", "Worker": ${seal.worker}, "Files": ${seal.files}, ` +

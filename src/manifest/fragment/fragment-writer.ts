@@ -5,8 +5,7 @@ import { syncDirectory, writeFully } from '../../files/durable-file.js'
 import { ioError } from '../../files/system-error.js'
 import { formatManifestFile } from '../manifest-parts.js'
 import type { ManifestFile } from '../model.js'
-import { formatFragmentSeal } from './fragment-seal.js'
-import type { SealedFragment } from './options.js'
+import { formatFragmentSeal, type SealedFragment } from './fragment-seal.js'
 
 const BUFFER_CHARACTERS = 64 * 1024
 

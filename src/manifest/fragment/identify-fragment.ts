@@ -4,7 +4,7 @@ import { PbManifestError } from '../../errors.js'
 import { NotARegularFileError, openRegularFile } from '../../files/open-regular-file.js'
 import { readExactly } from '../../files/read-fully.js'
 import { ioError } from '../../files/system-error.js'
-import { parseFragmentFileName } from './fragment-file-name.js'
+import { parseFragmentFileName } from './backup-id.js'
 import { parseFragmentSeal } from './parse-fragment-line.js'
 
 /** More than a seal can have. */

@@ -1,20 +1,58 @@
 import { statSync } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
 import { Yielder } from '../../files/yielder.js'
-import { displayPathname } from '../../files/pathname.js'
-import { ioError } from '../../files/system-error.js'
+import { displayPathname, isUtf8Pathname, type Pathname } from '../../files/pathname.js'
+import { describeSystemError, ioError } from '../../files/system-error.js'
 import { createFileHasher } from '../checksum/create-file-hasher.js'
 import { readControlFileIfKnown } from '../data-directory-files.js'
 import { isBackupId } from './backup-id.js'
 import { readClusterLayout } from '../contents/cluster-layout.js'
 import { FragmentWriter } from './fragment-writer.js'
-import { listBackupFiles } from './list-backup-files.js'
-import { namedBackupFiles } from './named-backup-files.js'
-import type { WriteFragmentOptions, WriteFragmentResult } from './options.js'
 import { type PlannedFile, planShares } from './plan-shares.js'
-import { recordFile, type Recorder } from './record-file.js'
+import type { ChecksumAlgorithm, RealChecksumAlgorithm } from '../checksum/checksum-algorithm.js'
+import { NotARegularFileError, openRegularFile } from '../../files/open-regular-file.js'
+import { pathOf } from '../../files/path-of.js'
+import { readOpenedFile } from '../../files/read-opened-file.js'
+import type { FileHasher } from '../checksum/file-hasher.js'
+import { formatLastModified } from '../manifest-parts.js'
+import type { ManifestFile } from '../model.js'
+import type { SealedFragment } from './fragment-seal.js'
+import { listBackupFiles, namedBackupFiles } from './fragment-files.js'
 
 const BUFFER_BYTES = 256 * 1024
+
+/** Which files a worker records, where, and how. */
+export interface WriteFragmentOptions {
+  /** The data directory, or a plain copy of one. Nothing may change it meanwhile. */
+  readonly directory: string
+  /** The file to write; it must not exist. By convention `backup_manifest_<backup-id>.<worker>`. */
+  readonly output: string
+  /** 32 hexadecimal digits, the same for every worker of one backup. */
+  readonly backupId: string
+  /** This worker's number, from 0. */
+  readonly worker: number
+  /** How many workers share the directory; this one takes its share. Give this or `files`, not both. */
+  readonly workers?: number
+  /** The pathnames to record, relative to the directory. */
+  readonly files?: readonly Pathname[]
+  /**
+   * Record what a server's own backup leaves out as well, but for `pg_wal`: for a copy of a whole directory. Default false.
+   */
+  readonly includeAll?: boolean
+  /** Default CRC32C. */
+  readonly checksumAlgorithm?: ChecksumAlgorithm
+  readonly signal?: AbortSignal
+}
+
+/** What was written, and what was passed over. */
+export interface WriteFragmentResult extends SealedFragment {
+  /** Links, FIFOs and the like in the directory, which no backup takes; the same for every worker. */
+  readonly specialFiles: readonly Pathname[]
+  /** Files that a server's own backup leaves out, of the directory or of those that were named; `verify` calls them extra. */
+  readonly leftOut: readonly Pathname[]
+  /** Sentences on what could not be known. */
+  readonly warnings: readonly string[]
+}
 
 /**
  * Records one worker's part of a data directory in a fragment, which is sealed and durable when this resolves.
@@ -118,4 +156,47 @@ async function recordFiles(
     details: failures,
     hint: 'Nothing may change the directory while its fragments are written.',
   })
+}
+
+/** How files are read and summed. */
+export interface Recorder {
+  readonly directory: string
+  readonly buffer: Buffer
+  readonly hashing: { readonly algorithm: RealChecksumAlgorithm; readonly hasher: FileHasher } | undefined
+  readonly yielder: Yielder
+}
+
+/**
+ * Reads a file whole and makes its manifest entry.
+ *
+ * @returns a sentence fragment when the file cannot be recorded as it was planned
+ */
+export async function recordFile(planned: PlannedFile, recorder: Recorder): Promise<ManifestFile | string> {
+  try {
+    const opened = openRegularFile(pathOf(recorder.directory, planned.pathname))
+    const { mtime } = opened.stats
+    let size = 0
+    recorder.hashing?.hasher.reset()
+    for (const chunk of readOpenedFile(opened, recorder.buffer)) {
+      recorder.hashing?.hasher.update(chunk)
+      size += chunk.length
+      if (recorder.yielder.isDue) await recorder.yielder.yield()
+    }
+    if (size !== planned.size) return `changed size from ${planned.size} to ${size} bytes while it was read`
+    return {
+      pathname: planned.pathname,
+      size,
+      lastModified: formatLastModified(mtime),
+      checksum: recorder.hashing && {
+        algorithm: recorder.hashing.algorithm,
+        hex: recorder.hashing.hasher.digest(),
+      },
+      isPathEncoded: !isUtf8Pathname(planned.pathname),
+    }
+  } catch (error) {
+    if (error instanceof NotARegularFileError) return error.message
+    const description = describeSystemError(error)
+    if (description === undefined) throw error
+    return description.code === 'ENOENT' ? 'vanished while the directory was read' : description.message
+  }
 }

@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { PbManifestError } from '../../errors.js'
 import { ioError, isNotThere } from '../../files/system-error.js'
-import { parseFragmentFileName } from '../fragment/fragment-file-name.js'
+import { parseFragmentFileName } from '../fragment/backup-id.js'
 
 /**
  * The fragments' files that these words mean: a file, a folder with fragments in it (by their names), or a glob.

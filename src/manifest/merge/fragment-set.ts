@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import { parseFragmentFileName } from '../fragment/fragment-file-name.js'
+import { parseFragmentFileName } from '../fragment/backup-id.js'
 import type { FragmentIdentity } from '../fragment/identify-fragment.js'
 
 /** How many missing workers are named. */

@@ -1,5 +1,9 @@
-import type { PageChecker } from './page-checker.js'
-import { PAGE_CHECKSUM_PRIME, PAGE_CHECKSUM_SHIFT, pageChecksumBasis } from './page-checksum.js'
+import {
+  PAGE_CHECKSUM_PRIME,
+  PAGE_CHECKSUM_SHIFT,
+  type PageChecker,
+  pageChecksumBasis,
+} from './page-checksum.js'
 import { PAGE_SIZE, pageOffsets } from './page-layout.js'
 import { type Code, control, encodeModule, i32, i32x4, local, v128 } from './wasm-encoder.js'
 

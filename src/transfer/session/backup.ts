@@ -1,5 +1,5 @@
 import { PbManifestError } from '../../errors.js'
-import { fragmentFileName } from '../../manifest/fragment/fragment-file-name.js'
+import { fragmentFileName } from '../../manifest/fragment/backup-id.js'
 import type { BackupDescription, BackupHandle } from './backup-handle.js'
 import { BackupState } from './backup-state.js'
 import { monotonicClock } from './clock.js'

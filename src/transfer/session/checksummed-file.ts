@@ -1,3 +1,4 @@
+import { isWithoutPages } from '../../postgres/data-directory.js'
 import { findPageFile } from '../../postgres/data-page/page-files.js'
 import { nearestVersion } from '../../postgres/versions.js'
 
@@ -6,10 +7,6 @@ export type ChecksummedFile =
   | { readonly isChecksummed: false }
   /** `segment`: which of its fork's files it is; `undefined` when its name has none that makes sense. */
   | { readonly isChecksummed: true; readonly segment: number | undefined }
-
-/** Files without pages where pages are; names that begin with the last are meant too. */
-const filesWithoutPages: ReadonlySet<string> = new Set(['pg_control', 'pg_filenode.map', 'PG_VERSION'])
-const PREFIX_WITHOUT_PAGES = 'pg_internal.init'
 
 /**
  * Tells it by the rules of a server of this version. For newer ones only the files of relations have pages; for
@@ -26,7 +23,7 @@ export function findChecksummedFile(pathname: string, majorVersion: number): Che
   }
   const name = pathname.slice(pathname.lastIndexOf('/') + 1)
   const isAmongRelations = /^(?:base|global|pg_tblspc\/[0-9]+)\//.test(pathname)
-  if (!isAmongRelations || filesWithoutPages.has(name) || name.startsWith(PREFIX_WITHOUT_PAGES)) {
+  if (!isAmongRelations || isWithoutPages(name)) {
     return { isChecksummed: false }
   }
   return { isChecksummed: true, segment: segmentOfName(name) }

@@ -1,5 +1,5 @@
-import { createPageChecker } from '../../postgres/data-page/create-page-checker.js'
-import type { PageChecker } from '../../postgres/data-page/page-checker.js'
+import { createPageChecker } from '../../postgres/data-page/page-checker.js'
+import type { PageChecker } from '../../postgres/data-page/page-checksum.js'
 import { findPageFile } from '../../postgres/data-page/page-files.js'
 import { PAGE_SIZE } from '../../postgres/data-page/page-layout.js'
 import type { ContentFindings } from './content-findings.js'

@@ -1,5 +1,4 @@
-import type { PageChecker } from '../../postgres/data-page/page-checker.js'
-import { pageChecksum } from '../../postgres/data-page/page-checksum.js'
+import { type PageChecker, pageChecksum } from '../../postgres/data-page/page-checksum.js'
 import { PAGE_SIZE, pageOffsets, readPageHeader } from '../../postgres/data-page/page-layout.js'
 import type { BadPage } from './content-findings.js'
 import type { ReplayedWal } from './replayed-wal.js'

@@ -15,10 +15,13 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Yielder } from '../../../src/files/yielder.js'
 import { createFileHasher } from '../../../src/manifest/checksum/create-file-hasher.js'
-import { fragmentFileName } from '../../../src/manifest/fragment/fragment-file-name.js'
-import type { WriteFragmentOptions } from '../../../src/manifest/fragment/options.js'
-import { recordFile, type Recorder } from '../../../src/manifest/fragment/record-file.js'
-import { writeFragment } from '../../../src/manifest/fragment/write-fragment.js'
+import { fragmentFileName } from '../../../src/manifest/fragment/backup-id.js'
+import {
+  type Recorder,
+  recordFile,
+  writeFragment,
+  type WriteFragmentOptions,
+} from '../../../src/manifest/fragment/write-fragment.js'
 import { backupId, entry, fragmentBytes } from '../fragment-text.js'
 import { readItems } from './read-items.js'
 import { useScratch } from '../use-scratch.js'

@@ -1,9 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
-import { createPageChecker } from '../../../src/postgres/data-page/create-page-checker.js'
 import { pageChecksum } from '../../../src/postgres/data-page/page-checksum.js'
 import { PAGE_SIZE, pageOffsets, readPageHeader } from '../../../src/postgres/data-page/page-layout.js'
-import { createPlainPageChecker } from '../../../src/postgres/data-page/page-checker.js'
+import { createPageChecker, createPlainPageChecker } from '../../../src/postgres/data-page/page-checker.js'
 import { createSimdPageChecker } from '../../../src/postgres/data-page/simd-page-checker.js'
 
 /** A page without content, as a server makes it. */

@@ -2,7 +2,7 @@ import { PbManifestError } from '../../../errors.js'
 import type { FileEvent, RequestedFile } from '../cluster-files.js'
 import type { BinaryRowHandler } from './binary-copy-parser.js'
 import { readInt8 } from './copied-rows.js'
-import { CHUNK_BYTES, type ReadStep } from './read-query.js'
+import { CHUNK_BYTES, type ReadStep } from './read-steps.js'
 
 const zeros = Buffer.alloc(64 * 1024)
 

@@ -223,6 +223,8 @@ describe('refuses', () => {
     ['postmaster.pid', 'it is not part of a base backup'],
     ['backup_label', 'it is not part of a base backup'],
     ['pg_replslot/slot/state', 'it is not part of a base backup'],
+    ['base/1/t3_16500', 'it is not part of a base backup'],
+    ['pbmanifest.unfinished', 'it is not part of a base backup'],
     ['pg_wal/archive_status/000000010000000000000001.done', 'it is not part of a base backup'],
     ['linked file', 'it is not a regular file'],
     ['broken link', 'it is not a regular file'],

@@ -4,7 +4,7 @@ import type { ClusterFile } from '../../../../src/transfer/cluster-files/cluster
 import { BinaryCopyParser } from '../../../../src/transfer/cluster-files/sql/binary-copy-parser.js'
 import { readInt8 } from '../../../../src/transfer/cluster-files/sql/copied-rows.js'
 import { FileAssembler } from '../../../../src/transfer/cluster-files/sql/file-assembler.js'
-import { CHUNK_BYTES, READ_COLUMNS } from '../../../../src/transfer/cluster-files/sql/read-query.js'
+import { CHUNK_BYTES, READ_COLUMNS } from '../../../../src/transfer/cluster-files/sql/read-steps.js'
 import { binaryCopy, int8 } from './copy-messages.js'
 
 function file(pathname: string): ClusterFile {

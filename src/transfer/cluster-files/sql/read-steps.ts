@@ -1,9 +1,40 @@
 import type { Pathname } from '../../../files/pathname.js'
+import type { RequestedFile } from '../cluster-files.js'
 import { copyToStdout } from './copied-rows.js'
 import { pathArray } from './path-expressions.js'
 
 /** How much of a file one row has. Measured: 128 KiB 1.1 GB/s, 256 KiB 1.5, 512 KiB 1.3, 1 MiB 1.0, 4 MiB 0.6. */
 export const CHUNK_BYTES: number = 256 * 1024
+
+/**
+ * How much one query reads at most. While it runs, its snapshot keeps VACUUM from removing rows, and a standby may have to
+ * cancel it; but each query costs a round trip.
+ */
+export const QUERY_BYTES: number = 512 * CHUNK_BYTES
+
+const FILES_AT_ONCE = 1000
+
+/**
+ * Puts files next to each other into batches, each for one query: small ones together; a large one alone, for several
+ * queries, and so is one of which nobody says how large it is.
+ */
+export function planReads<File extends RequestedFile>(files: readonly File[]): readonly (readonly File[])[] {
+  const batches: File[][] = []
+  let batch: File[] = []
+  let bytes = 0
+  for (const file of files) {
+    const { size = Infinity } = file
+    if (batch.length > 0 && (bytes + size > QUERY_BYTES || batch.length === FILES_AT_ONCE)) {
+      batches.push(batch)
+      batch = []
+      bytes = 0
+    }
+    batch.push(file)
+    bytes += size
+  }
+  if (batch.length > 0) batches.push(batch)
+  return batches
+}
 
 /** What one query reads: files from their beginning, or more of one whose size is fixed already. */
 export type ReadStep =

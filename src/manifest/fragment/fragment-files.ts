@@ -1,12 +1,8 @@
-import { lstatSync, type Stats } from 'node:fs'
-import { PbManifestError } from '../../errors.js'
+import { lstatSync, type Stats, statSync } from 'node:fs'
 import type { Yielder } from '../../files/yielder.js'
 import { pathOf } from '../../files/path-of.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
-import { type EntryKind, kindOf, readDirectory } from '../../files/read-directory.js'
-import { describeSystemError } from '../../files/system-error.js'
-import { unsafePathnameReason } from '../../files/safe-pathname.js'
-import { isAboutBackup } from '../contents/made-by-backup.js'
+import { describeSystemError, ioError } from '../../files/system-error.js'
 import {
   type ClusterLayout,
   entrySelector,
@@ -14,8 +10,54 @@ import {
   type ListedEntry,
   type Selection,
 } from '../contents/select-entries.js'
-import type { BackupFiles } from './list-backup-files.js'
 import type { PlannedFile } from './plan-shares.js'
+import { walkBackup } from '../contents/walk-backup.js'
+import { PbManifestError } from '../../errors.js'
+import { type EntryKind, kindOf, readDirectory } from '../../files/read-directory.js'
+import { unsafePathnameReason } from '../../files/safe-pathname.js'
+import { isAboutBackup } from '../contents/made-by-backup.js'
+
+/** The files of a data directory that a server's own backup would list, or all. */
+interface FragmentFiles {
+  readonly files: readonly PlannedFile[]
+  /** Files that a server's own backup leaves out; none when all are listed. */
+  readonly leftOut: readonly Pathname[]
+  /** Links, FIFOs and the like, which no backup takes. */
+  readonly specialFiles: readonly Pathname[]
+}
+
+/**
+ * Walks a data directory and its tablespaces, which must be at rest.
+ *
+ * @param includesAll - whether to list what a server's own backup leaves out as well
+ * @throws {@link PbManifestError} `IO` or `ABORTED`
+ */
+export async function listBackupFiles(
+  directory: string,
+  layout: ClusterLayout,
+  yielder: Yielder,
+  includesAll = false,
+): Promise<FragmentFiles> {
+  const files: PlannedFile[] = []
+  const leftOut: Pathname[] = []
+  const specialFiles: Pathname[] = []
+  for (const { pathname, kind } of walkBackup({ directory, layout, filesOf: 'copy' })) {
+    const isListed = kind === 'file' || (kind === 'left-out' && includesAll)
+    if (isListed) files.push({ pathname, size: sizeOf(directory, pathname) })
+    else if (kind === 'special') specialFiles.push(pathname)
+    else if (kind === 'left-out') leftOut.push(pathname)
+    if (yielder.isDue) await yielder.yield()
+  }
+  return { files, specialFiles, leftOut }
+}
+
+function sizeOf(directory: string, pathname: Pathname): number {
+  try {
+    return statSync(pathOf(directory, pathname)).size
+  } catch (error) {
+    throw ioError(`could not stat file "${displayPathname(pathname)}"`, error)
+  }
+}
 
 /**
  * The files that the caller named, less those that a server's own backup would leave out.
@@ -29,7 +71,7 @@ export async function namedBackupFiles(
   layout: ClusterLayout,
   yielder: Yielder,
   includesAll = false,
-): Promise<Pick<BackupFiles, 'files' | 'leftOut'>> {
+): Promise<Pick<FragmentFiles, 'files' | 'leftOut'>> {
   const files: PlannedFile[] = []
   const leftOut: Pathname[] = []
   const failures: string[] = []

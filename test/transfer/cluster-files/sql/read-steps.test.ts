@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { planReads } from '../../../../src/transfer/cluster-files/sql/plan-reads.js'
+import { planReads } from '../../../../src/transfer/cluster-files/sql/read-steps.js'
 
 const MiB = 1024 * 1024
 
