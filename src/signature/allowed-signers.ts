@@ -155,8 +155,10 @@ function parseTime(text: string): number | undefined {
     match[7] === undefined
       ? new Date(year, month - 1, day, hour, minute, second)
       : new Date(Date.UTC(year, month - 1, day, hour, minute, second))
-  const isThere = month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month)
-  return isThere && hour < 24 && minute < 60 && second < 60 && year >= 1970 ? time.getTime() : undefined
+  const isDay = month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month)
+  const isTime = hour < 24 && minute < 60 && second < 60
+  // The first moment of 1970 means "none" to `ssh-keygen`, which refuses it.
+  return year >= 1970 && isDay && isTime && time.getTime() > 0 ? time.getTime() : undefined
 }
 
 function daysIn(year: number, month: number): number {

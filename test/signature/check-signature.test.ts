@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -17,6 +17,12 @@ import { checkFile } from './check-file.js'
 
 const identity = 'ops@example.com'
 const namespace = manifestNamespace
+
+function words(bytes: Buffer): string {
+  return bytes.toString('latin1').replaceAll(/\s+/g, '')
+}
+
+const problemsOfBytes = ['signature-invalid', 'signer-not-allowed']
 
 /** A time without a zone is in that of the machine. */
 const localTime = new Date(2020, 0, 1, 2, 3).toISOString().replace('.000', '')
@@ -178,6 +184,21 @@ describeWithOpenSsh('a signature by ssh-keygen', () => {
     await rm(`${file}.sig`, { recursive: true, force: true })
   })
 
+  test.each(['ed25519', 'ecdsa256', 'rsa'])('of kind %s is good with no byte of it changed', async (kind) => {
+    await allow(kind)
+    await signBySshKeygen(keyOf(kind), namespace, file)
+    const intact = readFileSync(`${file}.sig`)
+    for (const [at, byte] of intact.entries()) {
+      const changed = Buffer.from(intact)
+      changed[at] = byte ^ (1 << (at % 8))
+      writeFileSync(`${file}.sig`, changed)
+      const { problem } = checkFile(file, namespace, { allowedSigners: signers })
+      // A blank more, or less, is no other signature.
+      const expected = words(changed) === words(intact) ? [undefined, 'signature-invalid'] : problemsOfBytes
+      expect(expected).toContain(problem?.kind)
+    }
+  })
+
   test('by a key that signs keys is a problem, and so is one by a certificate', async () => {
     await allow('another', 'cert-authority')
     await signBySshKeygen(keyOf('another'), namespace, file)
@@ -269,6 +290,8 @@ describeWithOpenSsh('a signature by ssh-keygen', () => {
       ['ops namespaces="a"b KEY', 'what follows its option "namespaces" is not understood'],
       ['ops valid-after="2026" KEY', 'the time of its option "valid-after" is none'],
       ['ops valid-after="20260230" KEY', 'the time of its option "valid-after" is none'],
+      ['ops valid-after="19700101Z" KEY', 'the time of its option "valid-after" is none'],
+      ['ops valid-after="00990101" KEY', 'the time of its option "valid-after" is none'],
       ['ops valid-after="20260102",valid-before="20260101" KEY', 'it ends to be valid before it begins'],
       ['o\0ps KEY', 'there is a byte of zero in it'],
     ])('a line that is not understood is an error: %s', async (line, reason) => {

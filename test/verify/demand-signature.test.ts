@@ -1,13 +1,20 @@
 import { copyFile, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
-import { verifyArchiveStream, verifyBackup, type VerifyOptions, type VerifyReport } from 'pbmanifest'
+import {
+  verifyArchiveStream,
+  verifyBackup,
+  verifyChain,
+  type VerifyOptions,
+  type VerifyReport,
+} from 'pbmanifest'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { validatorOf } from '../../src/schemas/validator.js'
 import { manifestNamespace } from '../../src/signature/signature-place.js'
 import { signFile } from '../../src/signature/sign-file.js'
-import { formatReportAsJson } from '../../src/verify/format-report.js'
+import { formatChainReportAsJson, formatReportAsJson } from '../../src/verify/format-report.js'
 import { emptyFile, formatManifest, versionFile, writeSmallBackup } from '../cli/small-backup.js'
+import { mustRun } from '../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { describeWithOpenSsh, makeKey, signBySshKeygen } from '../helpers/ssh-programs.js'
 import { intactArchives, writeSmallTarBackup } from './tar/small-tar-backup.js'
@@ -164,6 +171,19 @@ describeWithOpenSsh('a backup whose manifest has to be signed', () => {
     const stream = createReadStream(join(directory, 'base.tar'))
     const report = await verifyArchiveStream(stream, { ...options, manifestPath })
     expect(report).toMatchObject({ verdict: 'partial', signature: { signer: 'ops@example.com' } })
+  })
+
+  test('may be one of a chain, in which each has its own signature', async () => {
+    const other = join(scratch.path, 'other')
+    await mustRun('cp', ['-a', backup, other])
+    await signFile(other, { key })
+    const chain = await verifyChain([backup, other], { noParseWal: true, jobs: 1, allowedSigners })
+    expect(chain.backups).toMatchObject([
+      { verdict: 'failed', signature: null, problemCounts: { 'signature-missing': 1 } },
+      { verdict: 'verified', signature: { path: `${other}.sig`, signer: 'ops@example.com' } },
+    ])
+    const json: unknown = JSON.parse([...formatChainReportAsJson(chain)].join(''))
+    expect(validatorOf('verify-chain-report')(json)).toBeUndefined()
   })
 
   test('is not verified when who may sign is not known', async () => {
