@@ -144,7 +144,7 @@ export function formatUntyped(...content: readonly Uint8Array[]): Buffer {
 }
 
 const INITIAL_BYTES = 8192
-/** A larger buffer is given back when it is empty. */
+/** A larger buffer is given away when it is empty. */
 const KEPT_BYTES = 65_536
 
 /** Bytes that came and are not yet read. Memory and work are linear in the bytes, however they are cut. */
@@ -176,11 +176,17 @@ class ByteQueue {
     return this.#buffer.readUInt32BE(this.#start + offset)
   }
 
-  /** Takes as many bytes, which have to be there. */
+  /** Takes as many bytes, which have to be there, into memory of their own. */
   take(length: number): Buffer {
-    const bytes = Buffer.from(this.#buffer.subarray(this.#start, this.#start + length))
+    const bytes = this.#buffer.subarray(this.#start, this.#start + length)
     this.#start += length
-    if (this.#start === this.#end) this.#reset()
+    const isEmpty = this.#start === this.#end
+    if (isEmpty) {
+      this.#start = 0
+      this.#end = 0
+    }
+    if (!isEmpty || this.#buffer.length <= KEPT_BYTES) return Buffer.from(bytes)
+    this.#buffer = Buffer.alloc(0)
     return bytes
   }
 
@@ -188,16 +194,12 @@ class ByteQueue {
     if (this.#end + more <= this.#buffer.length) return
     const { length } = this
     const isRoomy = 2 * (length + more) <= this.#buffer.length
-    const target = isRoomy ? this.#buffer : Buffer.alloc(Math.max(INITIAL_BYTES, 2 * (length + more)))
+    const target = isRoomy
+      ? this.#buffer
+      : Buffer.allocUnsafeSlow(Math.max(INITIAL_BYTES, 2 * (length + more)))
     this.#buffer.copy(target, 0, this.#start, this.#end)
     this.#buffer = target
     this.#start = 0
     this.#end = length
-  }
-
-  #reset(): void {
-    this.#start = 0
-    this.#end = 0
-    if (this.#buffer.length > KEPT_BYTES) this.#buffer = Buffer.alloc(0)
   }
 }
