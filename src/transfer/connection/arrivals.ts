@@ -80,7 +80,7 @@ export class Arrivals<Item> {
 
   /**
    * What has arrived, as much at a time as is there; it is valid until more is asked for. Memory for about
-   * {@link MOST_BYTES_WAITING} is all it needs, however slow its taker. Who leaves early does not hear the rest; the
+   * {@link MOST_BYTES_WAITING} is all it needs, however slow its consumer. Who leaves early does not hear the rest; the
    * connection reads on, whoever uses it next.
    *
    * @throws what {@link Arrivals.fail} was told, or {@link PbManifestError} `ABORTED`

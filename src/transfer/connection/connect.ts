@@ -32,7 +32,7 @@ export interface ConnectMode {
  * `error` to learn of the loss of an idle connection. No connection outlives its signal by more than 5 s: that is the time
  * for whoever uses it to leave in good order, however silent the server is.
  *
- * @throws {@link PbManifestError} `SERVER`, with a line for every host and way that was tried; `ABORTED`
+ * @throws {@link PbManifestError} `SERVER`, with a line for everything that was tried at each host; `ABORTED`
  */
 export async function connect(options: ConnectionOptions, mode: ConnectMode = {}): Promise<PgClient> {
   const failures: Failure[] = []
@@ -69,8 +69,8 @@ interface Failure {
   readonly message: string
 }
 
-/** A way of connecting to a host. */
-interface Way {
+/** One of several things to try at a host. */
+interface Variant {
   readonly options: ConnectionOptions
   readonly tls: TlsAttempt
   /** Whether it may work where the attempt before it failed so. */
@@ -78,16 +78,16 @@ interface Way {
 }
 
 /** With TLS or without; and when nobody named a database, in the one that every server has. */
-function attemptsAt(options: ConnectionOptions, host: ConnectionHost, mode: ConnectMode): readonly Way[] {
-  const ways = tlsAttempts(options.tls, host)
-  const first = ways.map((tls): Way => ({ options, tls, mayHelp: mayWorkOtherwise }))
+function attemptsAt(options: ConnectionOptions, host: ConnectionHost, mode: ConnectMode): readonly Variant[] {
+  const variants = tlsAttempts(options.tls, host)
+  const first = variants.map((tls): Variant => ({ options, tls, mayHelp: mayWorkOtherwise }))
   const { fallbackDatabase } = options
   // A connection for replication is to no database.
   if (fallbackDatabase === undefined || mode.replication !== undefined) return first
   const fallback = { ...options, database: fallbackDatabase }
   return [
     ...first,
-    ...ways.map((tls, place): Way => ({
+    ...variants.map((tls, place): Variant => ({
       options: fallback,
       tls,
       mayHelp: (error) => (place === 0 ? mayWorkInAnotherDatabase(error) : mayWorkOtherwise(error)),

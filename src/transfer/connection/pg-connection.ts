@@ -11,7 +11,7 @@ import {
 import { type Client, Connection } from './pg.js'
 import { ReusingSocket } from './reusing-socket.js'
 import { untilConnectionEnds } from './scram-key.js'
-import { type MessageTaker, ServerMessages } from './server-messages.js'
+import { type MessageConsumer, ServerMessages } from './server-messages.js'
 import type { TlsAttempt } from './tls-attempts.js'
 
 /** A client of `pg` on a connection of ours. */
@@ -26,10 +26,10 @@ export interface PgConnectionOptions {
 }
 
 /** Who takes what comes over a connection, in place of `pg`. */
-export interface ConnectionTaker extends MessageTaker {
+export interface ConnectionConsumer extends MessageConsumer {
   /**
    * What the bytes that are taken go to, if to anything: their memory is left alone until it has released them. Other bytes
-   * are valid only until `take` returns.
+   * are valid only until `consume` returns.
    */
   readonly arrivals: Arrivals<unknown> | undefined
 }
@@ -55,7 +55,7 @@ export class PgConnection extends Connection {
   readonly #toPg = new EventEmitter()
   readonly #check: AuthenticationCheck
   readonly #closed = new AbortController()
-  #taker: ConnectionTaker | undefined
+  #consumer: ConnectionConsumer | undefined
   #backendKey: BackendKey | undefined
 
   constructor(options: PgConnectionOptions) {
@@ -94,9 +94,9 @@ export class PgConnection extends Connection {
    * Has messages taken past `pg`, from the next one on, until this is called with `undefined`. Not to be called while a chunk
    * is being read.
    */
-  handOver(taker: ConnectionTaker | undefined): void {
-    this.#taker = taker
-    this.#messages.taker = taker
+  handOver(consumer: ConnectionConsumer | undefined): void {
+    this.#consumer = consumer
+    this.#messages.consumer = consumer
     if (this.stream instanceof ReusingSocket) this.stream.reuse()
   }
 
@@ -122,7 +122,7 @@ export class PgConnection extends Connection {
 
   #read(stream: Duplex, chunk: Buffer): void {
     // Its end may be in the chunk.
-    const arrivals = this.#taker?.arrivals
+    const arrivals = this.#consumer?.arrivals
     try {
       this.#messages.push(chunk)
     } catch (error) {

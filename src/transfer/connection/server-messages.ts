@@ -20,16 +20,16 @@ const MOST_BYTES = 64 * 1024 * 1024
 const GREETINGS = 'REvN'
 
 /** Who takes messages in place of `pg`. */
-export interface MessageTaker {
+export interface MessageConsumer {
   /** Whether the content of CopyData is taken as it comes, in pieces of any size, and so of any length. */
-  readonly takesPieces: boolean
+  readonly consumesPieces: boolean
   /** Makes the error for what cannot be, in place of that for a server. */
   readonly outOfStep?: () => Error
   /**
    * @param message - the bytes in it are valid until this returns, or longer by agreement with whoever pushes them
-   * @returns whether it was for the taker: what was not is for `pg`
+   * @returns whether it was for the consumer: what was not is for `pg`
    */
-  take(message: BackendMessage): boolean
+  consume(message: BackendMessage): boolean
 }
 
 /**
@@ -39,7 +39,7 @@ export interface MessageTaker {
  */
 export class ServerMessages {
   /** Whoever is set here is asked first. */
-  taker: MessageTaker | undefined
+  consumer: MessageConsumer | undefined
   readonly #onMessage: (message: BackendMessage, frame: Frame) => void
   readonly #framing = new MessageFraming()
   /** Of the messages since the server was last ready for a command, but for those that were taken. */
@@ -53,7 +53,7 @@ export class ServerMessages {
 
   /**
    * @param chunk - stays as it is until this returns
-   * @throws {@link PbManifestError} `SERVER` when this cannot be a server's messages, or what taker and `onMessage` throw
+   * @throws {@link PbManifestError} `SERVER` when this cannot be a server's messages, or what consumer and `onMessage` throw
    */
   push(chunk: Buffer): void {
     this.#framing.push(chunk)
@@ -69,7 +69,7 @@ export class ServerMessages {
     const message = parseBackendMessage(type, content, this.#outOfStep)
     if (message.type === 'authentication') this.#isLetIn ||= message.code === authenticationCodes.ok
     if (message.type === 'ready-for-query') this.#answerBytes = 0
-    if (this.taker?.take(message) === true) return
+    if (this.consumer?.consume(message) === true) return
     // Of WAL there may be any amount; it does not stay here.
     if (message.type !== 'copy-data') this.#answerBytes += HEADER_BYTES + content.length
     this.#onMessage(message, frame)
@@ -84,13 +84,13 @@ export class ServerMessages {
       if (bytes < 0) throw this.#outOfStep()
       if (this.#rules.isStreamed(type) && bytes < 2 ** 31) return
       if (bytes > MOST_BYTES || (type !== COPY_DATA && this.#answerBytes + bytes > MOST_BYTES)) {
-        throw (this.taker?.outOfStep ?? tooMuch)()
+        throw (this.consumer?.outOfStep ?? tooMuch)()
       }
     },
-    isStreamed: (type) => type === COPY_DATA && this.taker?.takesPieces === true,
+    isStreamed: (type) => type === COPY_DATA && this.consumer?.consumesPieces === true,
   }
 
-  readonly #outOfStep = (): Error => (this.taker?.outOfStep ?? outOfStep)()
+  readonly #outOfStep = (): Error => (this.consumer?.outOfStep ?? outOfStep)()
 }
 
 /** In libpq's words, also the others. */

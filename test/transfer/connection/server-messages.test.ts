@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type MessageTaker, ServerMessages } from '../../../src/transfer/connection/server-messages.js'
+import { type MessageConsumer, ServerMessages } from '../../../src/transfer/connection/server-messages.js'
 import { formatMessage } from '../../../src/transfer/wire/protocol/message-framing.js'
 import { copyBoth, copyDone, message, ready, row, wal } from '../client/wal-receiver/scripted-server.js'
 
@@ -136,15 +136,15 @@ interface Taken {
   readonly rest: string[]
 }
 
-/** What a taker of CopyData gets of these chunks, all in the same memory, and what is left. */
-function pushTo(taker: Omit<MessageTaker, 'take'>, chunks: readonly Buffer[]): Taken {
+/** What a consumer of CopyData gets of these chunks, all in the same memory, and what is left. */
+function pushTo(consumer: Omit<MessageConsumer, 'consume'>, chunks: readonly Buffer[]): Taken {
   const taken: string[] = []
   const rest: string[] = []
   const parser = new ServerMessages((_, { type, content }) => rest.push(type + content.toString('latin1')))
   parser.push(letIn)
-  parser.taker = {
-    ...taker,
-    take: (message) => {
+  parser.consumer = {
+    ...consumer,
+    consume: (message) => {
       if (message.type === 'copy-data') taken.push(message.bytes.toString('latin1'))
       return message.type === 'copy-data'
     },
@@ -165,7 +165,7 @@ describe('whoever takes messages', () => {
 
   test('gets these in pieces, and `pg` the others, wherever the stream is cut', () => {
     for (let cut = 1; cut < bytes.length; cut++) {
-      const found = pushTo({ takesPieces: true }, [bytes.subarray(0, cut), bytes.subarray(cut)])
+      const found = pushTo({ consumesPieces: true }, [bytes.subarray(0, cut), bytes.subarray(cut)])
       expect({ taken: found.taken.join(''), rest: found.rest }).toEqual({
         taken: 'first rowsecond row',
         rest,
@@ -175,7 +175,7 @@ describe('whoever takes messages', () => {
 
   test('gets them whole, wherever the stream is cut', () => {
     for (let cut = 1; cut < bytes.length; cut++) {
-      const found = pushTo({ takesPieces: false }, [bytes.subarray(0, cut), bytes.subarray(cut)])
+      const found = pushTo({ consumesPieces: false }, [bytes.subarray(0, cut), bytes.subarray(cut)])
       expect(found).toEqual({ taken: ['first row', '', 'second row'], rest })
     }
   })
@@ -183,18 +183,20 @@ describe('whoever takes messages', () => {
   const gigabyte = Buffer.from('6440000000', 'hex')
 
   test('gets any amount in pieces, and none that is too much otherwise', () => {
-    expect(pushTo({ takesPieces: true }, [gigabyte, Buffer.from('some')]).taken).toEqual(['some'])
-    expect(() => pushTo({ takesPieces: false }, [gigabyte])).toThrow('more came than an answer can have')
-    expect(() => pushTo({ takesPieces: true }, [Buffer.from('64ffffffff', 'hex')])).toThrow(
+    expect(pushTo({ consumesPieces: true }, [gigabyte, Buffer.from('some')]).taken).toEqual(['some'])
+    expect(() => pushTo({ consumesPieces: false }, [gigabyte])).toThrow('more came than an answer can have')
+    expect(() => pushTo({ consumesPieces: true }, [Buffer.from('64ffffffff', 'hex')])).toThrow(
       'lost synchronization',
     )
-    expect(() => pushTo({ takesPieces: true }, [Buffer.from('6400000003', 'hex')])).toThrow('invalid message')
+    expect(() => pushTo({ consumesPieces: true }, [Buffer.from('6400000003', 'hex')])).toThrow(
+      'invalid message',
+    )
   })
 
   test('says in its own words what cannot be', () => {
-    const taker = { takesPieces: true, outOfStep: () => new Error('in my words') }
+    const consumer = { consumesPieces: true, outOfStep: () => new Error('in my words') }
     for (const bytes of [message('?'), message('C', 'no end'), Buffer.from('4440000000', 'hex')]) {
-      expect(() => pushTo(taker, [bytes])).toThrow('in my words')
+      expect(() => pushTo(consumer, [bytes])).toThrow('in my words')
     }
   })
 })

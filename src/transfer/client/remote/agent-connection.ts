@@ -4,7 +4,7 @@ import { cancelRequest } from '../../connection/cancel-request.js'
 import {
   destroyConnection,
   endConnection,
-  type ConnectionTaker,
+  type ConnectionConsumer,
   type PgClient,
 } from '../../connection/pg-connection.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
@@ -30,7 +30,7 @@ export interface AgentConnectionOptions {
  *
  * `pg` connects, with all of libpq's ways to do so. From then on all that comes is taken past it.
  */
-export class AgentConnection implements ConnectionTaker {
+export class AgentConnection implements ConnectionConsumer {
   readonly client: PgClient
   readonly #options: AgentConnectionOptions
   /** The answers to the command that runs. */
@@ -96,9 +96,9 @@ export class AgentConnection implements ConnectionTaker {
     destroyConnection(this.client)
   }
 
-  // From here on: a taker of what comes.
+  // From here on: a consumer of what comes.
 
-  readonly takesPieces: boolean = true
+  readonly consumesPieces: boolean = true
 
   readonly outOfStep: () => Error = outOfStep
 
@@ -106,7 +106,7 @@ export class AgentConnection implements ConnectionTaker {
     return this.#answers
   }
 
-  take(message: BackendMessage): true {
+  consume(message: BackendMessage): true {
     switch (message.type) {
       case 'notice-response': {
         const { severity, message: text = '', hint } = message.report

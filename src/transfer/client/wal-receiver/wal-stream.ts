@@ -4,7 +4,7 @@ import { formatLsn, parseLsn } from '../../../postgres/lsn.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
 import { expectAnswer, longestSilence } from '../../connection/answer-watch.js'
 import type { ReplicationClient } from '../../connection/gate/connect-replication.js'
-import type { ConnectionTaker, PgConnection } from '../../connection/pg-connection.js'
+import type { ConnectionConsumer, PgConnection } from '../../connection/pg-connection.js'
 import { serverError } from '../../connection/server-error.js'
 import type { BackendMessage } from '../../wire/protocol/backend-messages.js'
 import { frontendMessages } from '../../wire/protocol/frontend-messages.js'
@@ -36,7 +36,7 @@ const GOODBYE_MS = 5000
  *
  * @see https://www.postgresql.org/docs/current/protocol-replication.html
  */
-export class WalStream implements ConnectionTaker {
+export class WalStream implements ConnectionConsumer {
   /** Settles when the server is ready for another command, or the connection is of no more use. */
   readonly ended: Promise<WalStreamEnd>
   readonly #options: WalStreamOptions
@@ -94,13 +94,13 @@ export class WalStream implements ConnectionTaker {
     this.#expectSomething()
   }
 
-  // From here on: a taker of what comes.
+  // From here on: a consumer of what comes.
 
-  readonly takesPieces: boolean = false
+  readonly consumesPieces: boolean = false
 
   readonly arrivals: undefined
 
-  take(message: BackendMessage): boolean {
+  consume(message: BackendMessage): boolean {
     switch (message.type) {
       case 'copy-both-response':
         this.#isCopying = true

@@ -6,7 +6,7 @@ import { isPbManifestError, type PbManifestError } from '../../../errors.js'
 import { expectAnswer, longestSilence } from '../../connection/answer-watch.js'
 import { Arrivals } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
-import { endConnection, type ConnectionTaker } from '../../connection/pg-connection.js'
+import { endConnection, type ConnectionConsumer } from '../../connection/pg-connection.js'
 import { explainLoss } from '../../connection/keep-alive.js'
 import { RecoveryConflicts, sqlError } from './sql-error.js'
 
@@ -40,7 +40,7 @@ export class SqlConnection {
         resolve(this.#loss)
       })
     })
-    client.connection.handOver(this.#copyDataTaker())
+    client.connection.handOver(this.#copyDataConsumer())
     this.#askNowAndThen()
   }
 
@@ -159,14 +159,14 @@ export class SqlConnection {
   }
 
   /** The data of a COPY; all else is for `pg`. */
-  #copyDataTaker(): ConnectionTaker {
+  #copyDataConsumer(): ConnectionConsumer {
     const running = (): Arrivals<Buffer> | undefined => this.#copy
     return {
-      takesPieces: true,
+      consumesPieces: true,
       get arrivals() {
         return running()
       },
-      take: (message) => {
+      consume: (message) => {
         if (message.type !== 'copy-data') return false
         this.#copy?.push(message.bytes, message.bytes.length)
         return true
