@@ -38,6 +38,16 @@ export function encodePathname(pathname: Pathname): Buffer {
   return Buffer.concat(parts)
 }
 
+/** Where the file of this pathname is, as the calls of `node:fs` take it. */
+export function pathOf(directory: Pathname, pathname: Pathname): string | Buffer {
+  return pathTo(`${directory}/${pathname}`)
+}
+
+/** The same for a pathname that is a path already. */
+export function pathTo(pathname: Pathname): string | Buffer {
+  return isUtf8Pathname(pathname) ? pathname : encodePathname(pathname)
+}
+
 /** Whether PostgreSQL would write this pathname as `"Path"` (true) or as `"Encoded-Path"` (false). */
 export function isUtf8Pathname(pathname: Pathname): boolean {
   return pathname.isWellFormed()

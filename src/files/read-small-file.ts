@@ -2,8 +2,7 @@ import { closeSync, readSync } from 'node:fs'
 import { PbManifestError } from '../errors.js'
 import { NotARegularFileError, openRegularFile } from './open-regular-file.js'
 import { type ReadCall, readExactly } from './read-fully.js'
-import { pathTo } from './path-of.js'
-import { displayPathname, type Pathname } from './pathname.js'
+import { displayPathname, type Pathname, pathTo } from './pathname.js'
 import { ioError, isNotThere } from './system-error.js'
 
 /**

@@ -12,6 +12,7 @@ import {
   mockAuthenticationNonce,
   parseControlFile,
 } from '../postgres/control-file.js'
+import { BACKUP_LABEL, CONTROL_FILE } from '../postgres/data-directory.js'
 import {
   parseTimelineHistory,
   type TimelineHistoryEntry,
@@ -29,9 +30,6 @@ const CONTROL_FILE_BYTES = 64 * 1024
 /** PostgreSQL's own readers take no longer one. */
 const BACKUP_LABEL_BYTES = 64 * 1024
 const HISTORY_FILE_BYTES = 1024 * 1024
-
-/** The pathname of the control file. */
-export const CONTROL_FILE = 'global/pg_control'
 
 export function readControlFile(directory: string): ControlFile | undefined {
   const path = `${directory}/${CONTROL_FILE}`
@@ -62,9 +60,6 @@ export function readMockAuthenticationNonce(directory: string): Buffer | undefin
   const bytes = readSmallFile(path, CONTROL_FILE_BYTES)
   return bytes && mockAuthenticationNonce(bytes, path)
 }
-
-/** The pathname of the backup label. */
-export const BACKUP_LABEL = 'backup_label'
 
 export function readBackupLabel(directory: string): BackupLabel | undefined {
   const path = `${directory}/${BACKUP_LABEL}`

@@ -8,9 +8,9 @@ import {
   type OpenedFile,
   openQuietly,
   openRegularFile,
+  readOpenedFile,
 } from '../files/open-regular-file.js'
 import { displayPathname } from '../files/pathname.js'
-import { readOpenedFile } from '../files/read-opened-file.js'
 import { ioError } from '../files/system-error.js'
 import { createSha256Streams } from './checksum/background-sha256.js'
 import { inlineStreams } from './checksum/sha256-stream.js'

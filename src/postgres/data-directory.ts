@@ -1,5 +1,10 @@
 import type { PostgresVersion } from './versions.js'
 
+/** Pathnames in a data directory, or in a backup. @see src/include/access/xlog.h, src/include/catalog/pg_control.h */
+export const CONTROL_FILE = 'global/pg_control'
+export const BACKUP_LABEL = 'backup_label'
+export const TABLESPACE_MAP = 'tablespace_map'
+
 /** A directory that initdb makes. */
 interface KnownDirectory {
   readonly pathname: string
@@ -69,13 +74,13 @@ const topFiles = [
 /** Left out of a base backup in every directory, however deep, whatever kind of file it is. */
 const leftOutNames: ReadonlySet<string> = new Set([
   '.DS_Store',
-  'backup_label',
+  BACKUP_LABEL,
   'backup_manifest',
   'current_logfiles.tmp',
   'postgresql.auto.conf.tmp',
   'postmaster.opts',
   'postmaster.pid',
-  'tablespace_map',
+  TABLESPACE_MAP,
 ])
 
 /** Likewise, every name that begins so. */

@@ -1,5 +1,6 @@
 import { isPbManifestError } from '../errors.js'
-import { BACKUP_LABEL, CONTROL_FILE, parseMajorVersion } from '../manifest/data-directory-files.js'
+import { parseMajorVersion } from '../manifest/data-directory-files.js'
+import { BACKUP_LABEL, CONTROL_FILE, TABLESPACE_MAP } from '../postgres/data-directory.js'
 import { parseBackupLabel } from '../postgres/backup-label.js'
 import {
   type ControlFile,
@@ -16,7 +17,6 @@ import type { ProblemList } from './problems.js'
 import type { NotChecked, ProblemKind } from './report.js'
 
 const MAX_BYTES = 1024 * 1024
-const TABLESPACE_MAP = 'tablespace_map'
 
 /** Where the statements are found, and with what they are compared. */
 export interface ClusterContext {

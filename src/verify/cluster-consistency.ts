@@ -1,4 +1,4 @@
-import { BACKUP_LABEL, CONTROL_FILE } from '../manifest/data-directory-files.js'
+import { BACKUP_LABEL, CONTROL_FILE } from '../postgres/data-directory.js'
 import type { ManifestHeader, WalRange } from '../manifest/model.js'
 import type { BackupLabel } from '../postgres/backup-label.js'
 import type { ControlFile } from '../postgres/control-file.js'

@@ -1,5 +1,4 @@
-import { openRegularFile } from '../open-regular-file.js'
-import { readOpenedFile } from '../read-opened-file.js'
+import { openRegularFile, readOpenedFile } from '../open-regular-file.js'
 import type { Yielder } from '../yielder.js'
 import type { Compression } from './compression.js'
 import { loadDecompressor } from './decompressor.js'

@@ -24,3 +24,12 @@ export function detectCompression(bytes: Buffer): Compression {
 
 export const LZ4_MAGIC = 0x184d2204
 const ZSTD_MAGIC = 0xfd2fb528
+
+/** Pieces of bytes, each good only until the next is taken. */
+type Chunks = Iterable<Buffer> | AsyncIterable<Buffer>
+
+/**
+ * Takes compressed bytes and gives what they were. Works only as fast as its output is taken, and holds a few pieces at
+ * most, whatever the bytes claim. Throws `DamagedArchiveError`, and what `chunks` throws.
+ */
+export type Decompressor = (chunks: Iterable<Buffer>) => Chunks

@@ -1,13 +1,4 @@
-import type { Compression } from './compression.js'
-
-/** Pieces of bytes, each good only until the next is taken. */
-type Chunks = Iterable<Buffer> | AsyncIterable<Buffer>
-
-/**
- * Takes compressed bytes and gives what they were. Works only as fast as its output is taken, and holds a few pieces at
- * most, whatever the bytes claim. Throws `DamagedArchiveError`, and what `chunks` throws.
- */
-export type Decompressor = (chunks: Iterable<Buffer>) => Chunks
+import type { Compression, Decompressor } from './compression.js'
 
 /** The decompressor for this kind of compression. Its library is loaded now, and not before. */
 export async function loadDecompressor(compression: Compression): Promise<Decompressor> {

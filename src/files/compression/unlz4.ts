@@ -2,8 +2,7 @@ import type { uncompressSync } from 'lz4-napi'
 import { DamagedArchiveError } from '../damaged-archive-error.js'
 import { loadPlatformPackage } from '../native-package.js'
 import { ByteReader } from './byte-reader.js'
-import { LZ4_MAGIC } from './compression.js'
-import type { Decompressor } from './decompressor.js'
+import { type Decompressor, LZ4_MAGIC } from './compression.js'
 import { type Lz4Codec, readLz4Blocks } from './lz4-blocks.js'
 import {
   LZ4_MIN_HEADER_BYTES,

@@ -1,5 +1,5 @@
 import { DamagedArchiveError } from '../damaged-archive-error.js'
-import type { Decompressor } from './decompressor.js'
+import type { Decompressor } from './compression.js'
 
 /**
  * `zstddec` goes on asking its library for more after that has found the data damaged, and gets nothing each time. So

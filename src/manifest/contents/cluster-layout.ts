@@ -1,7 +1,6 @@
 import { readlinkSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
-import { pathOf } from '../../files/path-of.js'
-import type { Pathname } from '../../files/pathname.js'
+import { type Pathname, pathOf } from '../../files/pathname.js'
 import { readDirectory } from '../../files/read-directory.js'
 import { ioError, isNotThere } from '../../files/system-error.js'
 import { tablespaceVersionDirectory } from '../../postgres/data-directory.js'

@@ -1,4 +1,5 @@
 import type { Pathname } from '../../files/pathname.js'
+import { BACKUP_LABEL, TABLESPACE_MAP } from '../../postgres/data-directory.js'
 import { parseFragmentFileName } from '../fragment/backup-id.js'
 
 /** The file that says that a directory holds the beginning of a backup. No server has one of this name. */
@@ -8,9 +9,9 @@ export const UNFINISHED_MARK = 'pbmanifest.unfinished'
 export const UNFINISHED_MANIFEST = 'backup_manifest.tmp'
 
 const names: ReadonlySet<Pathname> = new Set([
-  'backup_label',
+  BACKUP_LABEL,
   'backup_manifest',
-  'tablespace_map',
+  TABLESPACE_MAP,
   UNFINISHED_MANIFEST,
   UNFINISHED_MARK,
 ])
@@ -30,5 +31,5 @@ export function isAboutBackup(pathname: Pathname): boolean {
 
 /** Whether a server writes this file into a backup as it is taken, and lists it. A copy that has it is such a backup. */
 export function isListedByBackup(pathname: Pathname): boolean {
-  return pathname === 'backup_label' || pathname === 'tablespace_map'
+  return pathname === BACKUP_LABEL || pathname === TABLESPACE_MAP
 }

@@ -1,5 +1,4 @@
-import { pathOf } from '../../files/path-of.js'
-import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { displayPathname, type Pathname, pathOf } from '../../files/pathname.js'
 import { type DirectoryEntry, readDirectory } from '../../files/read-directory.js'
 import { ioError, isNotThere } from '../../files/system-error.js'
 import { isAboutBackup } from './made-by-backup.js'

@@ -1,7 +1,6 @@
 import { lstatSync, type Stats, statSync } from 'node:fs'
 import type { Yielder } from '../../files/yielder.js'
-import { pathOf } from '../../files/path-of.js'
-import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { displayPathname, type Pathname, pathOf } from '../../files/pathname.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import {
   type ClusterLayout,

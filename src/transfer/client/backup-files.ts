@@ -2,7 +2,7 @@ import { rename } from 'node:fs/promises'
 import { syncDirectory } from '../../files/durable-file.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
 import { ioError } from '../../files/system-error.js'
-import { BACKUP_LABEL } from '../../manifest/data-directory-files.js'
+import { BACKUP_LABEL } from '../../postgres/data-directory.js'
 import { UNFINISHED_MANIFEST } from '../../manifest/contents/made-by-backup.js'
 
 /** The files of a backup that the leader itself makes; a server has none of these. */

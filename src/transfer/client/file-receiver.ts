@@ -1,7 +1,6 @@
 import { closeSync, fchmodSync, openSync, writeSync } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
-import { pathOf } from '../../files/path-of.js'
-import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { displayPathname, type Pathname, pathOf } from '../../files/pathname.js'
 import { ioError } from '../../files/system-error.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
 import type { SentFileEvent } from '../commands/command-results.js'

@@ -1,7 +1,7 @@
 import { PbManifestError } from '../../errors.js'
 import { comparePathnames, displayPathname } from '../../files/pathname.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
-import { CONTROL_FILE as CONTROL_FILE_PATHNAME } from '../../manifest/data-directory-files.js'
+import { CONTROL_FILE as CONTROL_FILE_PATHNAME } from '../../postgres/data-directory.js'
 import type { ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
 import { isMadeByBackup } from '../../manifest/contents/made-by-backup.js'
 import type { BackupSession } from '../session/backup-session.js'

@@ -1,7 +1,6 @@
 import { mkdirSync, chmodSync } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
-import { pathOf } from '../../files/path-of.js'
-import { displayPathname } from '../../files/pathname.js'
+import { displayPathname, pathOf } from '../../files/pathname.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { ClusterFacts, ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
 import type { RunContext } from './run-context.js'

@@ -1,7 +1,6 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { Yielder } from '../../files/yielder.js'
-import { pathOf } from '../../files/path-of.js'
-import { displayPathname } from '../../files/pathname.js'
+import { displayPathname, pathOf } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
 import { ioError } from '../../files/system-error.js'
 

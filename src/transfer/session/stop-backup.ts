@@ -1,4 +1,4 @@
-import { BACKUP_LABEL } from '../../manifest/data-directory-files.js'
+import { BACKUP_LABEL } from '../../postgres/data-directory.js'
 import type { StoppedBackup } from '../commands/command-results.js'
 import { throwIfBackupAborted } from './backup.js'
 import type { Membership } from './membership.js'

@@ -1,10 +1,6 @@
 import { isPbManifestError, PbManifestError } from '../../errors.js'
-import {
-  BACKUP_LABEL,
-  CONTROL_FILE,
-  readBackupLabel,
-  readControlFile,
-} from '../../manifest/data-directory-files.js'
+import { readBackupLabel, readControlFile } from '../../manifest/data-directory-files.js'
+import { BACKUP_LABEL, CONTROL_FILE } from '../../postgres/data-directory.js'
 import { type BackupLabel, parseBackupLabel } from '../../postgres/backup-label.js'
 import { CHECKSUMS_ON, type ControlFile, parseControlFile } from '../../postgres/control-file.js'
 import { PAGE_SIZE, STOCK_SEGMENT_PAGES } from '../../postgres/data-page/page-layout.js'

@@ -1,5 +1,5 @@
 import type { Yielder } from '../../files/yielder.js'
-import { pathOf } from '../../files/path-of.js'
+import { pathOf } from '../../files/pathname.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createFileHasher } from '../../manifest/checksum/create-file-hasher.js'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'

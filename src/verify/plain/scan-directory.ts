@@ -1,7 +1,6 @@
 import { type BigIntStats, type Stats, statSync } from 'node:fs'
 import type { Yielder } from '../../files/yielder.js'
-import { pathOf } from '../../files/path-of.js'
-import type { Pathname } from '../../files/pathname.js'
+import { type Pathname, pathOf } from '../../files/pathname.js'
 import { type DirectoryEntry, readDirectory, readNames } from '../../files/read-directory.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { FileTable } from '../file-table/file-table.js'

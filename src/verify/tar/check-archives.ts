@@ -1,5 +1,4 @@
-import { openRegularFile } from '../../files/open-regular-file.js'
-import { readOpenedFile } from '../../files/read-opened-file.js'
+import { openRegularFile, readOpenedFile } from '../../files/open-regular-file.js'
 import { Abandoned } from '../../threads/claims.js'
 import type { DoneMessage } from '../thread-pool.js'
 import type { ArchiveFinding, ArchiveMessage, ArchiveTask, StartArchives } from './archive-messages.js'

@@ -1,13 +1,17 @@
 import type { Pathname } from '../../files/pathname.js'
 import type { TarMember } from '../../files/tar/tar-member.js'
-import { everNeededDirectories } from '../../postgres/data-directory.js'
-import { BACKUP_LABEL, CONTROL_FILE } from '../../manifest/data-directory-files.js'
+import {
+  BACKUP_LABEL,
+  CONTROL_FILE,
+  everNeededDirectories,
+  TABLESPACE_MAP,
+} from '../../postgres/data-directory.js'
 import { filesWrittenLater } from '../ignore-rules.js'
 import type { ArchiveSummary, WalMember } from './archive-messages.js'
 
 /** What the checks of the cluster read. Each database has a `PG_VERSION` too, of which a link may be another name. */
 const SMALL_FILES = new RegExp(
-  `^(?:(?:.*/)?PG_VERSION|${[BACKUP_LABEL, CONTROL_FILE, 'tablespace_map', ...filesWrittenLater].join('|')})$`,
+  `^(?:(?:.*/)?PG_VERSION|${[BACKUP_LABEL, CONTROL_FILE, TABLESPACE_MAP, ...filesWrittenLater].join('|')})$`,
   's',
 )
 /** A longer one is not what it should be. */

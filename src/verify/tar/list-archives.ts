@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs'
-import { pathOf } from '../../files/path-of.js'
-import type { Pathname } from '../../files/pathname.js'
+import { type Pathname, pathOf } from '../../files/pathname.js'
 import { readNames } from '../../files/read-directory.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { IgnoreRules } from '../ignore-rules.js'

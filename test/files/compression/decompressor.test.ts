@@ -3,8 +3,12 @@ import { readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type Compression, detectCompression } from '../../../src/files/compression/compression.js'
-import { type Decompressor, loadDecompressor } from '../../../src/files/compression/decompressor.js'
+import {
+  type Compression,
+  type Decompressor,
+  detectCompression,
+} from '../../../src/files/compression/compression.js'
+import { loadDecompressor } from '../../../src/files/compression/decompressor.js'
 import { DamagedArchiveError } from '../../../src/files/damaged-archive-error.js'
 import { hasCompressor } from '../../helpers/compressors.js'
 

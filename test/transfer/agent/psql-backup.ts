@@ -1,7 +1,6 @@
 import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathOf } from '../../../src/files/path-of.js'
-import { decodePathname, type Pathname } from '../../../src/files/pathname.js'
+import { decodePathname, type Pathname, pathOf } from '../../../src/files/pathname.js'
 import { formatCommand } from '../../../src/transfer/commands/commands.js'
 import { oddPathnames } from '../../helpers/odd-files.js'
 import type { AgentProgram } from './agent-program.js'

@@ -1,6 +1,6 @@
 import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathOf } from '../../../src/files/path-of.js'
+import { pathOf } from '../../../src/files/pathname.js'
 import { LocalClusterFiles } from '../../../src/transfer/cluster-files/local/local-cluster-files.js'
 import type { CommandResults, StoppedBackup } from '../../../src/transfer/commands/command-results.js'
 import type {

@@ -1,8 +1,7 @@
 import { chmod, lstat, mkdir, readdir, realpath, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { PbManifestError } from '../../../errors.js'
-import { pathOf, pathTo } from '../../../files/path-of.js'
-import { decodePathname, displayPathname, type Pathname } from '../../../files/pathname.js'
+import { decodePathname, displayPathname, type Pathname, pathOf, pathTo } from '../../../files/pathname.js'
 import { describeSystemError, ioError, isNotThere } from '../../../files/system-error.js'
 import { readUnfinishedMark } from './unfinished-mark.js'
 

@@ -1,7 +1,6 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import type { Yielder } from '../../../files/yielder.js'
-import { pathOf } from '../../../files/path-of.js'
-import { decodePathname, displayPathname, type Pathname } from '../../../files/pathname.js'
+import { decodePathname, displayPathname, type Pathname, pathOf } from '../../../files/pathname.js'
 import { type DirectoryEntry, readDirectory } from '../../../files/read-directory.js'
 import { ownPathname } from '../../../files/safe-pathname.js'
 import { ioError, isNotThere } from '../../../files/system-error.js'

@@ -4,8 +4,7 @@ import {
   type OpenedFile,
   requireRegularFile,
 } from '../../../files/open-regular-file.js'
-import { pathOf } from '../../../files/path-of.js'
-import { displayPathname, type Pathname } from '../../../files/pathname.js'
+import { displayPathname, type Pathname, pathOf } from '../../../files/pathname.js'
 import { describeSystemError, ioError, isNotThere } from '../../../files/system-error.js'
 import {
   type ClusterLayout,

@@ -1,5 +1,6 @@
 import { PbManifestError } from '../../../errors.js'
 import { findLabelFault, parseBackupLabel } from '../../../postgres/backup-label.js'
+import { BACKUP_LABEL } from '../../../postgres/data-directory.js'
 import { parseLsn } from '../../../postgres/lsn.js'
 import {
   parseTimelineHistory,
@@ -158,7 +159,7 @@ export class SqlBackupMode implements BackupMode {
 
   /** What the server wrote into the label is what counts when it is restored. */
   #checkLabel(bytes: Buffer): BackupStart {
-    const label = parseBackupLabel(bytes.toString('latin1'), 'backup_label')
+    const label = parseBackupLabel(bytes.toString('latin1'), BACKUP_LABEL)
     const { startLsn, startSegmentTimeline: startTimeline } = label
     const start = this.#start
     if (start !== undefined && (start.startLsn !== startLsn || start.startTimeline !== startTimeline)) {

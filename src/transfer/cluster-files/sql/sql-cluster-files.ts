@@ -1,8 +1,7 @@
 import { PbManifestError } from '../../../errors.js'
 import { comparePathnames, type Pathname } from '../../../files/pathname.js'
 import { ownPathname, requireSafePathname, type SafePathname } from '../../../files/safe-pathname.js'
-import { CONTROL_FILE } from '../../../manifest/data-directory-files.js'
-import { isNameOfPostgres } from '../../../postgres/data-directory.js'
+import { CONTROL_FILE, isNameOfPostgres } from '../../../postgres/data-directory.js'
 import { parseWalFileName } from '../../../postgres/wal-file-name.js'
 import type {
   ClusterFile,
