@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readLineBlocks } from '../../src/files/read-line-blocks.js'
+import { createLineBuffer, readLineBlocks } from '../../src/files/read-line-blocks.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 
 /** As the module reads. */
@@ -76,4 +76,14 @@ test('a line that is too long is cut, and is the last, when its end is not in si
     ['short', true],
     ['x'.repeat(100), false],
   ])
+})
+
+test('the memory of one file serves for the next', async () => {
+  await writeFile(path, 'one\ntwo\n')
+  const buffer = createLineBuffer(10)
+  for (let round = 0; round < 2; round++) {
+    const blocks = Array.from(readLineBlocks(path, 10, buffer), ({ bytes }) => bytes)
+    expect(blocks.map(String)).toEqual(['one\ntwo\n'])
+    expect(blocks[0]?.buffer).toBe(buffer.buffer)
+  }
 })
