@@ -1,5 +1,5 @@
 import { gssencRequest, query, sslRequest, startup, typed } from '../test/transfer/wire/raw-client.js'
-import type { Mutator } from '../test/transfer/wire/connection/mutator.js'
+import type { Mutator } from '../test/transfer/wire/server/mutator.js'
 
 const clientHello = Buffer.from('160301004a010000460303', 'hex')
 

@@ -11,7 +11,7 @@ import { makeCertificate } from '../test/transfer/agent/make-certificate.js'
 import { rowsOf, startBackup } from '../test/transfer/agent/rows.js'
 import { query, RawClient, startup } from '../test/transfer/wire/raw-client.js'
 import { AgentCommands, costlyCommands } from './agent-commands.js'
-import type { Mutator } from '../test/transfer/wire/connection/mutator.js'
+import type { Mutator } from '../test/transfer/wire/server/mutator.js'
 
 /** Clients at once. */
 const CLIENTS = 8

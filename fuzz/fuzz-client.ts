@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isPbManifestError } from '../src/errors.js'
 import { createScratchDirectory } from '../test/helpers/scratch-directory.js'
-import type { Mutator } from '../test/transfer/wire/connection/mutator.js'
+import type { Mutator } from '../test/transfer/wire/server/mutator.js'
 import { type Recording, ReplayingPeer } from './replaying-peer.js'
 import { recordSubjects, type Subject } from './client-subjects.js'
 

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { fuzzAgent } from './fuzz-agent.js'
 import { fuzzClient } from './fuzz-client.js'
-import { Mutator } from '../test/transfer/wire/connection/mutator.js'
+import { Mutator } from '../test/transfer/wire/server/mutator.js'
 
 /**
  * What is fuzzed, and by what: each sends for so long, and throws when something was wrong.

@@ -1,4 +1,4 @@
-import type { WireEvent } from '../wire/connection/wire-connection.js'
+import type { WireEvent } from '../wire/server/wire-connection.js'
 import { type AgentEvent, withoutBackupIds } from './agent-event.js'
 
 const INVALID_PASSWORD = '28P01'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ConnectionPlaces, type Place } from '../../../../src/transfer/wire/connection/connection-places.js'
+import { ConnectionPlaces, type Place } from '../../../../src/transfer/wire/server/connection-places.js'
 
 function makePlaces(limits: { maxConnections: number; maxUnauthenticated: number }): {
   readonly dropped: string[]

@@ -1,13 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { MakeHandler, WireClose, WireSession } from '../../../../src/transfer/wire/wire-handler.js'
-import type { WireAccess } from '../../../../src/transfer/wire/connection/wire-access.js'
+import type { WireAccess } from '../../../../src/transfer/wire/server/wire-access.js'
 import {
   ConnectionPlaces,
   type PlaceLimits,
-} from '../../../../src/transfer/wire/connection/connection-places.js'
-import type { WireEvent, WireLimits } from '../../../../src/transfer/wire/connection/wire-connection.js'
-import { WireServer } from '../../../../src/transfer/wire/connection/wire-server.js'
+} from '../../../../src/transfer/wire/server/connection-places.js'
+import type { WireEvent, WireLimits } from '../../../../src/transfer/wire/server/wire-connection.js'
+import { WireServer } from '../../../../src/transfer/wire/server/wire-server.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { poll } from '../../../helpers/poll.js'
 import { RawClient } from '../raw-client.js'
