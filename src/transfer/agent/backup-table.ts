@@ -1,6 +1,6 @@
 import { formatLsn } from '../../postgres/lsn.js'
 import type { ListedBackup } from '../commands/command-results.js'
-import type { BackupHandle } from '../session/backup-handle.js'
+import type { BackupHandle } from '../session/backup.js'
 import { BackupState } from '../session/backup-state.js'
 import { WireError } from '../wire/wire-error.js'
 import { type AgentEvent, withoutBackupIds } from './agent-event.js'

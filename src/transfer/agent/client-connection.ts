@@ -1,7 +1,6 @@
 import { commandContracts } from '../commands/commands.js'
 import type { ReplicationCommand, SessionCommand } from '../commands/replication-command.js'
-import type { BackupHandle } from '../session/backup-handle.js'
-import { openBackup } from '../session/backup.js'
+import { type BackupHandle, openBackup } from '../session/backup.js'
 import { removeFragments } from '../session/membership.js'
 import type { WireClose, WireHandler, WireReply, WireSession } from '../wire/wire-handler.js'
 import { type AgentEvent, withoutBackupIds } from './agent-event.js'

@@ -1,5 +1,7 @@
 import type { CommandResults } from '../commands/command-results.js'
 import type { SessionCommand, SessionCommandName } from '../commands/replication-command.js'
+import type { BackupMode, ClusterFiles } from '../cluster-files/cluster-files.js'
+import type { KnownBackups } from './backup.js'
 
 /** Something that the session wants said, which is no error: a page whose checksum failed, for example. */
 export interface SessionNotice {
@@ -32,4 +34,16 @@ export interface BackupSession {
   finish(): Promise<void>
   /** Ends the session after a failure: its fragment is removed, and a leader's backup aborted. Never throws. */
   abort(): Promise<void>
+}
+
+/** What a session works with. It closes `files` and `mode` at its end. */
+export interface SessionOptions {
+  readonly files: ClusterFiles
+  /** Without it, the session can be a worker's only. */
+  readonly mode?: BackupMode
+  /** Where the session finds the backup to join, and where a leader's makes its own known. */
+  readonly registry: KnownBackups
+  /** Where the fragments of a backup that this session leads are until they are merged. An existing directory. */
+  readonly fragmentDirectory: string
+  readonly onNotice?: (notice: SessionNotice) => void
 }

@@ -1,4 +1,10 @@
-import { type BackupMemory } from './backup-handle.js'
+/** The memory of a backup, shared by all threads. */
+export interface BackupMemory {
+  /** Int32, its places below. */
+  readonly control: SharedArrayBuffer
+  /** BigInt64, its places below. */
+  readonly counters: SharedArrayBuffer
+}
 
 /** Where in `control`: the phase in the upper bits, the number of sessions so far in the lower. */
 const PHASE_AND_SESSIONS = 0

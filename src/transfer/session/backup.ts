@@ -1,9 +1,30 @@
 import { PbManifestError } from '../../errors.js'
 import { fragmentFileName } from '../../manifest/fragment/backup-id.js'
-import type { BackupDescription, BackupHandle } from './backup-handle.js'
-import { BackupState } from './backup-state.js'
-import { monotonicClock } from './clock.js'
-import { TokenBucket } from './token-bucket.js'
+import { BackupState, type BackupMemory } from './backup-state.js'
+import { monotonicClock, TokenBucket } from './token-bucket.js'
+import type { ChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
+import type { ClusterFacts } from '../cluster-files/cluster-files.js'
+
+/** What does not change while a backup runs. */
+export interface BackupDescription {
+  /** 32 hexadecimal digits. */
+  readonly id: string
+  readonly startLsn: bigint
+  readonly startTimeline: number
+  readonly cluster: ClusterFacts
+  /** In kB/s, over all sessions. */
+  readonly maxRate: number | undefined
+  readonly manifest: 'yes' | 'no' | 'force-encode'
+  readonly checksumAlgorithm: ChecksumAlgorithm
+  /** Where the fragments are until they are merged. */
+  readonly fragmentDirectory: string
+}
+
+/** A backup as another thread gets it: plain data and shared memory, which a message carries. */
+export interface BackupHandle {
+  readonly description: BackupDescription
+  readonly memory: BackupMemory
+}
 
 /** A parallel backup as a session sees it. */
 export interface Backup {
@@ -48,4 +69,41 @@ export function backupAborted({ id }: BackupDescription): PbManifestError {
 /** @throws {@link PbManifestError} `ABORTED` when the backup was aborted by whatever session */
 export function throwIfBackupAborted({ description, state }: Backup): void {
   if (state.phase === 'aborted') throw backupAborted(description)
+}
+
+/** So many backups are remembered, to say of one that it has ended and not that it never was. */
+const MAX_REMEMBERED = 1000
+
+/** Where a session finds the backup that it is to join, and where it makes known the one that it leads. */
+export interface KnownBackups {
+  add(handle: BackupHandle): void
+  get(backupId: string): BackupHandle | undefined
+}
+
+/**
+ * The backups that the sessions of a thread may join, by their ids. Each thread has its own; the thread of a worker is
+ * given the handle that the thread of the leader has.
+ */
+export class BackupRegistry implements KnownBackups {
+  readonly #backups = new Map<string, BackupHandle>()
+
+  /** Makes a backup known. */
+  add(handle: BackupHandle): void {
+    if (this.#backups.size >= MAX_REMEMBERED) this.#forgetOne()
+    this.#backups.set(handle.description.id, handle)
+  }
+
+  get(backupId: string): BackupHandle | undefined {
+    return this.#backups.get(backupId)
+  }
+
+  /** The oldest that has ended. */
+  #forgetOne(): void {
+    for (const [id, { memory }] of this.#backups) {
+      const { phase } = new BackupState(memory)
+      if (phase === 'running' || phase === 'stopping') continue
+      this.#backups.delete(id)
+      return
+    }
+  }
 }

@@ -11,8 +11,7 @@ import {
 } from '../../postgres/timeline-history.js'
 import { nearestVersion } from '../../postgres/versions.js'
 import type { BackupEnd, BackupMode } from '../cluster-files/cluster-files.js'
-import type { BackupDescription } from './backup-handle.js'
-import { type Backup, fragmentPath, throwIfBackupAborted } from './backup.js'
+import { type BackupDescription, type Backup, fragmentPath, throwIfBackupAborted } from './backup.js'
 import { type Leader, type Membership, removeFragments, sealFragment } from './membership.js'
 import { refused } from '../commands/refused-error.js'
 

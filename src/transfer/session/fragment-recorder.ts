@@ -1,12 +1,10 @@
-import type { Pathname } from '../../files/pathname.js'
-import { isUtf8Pathname } from '../../files/pathname.js'
+import { type Pathname, isUtf8Pathname } from '../../files/pathname.js'
 import { createFileHasher } from '../../manifest/checksum/create-file-hasher.js'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
 import { FragmentWriter } from '../../manifest/fragment/fragment-writer.js'
 import { formatLastModified } from '../../manifest/manifest-parts.js'
 import type { FileChecksum } from '../../manifest/model.js'
-import type { BackupDescription } from './backup-handle.js'
-import { fragmentPath } from './backup.js'
+import { type BackupDescription, fragmentPath } from './backup.js'
 
 /** A file that was sent. */
 export interface SentFile {

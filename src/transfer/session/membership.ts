@@ -1,8 +1,11 @@
 import { unlink } from 'node:fs/promises'
 import type { BackupMode } from '../cluster-files/cluster-files.js'
 import type { StoppedBackup } from '../commands/command-results.js'
-import { type Backup, fragmentPath, throwIfBackupAborted } from './backup.js'
+import { type Backup, fragmentPath, throwIfBackupAborted, openBackup, type KnownBackups } from './backup.js'
 import { FragmentRecorder } from './fragment-recorder.js'
+import { displayText, shortenText } from '../../files/display-text.js'
+import { RefusedError, refused } from '../commands/refused-error.js'
+import type { BackupPhase } from './backup-state.js'
 
 /** A session's part in a backup. */
 export interface Membership {
@@ -70,4 +73,36 @@ export async function sealFragment(membership: Membership): Promise<void> {
 export async function removeFragments({ description, state }: Backup): Promise<void> {
   const workers = Array.from({ length: state.sessions }, (_, worker) => worker)
   await Promise.all(workers.map((worker) => unlink(fragmentPath(description, worker)).catch(() => {})))
+}
+
+/** An id has 32 characters; what is longer is none. */
+const MAX_SHOWN = 64
+
+const reasons: Readonly<Record<Exclude<BackupPhase, 'running'>, string>> = {
+  stopping: 'is being stopped',
+  stopped: 'was stopped already',
+  aborted: 'was aborted',
+}
+
+/**
+ * Makes the session a worker of a backup that runs.
+ *
+ * @throws {@link PbManifestError} `USAGE` when there is no such backup, or it does not run; `IO`; `ABORTED`
+ */
+export async function joinBackup(backupId: string, registry: KnownBackups): Promise<Membership> {
+  const handle = registry.get(backupId)
+  if (handle === undefined) {
+    throw new RefusedError('unknown-object', `backup "${displayId(backupId)}" does not exist`)
+  }
+  const backup = openBackup(handle)
+  const worker = backup.state.join()
+  if (worker !== undefined) return await createMembership(backup, worker, undefined)
+  const { phase } = backup.state
+  throw phase === 'running'
+    ? refused(`backup "${backupId}" has too many sessions`)
+    : refused(`could not join backup "${backupId}": it ${reasons[phase]}`)
+}
+
+function displayId(backupId: string): string {
+  return displayText(shortenText(backupId, MAX_SHOWN))
 }

@@ -2,18 +2,13 @@ import { setTimeout } from 'node:timers/promises'
 import type { CommandResults, SentFileEvent } from '../commands/command-results.js'
 import type { SessionCommand, SessionCommandName } from '../commands/replication-command.js'
 import { backupAborted } from './backup.js'
-import type { BackupSession } from './backup-session.js'
-import { CommandSlot } from './command-slot.js'
-import { joinBackup } from './join-backup.js'
-import { listVisibleFiles, listVisibleTablespaces } from './list-visible.js'
-import { selectWalFiles } from './list-wal-files.js'
-import { type Membership, removeFragments, sealFragment } from './membership.js'
+import type { BackupSession, SessionOptions } from './backup-session.js'
+import { joinBackup, type Membership, removeFragments, sealFragment } from './membership.js'
+import { listVisibleFiles, listVisibleTablespaces, selectWalFiles } from './listings.js'
 import { PageVerification } from './page-verification.js'
 import { refused } from '../commands/refused-error.js'
 import { sendFiles } from './send-files.js'
-import type { SessionOptions } from './session-options.js'
-import { startBackup } from './start-backup.js'
-import { stopBackup } from './stop-backup.js'
+import { startBackup, stopBackup } from './lead-backup.js'
 
 /** For so long, in milliseconds, an abort waits for what is under way, and for connections to close. */
 const GRACE_MS = 5000
@@ -229,6 +224,30 @@ export class ReplicationSession implements BackupSession {
   async #close(): Promise<void> {
     const { files, mode } = this.#options
     await Promise.all([files.close(), mode?.close()])
+  }
+}
+
+/** Lets one command at a time run, as on a connection. */
+class CommandSlot {
+  #running: Promise<void> | undefined
+  #leave: (() => void) | undefined
+
+  /** Resolves when the command that runs has come to its end; `undefined` when none runs. */
+  get running(): Promise<void> | undefined {
+    return this.#running
+  }
+
+  /** @throws {@link PbManifestError} `USAGE` when another command runs */
+  enter(): void {
+    if (this.#running !== undefined) throw refused('another command of this session is running')
+    this.#running = new Promise((resolve) => {
+      this.#leave = resolve
+    })
+  }
+
+  leave(): void {
+    this.#leave?.()
+    this.#running = undefined
   }
 }
 

@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../../files/yielder.js'
-import { type Clock, monotonicClock } from './clock.js'
+import { setTimeout } from 'node:timers/promises'
 
 /** A kilobyte of MAX_RATE. */
 const KILOBYTE = 1024
@@ -11,6 +11,22 @@ const BURST_NS = 125_000_000n
 
 /** For how long, in milliseconds, a taker sleeps before it looks whether there is still something to wait for. */
 const LONGEST_SLEEP_MS = 250
+
+/** Time as the token bucket needs it, so that a test can be its own clock. */
+export interface Clock {
+  /** Nanoseconds since some moment that is the same for all threads of the process; never goes backwards. */
+  readonly now: () => bigint
+  /** Rejects with any error when the signal fires. */
+  readonly sleep: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>
+}
+
+/** The clock of the machine: `performance.now` would begin anew in every thread. */
+export const monotonicClock: Clock = {
+  now: () => process.hrtime.bigint(),
+  sleep: async (milliseconds, signal) => {
+    await setTimeout(milliseconds, undefined, signal && { signal })
+  },
+}
 
 /**
  * Keeps all sessions of a backup together, in whatever threads, at one rate.

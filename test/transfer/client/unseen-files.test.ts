@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readlinkSync, renameSync, rmdirSync, symlinkSyn
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { LocalClusterFiles } from '../../../src/transfer/cluster-files/local/local-cluster-files.js'
-import { listVisibleTablespaces } from '../../../src/transfer/session/list-visible.js'
+import { listVisibleTablespaces } from '../../../src/transfer/session/listings.js'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { PlainBackupMode } from '../../helpers/plain-backup-mode.js'
 import { embeddedPostgres } from '../../helpers/postgres-programs.js'

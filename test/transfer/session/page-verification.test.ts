@@ -1,8 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { pageChecksum } from '../../../src/postgres/data-page/page-checksum.js'
-import { findChecksummedFile } from '../../../src/transfer/session/checksummed-file.js'
-import { PageVerification } from '../../../src/transfer/session/page-verification.js'
+import { findChecksummedFile, PageVerification } from '../../../src/transfer/session/page-verification.js'
 
 const startLsn = 0x1_0000_0100n
 const older = startLsn - 1n

@@ -8,7 +8,7 @@ import type {
   SessionCommand,
   SessionCommandName,
 } from '../../../src/transfer/commands/replication-command.js'
-import { BackupRegistry } from '../../../src/transfer/session/backup-registry.js'
+import { BackupRegistry } from '../../../src/transfer/session/backup.js'
 import type { BackupSession } from '../../../src/transfer/session/backup-session.js'
 import { ReplicationSession } from '../../../src/transfer/session/replication-session.js'
 import type { Cluster } from '../../helpers/cluster.js'

@@ -1,7 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Clock } from '../../../src/transfer/session/clock.js'
-import { TokenBucket } from '../../../src/transfer/session/token-bucket.js'
+import { type Clock, TokenBucket } from '../../../src/transfer/session/token-bucket.js'
 
 /** A clock that goes on when everybody sleeps, and not before. */
 class SimulatedClock implements Clock {

@@ -1,7 +1,7 @@
 import type { ResultPart } from '../../commands/command-contract.js'
 import type { SessionCommand } from '../../commands/replication-command.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
-import type { BackupHandle } from '../../session/backup-handle.js'
+import type { BackupHandle } from '../../session/backup.js'
 import type { SessionNotice } from '../../session/backup-session.js'
 import type { WireColumn } from '../../wire/wire-handler.js'
 import type { WireErrorData } from '../wire-error-data.js'

@@ -6,7 +6,7 @@ import { LocalClusterFiles } from '../../cluster-files/local/local-cluster-files
 import { commandContracts } from '../../commands/commands.js'
 import { RefusedError } from '../../commands/refused-error.js'
 import type { SessionCommand, SessionCommandName } from '../../commands/replication-command.js'
-import type { BackupHandle } from '../../session/backup-handle.js'
+import type { BackupHandle } from '../../session/backup.js'
 import { ReplicationSession } from '../../session/replication-session.js'
 import { toWireErrorData, type WireErrorData } from '../wire-error-data.js'
 import { AgentBackupMode } from './agent-backup-mode.js'

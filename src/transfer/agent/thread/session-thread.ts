@@ -1,7 +1,7 @@
 import type { PbManifestError } from '../../../errors.js'
 import { WakeUp } from '../../../threads/wake-up.js'
 import { ThreadError, toWireErrorData, type WireErrorData } from '../wire-error-data.js'
-import type { BackupHandle } from '../../session/backup-handle.js'
+import type { BackupHandle } from '../../session/backup.js'
 import type { SessionNotice } from '../../session/backup-session.js'
 import type { MessageFromSession, MessageToSession, SessionAnswer, SessionEnd } from './session-messages.js'
 import { endSessionThread, type SpareThreads } from './spare-threads.js'

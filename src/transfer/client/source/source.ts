@@ -1,7 +1,7 @@
 import type { PbManifestError } from '../../../errors.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import type { FoundServer } from '../../connection/gate/server-identity.js'
-import type { BackupHandle } from '../../session/backup-handle.js'
+import type { BackupHandle } from '../../session/backup.js'
 import type { BackupSession, SessionNotice } from '../../session/backup-session.js'
 import type { NetworkWatch } from '../network-watch.js'
 

@@ -12,7 +12,7 @@ import {
   type SqlClient,
 } from '../../connection/gate/connect-sql.js'
 import type { FoundServer } from '../../connection/gate/server-identity.js'
-import { BackupRegistry } from '../../session/backup-registry.js'
+import { BackupRegistry } from '../../session/backup.js'
 import { ReplicationSession } from '../../session/replication-session.js'
 import { NetworkWatch } from '../network-watch.js'
 import type { OpenedLeader, OpenOptions, OpenedWorker } from './source.js'

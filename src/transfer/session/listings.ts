@@ -8,8 +8,10 @@ import type {
   ListTablespacesOptions,
   ServerDirectory,
   Tablespace,
+  WalFile,
 } from '../cluster-files/cluster-files.js'
-import type { SessionOptions } from './session-options.js'
+import type { SessionOptions } from './backup-session.js'
+import { parseWalSegmentName, segmentHoldingEnd, segmentHoldingStart } from '../../postgres/wal-segment.js'
 
 /** So long, in milliseconds, the catalog may still have what is being dropped: its files go first. */
 const PATIENCE_MS = 3000
@@ -109,5 +111,32 @@ function notVisible(
       tablespace === undefined
         ? 'Mount its volume where the files are read.'
         : 'Mount its volume where the files are read, at the place to which the link leads.',
+  })
+}
+
+/** A stretch of WAL; open where nothing is given. */
+export interface WalBounds {
+  readonly startLsn: bigint | undefined
+  readonly endLsn: bigint | undefined
+}
+
+/**
+ * The segments that hold this stretch, of whatever timeline, and all timeline history files: what a server adds to a
+ * backup.
+ *
+ * @see src/backend/backup/basebackup.c (`perform_base_backup`)
+ */
+export function selectWalFiles(
+  files: readonly WalFile[],
+  { startLsn, endLsn }: WalBounds,
+  segmentSize: number,
+): WalFile[] {
+  const first = startLsn === undefined ? 0n : segmentHoldingStart(startLsn, segmentSize)
+  const last = endLsn === undefined ? undefined : segmentHoldingEnd(endLsn, segmentSize)
+  return files.filter(({ name }) => {
+    if (/^[0-9A-F]{8}\.history$/.test(name)) return true
+    const segment = parseWalSegmentName(name, segmentSize)
+    if (segment === undefined) return false
+    return segment.segmentNumber >= first && (last === undefined || segment.segmentNumber <= last)
   })
 }

@@ -1,15 +1,15 @@
 import { displayText, shortenText } from '../../files/display-text.js'
-import type { ChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
-import { parseChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
+import { type ChecksumAlgorithm, parseChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createBackupId } from '../../manifest/fragment/backup-id.js'
 import { findLabelFault } from '../../postgres/backup-label.js'
 import { isRate, rateOutOfRange } from '../commands/command-options.js'
-import { RefusedError } from '../commands/refused-error.js'
+import { RefusedError, refused } from '../commands/refused-error.js'
 import type { ReplicationCommand } from '../commands/replication-command.js'
-import { createBackup, handleOf } from './backup.js'
+import { createBackup, handleOf, throwIfBackupAborted } from './backup.js'
 import { createMembership, type Membership } from './membership.js'
-import { refused } from '../commands/refused-error.js'
-import type { SessionOptions } from './session-options.js'
+import type { SessionOptions } from './backup-session.js'
+import { BACKUP_LABEL } from '../../postgres/data-directory.js'
+import type { StoppedBackup } from '../commands/command-results.js'
 
 type StartBackup = ReplicationCommand<'START_BACKUP'>
 
@@ -74,4 +74,40 @@ function checkRate(rate: number | undefined): void {
 
 function badValue(message: string, hint?: string): RefusedError {
   return new RefusedError('invalid-value', message, hint)
+}
+
+/**
+ * Ends backup mode, and records backup_label, which exists from now on. tablespace_map is not recorded: in a backup in
+ * plain format it is not, since that has the links themselves.
+ *
+ * When the server refuses, the backup is aborted: whether it still runs there, nobody knows.
+ *
+ * @throws {@link PbManifestError} when it is refused or fails
+ */
+export async function stopBackup(membership: Membership, waitForArchive: boolean): Promise<StoppedBackup> {
+  const { backup, leader, recorder } = membership
+  if (leader === undefined) throw refused('only the session that started the backup can stop it')
+  beginStop(membership)
+  try {
+    const end = await leader.mode.stop({ waitForArchive })
+    await recorder?.recordBytes(BACKUP_LABEL, end.backupLabel)
+    if (!backup.state.move(['stopping'], 'stopped')) throwIfBackupAborted(backup)
+    leader.end = { ...end, checksumFailures: backup.state.checksumFailures }
+    leader.isComplete = backup.description.manifest === 'no'
+    return leader.end
+  } catch (error) {
+    backup.state.move(['stopping', 'stopped'], 'aborted')
+    throw error
+  }
+}
+
+function beginStop({ backup }: Membership): void {
+  const { state } = backup
+  if (!state.move(['running'], 'stopping')) {
+    throwIfBackupAborted(backup)
+    throw refused('the backup has been stopped already')
+  }
+  if (state.sending === 0) return
+  state.move(['stopping'], 'running')
+  throw refused('the backup cannot be stopped while files are being sent')
 }
