@@ -11,12 +11,11 @@ import { type WireEntry, WireServer } from '../wire/server/wire-server.js'
 import type { MakeHandler } from '../wire/wire-handler.js'
 import { ClientConnection } from './client-connection.js'
 import type { AgentOptions, NetworkCredentials } from './agent-options.js'
-import { type AgentStatus, statusOf } from './agent-status.js'
 import { BackupTable } from './backup-table.js'
 import { FragmentDirectory } from './fragment-directory.js'
 import { addressOf, formatAddress, listenOnAddress } from './listen/listen-on-address.js'
 import { listenOnSocket, socketPath } from './listen/listen-on-socket.js'
-import { toAgentEvent } from './to-agent-event.js'
+import { toAgentEvent } from './agent-event.js'
 import { AgentBackupMode } from './thread/agent-backup-mode.js'
 import { SpareThreads } from './thread/spare-threads.js'
 import { sqlstates, type WireErrorData } from './wire-error-data.js'
@@ -218,4 +217,28 @@ const shutdown: WireErrorData = {
 function describeAgent(): string {
   const started = new Date(Math.round(performance.timeOrigin)).toISOString()
   return `the agent with process ${process.pid} on ${hostname()} (running since ${started})`
+}
+
+/** What an agent does just now. */
+export interface AgentStatus {
+  readonly connections: number
+  readonly backups: number
+  /** Sent by the backups that run. */
+  readonly bytes: number
+  /** Bytes per second, of all backups together, lately. */
+  readonly rate: number
+}
+
+function statusOf(backups: BackupTable, connections: number): AgentStatus {
+  const { running } = backups
+  return {
+    connections,
+    backups: running.length,
+    bytes: sum(running.map(({ state }) => state.bytesStreamed)),
+    rate: sum(running.map((backup) => backups.rateOf(backup))),
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }

@@ -1,6 +1,6 @@
 import type { WireCopy, WireReply } from '../wire/wire-handler.js'
 import { unpackRows } from './thread/packed-rows.js'
-import type { StreamPart } from './thread/session-messages.js'
+import type { StreamPart } from './thread/stream-sender.js'
 import type { StreamedAnswer } from './thread/session-thread.js'
 
 /** Writes what comes out of a session's thread as the response to one query. */

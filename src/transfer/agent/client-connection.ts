@@ -1,4 +1,4 @@
-import { commandContracts } from '../commands/commands.js'
+import { commandContracts, parseCommand } from '../commands/commands.js'
 import type { ReplicationCommand, SessionCommand } from '../commands/replication-command.js'
 import { type BackupHandle, openBackup } from '../session/backup.js'
 import { removeFragments } from '../session/membership.js'
@@ -7,10 +7,11 @@ import { type AgentEvent, withoutBackupIds } from './agent-event.js'
 import { AnswerWriter } from './answer-writer.js'
 import { type BackupTable, type LedBackup, secondsSince } from './backup-table.js'
 import type { FragmentDirectory } from './fragment-directory.js'
-import { parseQuery } from './parse-query.js'
 import { SessionThread } from './thread/session-thread.js'
 import type { SpareThreads } from './thread/spare-threads.js'
 import { sqlstates, toWireError, toWireErrorData, type WireErrorData } from './wire-error-data.js'
+import { isUtf8 } from 'node:buffer'
+import { WireError } from '../wire/wire-error.js'
 
 /** What all connections of an agent share. */
 export interface AgentContext {
@@ -276,4 +277,19 @@ function leaderLeft(how: WireClose): WireErrorData {
     sqlstate: sqlstates.connectionFailure,
     message: `the connection that started the backup ${what} before the backup was complete`,
   }
+}
+
+/**
+ * Reads a query. A name that is not UTF-8 stands in it as an escape string; bytes that are not UTF-8 are refused, as by a
+ * server whose encoding is UTF-8.
+ *
+ * @throws {@link WireError} or {@link CommandSyntaxError}
+ */
+function parseQuery(bytes: Buffer): ReplicationCommand {
+  if (!isUtf8(bytes)) {
+    throw new WireError(sqlstates.badEncoding, 'invalid byte sequence for encoding "UTF8"', {
+      hint: String.raw`Write bytes that are no text as E'\xNN'.`,
+    })
+  }
+  return parseCommand(bytes.toString('utf8'))
 }

@@ -8,7 +8,7 @@ import type { BackupSession } from '../session/backup-session.js'
 import type { FirstFailure } from './first-failure.js'
 import type { WantedFile } from './file-receiver.js'
 import { modeOf, type TargetModes } from './prepare-target.js'
-import { runCommand } from './run-command.js'
+import { runCommand } from './run-context.js'
 
 /** Read last of all, because a standby's recovery goes by it. */
 const CONTROL_FILE: SafePathname = ownPathname(CONTROL_FILE_PATHNAME)

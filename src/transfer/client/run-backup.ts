@@ -1,9 +1,8 @@
 import { PbManifestError } from '../../errors.js'
-import { writeNewFile } from '../../files/durable-file.js'
+import { writeNewFile, syncDirectory } from '../../files/durable-file.js'
 import { nearestVersion } from '../../postgres/versions.js'
 import type { ClusterFacts, Tablespace } from '../cluster-files/cluster-files.js'
 import type { StoppedBackup } from '../commands/command-results.js'
-import { BACKUP_LABEL_FILE, renameManifest, UNFINISHED_MANIFEST_FILE } from './backup-files.js'
 import { BackupWal, chooseSlot } from './backup-wal.js'
 import { ClusterCopy } from './copy-cluster.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
@@ -18,8 +17,7 @@ import {
 } from './prepare-target.js'
 import { algorithmOf, ReceivedChecksums } from './received-checksums.js'
 import { type BackedUpTablespace, type BackupReport, type BackupStep, backupSteps } from './report.js'
-import { runCommand } from './run-command.js'
-import type { RunContext } from './run-context.js'
+import { runCommand, type RunContext } from './run-context.js'
 import { openLeaderSession } from './source/open-source.js'
 import type { OpenedLeader } from './source/source.js'
 import { type StartedBackup, startBackup, stopBackup } from './start-and-stop.js'
@@ -28,6 +26,11 @@ import type { TakenBackup } from './take-backup.js'
 import { writeRecoveryConfiguration } from './target/recovery-configuration.js'
 import type { TargetDirectory } from './target/target-directory.js'
 import { WrittenFiles } from './written-files.js'
+import { rename } from 'node:fs/promises'
+import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
+import { ioError } from '../../files/system-error.js'
+import { BACKUP_LABEL } from '../../postgres/data-directory.js'
+import { UNFINISHED_MANIFEST } from '../../manifest/contents/made-by-backup.js'
 
 /** Takes a backup. What it made is undone by whoever catches its failure. */
 export async function runBackup(context: RunContext): Promise<TakenBackup> {
@@ -254,4 +257,20 @@ function checksumFailure(pages: number): PbManifestError {
     details: [`${pages === 1 ? '1 page has' : `${pages} pages have`} a wrong checksum.`],
     hint: 'The files are left as they are, without a backup_manifest.',
   })
+}
+
+/** The files of a backup that the leader itself makes; a server has none of these. */
+const BACKUP_LABEL_FILE: SafePathname = ownPathname(BACKUP_LABEL)
+const UNFINISHED_MANIFEST_FILE: SafePathname = ownPathname(UNFINISHED_MANIFEST)
+
+/** Gives a manifest its name: from now on the backup is complete. */
+async function renameManifest(directory: string, { sync }: { readonly sync: boolean }): Promise<void> {
+  const path = `${directory}/backup_manifest`
+  const unfinished = `${directory}/${UNFINISHED_MANIFEST_FILE}`
+  try {
+    await rename(unfinished, path)
+    if (sync) await syncDirectory(directory)
+  } catch (error) {
+    throw ioError(`could not rename file "${unfinished}" to "${path}"`, error)
+  }
 }

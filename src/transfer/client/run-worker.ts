@@ -1,15 +1,19 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { BackupSession } from '../session/backup-session.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
-import { toErrorData } from './error-data.js'
+import {
+  toErrorData,
+  type MessageFromWorker,
+  type StartWorker,
+  type MessageToWorker,
+} from './worker-messages.js'
 import { FirstFailure } from './first-failure.js'
 import { ReceivedChecksums } from './received-checksums.js'
-import { runCommand } from './run-command.js'
+import { runCommand } from './run-context.js'
 import { openWorkerSession } from './source/open-source.js'
 import { WrittenFiles } from './written-files.js'
 import { WorkerCounters } from './worker-counters.js'
-import { WorkerInbox } from './worker-inbox.js'
-import type { MessageFromWorker, StartWorker } from './worker-messages.js'
+import { Inbox } from '../../threads/wake-up.js'
 
 /** Copies files as the leader says, until that says that there is no more, or to stop. */
 export async function runWorker(port: MessagePort): Promise<void> {
@@ -85,4 +89,46 @@ async function copyUntilFinished(
   const syncedFrom = performance.now()
   await written.sync(failure.signal)
   counters.addTime(worker, 'syncing', performance.now() - syncedFrom)
+}
+
+/** What a worker has to do. */
+type Task = Exclude<MessageToWorker, { type: 'stop' | 'leave' }>
+
+/** The messages that the leader sends to a worker. `stop` and `leave` do not wait in line: they fire a signal. */
+class WorkerInbox {
+  readonly #port: MessagePort
+  readonly #controller = new AbortController()
+  readonly #tasks = new Inbox<Task>()
+
+  constructor(port: MessagePort) {
+    this.#port = port
+    port.on('message', (message: MessageToWorker) => this.#accept(message))
+  }
+
+  /** Fires when the leader says to stop. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Waits for the next task; when the worker is to stop, perhaps in vain. */
+  async next(): Promise<Task> {
+    return await this.#tasks.next()
+  }
+
+  /** Waits for the next task, which has to be of this type. */
+  async nextOf<Type extends Task['type']>(type: Type): Promise<Extract<Task, { type: Type }>> {
+    const task = await this.next()
+    if (task.type !== type) throw new Error(`a worker was sent "${task.type}" where "${type}" was due`)
+    return task as Extract<Task, { type: Type }>
+  }
+
+  /** Without it the thread would wait for messages forever. */
+  close(): void {
+    this.#port.close()
+  }
+
+  #accept(message: MessageToWorker): void {
+    if (message.type === 'stop' || message.type === 'leave') this.#controller.abort()
+    else this.#tasks.push(message)
+  }
 }

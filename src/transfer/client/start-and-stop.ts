@@ -1,7 +1,6 @@
 import { formatLsn } from '../../postgres/lsn.js'
 import type { CommandResults, StoppedBackup } from '../commands/command-results.js'
-import { runCommand } from './run-command.js'
-import type { RunContext } from './run-context.js'
+import { runCommand, type RunContext } from './run-context.js'
 import type { JoinableBackup, OpenedLeader } from './source/source.js'
 
 /** As pg_basebackup says `pg_basebackup base backup`, and not what a server says of a backup without a label. */

@@ -1,6 +1,6 @@
 import { PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
-import { CleanUp } from './clean-up.js'
+import { CleanUp } from './run-context.js'
 import { FirstFailure } from './first-failure.js'
 import { type BackupOptions, DEFAULT_JOBS, MAX_JOBS } from './options.js'
 import type { BackupReport } from './report.js'

@@ -1,12 +1,16 @@
 import { PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { SessionNotice } from '../session/backup-session.js'
-import { fromErrorData } from './error-data.js'
+import {
+  fromErrorData,
+  type MessageFromWorker,
+  type MessageToWorker,
+  type StartWorker,
+} from './worker-messages.js'
 import type { ReceivedFile } from './file-receiver.js'
 import type { FirstFailure } from './first-failure.js'
 import type { Batch } from './plan-batches.js'
 import type { JoinableBackup } from './source/source.js'
-import type { MessageFromWorker, MessageToWorker, StartWorker } from './worker-messages.js'
 import { STARTING_AT_ONCE, type PrestartedWorkers, type WorkerThread } from './prestarted-workers.js'
 
 /**

@@ -1,7 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { PbManifestError } from '../../../errors.js'
 import { describeSystemError } from '../../../files/system-error.js'
-import { whenListening } from './when-listening.js'
 
 /** A TCP address. */
 export interface Address {
@@ -59,4 +58,15 @@ export function parseAddress(text: string): Address | undefined {
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
   return host === undefined || port > 65_535 ? undefined : { host, port }
+}
+
+/** Resolves when a server listens, or rejects with what kept it from that. */
+export async function whenListening(server: Server): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('listening', resolve)
+    server.once('error', reject)
+  })
+  server.removeAllListeners('error')
+  // Accepting a connection may fail for want of descriptors; the next one is accepted again.
+  server.on('error', () => {})
 }

@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PbManifestError } from '../../../errors.js'
 import { describeSystemError, ioError } from '../../../files/system-error.js'
-import { whenListening } from './when-listening.js'
+import { whenListening } from './listen-on-address.js'
 
 /** Where the socket is. */
 export interface SocketPlace {

@@ -1,4 +1,3 @@
-import type { ResultPart } from '../../commands/command-contract.js'
 import type { SessionCommand } from '../../commands/replication-command.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import type { BackupHandle } from '../../session/backup.js'
@@ -6,7 +5,7 @@ import type { SessionNotice } from '../../session/backup-session.js'
 import type { WireColumn } from '../../wire/wire-handler.js'
 import type { WireErrorData } from '../wire-error-data.js'
 import type { PackedRows } from './packed-rows.js'
-import type { PieceMemory } from './piece-memory.js'
+import type { PieceMemory, StreamPart } from './stream-sender.js'
 
 /** What the thread of a session is started with. Plain data and shared memory. */
 export interface StartSession {
@@ -61,7 +60,3 @@ export type SessionAnswer =
   | { readonly type: 'stream'; readonly piece: number; readonly parts: readonly StreamPart[] }
   | { readonly type: 'done' }
   | { readonly type: 'failed'; readonly error: WireErrorData }
-
-/** A part of a result; of its bytes, how many there are in the piece. */
-export type StreamPart =
-  Exclude<ResultPart, { type: 'bytes' }> | { readonly type: 'bytes'; readonly length: number }

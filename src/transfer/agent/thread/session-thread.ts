@@ -4,8 +4,7 @@ import { ThreadError, toWireErrorData, type WireErrorData } from '../wire-error-
 import type { BackupHandle } from '../../session/backup.js'
 import type { SessionNotice } from '../../session/backup-session.js'
 import type { MessageFromSession, MessageToSession, SessionAnswer, SessionEnd } from './session-messages.js'
-import { endSessionThread, type SpareThreads } from './spare-threads.js'
-import type { StartedThread } from './start-session-thread.js'
+import { endSessionThread, type SpareThreads, type StartedThread } from './spare-threads.js'
 
 /** For so long, in milliseconds, a session may take to end; longer than it waits for the database server itself. */
 const GRACE_MS = 15_000

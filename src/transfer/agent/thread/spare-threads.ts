@@ -1,5 +1,6 @@
-import type { StartSession } from './session-messages.js'
-import { type StartedThread, startSessionThread } from './start-session-thread.js'
+import type { StartSession, MessageFromSession, MessageToSession } from './session-messages.js'
+import { SupervisedThread } from '../../../threads/supervised-thread.js'
+import { allocatePieces, piecesOf } from './stream-sender.js'
 
 /** For a leader and two workers. More start while these are at work; each takes 15 MB before its first session. */
 const SPARES = 3
@@ -81,4 +82,24 @@ export async function endSessionThread({ worker }: StartedThread): Promise<void>
   worker.post({ type: 'exit' })
   // Something of its last session may still hold it.
   await worker.waitFor(worker.exit, GRACE_MS)
+}
+
+const workerFile = new URL('session-worker.js', import.meta.url)
+
+/** A thread for a session, which waits for its commands. */
+export interface StartedThread {
+  readonly worker: SupervisedThread<MessageToSession, MessageFromSession>
+  /** The memory that it sends streams in. */
+  readonly pieces: readonly Buffer[]
+}
+
+/** @throws {@link PbManifestError} `IO` when the system grants no more threads */
+export function startSessionThread(start: Omit<StartSession, 'pieces'>): StartedThread {
+  const pieces = allocatePieces()
+  const workerData: StartSession = { ...start, pieces }
+  const worker = new SupervisedThread<MessageToSession, MessageFromSession>(workerFile, {
+    workerData,
+    name: 'the thread of the session',
+  })
+  return { worker, pieces: piecesOf(pieces) }
 }

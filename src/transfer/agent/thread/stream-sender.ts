@@ -1,7 +1,26 @@
 import { throwIfAborted } from '../../../files/yielder.js'
 import { WakeUp } from '../../../threads/wake-up.js'
-import { PIECE_BYTES, PIECES, type PieceMemory, piecesOf } from './piece-memory.js'
-import type { StreamPart } from './session-messages.js'
+import type { ResultPart } from '../../commands/command-contract.js'
+
+/** Uint8: {@link PIECES} times {@link PIECE_BYTES}. */
+export type PieceMemory = SharedArrayBuffer
+
+/** So many pieces are filled and emptied in turn: while the socket takes one, the next is being read. */
+export const PIECES = 4
+export const PIECE_BYTES: number = 512 * 1024
+
+export function allocatePieces(): PieceMemory {
+  return new SharedArrayBuffer(PIECES * PIECE_BYTES)
+}
+
+/** The memory of each piece. */
+export function piecesOf(memory: PieceMemory): Buffer[] {
+  return Array.from({ length: PIECES }, (_, piece) => Buffer.from(memory, piece * PIECE_BYTES, PIECE_BYTES))
+}
+
+/** A part of a result; of its bytes, how many there are in the piece. */
+export type StreamPart =
+  Exclude<ResultPart, { type: 'bytes' }> | { readonly type: 'bytes'; readonly length: number }
 
 /** Bytes that came so long ago, in milliseconds, are not kept back until the piece is full. */
 const LONGEST_KEPT_MS = 50

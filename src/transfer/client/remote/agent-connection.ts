@@ -1,4 +1,4 @@
-import type { PbManifestError } from '../../../errors.js'
+import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { Arrivals } from '../../connection/arrivals.js'
 import { cancelRequest } from '../../connection/cancel-request.js'
 import {
@@ -12,10 +12,9 @@ import { connectAgent } from '../../connection/gate/connect-agent.js'
 import { explainLoss } from '../../connection/keep-alive.js'
 import type { SessionNotice } from '../../session/backup-session.js'
 import { decodePathname } from '../../../files/pathname.js'
-import { onOneLine } from '../../connection/server-error.js'
-import type { BackendMessage } from '../../wire/protocol/backend-messages.js'
+import { onOneLine, describeServerError, reportedDetails } from '../../connection/server-error.js'
+import type { BackendMessage, Report } from '../../wire/protocol/backend-messages.js'
 import { frontendMessages } from '../../wire/protocol/frontend-messages.js'
-import { lostAgent, outOfStep, reportedError } from './agent-error.js'
 import type { Answer, Value } from '../../commands/command-contract.js'
 
 export interface AgentConnectionOptions {
@@ -175,4 +174,36 @@ export class AgentConnection implements ConnectionConsumer {
 
 function readValue(value: Buffer | null): Value {
   return value === null ? null : decodePathname(value)
+}
+
+const SYNTAX_ERROR = '42601'
+
+/** What a database server says that was taken for an agent. */
+const walSenderWords = 'commands in WAL sender'
+
+/** The error that an agent has reported, in its words. */
+export function reportedError(report: Report): PbManifestError {
+  const { message = 'an error without a message', hint, sqlstate, detail } = report
+  const isStranger = sqlstate === SYNTAX_ERROR || message.includes(walSenderWords)
+  const shownHint = isStranger ? strangerHint : hint
+  return new PbManifestError('SERVER', onOneLine(message), {
+    details: reportedDetails('agent', { message, detail }),
+    ...(shownHint === undefined ? {} : { hint: onOneLine(shownHint) }),
+  })
+}
+
+/** What we send is right for an agent of our version. */
+const strangerHint = 'This may not be an agent of pbmanifest, or not one of this version.'
+
+/** What is left to say when the connection is gone. */
+function lostAgent(cause: unknown): PbManifestError {
+  if (isPbManifestError(cause)) return cause
+  return new PbManifestError('SERVER', `lost the connection to the agent: ${describeServerError(cause)}`, {
+    cause,
+  })
+}
+
+/** What it sends are no messages. */
+function outOfStep(): PbManifestError {
+  return new PbManifestError('SERVER', 'lost synchronization with the agent: invalid message')
 }

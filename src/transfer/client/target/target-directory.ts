@@ -1,8 +1,16 @@
-import { mkdir, symlink, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, symlink, unlink, writeFile, readdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { PbManifestError } from '../../../errors.js'
 import { syncDirectory } from '../../../files/durable-file.js'
-import { displayPathname, isUtf8Pathname, type Pathname, pathOf, pathTo } from '../../../files/pathname.js'
+import {
+  displayPathname,
+  isUtf8Pathname,
+  type Pathname,
+  pathOf,
+  pathTo,
+  decodePathname,
+  encodePathname,
+} from '../../../files/pathname.js'
 import { ownPathname, type SafePathname } from '../../../files/safe-pathname.js'
 import { ioError } from '../../../files/system-error.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
@@ -14,9 +22,9 @@ import {
   releaseDirectory,
   requireEmptyOrMissing,
 } from './claimed-directory.js'
-import { syncDirectoryTree } from './sync-directory-tree.js'
 import { mapTablespace, type TablespaceMapping } from './tablespace-mapping.js'
 import { formatUnfinishedMark } from './unfinished-mark.js'
+import type { Dirent } from 'node:fs'
 
 export interface TargetOptions {
   /** `-D` */
@@ -189,4 +197,23 @@ async function remove(path: Pathname): Promise<void> {
   } catch (error) {
     throw ioError(`could not remove file "${displayPathname(path)}"`, error)
   }
+}
+
+/** Makes the names in a directory, and in all below it, durable. Links are not followed. */
+async function syncDirectoryTree(root: Pathname): Promise<void> {
+  const waiting = [encodePathname(root)]
+  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+    try {
+      for (const entry of await listEntries(path)) {
+        if (entry.isDirectory()) waiting.push(Buffer.concat([path, Buffer.from('/'), entry.name]))
+      }
+      await syncDirectory(path)
+    } catch (error) {
+      throw ioError(`could not fsync directory "${displayPathname(decodePathname(path))}"`, error)
+    }
+  }
+}
+
+async function listEntries(path: Buffer): Promise<readonly Dirent<Buffer>[]> {
+  return readdir(path, { withFileTypes: true, encoding: 'buffer' })
 }

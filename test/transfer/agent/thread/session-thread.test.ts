@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { SessionThread } from '../../../../src/transfer/agent/thread/session-thread.js'
-import { startSessionThread } from '../../../../src/transfer/agent/thread/start-session-thread.js'
+import { startSessionThread } from '../../../../src/transfer/agent/thread/spare-threads.js'
 import type { WireErrorData } from '../../../../src/transfer/agent/wire-error-data.js'
 
 test('a thread that dies fails its command, and says so when there is none', async () => {

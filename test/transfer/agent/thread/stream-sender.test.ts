@@ -4,9 +4,9 @@ import {
   PIECE_BYTES,
   PIECES,
   piecesOf,
-} from '../../../../src/transfer/agent/thread/piece-memory.js'
-import type { StreamPart } from '../../../../src/transfer/agent/thread/session-messages.js'
-import { StreamSender } from '../../../../src/transfer/agent/thread/stream-sender.js'
+  type StreamPart,
+  StreamSender,
+} from '../../../../src/transfer/agent/thread/stream-sender.js'
 
 const open = new AbortController().signal
 

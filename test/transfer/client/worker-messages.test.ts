@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { isPbManifestError, PbManifestError } from '../../../src/errors.js'
-import { fromErrorData, toErrorData } from '../../../src/transfer/client/error-data.js'
+import { fromErrorData, toErrorData } from '../../../src/transfer/client/worker-messages.js'
 
 test('an error crosses threads without loss', () => {
   const error = new PbManifestError('SERVER', 'could not do it', {
