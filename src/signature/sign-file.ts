@@ -4,7 +4,7 @@ import { PbManifestError } from '../errors.js'
 import { DurableFile } from '../files/durable-file.js'
 import { NotARegularFileError, openRegularFile } from '../files/open-regular-file.js'
 import { readFully } from '../files/read-fully.js'
-import { ioError } from '../files/system-error.js'
+import { ioError, isNotThere } from '../files/system-error.js'
 import { openManifest, scanManifest } from '../manifest/read-manifest.js'
 import { openSigner, type Signer } from './open-signer.js'
 import { manifestNamespace, reportNamespace, signatureOfBackup, signatureOfFile } from './signature-place.js'
@@ -107,8 +107,7 @@ function readStart(path: string): Buffer | undefined {
       closeSync(descriptor)
     }
   } catch (error) {
-    if (error instanceof NotARegularFileError) return undefined
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (error instanceof NotARegularFileError || isNotThere(error)) return undefined
     throw ioError(`could not open file "${path}"`, error)
   }
 }

@@ -1,7 +1,7 @@
 import { lstatSync, statSync } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
 import { readSmallFile } from '../../files/read-small-file.js'
-import { ioError } from '../../files/system-error.js'
+import { describeSystemError, ioError, isNotThere } from '../../files/system-error.js'
 import {
   type ConnectionHost,
   type SslMode,
@@ -107,9 +107,7 @@ function readPem(path: string): string | undefined {
   try {
     lstatSync(path)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
-      return undefined
-    }
+    if (isNotThere(error) || describeSystemError(error)?.code === 'ENOTDIR') return undefined
     throw ioError(`could not open file "${path}"`, error)
   }
   return readSmallFile(path, MAX_BYTES)?.toString('utf8')
