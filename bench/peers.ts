@@ -18,8 +18,11 @@ const telling = ['postgres', 'pg_verifybackup', 'pg_basebackup', 'pg_waldump'] a
 /** Debian's PostgreSQL 15 and those in the named directories, the newest first: that is the one that counts. */
 export function findPeers(directories: readonly string[]): readonly Peer[] {
   const debian = debianPostgres()
-  const bins = [...(debian === undefined ? [] : [debian.bin]), ...directories.map((name) => resolve(name))]
-  return bins.map(identify).toSorted((left, right) => compareVersions(right.version, left.version))
+  const bins = new Set([
+    ...(debian === undefined ? [] : [debian.bin]),
+    ...directories.map((name) => resolve(name)),
+  ])
+  return Array.from(bins, identify).toSorted((left, right) => compareVersions(right.version, left.version))
 }
 
 function identify(bin: string): Peer {
