@@ -5,11 +5,12 @@ import { type PbManifestError, verifyArchiveStream, verifyBackup, type VerifyRep
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { takeUnpackedBackup } from '../../helpers/backup-chain.js'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
-import { type BackupCopy, copyBackup } from '../../helpers/copy-backup.js'
+import type { BackupCopy } from '../../helpers/copy-backup.js'
 import type { PlainBackup } from '../../helpers/plain-backup.js'
 import { embeddedPostgres } from '../../helpers/postgres-programs.js'
 import { packTarBackup } from '../../helpers/tar-backups.js'
 import { flipBit, largestFile, overwrite, removeFile } from '../damage.js'
+import { linkedCopy } from '../linked-copy.js'
 
 const limit = 120_000
 const table = 'base/5/'
@@ -62,7 +63,7 @@ describe.each([
     original: PlainBackup,
     damage: (backup: PlainBackup) => Promise<unknown>,
   ): Promise<PlainBackup> {
-    copy = await copyBackup(original)
+    copy = await linkedCopy(original)
     await damage(copy)
     packed = join(copy.root, 'packed')
     await packTarBackup(copy.directory, packed)
