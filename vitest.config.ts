@@ -27,7 +27,7 @@ const config: ViteUserConfig = {
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // A good part of the time is waiting, for servers, disks and programs.
-    maxWorkers: Math.max(2, Math.ceil(1.5 * availableParallelism())),
+    maxWorkers: Math.max(2, Math.ceil(2 * availableParallelism())),
     coverage: { include: ['src/**', 'cli/**'], reporter: ['text-summary', 'html'] },
   },
 }
