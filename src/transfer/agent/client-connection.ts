@@ -2,7 +2,7 @@ import { commandContracts, parseCommand } from '../commands/commands.js'
 import type { ReplicationCommand, SessionCommand } from '../commands/replication-command.js'
 import { type BackupHandle, openBackup } from '../session/backup.js'
 import { removeFragments } from '../session/membership.js'
-import type { WireClose, WireHandler, WireReply, WireSession } from '../wire/wire-handler.js'
+import type { WireClose, WireHandler, WireReply, WireClient } from '../wire/wire-handler.js'
 import { type AgentEvent, withoutBackupIds } from './agent-event.js'
 import { AnswerWriter } from './answer-writer.js'
 import { type BackupTable, type LedBackup, secondsSince } from './backup-table.js'
@@ -29,7 +29,7 @@ export interface AgentContext {
  */
 export class ClientConnection implements WireHandler {
   readonly #context: AgentContext
-  readonly #client: WireSession
+  readonly #client: WireClient
   /** Whether the client may read the ids of other users' backups. */
   readonly #seesAllIds: boolean
   readonly #onClose: () => void
@@ -43,7 +43,7 @@ export class ClientConnection implements WireHandler {
 
   constructor(
     context: AgentContext,
-    client: WireSession,
+    client: WireClient,
     options: { readonly seesAllIds: boolean; readonly onClose: () => void },
   ) {
     this.#context = context

@@ -63,7 +63,7 @@ export interface WireNotice {
 }
 
 /** Who connected. */
-export interface WireSession {
+export interface WireClient {
   /** What the client knows this connection by; no other open connection has it. */
   readonly pid: number
   readonly user: string
@@ -82,4 +82,4 @@ export interface WireSession {
 }
 
 /** Makes the handler of a connection that has been authenticated. What it throws ends the connection. */
-export type MakeHandler = (session: WireSession) => Promise<WireHandler>
+export type MakeHandler = (client: WireClient) => Promise<WireHandler>

@@ -6,9 +6,9 @@ import { authenticate } from './authenticate.js'
 import type { CancelKey, CancelTable } from './cancel-table.js'
 import { authenticationTimeout } from './connection-errors.js'
 import { openStartup } from './open-startup.js'
-import { readSessionParameters, type SessionParameters } from './read-session-parameters.js'
+import { readStartupParameters, type StartupParameters } from './read-startup-parameters.js'
 import { internalError } from './run-query.js'
-import { runSession } from './run-session.js'
+import { answerMessages } from './answer-messages.js'
 import type { WireAccess } from './wire-access.js'
 import type { WireChannel } from './wire-channel.js'
 
@@ -42,8 +42,8 @@ export class WireConnection {
   /** Never throws. */
   async run(): Promise<void> {
     try {
-      const session = await this.#inTime(() => this.#authenticate())
-      if (session !== undefined) await this.#serve(session)
+      const client = await this.#inTime(() => this.#authenticate())
+      if (client !== undefined) await this.#serve(client)
     } catch (error) {
       const reason = this.#sayGoodbye(error)
       this.#tell({ type: 'refused', user: this.#user, error: reason })
@@ -53,7 +53,7 @@ export class WireConnection {
   }
 
   /** Who the client is; `undefined` when it only wanted to cancel a query. */
-  async #authenticate(): Promise<AuthenticatedSession | undefined> {
+  async #authenticate(): Promise<AuthenticatedClient | undefined> {
     const channel = this.#channel
     const { access } = this.#context
     const opening = await openStartup(channel, access.tls)
@@ -63,7 +63,7 @@ export class WireConnection {
       return undefined
     }
     const { packet, secureSocket } = opening
-    const parameters = readSessionParameters(packet)
+    const parameters = readStartupParameters(packet)
     this.#user = parameters.user
     if (packet.minorVersion > 0 || parameters.unknownOptions.length > 0) {
       channel.send(backendMessages.negotiateProtocolVersion(parameters.unknownOptions))
@@ -73,7 +73,7 @@ export class WireConnection {
     return { parameters, secureSocket }
   }
 
-  async #serve({ parameters, secureSocket }: AuthenticatedSession): Promise<void> {
+  async #serve({ parameters, secureSocket }: AuthenticatedClient): Promise<void> {
     const { makeHandler, remote } = this.#context
     const isEncrypted = secureSocket !== undefined
     const { user, database } = parameters
@@ -93,12 +93,12 @@ export class WireConnection {
     this.#tell({ type: 'disconnected', how, error })
   }
 
-  async #answerQueries(handler: WireHandler, parameters: SessionParameters): Promise<void> {
+  async #answerQueries(handler: WireHandler, parameters: StartupParameters): Promise<void> {
     const { cancels, pid, limits, settings } = this.#context
     const key = cancels.register(pid, () => this.#running?.abort())
     try {
       greet(this.#channel, parameters, key, settings)
-      await runSession({
+      await answerMessages({
         channel: this.#channel,
         handler,
         ...limits,
@@ -144,8 +144,8 @@ export class WireConnection {
   }
 }
 
-interface AuthenticatedSession {
-  readonly parameters: SessionParameters
+interface AuthenticatedClient {
+  readonly parameters: StartupParameters
   readonly secureSocket: TLSSocket | undefined
 }
 
@@ -162,7 +162,7 @@ function asFatal(thrown: unknown): WireError {
 /** Tells the client what it may rely on. The names and their order are a walsender's. */
 function greet(
   channel: WireChannel,
-  { user, parameters }: SessionParameters,
+  { user, parameters }: StartupParameters,
   key: CancelKey,
   settings: ReadonlyMap<string, string>,
 ): void {

@@ -4,19 +4,19 @@ import type {
   WireClose,
   WireHandler,
   WireReply,
-  WireSession,
+  WireClient,
 } from '../../../../src/transfer/wire/wire-handler.js'
 
 /** Does what the query says: each word of it is a thing to answer. */
 export class ScriptHandler implements WireHandler {
-  readonly session: WireSession
+  readonly session: WireClient
   readonly queries: Buffer[] = []
   mayIdle = false
   /** Queries that are under way. */
   running = 0
   readonly #onClose: (how: WireClose) => void
 
-  constructor(session: WireSession, onClose: (how: WireClose) => void) {
+  constructor(session: WireClient, onClose: (how: WireClose) => void) {
     this.session = session
     this.#onClose = onClose
   }

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import type { MakeHandler, WireClose, WireSession } from '../../../../src/transfer/wire/wire-handler.js'
+import type { MakeHandler, WireClose, WireClient } from '../../../../src/transfer/wire/wire-handler.js'
 import type { WireAccess } from '../../../../src/transfer/wire/server/wire-access.js'
 import { ConnectionPlaces, type PlaceLimits } from '../../../../src/transfer/wire/server/connection-places.js'
 import type { WireEvent, WireLimits } from '../../../../src/transfer/wire/server/wire-connection.js'
@@ -107,7 +107,7 @@ export class WireFixture {
     await new Promise<void>((resolve) => listener.listen(where, resolve))
   }
 
-  async #makeHandler(session: WireSession): Promise<ScriptHandler> {
+  async #makeHandler(session: WireClient): Promise<ScriptHandler> {
     const handler = new ScriptHandler(session, (how) => this.closed.push(how))
     this.handlers.push(handler)
     return await Promise.resolve(handler)

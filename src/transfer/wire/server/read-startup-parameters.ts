@@ -3,7 +3,7 @@ import type { StartupPacket } from '../protocol/startup-packet.js'
 import { WireError } from '../wire-error.js'
 
 /** What a startup packet asks for. */
-export interface SessionParameters {
+export interface StartupParameters {
   readonly user: string
   readonly database: string
   readonly parameters: ReadonlyMap<string, string>
@@ -22,7 +22,7 @@ const replicationValue = /^(?:t|tr|tru|true|y|ye|yes|on|1|f|fa|fal|fals|false|n|
  * @throws {@link WireError} `FATAL`
  * @see ProcessStartupPacket in PostgreSQL's src/backend/tcop/backend_startup.c
  */
-export function readSessionParameters({ parameters }: StartupPacket): SessionParameters {
+export function readStartupParameters({ parameters }: StartupPacket): StartupParameters {
   const user = parameters.get('user')
   if (user === undefined || user === '') {
     throw new WireError('28000', 'no PostgreSQL user name specified in startup packet', { severity: 'FATAL' })

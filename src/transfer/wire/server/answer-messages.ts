@@ -6,7 +6,7 @@ import { idleTimeout } from './connection-errors.js'
 import { runQuery } from './run-query.js'
 import type { WireChannel } from './wire-channel.js'
 
-export interface SessionContext {
+export interface AnswerContext {
   readonly channel: WireChannel
   readonly handler: WireHandler
   readonly maxMessageBytes: number
@@ -28,7 +28,7 @@ type Next = 'ready' | 'go on' | 'skip until sync'
  * @throws {@link WireError} `FATAL`
  * @see PostgresMain in PostgreSQL's src/backend/tcop/postgres.c
  */
-export async function runSession(context: SessionContext): Promise<void> {
+export async function answerMessages(context: AnswerContext): Promise<void> {
   const { channel } = context
   let next: Next = 'ready'
   for (;;) {
@@ -44,7 +44,7 @@ export async function runSession(context: SessionContext): Promise<void> {
 
 /** `undefined` when the message was wrong; unless it is to be skipped anyway, the client has been told. */
 async function readMessage(
-  context: SessionContext,
+  context: AnswerContext,
   isSkipping: boolean,
 ): Promise<FrontendMessage | undefined> {
   const { channel, maxMessageBytes } = context
@@ -60,7 +60,7 @@ async function readMessage(
   }
 }
 
-function watchIdleness({ channel, handler, idleTimeoutMs }: SessionContext): NodeJS.Timeout | undefined {
+function watchIdleness({ channel, handler, idleTimeoutMs }: AnswerContext): NodeJS.Timeout | undefined {
   if (idleTimeoutMs === 0) return undefined
   return setInterval(() => {
     if (handler.mayStayIdle?.() !== true) channel.interrupt(idleTimeout())
@@ -69,7 +69,7 @@ function watchIdleness({ channel, handler, idleTimeoutMs }: SessionContext): Nod
 
 async function answer(
   message: Exclude<FrontendMessage, { type: 'terminate' }>,
-  context: SessionContext,
+  context: AnswerContext,
 ): Promise<Next> {
   const { channel } = context
   switch (message.type) {
@@ -95,7 +95,7 @@ async function answer(
   }
 }
 
-async function answerQuery(text: Buffer, context: SessionContext): Promise<void> {
+async function answerQuery(text: Buffer, context: AnswerContext): Promise<void> {
   if (isEmpty(text)) {
     context.channel.send(backendMessages.emptyQueryResponse())
     return
