@@ -96,7 +96,7 @@ export class MessageFraming {
   #has(bytes: number): boolean {
     if (this.#kept.length === 0 && this.#chunk.length - this.#at >= bytes) return true
     const end = Math.min(this.#chunk.length, this.#at + Math.max(0, bytes - this.#kept.length))
-    this.#kept.push(this.#chunk.subarray(this.#at, end))
+    this.#kept.push(this.#chunk.subarray(this.#at, end), bytes)
     this.#at = end
     return this.#kept.length >= bytes
   }
@@ -146,6 +146,8 @@ export function formatUntyped(...content: readonly Uint8Array[]): Buffer {
 const INITIAL_BYTES = 8192
 /** A larger buffer is given away when it is empty. */
 const KEPT_BYTES = 65_536
+/** So much memory is taken on the word of a header. */
+const MOST_RESERVED = 1 << 20
 
 /** Bytes that came and are not yet read. Memory and work are linear in the bytes, however they are cut. */
 class ByteQueue {
@@ -158,10 +160,14 @@ class ByteQueue {
     return this.#end - this.#start
   }
 
-  /** Copies them. */
-  push(bytes: Uint8Array): void {
+  /**
+   * Copies them.
+   *
+   * @param expected - how many are to be there in the end
+   */
+  push(bytes: Uint8Array, expected = 0): void {
     if (bytes.length === 0) return
-    this.#makeRoom(bytes.length)
+    this.#makeRoom(bytes.length, expected)
     this.#buffer.set(bytes, this.#end)
     this.#end += bytes.length
   }
@@ -190,13 +196,16 @@ class ByteQueue {
     return bytes
   }
 
-  #makeRoom(more: number): void {
+  #makeRoom(more: number, expected: number): void {
     if (this.#end + more <= this.#buffer.length) return
+    const needed = this.length + more
+    const isRoomy = 2 * needed <= this.#buffer.length
+    const size = Math.max(
+      INITIAL_BYTES,
+      needed <= expected && expected <= MOST_RESERVED ? expected : 2 * needed,
+    )
+    const target = isRoomy ? this.#buffer : Buffer.allocUnsafeSlow(size)
     const { length } = this
-    const isRoomy = 2 * (length + more) <= this.#buffer.length
-    const target = isRoomy
-      ? this.#buffer
-      : Buffer.allocUnsafeSlow(Math.max(INITIAL_BYTES, 2 * (length + more)))
     this.#buffer.copy(target, 0, this.#start, this.#end)
     this.#buffer = target
     this.#start = 0
