@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describeSystemError } from '../../../src/files/system-error.js'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { FaultProxy, type Moment } from '../../helpers/fault-proxy.js'
 import { embeddedPostgres } from '../../helpers/postgres-programs.js'
@@ -141,21 +142,30 @@ describe('SIGINT ends a backup when all processes on the other side are stopped'
     ['agent', 'SEND_FILE'],
     ['agent', 'STOP_BACKUP'],
   ] as const)('%s: at %s', async (kind, request) => {
-    const pids = kind === 'sql' ? serverProcesses(cluster) : [agent.process.pid ?? 0]
     let stopped: number[] = []
     const freeze = (): void => {
-      // Those that came since, too.
-      stopped = [...new Set([...pids, ...(kind === 'sql' ? serverProcesses(cluster) : [])])]
-      for (const pid of stopped) process.kill(pid, 'SIGSTOP')
+      stopped = (kind === 'sql' ? serverProcesses(cluster) : [agent.process.pid ?? 0]).filter((pid) =>
+        signal(pid, 'SIGSTOP'),
+      )
     }
     try {
       expect(await interruptFrozen(kind, request, 'asked', freeze)).toEqual(interrupted)
     } finally {
-      for (const pid of stopped) process.kill(pid, 'SIGCONT')
+      for (const pid of stopped) signal(pid, 'SIGCONT')
     }
     await expectNothingLeft(cluster)
   })
 })
+
+/** @returns false when it has ended */
+function signal(pid: number, name: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, name)
+  } catch (error) {
+    if (describeSystemError(error)?.code === 'ESRCH') return false
+    throw error
+  }
+}
 
 /** The postmaster and its children. */
 function serverProcesses(cluster: Cluster): number[] {
