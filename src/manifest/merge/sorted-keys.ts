@@ -1,3 +1,4 @@
+import { PbManifestError } from '../../errors.js'
 import type { Yielder } from '../../files/yielder.js'
 
 /** Of the memory that the keys' bytes are in; a key is in one piece. */
@@ -36,13 +37,13 @@ export class SortedKeys {
   /**
    * Adds the key that a byte and the bytes from `start` to before `end` make.
    *
-   * @throws RangeError when all have more than 4 GB
+   * @throws {@link PbManifestError} `CANNOT_MERGE` when all have more than 4 GB
    */
   add(first: number, bytes: Buffer, start: number, end: number): void {
     const length = end - start + 2
     const room = PIECE_BYTES - (this.#used % PIECE_BYTES)
     if (length > room) this.#used += room
-    if (this.#used + PIECE_BYTES > MAX_BYTES || length > PIECE_BYTES) throw new RangeError('too many keys')
+    if (this.#used + PIECE_BYTES > MAX_BYTES || length > PIECE_BYTES) throw tooLong()
     const at = this.#used % PIECE_BYTES
     if (at === 0) this.#pieces.push(Buffer.allocUnsafeSlow(PIECE_BYTES))
     const piece = this.#pieces.at(-1) as Buffer
@@ -81,6 +82,10 @@ export class SortedKeys {
     this.#starts = new Uint32Array(2 * starts.length + 16)
     this.#starts.set(starts)
   }
+}
+
+function tooLong(): PbManifestError {
+  return new PbManifestError('CANNOT_MERGE', 'could not merge fragments: their pathnames have more than 4 GB')
 }
 
 /** So that numbers with a sign are in the order of those without. */
