@@ -8,7 +8,6 @@ import { FileTable } from './file-table/file-table.js'
 import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
-import { TarBackup } from './tar/tar-backup.js'
 import type { ChecksumThread } from './plain/checksum-messages.js'
 import { verifyFiles } from './verify-files.js'
 
@@ -36,9 +35,10 @@ export async function runVerification(
   const opened = await openManifestOf(directory, options)
   const source = signature?.watch(opened) ?? opened
   const table = FileTable.of(source)
+  // What only archives need is loaded for them only.
   const backup =
     content === undefined
-      ? new TarBackup({ directory, options })
+      ? new (await import('./tar/tar-backup.js')).TarBackup({ directory, options })
       : new PlainBackup({ directory, options, jobs, content, table, manifestBytes: source.size, prestarted })
   try {
     return await verifyFiles(backup, { directory, options, jobs, ignore, content, source, signature, table })

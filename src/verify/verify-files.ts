@@ -14,8 +14,7 @@ import type { VerifyOptions } from './options.js'
 import { ProblemList, StopAtFirstProblem } from './problems.js'
 import { type NotChecked, type VerifyReport, verifySteps, type Warning } from './report.js'
 import { StepClock } from '../step-clock.js'
-import { openWalPath } from './tar/open-wal-path.js'
-import { checkWal, type WalTotals } from './wal/check-wal.js'
+import type { WalTotals } from './wal/check-wal.js'
 import type { ControlFile } from '../postgres/control-file.js'
 import type { FirstTouches } from '../postgres/wal/block-touches.js'
 
@@ -136,9 +135,13 @@ async function readWal(
   totals: WalTotals,
 ): Promise<FirstTouches | undefined> {
   const { walDirectory, signal } = context.options
-  const wal = walDirectory === undefined ? backup.openWal(context) : await openWalPath(walDirectory, context)
+  const wal =
+    walDirectory === undefined
+      ? backup.openWal(context)
+      : await (await import('./tar/open-wal-path.js')).openWalPath(walDirectory, context)
   if (wal === undefined) return undefined
   try {
+    const { checkWal } = await import('./wal/check-wal.js')
     return await checkWal({
       ...context,
       source: wal.source,

@@ -68,6 +68,10 @@ export class AdaptiveCrc32cHasher implements FileHasher {
     return this.#hasher.digest()
   }
 
+  matches(bytes: Uint8Array, start: number): boolean {
+    return this.#hasher.matches(bytes, start)
+  }
+
   #look(): void {
     this.#nextLook = this.#bytes + BYTES_BETWEEN_LOOKS
     if (this.#isFastest || !this.#options.isWorthIt(this.#bytes)) return

@@ -82,5 +82,9 @@ async function createWasmHasher(): Promise<FileHasher> {
       hasher.update(bytes)
     },
     digest: () => Buffer.from(hasher.digest('binary').toReversed()).toString('hex'),
+    matches: (bytes, start) => {
+      const digest = hasher.digest('binary').toReversed()
+      return digest.every((byte, index) => byte === bytes[start + index])
+    },
   }
 }

@@ -10,6 +10,8 @@ export interface FileHasher {
   readonly update: (bytes: Uint8Array) => void
   /** The checksum as the manifest writes it, in lower-case hexadecimal. Call `reset` before any further use. */
   readonly digest: () => string
+  /** Whether the checksum is the one whose bytes begin there; takes the place of `digest`, and makes no text. */
+  readonly matches: (bytes: Uint8Array, start: number) => boolean
 }
 
 /** CRC-32C of some bytes, which continues that of the bytes before them; 0 at the beginning. */
@@ -46,6 +48,12 @@ export class NativeCrc32cHasher implements FileHasher {
 
   digest(): string {
     return toManifestHex(this.#value)
+  }
+
+  matches(bytes: Uint8Array, start: number): boolean {
+    let value = 0
+    for (let at = 3; at >= 0; at--) value = (value << 8) | (bytes[start + at] ?? 0)
+    return value === (this.#value | 0)
   }
 }
 
@@ -86,5 +94,10 @@ export class ShaHasher implements FileHasher {
 
   digest(): string {
     return this.#hash.digest('hex')
+  }
+
+  matches(bytes: Uint8Array, start: number): boolean {
+    const digest = this.#hash.digest()
+    return digest.compare(bytes, start, start + digest.length) === 0
   }
 }

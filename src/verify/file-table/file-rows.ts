@@ -1,3 +1,4 @@
+import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
 import { checksumLength, type RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { type FileTableBuffers, tableAlgorithms } from './file-table-layout.js'
 
@@ -32,9 +33,24 @@ export class FileRows {
     return this.#records.toString('hex', start, start + this.#checksumLength(row))
   }
 
+  /** Whether a hasher has come to the checksum of this row. */
+  isChecksum(row: number, hasher: FileHasher): boolean {
+    return hasher.matches(this.#records, this.#offsets[row] ?? 0)
+  }
+
   /** The bytes of the pathname, in the table's own memory. */
   pathnameBytes(row: number): Buffer {
     return this.#records.subarray(this.pathnameStart(row), this.#offsets[row + 1])
+  }
+
+  /** How many bytes the pathname has. */
+  pathnameLength(row: number): number {
+    return this.pathnameEnd(row) - this.pathnameStart(row)
+  }
+
+  /** The pathname, of which every character is one of Latin-1. */
+  latin1Pathname(row: number): string {
+    return this.#records.toString('latin1', this.pathnameStart(row), this.pathnameEnd(row))
   }
 
   /** Copies the bytes of the pathname; returns the position behind them. */
@@ -45,7 +61,8 @@ export class FileRows {
   /** Whether the pathname begins with one of these. */
   beginsWithOne(row: number, beginnings: readonly Buffer[]): boolean {
     const start = this.pathnameStart(row)
-    return beginnings.some((beginning) => this.#hasAt(start, beginning))
+    for (const beginning of beginnings) if (this.#hasAt(start, beginning)) return true
+    return false
   }
 
   #hasAt(start: number, bytes: Buffer): boolean {

@@ -22,8 +22,31 @@ export const absentFile: FileOutcome = { type: 'failed', call: 'open', message: 
 export interface ExpectedFile {
   readonly path: string | Buffer
   readonly size: number
-  /** Lower-case hexadecimal. */
-  readonly checksum: string
+  /** Whether the hasher has come to the right checksum. */
+  readonly isChecksum: (hasher: FileHasher) => boolean
+}
+
+/** Most sizes of files are multiples of a page's. */
+const MOST_VIEWS = 256
+
+/** Memory that is used again for each file, and views of its first bytes, which are costly to make. */
+export class ReadBuffer {
+  readonly whole: Buffer
+  readonly #views = new Map<number, Buffer>()
+
+  constructor(whole: Buffer) {
+    this.whole = whole
+  }
+
+  /** The first bytes. */
+  first(length: number): Buffer {
+    const known = this.#views.get(length)
+    if (known !== undefined) return known
+    if (this.#views.size === MOST_VIEWS) this.#views.clear()
+    const view = this.whole.subarray(0, length)
+    this.#views.set(length, view)
+    return view
+  }
 }
 
 /** What looks at the bytes of a file as they are read. */
@@ -51,8 +74,8 @@ export interface FileReaders {
  * @param isRegular - whether it is known to be a regular file
  */
 export function checkFile(
-  { path, size, checksum }: ExpectedFile,
-  buffer: Buffer,
+  { path, size, isChecksum }: ExpectedFile,
+  buffer: ReadBuffer,
   readers: FileReaders,
   isRegular: boolean,
 ): FileOutcome {
@@ -68,7 +91,7 @@ export function checkFile(
     hasher?.reset()
     const bytes = readAll(descriptor, size, buffer, readers)
     if (bytes !== size) return explainSize(path, bytes)
-    return hasher === undefined || hasher.digest() === checksum ? match : mismatch
+    return hasher === undefined || isChecksum(hasher) ? match : mismatch
   } catch (error) {
     return explain(path, 'read', error)
   } finally {
@@ -80,16 +103,17 @@ export function checkFile(
 function readAll(
   descriptor: number,
   size: number,
-  buffer: Buffer,
+  buffer: ReadBuffer,
   { hasher, onContent, onBytes }: FileReaders,
 ): number {
+  const { whole } = buffer
   let bytes = 0
   let kept = 0
   while (bytes <= size) {
-    const wanted = Math.min(buffer.length - kept, size + 1 - bytes)
-    const length = readSome(descriptor, buffer, kept, wanted, null)
+    const wanted = Math.min(whole.length - kept, size + 1 - bytes)
+    const length = readSome(descriptor, whole, kept, wanted, null)
     if (length === 0) break
-    hasher?.update(length === buffer.length ? buffer : buffer.subarray(kept, kept + length))
+    hasher?.update(kept === 0 ? buffer.first(length) : whole.subarray(kept, kept + length))
     if (onContent !== undefined) kept = onContent(kept + length)
     bytes += length
     onBytes(length)

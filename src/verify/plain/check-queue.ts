@@ -3,7 +3,7 @@ import { Abandoned } from '../../threads/claims.js'
 import { ContentCheck } from '../content/content-check.js'
 import { ReplayedWal } from '../content/replayed-wal.js'
 import { FileRows } from '../file-table/file-rows.js'
-import { absentFile, checkFile } from './check-file.js'
+import { absentFile, checkFile, ReadBuffer } from './check-file.js'
 import type { FileFinding, StartChecking, WorkerMessage } from './checksum-messages.js'
 import { type FileStates, fileStates } from './file-states.js'
 import { ThreadHashers } from './thread-hashers.js'
@@ -53,9 +53,10 @@ class RowChecker {
   readonly #queue: WorkQueue
   readonly #path: PathBuffer
   readonly #contents: ContentCheck | undefined
-  readonly #buffer: Buffer
+  readonly #buffer: ReadBuffer
   readonly #states: FileStates
   #bytesOfFile = 0
+  #row = 0
 
   constructor({ directory, content, replayedWal, states }: StartChecking, rows: FileRows, queue: WorkQueue) {
     this.#rows = rows
@@ -63,7 +64,7 @@ class RowChecker {
     this.#queue = queue
     this.#path = new PathBuffer(directory)
     this.#contents = content && new ContentCheck(content, new ReplayedWal(replayedWal), BUFFER_BYTES)
-    this.#buffer = this.#contents?.buffer ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
+    this.#buffer = new ReadBuffer(this.#contents?.buffer ?? Buffer.allocUnsafeSlow(BUFFER_BYTES))
   }
 
   /**
@@ -84,8 +85,9 @@ class RowChecker {
     }
     const contents = this.#beginContent(row, size)
     this.#bytesOfFile = 0
+    this.#row = row
     const outcome = checkFile(
-      { path: this.#path.of(rows, row), size, checksum: rows.checksum(row) },
+      { path: this.#path.of(rows, row), size, isChecksum: this.#isChecksum },
       this.#buffer,
       { hasher, onContent: contents?.take, onBytes: this.#onBytes },
       state === fileStates.intact || state === fileStates.regular,
@@ -103,9 +105,11 @@ class RowChecker {
   #beginContent(row: number, size: number): ContentCheck | undefined {
     const contents = this.#contents
     // Every character of a name that has pages is ASCII.
-    const isBegun = contents?.begin(this.#rows.pathnameBytes(row).toString('latin1'), size)
+    const isBegun = contents?.begin(this.#rows.latin1Pathname(row), size)
     return isBegun === true ? contents : undefined
   }
+
+  readonly #isChecksum = (hasher: FileHasher): boolean => this.#rows.isChecksum(this.#row, hasher)
 
   readonly #onBytes = (bytes: number): void => {
     this.#queue.throwIfAbandoned()
@@ -116,18 +120,22 @@ class RowChecker {
 
 /** Puts the directory before a pathname, in memory that is used again. */
 class PathBuffer {
-  readonly #prefixLength: number
-  #buffer: Buffer
+  readonly #prefix: Buffer
+  #buffer: ReadBuffer
 
   constructor(directory: string) {
-    const prefix = Buffer.from(`${directory}/`)
-    this.#prefixLength = prefix.length
-    this.#buffer = Buffer.concat([prefix, Buffer.alloc(4096)])
+    this.#prefix = Buffer.from(`${directory}/`)
+    this.#buffer = this.#allocate(4096)
   }
 
   of(rows: FileRows, row: number): Buffer {
-    const needed = this.#prefixLength + rows.pathnameBytes(row).length
-    if (needed > this.#buffer.length) this.#buffer = Buffer.concat([this.#buffer, Buffer.alloc(needed)])
-    return this.#buffer.subarray(0, rows.copyPathname(row, this.#buffer, this.#prefixLength))
+    const length = this.#prefix.length + rows.pathnameLength(row)
+    if (length > this.#buffer.whole.length) this.#buffer = this.#allocate(length)
+    rows.copyPathname(row, this.#buffer.whole, this.#prefix.length)
+    return this.#buffer.first(length)
+  }
+
+  #allocate(length: number): ReadBuffer {
+    return new ReadBuffer(Buffer.concat([this.#prefix, Buffer.alloc(length)]))
   }
 }

@@ -121,9 +121,7 @@ export class ChecksumCheck {
       rows.push(row)
       bytes += table.size(row)
     }
-    // The sort is stable: files of the same size stay in the manifest's order.
-    const largestFirst = rows.toSorted((left, right) => table.size(right) - table.size(left))
-    this.#queue.publish(largestFirst, bytes)
+    this.#queue.publish(largestFirst(rows, table), bytes)
     this.#bytesTotal += bytes
     const wanted = Math.max(this.#queue.length / FILES_PER_THREAD, this.#bytesTotal / BYTES_PER_THREAD)
     this.#threads.growTo(Math.min(Math.ceil(wanted), this.#options.jobs))
@@ -221,6 +219,17 @@ export class ChecksumCheck {
     const bytesTotal = this.#bytesTotal
     this.#options.onProgress?.({ bytesDone: Math.min(bytes, bytesTotal), bytesTotal })
   }
+}
+
+/** Files of the same size stay in the manifest's order. */
+function largestFirst(rows: readonly number[], table: FileTable): readonly number[] {
+  let largest = 0
+  for (const row of rows) largest = Math.max(largest, table.size(row))
+  if (largest >= 2 ** 32 || rows.length > 2 ** 20)
+    return rows.toSorted((left, right) => table.size(right) - table.size(left))
+  // Numbers are sorted much faster than by a function that compares: the size above, the place below.
+  const keys = Float64Array.from(rows, (row, place) => (largest - table.size(row)) * 2 ** 20 + place)
+  return Array.from(keys.sort(), (key) => rows[key % 2 ** 20] as number)
 }
 
 const absent: FileFinding = { outcome: absentFile, content: undefined }

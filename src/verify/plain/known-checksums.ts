@@ -3,7 +3,7 @@ import { pathOf } from '../../files/pathname.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createFileHasher } from '../../manifest/checksum/create-file-hasher.js'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
-import { checkFile, type FileOutcome } from './check-file.js'
+import { checkFile, type FileOutcome, ReadBuffer } from './check-file.js'
 import { problemOf } from './checksum-check.js'
 import type { FileTable } from '../file-table/file-table.js'
 import { type FileStates, isIntact } from './file-states.js'
@@ -31,17 +31,17 @@ export async function compareKnownChecksums(
   { directory, table, states, problems, yielder }: KnownChecksumContext,
 ): Promise<{ filesChecked: number; bytesChecked: number }> {
   const totals = { filesChecked: 0, bytesChecked: 0 }
-  const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  const buffer = new ReadBuffer(Buffer.allocUnsafe(BUFFER_BYTES))
   const hashers = new Map<RealChecksumAlgorithm, FileHasher>()
   for (let row = 0; row < table.rows; row++) {
     const algorithm = table.algorithm(row)
     if (yielder.isDue) await yielder.yield()
     if (algorithm === undefined || !isIntact(states, row)) continue
     const pathname = table.pathname(row)
-    const checksum = table.checksum(row)
     let outcome: FileOutcome = { type: 'match' }
-    if (known.get(pathname) !== checksum) {
-      const expected = { path: pathOf(directory, pathname), size: table.size(row), checksum }
+    if (known.get(pathname) !== table.checksum(row)) {
+      const isChecksum = (hasher: FileHasher): boolean => table.isChecksum(row, hasher)
+      const expected = { path: pathOf(directory, pathname), size: table.size(row), isChecksum }
       const hasher = hashers.get(algorithm) ?? (await createFileHasher(algorithm, 'unknown'))
       hashers.set(algorithm, hasher)
       outcome = checkFile(expected, buffer, { hasher, onContent: undefined, onBytes: () => {} }, true)

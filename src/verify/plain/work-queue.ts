@@ -26,6 +26,9 @@ const ENGINE = 2
 const BYTES_DONE = 0
 const BYTES_PUBLISHED = 1
 
+/** To count in shared memory after each small file takes as long as the file's checksum. */
+const BYTES_BETWEEN_TELLING = 256 * 1024
+
 /** Whether a thread has loaded the fastest engine. */
 const NOT_LOADED = 0
 const LOADING = 1
@@ -44,6 +47,7 @@ export class WorkQueue {
   readonly #control: Int32Array
   readonly #published: SharedCount
   readonly #bytes: BigInt64Array
+  #bytesUntold = 0
 
   constructor(buffers: WorkQueueBuffers) {
     this.buffers = buffers
@@ -118,6 +122,7 @@ export class WorkQueue {
       const isComplete = Atomics.load(this.#control, IS_COMPLETE) === 1
       const length = this.length
       if (place < length) return place
+      this.#tellBytesDone()
       if (isComplete) return -1
       // The end does not change the length, so look again now and then.
       this.#published.sleepWhile(length, 50)
@@ -147,8 +152,16 @@ export class WorkQueue {
     this.#pages[place] = pages
   }
 
+  /** Others see it a little later. */
   addBytesDone(bytes: number): void {
-    Atomics.add(this.#bytes, BYTES_DONE, BigInt(bytes))
+    this.#bytesUntold += bytes
+    if (this.#bytesUntold >= BYTES_BETWEEN_TELLING) this.#tellBytesDone()
+  }
+
+  #tellBytesDone(): void {
+    if (this.#bytesUntold === 0) return
+    Atomics.add(this.#bytes, BYTES_DONE, BigInt(this.#bytesUntold))
+    this.#bytesUntold = 0
   }
 
   /** Whether this thread should load the fastest engine now: not while another one does it for the first time. */

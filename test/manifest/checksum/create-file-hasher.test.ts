@@ -7,6 +7,22 @@ import { createFileHasher } from '../../../src/manifest/checksum/create-file-has
 import type { FileHasher } from '../../../src/manifest/checksum/file-hasher.js'
 import { crc32c } from '../../../src/postgres/crc32c.js'
 
+/** Whether the hasher finds the checksum in the midst of other bytes, and in no checksum that has another bit. */
+function findsChecksum(hasher: FileHasher, text: string, hex: string): boolean {
+  const matches = (bytes: Buffer): boolean => {
+    hasher.reset()
+    hasher.update(Buffer.from(text))
+    return hasher.matches(bytes, 5)
+  }
+  const right = Buffer.from(`0102030405${hex}0607`, 'hex')
+  const wrong = Array.from({ length: hex.length * 4 }, (_, bit) => {
+    const bytes = Buffer.from(right)
+    bytes.writeUInt8(bytes.readUInt8(5 + (bit >> 3)) ^ (1 << (bit & 7)), 5 + (bit >> 3))
+    return bytes
+  })
+  return matches(right) && !wrong.some(matches)
+}
+
 /** Bytes, and where they are cut. */
 const arbitraryChunks = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 20 })
 
@@ -31,6 +47,10 @@ describe('CRC-32C', () => {
   describe.each(crc32cEngines)('of $name', (engine) => {
     test.each(golden)('of %s is what a manifest has', async (_, text, hex) => {
       expect(digestOf(await engine.createHasher(), [Buffer.from(text)])).toBe(hex)
+    })
+
+    test.each(golden)('of %s is found among the bytes of a table', async (_, text, hex) => {
+      expect(findsChecksum(await engine.createHasher(), text, hex)).toBe(true)
     })
 
     test('of a page-sized file of one pattern is the same in pieces', async () => {
@@ -67,6 +87,11 @@ describe('CRC-32C', () => {
 })
 
 describe.each(['SHA224', 'SHA256', 'SHA384', 'SHA512'] as const)('%s', (algorithm) => {
+  test('is found among the bytes of a table', async () => {
+    const hex = createHash(algorithm).update('text').digest('hex')
+    expect(findsChecksum(await createFileHasher(algorithm), 'text', hex)).toBe(true)
+  })
+
   test('is what node:crypto has, however the bytes are cut', async () => {
     const hasher = await createFileHasher(algorithm)
     fc.assert(

@@ -2,7 +2,8 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createFileHasher } from '../../../src/manifest/checksum/create-file-hasher.js'
-import { checkFile, type FileOutcome } from '../../../src/verify/plain/check-file.js'
+import type { FileHasher } from '../../../src/manifest/checksum/file-hasher.js'
+import { checkFile, type FileOutcome, ReadBuffer } from '../../../src/verify/plain/check-file.js'
 import { mustRun } from '../../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
 
@@ -24,9 +25,16 @@ async function check(
 ): Promise<FileOutcome & { readonly read: readonly number[] }> {
   const read: number[] = []
   const hasher = await createFileHasher('CRC32C')
-  const expected = { path, size: 9, checksum: crc32c, ...file }
+  const { checksum = crc32c, ...place } = file
+  const isChecksum = (hasher: FileHasher): boolean => hasher.matches(Buffer.from(checksum, 'hex'), 0)
+  const expected = { path, size: 9, ...place, isChecksum }
   const onBytes = (bytes: number): unknown => read.push(bytes)
-  const outcome = checkFile(expected, Buffer.alloc(4), { hasher, onContent: undefined, onBytes }, false)
+  const outcome = checkFile(
+    expected,
+    new ReadBuffer(Buffer.alloc(4)),
+    { hasher, onContent: undefined, onBytes },
+    false,
+  )
   return { ...outcome, read }
 }
 
