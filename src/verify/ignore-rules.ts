@@ -51,6 +51,11 @@ export class IgnoreRules {
     return this.#literals.has(pathname) || this.#globs.some((pattern) => pattern.test(pathname))
   }
 
+  /** Whether there may be a rule for something in this directory, `''` for the topmost. */
+  mayMatchIn(directory: Pathname): boolean {
+    return directory === '' || this.#globs.length > 0 || this.#firstComponents.has(firstComponent(directory))
+  }
+
   /** Whether a rule covers this pathname, or a directory above it. */
   covers(pathname: Pathname): boolean {
     if (this.#globs.length === 0 && !this.#firstComponents.has(firstComponent(pathname))) return false

@@ -106,3 +106,16 @@ test('what is covered begins as one of the rules does, by which others are told 
   )
   expect(new IgnoreRules(['base/*']).beginnings).toBeUndefined()
 })
+
+test('a directory in which nothing can match is known', () => {
+  const rules = new IgnoreRules(['base/5/16384'])
+  expect(['', 'base', 'base/1', 'pg_wal/summaries'].map((name) => rules.mayMatchIn(name))).toEqual(
+    Array.from({ length: 4 }, () => true),
+  )
+  expect(['global', 'basement', 'pg_wal2/base'].map((name) => rules.mayMatchIn(name))).toEqual([
+    false,
+    false,
+    false,
+  ])
+  expect(new IgnoreRules(['*.bak']).mayMatchIn('global')).toBe(true)
+})

@@ -28,6 +28,10 @@ export class FileTable extends FileRows {
   readonly #maxRows: number
   readonly #index: PathnameIndex
   readonly #scratch = Buffer.alloc(SCRATCH_BYTES)
+  /** A directory and the slash behind it, before the names that are looked up in it. */
+  readonly #below = Buffer.alloc(SCRATCH_BYTES)
+  #directory = ''
+  #directoryEnd = 0
   #rows = 0
   /** The end of the last record. */
   #end = 0
@@ -116,6 +120,22 @@ export class FileTable extends FileRows {
     }
     const bytes = encodePathname(pathname)
     return this.#index.find(bytes, 0, bytes.length)
+  }
+
+  /** The row of what has this name in a directory, or -1. For one name after the other in the same directory. */
+  findBelow(directory: Pathname, name: Pathname): number {
+    if (directory !== this.#directory) this.#enter(directory)
+    const isShort = this.#directoryEnd !== -1 && name.length < SCRATCH_BYTES / 8
+    if (!isShort || !isUtf8Pathname(name)) return this.find(directory === '' ? name : `${directory}/${name}`)
+    const end = this.#directoryEnd + writeText(this.#below, this.#directoryEnd, name)
+    return this.#index.find(this.#below, 0, end)
+  }
+
+  #enter(directory: Pathname): void {
+    this.#directory = directory
+    const isShort = isUtf8Pathname(directory) && directory.length < SCRATCH_BYTES / 8
+    const beginning = directory === '' ? '' : `${directory}/`
+    this.#directoryEnd = isShort ? writeText(this.#below, 0, beginning) : -1
   }
 
   pathname(row: number): Pathname {

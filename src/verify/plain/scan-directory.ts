@@ -79,9 +79,16 @@ class DirectoryScan {
     const pending: Parent[] = [{ pathname: '', identities: new Set([identityOfTop(directory)]) }]
     for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
       const children: Parent[] = []
+      let left = 0
       const entries = this.#list(parent.pathname)
+      const mayBeIgnored = this.#context.ignore.mayMatchIn(parent.pathname)
       if (this.#found.length > 0) await this.#report()
       for (const entry of entries) {
+        if (!mayBeIgnored && this.#isLeftToThreads(parent, entry)) {
+          // To look at the clock takes as long as the entry.
+          if ((++left & 0xff) === 0 && yielder.isDue) await yielder.yield()
+          continue
+        }
         const child = this.#visit(parent, entry)
         if (child !== undefined) children.push(child)
         if (this.#found.length > 0) await this.#report()
@@ -97,7 +104,8 @@ class DirectoryScan {
     const { table, yielder } = this.#context
     while (this.#settled < this.#unseenEnd) {
       const row = this.#unseen[this.#settled++] as number
-      if (this.states[row] === fileStates.regular) this.#settleRow(row, table.pathname(row))
+      if (this.states[row] !== fileStates.regular) continue
+      this.#settleRow(row, table.pathname(row))
       if (yielder.isDue) await yielder.yield()
     }
   }
@@ -128,19 +136,14 @@ class DirectoryScan {
   /** Reports what the manifest has and the walk did not meet, in the manifest's order. */
   async reportMissing(): Promise<void> {
     const { table, ignore, yielder } = this.#context
-    for (let row = 0; row < table.rows; row++) {
-      if (this.states[row] === 0) {
-        const pathname = table.pathname(row)
-        if (!this.#isBelowUnreadable(pathname) && !ignore.covers(pathname)) {
-          this.#found.push(
-            fileProblem(
-              'missing',
-              pathname,
-              (name) => `"${name}" is present in the manifest but not on disk`,
-            ),
-          )
-          await this.#report()
-        }
+    const states = this.states.subarray(0, table.rows)
+    for (let row = states.indexOf(0); row !== -1; row = states.indexOf(0, row + 1)) {
+      const pathname = table.pathname(row)
+      if (!this.#isBelowUnreadable(pathname) && !ignore.covers(pathname)) {
+        this.#found.push(
+          fileProblem('missing', pathname, (name) => `"${name}" is present in the manifest but not on disk`),
+        )
+        await this.#report()
       }
       if (yielder.isDue) await yielder.yield()
     }
@@ -158,6 +161,11 @@ class DirectoryScan {
     if (stats.isFile()) this.#compare(pathname, table.find(pathname), stats.size)
     else this.#specialFile(pathname)
     return undefined
+  }
+
+  /** The same for an entry of which no rule says that it is ignored: nearly all are such, so its pathname is not made. */
+  #isLeftToThreads({ pathname }: Parent, { name, kind }: DirectoryEntry): boolean {
+    return kind === 'file' && this.#leaveToThreads(this.#context.table.findBelow(pathname, name))
   }
 
   /** Leaves it to the threads that read a file to see what size it has, if they do. */

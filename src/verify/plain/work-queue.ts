@@ -87,7 +87,7 @@ export class WorkQueue {
   }
 
   /** Adds rows at the end, and wakes the threads that wait. */
-  publish(rows: readonly number[], bytes: number): void {
+  publish(rows: ArrayLike<number>, bytes: number): void {
     Atomics.add(this.#bytes, BYTES_PUBLISHED, BigInt(bytes))
     this.#rows.set(rows, this.length)
     this.#published.add(rows.length)

@@ -73,3 +73,19 @@ test('refuses rows that a manifest of this size cannot hold', () => {
     'the manifest grew while it was read',
   )
 })
+
+test.each(['', 'base/5', 'bäse/ü', 'b\udcffse', 'x'.repeat(3000)])(
+  'finds names below directory %j',
+  (directory) => {
+    const table = new FileTable(100_000)
+    const names = ['16384', 'ä', '\udcfe', 'y'.repeat(3000)]
+    const rowOf = (name: string): number => table.findBelow(directory, name)
+    for (const name of names) {
+      const pathname = directory === '' ? name : `${directory}/${name}`
+      table.add({ pathname, size: 1, lastModified: undefined, checksum: undefined, isPathEncoded: false })
+    }
+    expect([...names, '16385', ''].map(rowOf)).toEqual([0, 1, 2, 3, -1, -1])
+    expect(table.findBelow('another', '16384')).toBe(-1)
+    expect(names.map(rowOf)).toEqual([0, 1, 2, 3])
+  },
+)
