@@ -69,7 +69,9 @@ export interface LocalTablespace {
 export function listLocalTablespaces(directory: string): LocalTablespace[] {
   const tablespaces = readEntries(`${directory}/pg_tblspc`, true).flatMap(({ name, kind }) => {
     const oid = parsePositiveUnsignedInt32(name)
-    if (oid === undefined || (kind !== 'symlink' && kind !== 'directory')) return []
+    // No server writes an OID with zeros before it: what stands there is somebody's own.
+    if (oid === undefined || String(oid) !== name) return []
+    if (kind !== 'symlink' && kind !== 'directory') return []
     // Without a link it is in place: a directory here, which servers have for their own tests.
     const location = kind === 'symlink' ? readLink(`${directory}/pg_tblspc/${name}`) : `pg_tblspc/${name}`
     return location === undefined ? [] : [{ oid, location }]
