@@ -10,7 +10,7 @@ import { type CopyContext, copyFiles } from './copy-files.js'
 import type { FirstFailure } from './first-failure.js'
 import type { WalMethod } from './options.js'
 import { type BackupPositions, removed, requireWalFiles } from './require-wal-files.js'
-import type { WalSlot } from './wal-receiver/replication-commands.js'
+import type { WalSlot } from './wal-receiver/wal-sender-commands.js'
 import { WalReceiver } from './wal-receiver/wal-receiver.js'
 import { markDone } from './wal-receiver/wal-segment-writer.js'
 

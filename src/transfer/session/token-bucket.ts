@@ -9,7 +9,7 @@ const NS_PER_MS = 1_000_000n
 /** So much time's bytes may pass at once after a pause; a server, too, looks eight times a second. */
 const BURST_NS = 125_000_000n
 
-/** For how long, in milliseconds, a taker sleeps before it looks whether there is still something to wait for. */
+/** For how long, in milliseconds, whoever takes bytes sleeps before looking whether there is still something to wait for. */
 const LONGEST_SLEEP_MS = 250
 
 /** Time as the token bucket needs it, so that a test can be its own clock. */

@@ -9,7 +9,7 @@ import {
   type ReplicationClient,
   type ReplicationProof,
 } from '../../connection/gate/connect-replication.js'
-import { fetchTimelineHistory, prepareSlot, type WalSlot } from './replication-commands.js'
+import { fetchTimelineHistory, prepareSlot, type WalSlot } from './wal-sender-commands.js'
 import { WalIntake } from './wal-intake.js'
 import { type WalFileOptions, WalSegmentWriter, writeWalFile } from './wal-segment-writer.js'
 

@@ -8,7 +8,7 @@ import type { ConnectionConsumer, PgConnection } from '../../connection/pg-conne
 import { serverError } from '../../connection/server-error.js'
 import type { BackendMessage } from '../../wire/protocol/backend-messages.js'
 import { frontendMessages } from '../../wire/protocol/frontend-messages.js'
-import { quote } from './replication-commands.js'
+import { quote } from './wal-sender-commands.js'
 import { parseWalStreamMessage, type WalStreamMessage } from './wal-stream-messages.js'
 
 /** Why a stream ended in good order. */
