@@ -14,9 +14,9 @@ export class Claims {
     this.#control = new Int32Array(buffer)
   }
 
-  /** Takes the next places for this thread; returns the first of them. */
-  claim(count = 1): number {
-    return Atomics.add(this.#control, CLAIMED, count)
+  /** Takes the next place for this thread. */
+  claim(): number {
+    return Atomics.add(this.#control, CLAIMED, 1)
   }
 
   /** Says that nobody wants to know any more. */
