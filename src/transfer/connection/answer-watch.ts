@@ -21,6 +21,8 @@ export class AnswerWatch {
   private constructor(stream: Duplex, milliseconds: number) {
     this.#stream = stream
     this.#milliseconds = milliseconds
+    // What was due comes no more. A timer would keep the socket, and what it reads into, for as long as silence may last.
+    stream.once('close', () => clearTimeout(this.#timer))
   }
 
   /** @param seconds - of silence; 0: there is no limit, and no watch */
@@ -46,6 +48,7 @@ export class AnswerWatch {
   }
 
   readonly #look = (): void => {
+    if (this.#stream.destroyed) return
     const bytesRead = bytesReadOf(this.#stream)
     const now = performance.now()
     if (bytesRead !== this.#bytesRead) this.#heardAt = now
