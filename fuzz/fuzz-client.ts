@@ -33,6 +33,7 @@ class ClientFuzz {
   #streams = 0
   #failures = 0
   #bytesBefore: number | undefined
+  #hasFound = false
 
   constructor(subjects: readonly Subject[], mutator: Mutator) {
     this.#subjects = subjects
@@ -48,12 +49,15 @@ class ClientFuzz {
       for (const subject of this.#subjects)
         await this.#attempt(subject, subject.recordings, scratch.path, 'whole')
       const work = async (worker: number): Promise<void> => {
-        while (Date.now() < endsAt) {
+        while (Date.now() < endsAt && !this.#hasFound) {
           const subject = this.#mutator.pick(this.#subjects)
           await this.#attempt(subject, this.#mutate(subject.recordings), scratch.path, `${worker}`)
         }
       }
-      await Promise.all(Array.from({ length: AT_ONCE }, (_, worker) => work(worker)))
+      const works = Array.from({ length: AT_ONCE }, (_, worker) => work(worker))
+      // They write in the directory that is removed.
+      await Promise.allSettled(works)
+      await Promise.all(works)
     } finally {
       process.off('unhandledRejection', note)
       process.off('uncaughtException', note)
@@ -155,6 +159,7 @@ class ClientFuzz {
     recordings: readonly Recording[],
     cause: unknown,
   ): Error {
+    this.#hasFound = true
     const damaged = recordings.flatMap((recording, connection) =>
       recording.flatMap((answer, place) => {
         const original = originals[connection]?.[place]

@@ -42,3 +42,14 @@ export function readSmallFile(
     throw ioError(`could not open file "${shown}"`, error)
   }
 }
+
+/**
+ * The same of a file that has to be there.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+export function requireSmallFile(path: Pathname, maxBytes: number): Buffer {
+  const bytes = readSmallFile(path, maxBytes)
+  if (bytes !== undefined) return bytes
+  throw new PbManifestError('IO', `could not open file "${displayPathname(path)}": No such file or directory`)
+}

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import { isPbManifestError, PbManifestError } from '../errors.js'
-import { readSmallFile } from '../files/read-small-file.js'
+import { readSmallFile, requireSmallFile } from '../files/read-small-file.js'
 import {
   type AllowedSigner,
   AllowedSignersError,
@@ -194,10 +194,7 @@ function attempt<Result>(step: () => Result): Result | SignatureFault {
 }
 
 function readAllowedSigners(path: string): AllowedSigner[] {
-  const bytes = readSmallFile(path, MAX_SIGNERS_BYTES)
-  if (bytes === undefined) {
-    throw new PbManifestError('IO', `could not open file "${path}": No such file or directory`)
-  }
+  const bytes = requireSmallFile(path, MAX_SIGNERS_BYTES)
   try {
     return parseAllowedSigners(bytes)
   } catch (error) {

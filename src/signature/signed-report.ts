@@ -1,10 +1,7 @@
-import { closeSync } from 'node:fs'
 import { version } from '../version.js'
 import { PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/yielder.js'
-import { NotARegularFileError, openRegularFile } from '../files/open-regular-file.js'
-import { readExactly } from '../files/read-fully.js'
-import { ioError } from '../files/system-error.js'
+import { requireSmallFile } from '../files/read-small-file.js'
 import {
   type GoodSignature,
   SignatureCheck,
@@ -32,7 +29,7 @@ const MAX_BYTES = 256 * 1024 * 1024
  */
 export function readReport(path: string, otherwise = 'is not a JSON report of pbmanifest'): SignableReport {
   const notAReport = new PbManifestError('BAD_FILE', `"${path}" ${otherwise}`)
-  const bytes = readWhole(path, notAReport)
+  const bytes = requireSmallFile(path, MAX_BYTES)
   const report = parseObject(bytes)
   const { reportVersion, pbmanifestVersion } = report
   if (typeof reportVersion !== 'number' || typeof pbmanifestVersion !== 'string') throw notAReport
@@ -51,25 +48,6 @@ function parseObject(bytes: Buffer): Record<string, unknown> {
 function verdictOf(value: unknown): string | null {
   if (typeof value !== 'object' || value === null || !('verdict' in value)) return null
   return typeof value.verdict === 'string' ? value.verdict : null
-}
-
-function readWhole(path: string, tooLarge: PbManifestError): Buffer {
-  try {
-    const { descriptor, stats } = openRegularFile(path)
-    try {
-      if (stats.size > MAX_BYTES) throw tooLarge
-      const bytes = Buffer.alloc(stats.size)
-      readExactly(path, descriptor, bytes, 0)
-      return bytes
-    } finally {
-      closeSync(descriptor)
-    }
-  } catch (error) {
-    if (error instanceof NotARegularFileError) {
-      throw new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
-    }
-    throw ioError(`could not open file "${path}"`, error)
-  }
 }
 
 /**

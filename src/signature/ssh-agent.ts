@@ -26,7 +26,7 @@ export interface AgentOptions {
 
 /** The public keys that the agent has, as SSH sends them. */
 export async function listAgentKeys(options: AgentOptions): Promise<Buffer[]> {
-  const answer = await ask(Buffer.of(REQUEST_IDENTITIES), { patience: 30_000, ...options })
+  const answer = await ask(Buffer.of(REQUEST_IDENTITIES), options, 30_000)
   return await read(answer, IDENTITIES_ANSWER, options, (reader) => {
     const keys: Buffer[] = []
     const count = reader.uint32()
@@ -46,7 +46,7 @@ export async function listAgentKeys(options: AgentOptions): Promise<Buffer[]> {
  */
 export async function signByAgent(key: Buffer, data: Buffer, options: AgentOptions): Promise<Buffer> {
   const request = [Buffer.of(SIGN_REQUEST), sshString(key), sshString(data), sshUint32(RSA_SHA2_512)]
-  const answer = await ask(Buffer.concat(request), { patience: 300_000, ...options })
+  const answer = await ask(Buffer.concat(request), options, 300_000)
   return await read(answer, SIGN_RESPONSE, options, (reader) => reader.string())
 }
 
@@ -73,11 +73,8 @@ async function read<Result>(
 }
 
 /** One connection for each question. */
-async function ask(
-  request: Buffer,
-  options: AgentOptions & { readonly patience: number | undefined },
-): Promise<Buffer> {
-  const { socketPath, signal, patience = 0 } = options
+async function ask(request: Buffer, options: AgentOptions, defaultPatience: number): Promise<Buffer> {
+  const { socketPath, signal, patience = defaultPatience } = options
   throwIfAborted(signal)
   const socket = createConnection(socketPath)
   const abort = (): void => void socket.destroy()
