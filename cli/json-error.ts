@@ -1,4 +1,6 @@
 import { type ErrorCode, isPbManifestError } from '../src/errors.js'
+import type { Program } from './commands/command.js'
+import { findLongOptions } from './option-table.js'
 
 /**
  * What `--output=json` prints in place of a report when there can be none.
@@ -23,13 +25,17 @@ export function describeErrorAsJson(error: unknown, hint: string | undefined): E
 }
 
 /** Whether these arguments, which may not even make sense, ask for JSON on standard output. */
-export function asksForJson(args: readonly string[]): boolean {
-  if (args[0] !== 'verify' && args[0] !== 'backup') return false
+export function asksForJson([name, ...rest]: readonly string[], { commands }: Program): boolean {
+  const options = commands.find((command) => command.name === name)?.options ?? {}
+  const output = options['output']
+  if (output === undefined || !('choices' in output) || !output.choices.includes('json')) return false
   let answer = false
-  for (const [index, arg] of args.entries()) {
+  for (const [index, arg] of rest.entries()) {
     if (arg === '--') break
-    if (arg === '--output') answer = args[index + 1] === 'json'
-    if (arg.startsWith('--output=')) answer = arg === '--output=json'
+    const [spelled = '', value] = arg.split('=', 2)
+    if (!spelled.startsWith('--')) continue
+    const found = [...findLongOptions(spelled.slice(2), options).keys()]
+    if (found.length === 1 && found[0] === 'output') answer = (value ?? rest[index + 1]) === 'json'
   }
   return answer
 }

@@ -1,6 +1,7 @@
 import { type ColorChoice, colorChoices } from './color.js'
-import { answeredOptions, commands, generalOptions } from './command-table.js'
+import { program } from './command-table.js'
 import type { Command } from './commands/command.js'
+import { findCommand } from './commands/help.js'
 import { version } from '../src/version.js'
 import { readArguments, type ReadArguments } from './read-arguments.js'
 import { usageError } from './usage-error.js'
@@ -24,11 +25,10 @@ export type Request =
  */
 export async function parseCommandLine(args: readonly string[]): Promise<Request> {
   const [name, ...rest] = args
-  if (name === '--get-yargs-completions' || name === 'completion') return await print(args)
-  const command = commands.find((command) => command.name === name)
-  if (command === undefined) return await parseWithoutCommand(args)
-  const read = readArguments(rest, { ...generalOptions, ...answeredOptions, ...command.options })
-  const answer = await answerTo(read, [command.name])
+  if (name === undefined || name.startsWith('-')) return await parseWithoutCommand(args)
+  const command = findCommand(name, program)
+  const read = readArguments(rest, { ...program.generalOptions, ...command.options })
+  const answer = await answerTo(read, command)
   if (answer !== undefined) return answer
   const { color, debug, ...options } = read.options
   return {
@@ -43,30 +43,26 @@ export async function parseCommandLine(args: readonly string[]): Promise<Request
 
 /** The name of the command that these arguments begin with, for `Try "pbmanifest verify --help"`. */
 export function commandNameOf(args: readonly string[]): string | undefined {
-  return commands.find(({ name }) => name === args[0])?.name
+  return program.commands.find(({ name }) => name === args[0])?.name
 }
 
 async function parseWithoutCommand(args: readonly string[]): Promise<Request> {
-  const [name] = args
-  if (name !== undefined && !name.startsWith('-')) throw usageError(`unrecognized command "${name}"`)
-  const answer = await answerTo(readArguments(args, { ...generalOptions, ...answeredOptions }), [])
+  const answer = await answerTo(readArguments(args, program.generalOptions), undefined)
   if (answer !== undefined) return answer
   throw usageError(
     'no command specified',
-    ...(name === undefined ? [] : ['The command comes before the options.']),
+    ...(args.length === 0 ? [] : ['The command comes before the options.']),
   )
 }
 
 async function answerTo(
   { options }: ReadArguments,
-  command: readonly string[],
+  command: Command | undefined,
 ): Promise<Request | undefined> {
-  if (options['help'] === true) return await print([...command, '--help'])
+  if (options['help'] === true) {
+    const { formatHelp } = await import('./help.js')
+    return { kind: 'print', text: await formatHelp(program, command) }
+  }
   if (options['version'] === true) return { kind: 'print', text: `pbmanifest ${version}` }
   return undefined
-}
-
-async function print(args: readonly string[]): Promise<Request> {
-  const { askYargs } = await import('./ask-yargs.js')
-  return { kind: 'print', text: await askYargs(args) }
 }

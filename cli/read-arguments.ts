@@ -1,14 +1,12 @@
-import type { Options } from 'yargs'
-import { usageError } from './usage-error.js'
-
-/** An option, as yargs describes it. */
-interface OptionDescription extends Options {
-  /** Given without a value, it has this one; a value then has to follow an equals sign. */
-  readonly valueWhenBare?: string
-}
-
-/** Options by their long name. */
-export type OptionTable = Readonly<Record<string, OptionDescription>>
+import { closestName } from './closest-name.js'
+import {
+  findLetter,
+  findLongOptions,
+  type OptionDescription,
+  type OptionTable,
+  spellingsOf,
+} from './option-table.js'
+import { usageError, withSuggestion } from './usage-error.js'
 
 /** A command line, read. */
 export interface ReadArguments {
@@ -20,7 +18,7 @@ export interface ReadArguments {
 /**
  * Reads arguments as PostgreSQL's programs do theirs, which is getopt_long's way, with its messages.
  *
- * yargs, which writes help and completion, reads otherwise: it takes `-iPATH` for five options, `-m -x` for two, and
+ * yargs, which writes the help, reads otherwise: it takes `-iPATH` for five options, `-m -x` for two, and
  * makes a list of an option that is given twice. Loading it takes longer than everything else before the work begins.
  *
  * @throws {@link PbManifestError} `USAGE`
@@ -32,8 +30,9 @@ export function readArguments(args: readonly string[], table: OptionTable): Read
 
   const take: Take = (name, value) => {
     const earlier = options[name]
+    const option = table[name]
     if (value === undefined) options[name] = true
-    else if (table[name]?.array !== true) options[name] = value
+    else if (option?.type !== 'string' || option.array !== true) options[name] = value
     else options[name] = Array.isArray(earlier) ? [...earlier, value] : [value]
   }
 
@@ -55,58 +54,69 @@ export function readArguments(args: readonly string[], table: OptionTable): Read
 function defaultsOf(table: OptionTable): Record<string, string> {
   const defaults: Record<string, string> = {}
   for (const [name, option] of Object.entries(table)) {
-    if (typeof option.default === 'string') defaults[name] = option.default
+    if (option.type === 'string' && option.default !== undefined) defaults[name] = option.default
   }
   return defaults
 }
 
 type Take = (name: string, value?: string) => void
 
-function readLongOption(arg: string, rest: string[], options: OptionTable, take: Take): void {
+function readLongOption(arg: string, rest: string[], table: OptionTable, take: Take): void {
   const equals = arg.indexOf('=')
-  const spelled = equals === -1 ? arg : arg.slice(0, equals)
-  const name = findOption(spelled.slice(2), options)
-  if (name === undefined || spelled.length === 3) throw usageError(`unrecognized option '${spelled}'`)
+  const typed = equals === -1 ? arg : arg.slice(0, equals)
+  const { name, option, spelled } = resolveLongOption(typed, arg, table)
   const inline = equals === -1 ? undefined : arg.slice(equals + 1)
-  if (isFlag(name, options)) {
+  if (option.type === 'boolean') {
     if (inline !== undefined) throw usageError(`option '${spelled}' doesn't allow an argument`)
     return take(name)
   }
-  const value = inline ?? options[name]?.valueWhenBare ?? rest.shift()
+  const value = inline ?? option.valueWhenBare ?? rest.shift()
   if (value === undefined) throw usageError(`option '${spelled}' requires an argument`)
-  take(name, checkValue(spelled, value, options[name]))
+  take(name, checkValue(spelled, value, option))
+}
+
+/** An option may be abbreviated as long as it is clear which one is meant. */
+function resolveLongOption(
+  typed: string,
+  arg: string,
+  table: OptionTable,
+): { readonly name: string; readonly option: OptionDescription; readonly spelled: string } {
+  const found = findLongOptions(typed.slice(2), table)
+  const [first, second] = found
+  if (second !== undefined) {
+    const possibilities = [...found.values()].flat().map((spelling) => `'--${spelling}'`)
+    throw usageError(`option '${arg}' is ambiguous; possibilities: ${possibilities.join(' ')}`)
+  }
+  const option = first === undefined ? undefined : table[first[0]]
+  if (first === undefined || option === undefined) {
+    const names = Object.entries(table).flatMap(([name, option]) => spellingsOf(name, option).names)
+    const closest = closestName(typed.slice(2), names)
+    throw withSuggestion(`unrecognized option '${typed}'`, closest && `the option "--${closest}"`)
+  }
+  return { name: first[0], option, spelled: `--${first[1][0] ?? first[0]}` }
 }
 
 // A cluster of letters, of which the last may have a value: `-esq`, `-em FILE`, `-emFILE`, `-em=FILE`.
-function readShortOptions(arg: string, rest: string[], options: OptionTable, take: Take): void {
+function readShortOptions(arg: string, rest: string[], table: OptionTable, take: Take): void {
   for (let at = 1; at < arg.length; at++) {
     const letter = arg.charAt(at)
-    const name = findOption(letter, options)
-    if (name === undefined) throw usageError(`invalid option -- '${letter}'`)
-    if (isFlag(name, options)) {
+    const name = findLetter(letter, table)
+    const option = name === undefined ? undefined : table[name]
+    if (name === undefined || option === undefined) throw usageError(`invalid option -- '${letter}'`)
+    if (option.type === 'boolean') {
       take(name)
       continue
     }
     const inline = arg.slice(at + 1).replace(/^=/, '')
     const value = at + 1 < arg.length ? inline : rest.shift()
     if (value === undefined) throw usageError(`option requires an argument -- '${letter}'`)
-    return take(name, checkValue(`-${letter}`, value, options[name]))
+    return take(name, checkValue(`-${letter}`, value, option))
   }
 }
 
-function findOption(spelling: string, options: OptionTable): string | undefined {
-  return Object.keys(options).find(
-    (name) => name === spelling || [options[name]?.alias].flat().includes(spelling),
-  )
-}
-
-function isFlag(name: string, options: OptionTable): boolean {
-  return options[name]?.type === 'boolean'
-}
-
 // An empty value is nearly always a shell variable that is not set, and as a path it would mean the current directory.
-function checkValue(spelled: string, value: string, option: Options | undefined): string {
-  const choices = option?.choices
+function checkValue(spelled: string, value: string, option: OptionDescription): string {
+  const choices = 'choices' in option ? option.choices : undefined
   if (value === '' || (choices !== undefined && !choices.includes(value))) {
     const expected =
       choices === undefined ? 'It must not be empty.' : `It must be one of: ${choices.join(', ')}.`

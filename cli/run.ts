@@ -4,6 +4,7 @@ import { isPbManifestError, PbManifestError } from '../src/errors.js'
 import { displayJson, displayLines } from '../src/files/display-text.js'
 import { explainShortage } from '../src/files/descriptor-shortage.js'
 import { wantsColor } from './color.js'
+import { program } from './command-table.js'
 import { describeBug } from './describe-bug.js'
 import {
   type ExitStatus,
@@ -51,19 +52,19 @@ export async function run(host: Host): Promise<ExitStatus> {
   try {
     const request = await parseCommandLine(args)
     if (request.kind === 'print') {
-      if (request.text !== '') print(request.text)
+      print(request.text)
       return exitStatus.done
     }
     messages.hasColor = wantsColor(request.color, env, isTerminal)
     wantsStack ||= request.debug
     endsBySignal = request.command.endsBySignal === true
-    const context = { print, printJson, messages, stdin: host.stdin, env, signal, onHangup }
+    const context = { print, printJson, messages, stdin: host.stdin, env, signal, onHangup, program }
     status = await request.command.run(context, request.options, request.operands)
     if (endsBySignal) return status
   } catch (thrown) {
     const error = isAbort(thrown, signal) ? abortError(signal, thrown) : explainShortage(thrown)
     const hint = hintFor(error, args)
-    if (asksForJson(args)) printJson(JSON.stringify(describeErrorAsJson(error, hint), null, 2))
+    if (asksForJson(args, program)) printJson(JSON.stringify(describeErrorAsJson(error, hint), null, 2))
     // That we were told to stop was said when the signal came.
     if (!isAbort(thrown, signal)) reportError(error, hint, messages, wantsStack)
     status = exitStatusOfError(error, commandNameOf(args))
@@ -95,9 +96,10 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
 
 function hintFor(error: unknown, args: readonly string[]): string | undefined {
   if (!isPbManifestError(error)) return undefined
-  if (error.hint !== undefined || error.code !== 'USAGE') return error.hint
+  if (error.code !== 'USAGE') return error.hint
   const command = commandNameOf(args)
-  return `Try "pbmanifest ${command === undefined ? '' : `${command} `}--help" for more information.`
+  const help = `Try "pbmanifest ${command === undefined ? '' : `${command} `}--help" for more information.`
+  return error.hint === undefined ? help : `${error.hint} ${help}`
 }
 
 function reportError(

@@ -4,3 +4,14 @@ import { PbManifestError } from '../src/errors.js'
 export function usageError(message: string, ...details: readonly string[]): PbManifestError {
   return new PbManifestError('USAGE', message, { details })
 }
+
+/**
+ * The same for a name that nobody knows, in PostgreSQL's words.
+ *
+ * @param meant - what was probably meant, with what it is: `the option "--jobs"`
+ */
+export function withSuggestion(message: string, meant: string | undefined): PbManifestError {
+  return meant === undefined
+    ? usageError(message)
+    : new PbManifestError('USAGE', message, { hint: `Perhaps you meant ${meant}.` })
+}

@@ -6,6 +6,7 @@ export const backupIdCommand: Command = defineCommand({
   name: 'backup-id',
   summary: 'make an id for a new backup',
   synopsis: '',
+  operands: 'none',
   options: {},
   examples: [['', '32 hexadecimal digits, for --backup-id of every worker']],
   run: async ({ print }, _options, operands) => {

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { InferredOptionTypes } from 'yargs'
 import type { ExitStatus } from '../exit-status.js'
-import type { OptionTable } from '../read-arguments.js'
+import type { OptionTable, ValueKind } from '../option-table.js'
 import type { Messages } from '../messages.js'
 
 /** What a command has to do with the world outside of the library. */
@@ -18,6 +18,16 @@ export interface CommandContext {
   readonly signal: AbortSignal
   /** From now on SIGHUP calls this, and does not stop. */
   readonly onHangup: (listener: () => void) => void
+  /** What the program can do, for those commands that tell about it. */
+  readonly program: Program
+}
+
+/** All that help, manual and completion are made of. */
+export interface Program {
+  /** In the order of the help. */
+  readonly commands: readonly Command[]
+  /** The options that every command has besides its own. */
+  readonly generalOptions: OptionTable
 }
 
 /** Options by the heading under which the help lists them. */
@@ -36,6 +46,8 @@ interface CommandDescription {
   readonly summary: string
   /** What follows `pbmanifest NAME` in the help. */
   readonly synopsis: string
+  /** What its operands are: of a kind, one of a few words, the name of a command, or nothing at all. */
+  readonly operands: ValueKind | 'command' | 'none' | readonly string[]
   /** A signal is this command's ordinary end: nothing is said about it, and the exit status is what `run` returns. */
   readonly endsBySignal?: true
   /** Arguments, and what they do. */

@@ -18,6 +18,8 @@ const options = {
   'Fragments:': {
     workers: {
       type: 'string',
+      value: 'N',
+      kind: 'number',
       describe: 'how many workers there were; all must be here',
     },
     'allow-unsealed': {
@@ -29,19 +31,26 @@ const options = {
     pgdata: {
       alias: 'D',
       type: 'string',
+      value: 'DIRECTORY',
+      kind: 'directory',
       describe: 'data directory, or copy of one, to learn what is not given from',
     },
     'server-version': {
       type: 'string',
+      value: 'MAJOR',
+      kind: 'number',
       describe: 'major version of the server, which decides what is not given',
     },
     'manifest-version': {
       choices: ['1', '2'],
       type: 'string',
+      value: '1|2',
       describe: '1 for PostgreSQL 13 to 16, 2 from 17 on',
     },
     'system-identifier': {
       type: 'string',
+      value: 'ID',
+      kind: 'number',
       describe: 'of the cluster; stands in version 2 only',
     },
   },
@@ -49,16 +58,34 @@ const options = {
     'wal-range': {
       type: 'string',
       array: true,
-      describe: 'a range as TIMELINE,START,END; no other WAL option then',
+      value: 'TLI,START,END',
+      kind: 'text',
+      describe: 'timeline and LSNs of a range; no other WAL option then',
     },
-    'start-lsn': { type: 'string', describe: 'where the backup began' },
-    'start-timeline': { type: 'string', describe: 'timeline on which it began' },
-    'end-lsn': { type: 'string', describe: 'where the backup ended' },
-    'end-timeline': { type: 'string', describe: 'timeline on which it ended' },
-    'history-dir': { type: 'string', describe: 'directory of timeline history files' },
+    'start-lsn': { type: 'string', value: 'LSN', kind: 'text', describe: 'where the backup began' },
+    'start-timeline': {
+      type: 'string',
+      value: 'TLI',
+      kind: 'number',
+      describe: 'timeline on which it began',
+    },
+    'end-lsn': { type: 'string', value: 'LSN', kind: 'text', describe: 'where the backup ended' },
+    'end-timeline': { type: 'string', value: 'TLI', kind: 'number', describe: 'timeline on which it ended' },
+    'history-dir': {
+      type: 'string',
+      value: 'DIRECTORY',
+      kind: 'directory',
+      describe: 'where timeline history files are',
+    },
   },
   'Output:': {
-    output: { alias: 'o', type: 'string', describe: 'manifest to write (required)' },
+    output: {
+      alias: 'o',
+      type: 'string',
+      value: 'FILE',
+      kind: 'file',
+      describe: 'manifest to write (required)',
+    },
     quiet: {
       alias: 'q',
       type: 'boolean',
@@ -109,6 +136,7 @@ export const mergeCommand: Command = defineCommand({
   name: 'merge',
   summary: 'make one backup_manifest of the fragments of all workers',
   synopsis: '[OPTION]... FRAGMENT...',
+  operands: 'path',
   options,
   examples: [
     ['-o BACKUP/backup_manifest -D BACKUP FRAGMENTS/', 'fragments of a folder; the rest as BACKUP says'],

@@ -10,12 +10,16 @@ const options = {
     key: {
       alias: 'f',
       type: 'string',
-      describe: 'private Ed25519 key, or the public half of a key that an ssh-agent has (required)',
+      value: 'FILE',
+      kind: 'file',
+      describe: 'private Ed25519 key, or public half of a key that an ssh-agent has (required)',
     },
   },
   'Output:': {
     signature: {
       type: 'string',
+      value: 'FILE',
+      kind: 'file',
       describe: 'where the signature goes (default: DIRECTORY.sig, or FILE.sig)',
     },
     quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors' },
@@ -33,6 +37,7 @@ export const signCommand: Command = defineCommand({
   name: 'sign',
   summary: 'sign the backup_manifest of a backup, or a report, with an SSH key',
   synopsis: '-f KEY [OPTION]... DIRECTORY|FILE',
+  operands: 'path',
   options,
   examples: [
     ['-f ~/.ssh/id_ed25519 BACKUP', 'into BACKUP.sig, beside the directory'],

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { program } from '../../cli/command-table.js'
 import { asksForJson, describeErrorAsJson } from '../../cli/json-error.js'
 import { PbManifestError } from '../../src/errors.js'
 
@@ -9,10 +10,15 @@ test.each([
   [['verify', '--output=text', '--output', 'json', 'a'], true],
   [['verify', '--', '--output=json'], false],
   [['verify', 'a'], false],
+  [['verify', '--out=json', 'a'], true],
+  [['verify', '--o', 'json', 'a'], true],
+  [['verify', '-q', '--output'], false],
+  [['sign', '--output=json'], false],
+  [['nonsense', '--output=json'], false],
   [['merge', '--output', 'json'], false],
   [[], false],
 ])('asksForJson(%j) is %j', (args, expected) => {
-  expect(asksForJson(args)).toBe(expected)
+  expect(asksForJson(args, program)).toBe(expected)
 })
 
 test('an error says all that it knows', () => {

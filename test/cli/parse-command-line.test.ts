@@ -48,29 +48,10 @@ describe('parseCommandLine', () => {
     [['fragment', '-?'], 'Usage: pbmanifest fragment [OPTION]... DIRECTORY'],
     [['backup-id', '-?'], 'Usage: pbmanifest backup-id\n'],
     [['verify', '-V'], 'pbmanifest 0.'],
-    [['completion'], '###-begin-pbmanifest-completions-###'],
+    [['verify', '--vers'], 'pbmanifest 0.'],
+    [['--hel'], 'Usage: pbmanifest COMMAND'],
   ])('%j is answered with text', async (args, beginning) => {
     const request = await parseCommandLine(args)
     expect(request).toEqual({ kind: 'print', text: expect.stringContaining(beginning) })
-  })
-
-  test.each([
-    {
-      typed: [''],
-      offered: ['verify', 'backup', 'sign', 'serve', 'merge', 'fragment', 'backup-id', 'completion'],
-    },
-    { typed: ['verify', '--output', ''], offered: ['text', 'json'] },
-    { typed: ['verify', ''], offered: [] },
-    { typed: ['verify', 'di'], offered: [] },
-  ])('completion offers $offered after $typed', async ({ typed, offered }) => {
-    const request = await parseCommandLine(['--get-yargs-completions', 'pbmanifest', ...typed])
-    expect(request).toEqual({ kind: 'print', text: offered.join('\n') })
-  })
-
-  test('completion offers the long options of a command', async () => {
-    const request = await parseCommandLine(['--get-yargs-completions', 'pbmanifest', 'verify', '--'])
-    const words = request.kind === 'print' ? request.text.split('\n') : []
-    expect(words).toEqual(expect.arrayContaining(['--ignore', '--wal-path', '--jobs', '--help', '--color']))
-    expect(words).not.toContain('--i')
   })
 })

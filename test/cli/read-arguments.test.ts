@@ -1,18 +1,24 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { OptionTable } from '../../cli/option-table.js'
 import { type ReadArguments, readArguments } from '../../cli/read-arguments.js'
 
-const options = {
-  ignore: { alias: 'i', type: 'string', array: true },
-  'manifest-path': { alias: 'm', type: 'string' },
-  'wal-directory': { alias: ['w', 'wal-path'], type: 'string' },
-  'no-parse-wal': { alias: 'n', type: 'boolean' },
-  quiet: { alias: 'q', type: 'boolean' },
-  'exit-on-error': { alias: 'e', type: 'boolean' },
-  help: { alias: '?', type: 'boolean' },
-  'page-checksums': { type: 'string', choices: ['auto', 'on', 'off'], valueWhenBare: 'on' },
-  output: { type: 'string', choices: ['text', 'json'], default: 'text' },
-} as const
+const text = { type: 'string', value: 'VALUE', kind: 'text', describe: 'a value' } as const
+const flag = { type: 'boolean', describe: 'a flag' } as const
+
+const options: OptionTable = {
+  ignore: { ...text, alias: 'i', array: true },
+  'manifest-path': { ...text, alias: 'm' },
+  'wal-directory': { ...text, alias: ['w', 'wal-path'] },
+  'no-parse-wal': { ...flag, alias: 'n' },
+  quiet: { ...flag, alias: 'q' },
+  'exit-on-error': { ...flag, alias: 'e' },
+  help: { ...flag, alias: '?' },
+  'page-checksums': { ...text, choices: ['auto', 'on', 'off'], valueWhenBare: 'on' },
+  page: flag,
+  'max-rate': text,
+  output: { ...text, choices: ['text', 'json'], default: 'text' },
+}
 
 describe('readArguments', () => {
   test.each<[string[], ReadArguments['options'], string[]]>([
@@ -45,6 +51,16 @@ describe('readArguments', () => {
     [['--', '-q', '--', '-i'], {}, ['-q', '--', '-i']],
     [['-'], {}, ['-']],
     [['--output', 'json'], { output: 'json' }, []],
+    [['--q'], { quiet: true }, []],
+    [['--no', '--exit'], { 'no-parse-wal': true, 'exit-on-error': true }, []],
+    [['--manifest', 'FILE'], { 'manifest-path': 'FILE' }, []],
+    [['--man=FILE'], { 'manifest-path': 'FILE' }, []],
+    [['--page'], { page: true }, []],
+    [['--page-'], { 'page-checksums': 'on' }, []],
+    [['--page-c=off'], { 'page-checksums': 'off' }, []],
+    // Two names of one option are no two options.
+    [['--wal=W'], { 'wal-directory': 'W' }, []],
+    [['--wal-p', 'W'], { 'wal-directory': 'W' }, []],
   ])('%j becomes %j and %j', (args, given, operands) => {
     expect(readArguments(args, options)).toEqual({ options: { output: 'text', ...given }, operands })
   })
@@ -54,7 +70,14 @@ describe('readArguments', () => {
     [['-qx'], "invalid option -- 'x'"],
     [['--foo'], "unrecognized option '--foo'"],
     [['--foo=bar'], "unrecognized option '--foo'"],
-    [['--q'], "unrecognized option '--q'"],
+    [['--='], "unrecognized option '--'"],
+    [['--quiett'], "unrecognized option '--quiett'"],
+    [['--ma'], "option '--ma' is ambiguous; possibilities: '--manifest-path' '--max-rate'"],
+    [['--ma=3'], "option '--ma=3' is ambiguous; possibilities: '--manifest-path' '--max-rate'"],
+    [['--pa'], "option '--pa' is ambiguous; possibilities: '--page-checksums' '--page'"],
+    [['--wa'], "option '--wal-directory' requires an argument"],
+    [['--qui=yes'], "option '--quiet' doesn't allow an argument"],
+    [['--out=xml'], 'invalid value "xml" for option --output'],
     [['--__proto__=1'], "unrecognized option '--__proto__'"],
     [['-m'], "option requires an argument -- 'm'"],
     [['--manifest-path'], "option '--manifest-path' requires an argument"],
@@ -68,6 +91,24 @@ describe('readArguments', () => {
   ])('%j is refused: %s', (args, message) => {
     expect(() => readArguments(args, options)).toThrow(expect.objectContaining({ code: 'USAGE', message }))
   })
+
+  test.each([
+    ['--ignroe', 'ignore'],
+    ['--outptu=json', 'output'],
+    ['--exit-on-eror', 'exit-on-error'],
+    ['--wal-pth', 'wal-path'],
+    ['--Quiet', 'quiet'],
+  ])('%s is answered with what was probably meant: --%s', (arg, name) => {
+    const hint = `Perhaps you meant the option "--${name}".`
+    expect(() => readArguments([arg], options)).toThrow(expect.objectContaining({ code: 'USAGE', hint }))
+  })
+
+  test.each(['--x', '--verbose', `--${'ignore'.repeat(10_000)}`, '--\u{1f600}'])(
+    'nothing is suggested for %s',
+    (arg) => {
+      expect(() => readArguments([arg], options)).toThrow(expect.objectContaining({ hint: undefined }))
+    },
+  )
 
   test('any value arrives as it was given', () => {
     fc.assert(

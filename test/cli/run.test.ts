@@ -74,6 +74,8 @@ describe('a command line that makes no sense', () => {
     [[...fragment, '0', '--workers', '0'], value('--workers', '0')],
     [[...fragment, '0', '--workers=1', '--files-from=-'], 'cannot specify both --workers and --files-from'],
     [[...fragment, '0', '--checksum-algorithm=md5'], value('--checksum-algorithm', 'md5')],
+    [['help', 'merge', 'x'], 'too many command-line arguments (first is "x")'],
+    [['verify', '--pa'], "option '--pa' is ambiguous; possibilities: '--partial-wal' '--page-checksums'"],
     [['backup-id', 'x'], 'too many command-line arguments (first is "x")'],
   ])('%j: %s', async (args, message) => {
     const { status, stdout, stderr } = await runHere(args)
@@ -82,6 +84,21 @@ describe('a command line that makes no sense', () => {
     expect(stdout).toBe('')
     expect(stderr.split('\n')[0]).toBe(`pbmanifest: error: ${message}`)
     expect(stderr).toContain(`pbmanifest: hint: Try "pbmanifest ${command}--help" for more information.\n`)
+  })
+
+  test.each([
+    [['vrefy', 'a'], 'unrecognized command "vrefy"', 'the command "verify"', ''],
+    [['help', 'backup-di'], 'unrecognized command "backup-di"', 'the command "backup-id"', 'help '],
+    [['verify', '--jbos=3'], "unrecognized option '--jbos'", 'the option "--jobs"', 'verify '],
+    [['--hlep'], "unrecognized option '--hlep'", 'the option "--help"', ''],
+  ])('%j: %s, with a word of what was probably meant', async (args, message, meant, command) => {
+    expect(await runHere(args)).toEqual({
+      status: 2,
+      stdout: '',
+      stderr: `pbmanifest: error: ${message}
+pbmanifest: hint: Perhaps you meant ${meant}. Try "pbmanifest ${command}--help" for more information.
+`,
+    })
   })
 
   test('with --output=json is also told as JSON', async () => {

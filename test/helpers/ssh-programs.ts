@@ -1,20 +1,14 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { describe } from 'vitest'
 import { atExit } from './at-exit.js'
+import { describeWithProgram } from './describe-with-program.js'
 import { mustRun, type ProgramResult, runProgram } from './run-program.js'
-
-const reason = 'ssh-keygen is not installed (Debian: apt-get install openssh-client)'
 
 /** `describe` for tests that need OpenSSH's programs. Without them they are skipped, loudly; under `CI` the file fails. */
 export function describeWithOpenSsh(name: string, tests: () => void): void {
-  const isThere = spawnSync('ssh-keygen', ['-?']).error === undefined
-  if (!isThere && process.env['CI']) throw new Error(`cannot test "${name}": ${reason}`)
-  if (!isThere) process.stderr.write(`\nSKIPPED "${name}": ${reason}\n\n`)
-  const suite = isThere ? describe : describe.skip
-  suite(name, tests)
+  describeWithProgram('ssh-keygen', 'openssh-client', name, tests)
 }
 
 type KeyKind = 'ed25519' | 'ecdsa256' | 'ecdsa384' | 'ecdsa521' | 'rsa'

@@ -15,11 +15,26 @@ import { withoutUndefined } from '../../without-undefined.js'
 /** Those of pg_basebackup, and -j, --verify and --output. */
 export const backupOptions = {
   'Options controlling the output:': {
-    pgdata: { alias: 'D', type: 'string', describe: 'receive base backup into directory' },
-    format: { alias: 'F', type: 'string', describe: 'output format: p or plain' },
+    pgdata: {
+      alias: 'D',
+      type: 'string',
+      value: 'DIRECTORY',
+      kind: 'directory',
+      describe: 'receive base backup into directory',
+    },
+    format: {
+      alias: 'F',
+      type: 'string',
+      value: 'p',
+      kind: 'text',
+      suggestions: ['plain'],
+      describe: 'output format: plain, the only one',
+    },
     'max-rate': {
       alias: 'r',
       type: 'string',
+      value: 'RATE',
+      kind: 'text',
       describe: 'maximum transfer rate of all workers together (in kB/s, or use suffix "k" or "M")',
     },
     'write-recovery-conf': {
@@ -31,17 +46,23 @@ export const backupOptions = {
       alias: 'T',
       type: 'string',
       array: true,
-      describe: 'OLDDIR=NEWDIR: relocate tablespace in OLDDIR to NEWDIR',
+      value: 'OLDDIR=NEWDIR',
+      kind: 'text',
+      describe: 'relocate tablespace in OLDDIR to NEWDIR',
     },
     'wal-method': {
       alias: 'X',
       type: 'string',
-      describe: 'include required WAL files with specified method: none, fetch or stream (the default)',
+      value: 'none|fetch|stream',
+      kind: 'text',
+      suggestions: ['none', 'fetch', 'stream'],
+      describe: 'include required WAL files with specified method (default: stream)',
     },
     output: {
       choices: ['text', 'json'],
       default: 'text',
       type: 'string',
+      value: 'text|json',
       describe: 'json: one document on standard output',
     },
   },
@@ -49,14 +70,19 @@ export const backupOptions = {
     jobs: {
       alias: 'j',
       type: 'string',
+      value: 'N',
+      kind: 'number',
       describe: 'workers that copy files, each with a connection of its own (default: 4)',
     },
     checkpoint: {
       alias: 'c',
       type: 'string',
-      describe: 'fast or spread (the default) checkpointing',
+      value: 'fast|spread',
+      kind: 'text',
+      suggestions: ['fast', 'spread'],
+      describe: 'set fast or spread (default) checkpointing',
     },
-    label: { alias: 'l', type: 'string', describe: 'set backup label' },
+    label: { alias: 'l', type: 'string', value: 'LABEL', kind: 'text', describe: 'set backup label' },
     'no-clean': { alias: 'n', type: 'boolean', describe: 'do not clean up after errors' },
     'no-sync': {
       alias: 'N',
@@ -64,12 +90,20 @@ export const backupOptions = {
       describe: 'do not wait for changes to be written safely to disk',
     },
     progress: { alias: 'P', type: 'boolean', describe: 'show progress information' },
-    slot: { alias: 'S', type: 'string', describe: 'replication slot to use' },
+    slot: {
+      alias: 'S',
+      type: 'string',
+      value: 'SLOTNAME',
+      kind: 'text',
+      describe: 'replication slot to use',
+    },
     verbose: { alias: 'v', type: 'boolean', describe: 'output verbose messages' },
     'manifest-checksums': {
       type: 'string',
-      describe:
-        'use algorithm for manifest checksums: CRC32C (the default), SHA224, SHA256, SHA384, SHA512, NONE',
+      value: 'ALGORITHM',
+      kind: 'text',
+      suggestions: ['NONE', 'CRC32C', 'SHA224', 'SHA256', 'SHA384', 'SHA512'],
+      describe: 'CRC32C (default), SHA224, SHA256, SHA384, SHA512 or NONE',
     },
     'manifest-force-encode': {
       type: 'boolean',
@@ -92,25 +126,43 @@ export const backupOptions = {
   'Connection options:': {
     agent: {
       type: 'string',
-      describe:
-        'HOST:PORT, socket directory or connection string of a "pbmanifest serve" that files are to come from',
+      value: 'CONNSTR',
+      kind: 'text',
+      describe: 'HOST:PORT, socket directory or connection string of a "pbmanifest serve"',
     },
-    dbname: { alias: 'd', type: 'string', describe: 'connection string' },
+    dbname: {
+      alias: 'd',
+      type: 'string',
+      value: 'CONNSTR',
+      kind: 'text',
+      describe: 'connection string',
+    },
     host: {
       alias: 'h',
       type: 'string',
+      value: 'HOSTNAME',
+      kind: 'text',
       describe: 'database server host or socket directory',
     },
-    port: { alias: 'p', type: 'string', describe: 'database server port number' },
+    port: {
+      alias: 'p',
+      type: 'string',
+      value: 'PORT',
+      kind: 'number',
+      describe: 'database server port number',
+    },
     username: {
       alias: 'U',
       type: 'string',
+      value: 'NAME',
+      kind: 'text',
       describe: 'connect as specified database user',
     },
     'io-timeout': {
       type: 'string',
-      describe:
-        'seconds for which the other side may be silent when it has to answer (default: as TCP has it)',
+      value: 'SECONDS',
+      kind: 'number',
+      describe: 'how long the other side may be silent when it has to answer (default: as TCP has it)',
     },
     'no-password': {
       alias: 'w',

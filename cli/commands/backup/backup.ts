@@ -15,6 +15,7 @@ export const backupCommand: Command = defineCommand({
   name: 'backup',
   summary: 'take a parallel base backup of a running server',
   synopsis: '[OPTION]...',
+  operands: 'none',
   options: backupOptions,
   examples: [
     ['-h db1 -U backup -D /backups/monday -j 8 -c fast -P', '8 workers, with progress'],

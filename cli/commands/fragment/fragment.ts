@@ -1,5 +1,8 @@
 import { displayPathname, type Pathname } from '../../../src/files/pathname.js'
-import { parseChecksumAlgorithm } from '../../../src/manifest/checksum/checksum-algorithm.js'
+import {
+  checksumAlgorithms,
+  parseChecksumAlgorithm,
+} from '../../../src/manifest/checksum/checksum-algorithm.js'
 import { isBackupId } from '../../../src/manifest/fragment/backup-id.js'
 import type { WriteFragmentOptions } from '../../../src/manifest/fragment/write-fragment.js'
 import { exitStatus } from '../../exit-status.js'
@@ -13,13 +16,22 @@ import { type Command, defineCommand, type OptionValues } from '../command.js'
 
 const options = {
   'Which part:': {
-    worker: { type: 'string', describe: 'number of this worker, from 0 (required)' },
+    worker: {
+      type: 'string',
+      value: 'N',
+      kind: 'number',
+      describe: 'number of this worker, from 0 (required)',
+    },
     workers: {
       type: 'string',
+      value: 'N',
+      kind: 'number',
       describe: 'how many workers share DIRECTORY; this one takes its share',
     },
     'files-from': {
       type: 'string',
+      value: 'FILE',
+      kind: 'file',
       describe: 'record the files that this file, or standard input (-), names',
     },
     'include-all': {
@@ -30,12 +42,23 @@ const options = {
   'Output:': {
     'backup-id': {
       type: 'string',
+      value: 'ID',
+      kind: 'text',
       describe: 'id of the backup, see "backup-id" (required)',
     },
-    output: { alias: 'o', type: 'string', describe: 'fragment to write (required)' },
+    output: {
+      alias: 'o',
+      type: 'string',
+      value: 'FILE',
+      kind: 'file',
+      describe: 'fragment to write (required)',
+    },
     'checksum-algorithm': {
       type: 'string',
-      describe: 'CRC32C (the default), SHA224, SHA256, SHA384, SHA512 or NONE',
+      value: 'NAME',
+      kind: 'text',
+      suggestions: checksumAlgorithms,
+      describe: 'CRC32C (default), SHA224, SHA256, SHA384, SHA512 or NONE',
     },
     quiet: {
       alias: 'q',
@@ -95,6 +118,7 @@ export const fragmentCommand: Command = defineCommand({
   name: 'fragment',
   summary: "write one worker's part of a manifest",
   synopsis: '[OPTION]... DIRECTORY',
+  operands: 'directory',
   options,
   examples: [
     ['--worker 0 --workers 4 --backup-id $ID -o backup_manifest_$ID.0 DIRECTORY', 'the first of four shares'],

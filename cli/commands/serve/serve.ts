@@ -12,6 +12,7 @@ export const serveCommand: Command = defineCommand({
   name: 'serve',
   summary: 'serve parallel base backups beside a server, for psql and "backup --agent"',
   synopsis: '[OPTION]...',
+  operands: 'none',
   options: serveOptions,
   endsBySignal: true,
   examples: [
