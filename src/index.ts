@@ -70,16 +70,20 @@ export {
 } from './transfer/client/worker-counters.js'
 export type { TablespaceMapping } from './transfer/client/target/tablespace-mapping.js'
 export type { SessionNotice } from './transfer/session/backup-session.js'
+export type { RunFacts } from './run-facts.js'
 export { type GoodSignature } from './signature/check-signature.js'
 export { signFile, type SignOptions, type SignResult } from './signature/sign-file.js'
 export type { KnownChecksums } from './verify/options.js'
 export type { VerifyOptions, VerifyProgress } from './verify/options.js'
 export {
+  type BackupFacts,
   type CheckedPages,
   type NotChecked,
   type Problem,
+  type ProblemFacts,
   type ProblemKind,
   problemKinds,
+  type ReportedOptions,
   type VerifiedManifest,
   type VerifyReport,
   type VerifyStep,

@@ -6,6 +6,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 const schemaNames = [
   'backup-manifest-1',
   'backup-manifest-2',
+  'backup-report',
   'error',
   'fragment-seal',
   'manifest-file',
@@ -31,7 +32,7 @@ function loadSchema(name: SchemaName): { readonly $id: string } {
  */
 export type Validator = (value: unknown) => string | undefined
 
-const ajv = new Ajv2020({ schemas: schemaNames.map(loadSchema), strictTypes: false, strictRequired: false })
+const ajv = new Ajv2020({ strict: true, schemas: schemaNames.map(loadSchema) })
 
 /** The validator of one of the schemas in `schemas/`. Compiled at its first use, and kept. */
 export function validatorOf(name: SchemaName): Validator {

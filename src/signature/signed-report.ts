@@ -1,4 +1,4 @@
-import { version } from '../version.js'
+import { type RunFacts, startRun } from '../run-facts.js'
 import { PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/yielder.js'
 import { requireSmallFile } from '../files/read-small-file.js'
@@ -8,7 +8,7 @@ import {
   type SignatureDemand,
   type SignatureProblem,
 } from './check-signature.js'
-import { reportNamespace, signatureOfFile } from './signature-place.js'
+import { realPath, reportNamespace, signatureOfFile } from './signature-place.js'
 
 /** A report as far as a signature is concerned. */
 interface SignableReport {
@@ -55,11 +55,12 @@ function verdictOf(value: unknown): string | null {
  *
  * @see schemas/signed-report.schema.json
  */
-export interface SignedReportCheck {
-  readonly reportVersion: 1
-  readonly pbmanifestVersion: string
+export interface SignedReportCheck extends RunFacts {
+  readonly reportVersion: 2
   /** The report, as it was given. */
   readonly report: string
+  /** The same, absolute and without links in it. */
+  readonly path: string
   /** `failed` when there are problems with its signature; else what the report says of the backup, `null` if nothing. */
   readonly verdict: string | null
   /** `null` when there are problems. */
@@ -78,14 +79,16 @@ export function checkSignedReport(
   signal?: AbortSignal,
 ): SignedReportCheck {
   throwIfAborted(signal)
+  const endRun = startRun()
   const check = new SignatureCheck(demand, 'report', reportNamespace, [signatureOfFile(path)])
   const { bytes, verdict } = readReport(path)
   check.update(bytes)
   const { signature, problem } = check.conclude()
   return {
-    reportVersion: 1,
-    pbmanifestVersion: version,
+    reportVersion: 2,
+    ...endRun(),
     report: path,
+    path: realPath(path),
     verdict: problem === undefined ? verdict : 'failed',
     signature,
     problems: problem === undefined ? [] : [problem],

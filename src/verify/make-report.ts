@@ -1,13 +1,27 @@
-import { version } from '../version.js'
+import { resolve } from 'node:path'
+import type { RunFacts } from '../run-facts.js'
 import { formatLsn } from '../postgres/lsn.js'
 import type { ManifestContents } from './manifest-files.js'
+import type { VerifyOptions } from './options.js'
 import type { ProblemList } from './problems.js'
-import type { NotChecked, Problem, VerifiedManifest, VerifyReport, Warning } from './report.js'
+import type {
+  BackupFacts,
+  NotChecked,
+  Problem,
+  ReportedOptions,
+  VerifiedManifest,
+  VerifyReport,
+  Warning,
+} from './report.js'
 
 /** All that a report is made of. */
-export interface ReportParts {
-  readonly directory: string
-  readonly format: VerifyReport['format']
+export interface ReportParts extends Pick<VerifyReport, 'directory' | 'path' | 'format'> {
+  readonly run: RunFacts
+  readonly options: VerifyOptions
+  readonly jobs: number
+  /** Of an archive that came in alone: which one it was said to be. */
+  readonly archive: string | undefined
+  readonly backup: BackupFacts
   readonly manifest: ManifestContents
   /** `undefined`: none was demanded. */
   readonly signature?: VerifyReport['signature'] | undefined
@@ -27,11 +41,14 @@ const lists = new WeakMap<VerifyReport, Iterable<Problem>>()
 export function makeReport(parts: ReportParts): VerifyReport {
   let problems: readonly Problem[] | undefined
   const report: VerifyReport = {
-    reportVersion: 1,
-    pbmanifestVersion: version,
+    reportVersion: 2,
+    ...parts.run,
     directory: parts.directory,
+    path: parts.path,
     format: parts.format,
     verdict: decideVerdict(parts),
+    options: describeOptions(parts),
+    backup: parts.backup,
     manifest: describeManifest(parts.manifest),
     ...(parts.signature !== undefined && { signature: parts.signature }),
     get problems() {
@@ -39,6 +56,7 @@ export function makeReport(parts: ReportParts): VerifyReport {
     },
     problemCounts: parts.problems.count(),
     warnings: parts.warnings,
+    checksumsFrom: whereFrom(parts.options),
     ...parts.totals,
     engines: parts.engines,
     seconds: parts.seconds,
@@ -66,6 +84,30 @@ export function withNotChecked(report: VerifyReport, notChecked: readonly NotChe
 function decideVerdict({ problems, isPartial }: ReportParts): VerifyReport['verdict'] {
   if (!problems.isEmpty) return 'failed'
   return isPartial ? 'partial' : 'verified'
+}
+
+function whereFrom({ skipChecksums, knownChecksums }: VerifyOptions): VerifyReport['checksumsFrom'] {
+  if (skipChecksums === true) return 'none'
+  return knownChecksums === undefined ? 'files' : 'copying'
+}
+
+function describeOptions({ options, jobs, archive }: ReportParts): ReportedOptions {
+  const { manifestPath, walDirectory, allowedSigners, signerIdentity, signaturePath } = options
+  return {
+    jobs,
+    ignore: options.ignore ?? [],
+    exitOnError: options.exitOnError ?? false,
+    skipChecksums: options.skipChecksums ?? false,
+    pageChecksums: options.pageChecksums ?? 'auto',
+    noParseWal: options.noParseWal ?? false,
+    partialWal: options.partialWal ?? false,
+    ...(manifestPath !== undefined && { manifestPath: resolve(manifestPath) }),
+    ...(walDirectory !== undefined && { walDirectory: resolve(walDirectory) }),
+    ...(allowedSigners !== undefined && { allowedSigners: resolve(allowedSigners) }),
+    ...(signerIdentity !== undefined && { signerIdentity }),
+    ...(signaturePath !== undefined && { signaturePath: resolve(signaturePath) }),
+    ...(archive !== undefined && { archive }),
+  }
 }
 
 function describeManifest({ path, summary, table, bytes, walRanges }: ManifestContents): VerifiedManifest {

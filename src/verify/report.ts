@@ -1,5 +1,6 @@
 import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import type { GoodSignature } from '../signature/check-signature.js'
+import type { RunFacts } from '../run-facts.js'
 
 /**
  * The kinds of problem that a verification can find. Programs may rely on these words.
@@ -51,8 +52,51 @@ export const problemKinds = [
 /** What kind of problem a backup has. */
 export type ProblemKind = (typeof problemKinds)[number]
 
+/** A number, or a word, that should be there, and the one that is. */
+interface ExpectedAndFound<Value> {
+  readonly expected: Value
+  readonly found: Value
+}
+
+/** What is known of a problem, as values. Each is there where it has a meaning. */
+export interface ProblemFacts {
+  /** Bytes of the file: as the manifest has it, and as it was found; of a file that is missing, or too many, one of them. */
+  readonly size?: Partial<ExpectedAndFound<number>>
+  /** Of the file, in lower-case hexadecimal: the manifest's, and that of the bytes that were read. */
+  readonly checksum?: ExpectedAndFound<string> & { readonly algorithm: RealChecksumAlgorithm }
+  /** A data page, counted from the beginning of its file, the way of `dd skip=`. */
+  readonly block?: number
+  /** Of this page, in hexadecimal: the one that its bytes give, and the one in its header. */
+  readonly pageChecksum?: { readonly calculated: string; readonly stored: string }
+  /** How many pages of the file are wrong besides those that have a problem of their own. */
+  readonly furtherBlocks?: number
+  /** Which they are, as far as they were kept: a hundred of a file, ascending. */
+  readonly blocks?: readonly number[]
+  /** Of the WAL. */
+  readonly timeline?: number
+  /** Where in the WAL; of a data page, its own. */
+  readonly lsn?: string
+  /** The WAL range of the manifest that it is in. */
+  readonly range?: { readonly startLsn: string; readonly endLsn: string }
+  /** A WAL segment by its name; of several, the first. */
+  readonly segment?: string
+  readonly lastSegment?: string
+  /** Bytes from the beginning of the segment. */
+  readonly offset?: number
+  /** The archive of a tar backup; of several, the first. */
+  readonly archive?: string
+  readonly otherArchive?: string
+  /** What stands in the archive, by the name that it has there. */
+  readonly member?: string
+  /** Where a link leads to. */
+  readonly target?: string
+  readonly systemIdentifier?: ExpectedAndFound<string>
+  /** What the operating system said: `EACCES`. */
+  readonly errorCode?: string
+}
+
 /** Something that is wrong with the backup. */
-export interface Problem {
+export interface Problem extends ProblemFacts {
   readonly kind: ProblemKind
   /** The file it is about, relative to the backup directory; absent when it is about no single file. */
   readonly path?: string
@@ -86,7 +130,7 @@ export interface Warning {
   readonly message: string
 }
 
-/** Something that was not looked at, although it could be wrong. */
+/** Something that was not looked at, or does not count, although it could be wrong. */
 export interface NotChecked {
   readonly what:
     | 'file-checksums'
@@ -106,6 +150,49 @@ export interface NotChecked {
     | 'after-first-problem'
   /** A sentence. */
   readonly why: string
+  /** Which files or directories, relative to the backup directory, where it is some by name; at most a hundred of them. */
+  readonly paths?: readonly string[]
+  /** How many they are. */
+  readonly count?: number
+}
+
+/** What was asked for. Paths are absolute. No option is left out but one that has no value. */
+export interface ReportedOptions {
+  readonly jobs: number
+  readonly ignore: readonly string[]
+  readonly exitOnError: boolean
+  readonly skipChecksums: boolean
+  readonly pageChecksums: 'auto' | 'on' | 'off'
+  readonly noParseWal: boolean
+  readonly partialWal: boolean
+  readonly manifestPath?: string
+  readonly walDirectory?: string
+  readonly allowedSigners?: string
+  readonly signerIdentity?: string
+  readonly signaturePath?: string
+  /** Of an archive that came in alone: which one it was said to be. */
+  readonly archive?: string
+}
+
+/** What a backup says of itself. `null` is what it does not say, or what could not be read. */
+export interface BackupFacts {
+  /** The one that was given to it, from backup_label. */
+  readonly label: string | null
+  /** When it was begun, from backup_label, in its words: `2026-11-22 21:36:05 UTC`. */
+  readonly startTime: string | null
+  /** The same in UTC, by ISO 8601; `null` also when the time zone is an abbreviation that has several meanings. */
+  readonly startTimeUtc: string | null
+  /** What kind of server it was taken from. */
+  readonly takenFrom: 'primary' | 'standby' | null
+  /** Where recovery begins. */
+  readonly startLsn: string | null
+  readonly startTimeline: number | null
+  /** The start of the backup that it builds on; `null` also of a full one. */
+  readonly incrementalFrom: { readonly lsn: string; readonly timeline: number } | null
+  /** From PG_VERSION. */
+  readonly serverMajorVersion: number | null
+  /** Decimal. The manifest's; when that has none, as before PostgreSQL 17, that of pg_control. */
+  readonly systemIdentifier: string | null
 }
 
 /** The steps of a verification, in their order. */
@@ -146,17 +233,20 @@ export interface CheckedPages {
 
 /**
  * The result of a verification, as data. Every rendering is made from it; it is the same for any number of jobs,
- * but for `seconds` and `engines`.
+ * but for `startedAt`, `endedAt`, `seconds`, `engines` and `options.jobs`.
  *
  * @see schemas/verify-report.schema.json
  */
-export interface VerifyReport {
-  readonly reportVersion: 1
-  readonly pbmanifestVersion: string
-  /** The backup directory, as it was given. */
+export interface VerifyReport extends RunFacts {
+  readonly reportVersion: 2
+  /** The backup directory, as it was given; `-` of an archive that came in alone. */
   readonly directory: string
+  /** The same, absolute and without links in it; `null` of an archive that came in alone. */
+  readonly path: string | null
   /** The format it is in, as given or found out. */
   readonly format: 'plain' | 'tar'
+  readonly options: ReportedOptions
+  readonly backup: BackupFacts
   /**
    * - `failed`: there are problems
    * - `partial`: there are none, but only a part of the backup was there to be seen, or all was ignored; see `notChecked`
@@ -173,6 +263,15 @@ export interface VerifyReport {
   readonly problems: readonly Problem[]
   readonly problemCounts: Readonly<Record<ProblemKind, number>>
   readonly warnings: readonly Warning[]
+  /**
+   * Where the checksums come from that were compared with the manifest's:
+   *
+   * - `files`: from the bytes of the files, which were read
+   * - `copying`: from the bytes that were written into the files, when they were written; of the files only those were
+   *   read whose checksum was not known or not the manifest's
+   * - `none`: none were compared
+   */
+  readonly checksumsFrom: 'files' | 'copying' | 'none'
   /** Files whose checksum was compared. */
   readonly filesChecked: number
   /** Their bytes. */

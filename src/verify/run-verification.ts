@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs'
 import { isPbManifestError, PbManifestError } from '../errors.js'
 import { type ManifestSource, openManifest } from '../manifest/read-manifest.js'
+import { startRun } from '../run-facts.js'
+import { realPath } from '../signature/signature-place.js'
 import { demandSignature } from './demand-signature.js'
 import { decideContentRules } from './content/decide-content-rules.js'
 import { PlainBackup } from './plain/plain-backup.js'
@@ -29,6 +31,7 @@ export async function runVerification(
   directory: string,
   { options, jobs, format, prestarted }: VerificationPlan,
 ): Promise<VerifyReport> {
+  const endRun = startRun()
   const signature = await demandSignature(options, directory)
   const ignore = new IgnoreRules(options.ignore ?? [], signature?.pathnames)
   const content = format === 'tar' ? undefined : decideContentRules(directory, options, ignore)
@@ -41,7 +44,18 @@ export async function runVerification(
       ? new (await import('./tar/tar-backup.js')).TarBackup({ directory, options })
       : new PlainBackup({ directory, options, jobs, content, table, manifestBytes: source.size, prestarted })
   try {
-    return await verifyFiles(backup, { directory, options, jobs, ignore, content, source, signature, table })
+    return await verifyFiles(backup, {
+      directory,
+      path: realPath(directory),
+      endRun,
+      options,
+      jobs,
+      ignore,
+      content,
+      source,
+      signature,
+      table,
+    })
   } finally {
     await backup.close()
   }

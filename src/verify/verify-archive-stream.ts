@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { PbManifestError } from '../errors.js'
 import { openManifest } from '../manifest/read-manifest.js'
+import { startRun } from '../run-facts.js'
 import { demandSignature } from './demand-signature.js'
 import { FileTable } from './file-table/file-table.js'
 import { IgnoreRules } from './ignore-rules.js'
@@ -31,6 +32,7 @@ export async function verifyArchiveStream(
   stream: Readable,
   options: VerifyArchiveOptions,
 ): Promise<VerifyReport> {
+  const endRun = startRun()
   const archive = options.archive ?? 'base'
   const contents = parseArchiveContents(archive) ?? parseArchiveName(archive)?.contents
   if (contents === undefined) {
@@ -49,6 +51,9 @@ export async function verifyArchiveStream(
     const table = FileTable.of(source)
     return await verifyFiles(backup, {
       directory: '-',
+      path: null,
+      archive,
+      endRun,
       options,
       jobs: 1,
       ignore,

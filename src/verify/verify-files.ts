@@ -13,7 +13,9 @@ import { loadManifest, type ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
 import { ProblemList, StopAtFirstProblem } from './problems.js'
 import { type NotChecked, type VerifyReport, verifySteps, type Warning } from './report.js'
+import type { RunFacts } from '../run-facts.js'
 import { StepClock } from '../step-clock.js'
+import { readBackupFacts } from './backup-facts.js'
 import type { WalTotals } from './wal/check-wal.js'
 import type { ControlFile } from '../postgres/control-file.js'
 import type { FirstTouches } from '../postgres/wal/block-touches.js'
@@ -22,6 +24,12 @@ import type { FirstTouches } from '../postgres/wal/block-touches.js'
 export interface Verification {
   /** The backup, as it was given. */
   readonly directory: string
+  /** Absolute, without links; `null`: it is an archive that comes in alone. */
+  readonly path: string | null
+  /** Which archive that was said to be. */
+  readonly archive?: string | undefined
+  /** Is called at the end. */
+  readonly endRun: () => RunFacts
   readonly options: VerifyOptions
   readonly jobs: number
   readonly ignore: IgnoreRules
@@ -40,7 +48,7 @@ export interface Verification {
  * @throws {@link PbManifestError}
  */
 export async function verifyFiles(backup: VerifiedBackup, verification: Verification): Promise<VerifyReport> {
-  const { directory, options, jobs, ignore, content, source, table } = verification
+  const { directory, path, archive, options, jobs, ignore, content, source, table } = verification
   const clock = new StepClock(verifySteps)
   const manifest = await clock.time('manifest', () =>
     loadManifest(
@@ -74,7 +82,13 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
   const seconds = clock.seconds()
   const isPartial = backup.isPart || !hasWantedFile(table, ignore)
   return makeReport({
+    run: verification.endRun(),
     directory,
+    path,
+    options,
+    jobs,
+    archive,
+    backup: readBackupFacts((...file) => backup.readSmallFile(...file), ignore, manifest.summary),
     format,
     manifest,
     signature: signature?.signature,

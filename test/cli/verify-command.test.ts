@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { rm, truncate, writeFile } from 'node:fs/promises'
+import { readFileSync, realpathSync } from 'node:fs'
+import { rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { Ajv2020, type Schema } from 'ajv/dist/2020.js'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { VerifyReport } from '../../src/verify/report.js'
+import { version } from '../../src/version.js'
 import { poll } from '../helpers/poll.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { mainFile, pbmanifest, shell } from './pbmanifest.js'
@@ -48,7 +51,39 @@ describe('a backup that verifies', () => {
     const report: unknown = JSON.parse(stdout)
     expect(validates('verify-report.schema.json', report)).toBe(true)
     expect(report).toMatchObject({ verdict: 'verified', directory: backup, filesChecked: 2, bytesChecked: 3 })
-    expect(stdout).toMatch(/^{\n {2}"reportVersion": 1,\n/)
+    expect(stdout).toMatch(/^{\n {2}"reportVersion": 2,\n/)
+  })
+
+  test('is named in the report with where, when and how it was verified', async () => {
+    const latest = join(scratch.path, 'latest')
+    await symlink('backup', latest)
+    const before = new Date().toISOString()
+    const { stdout } = await shell(
+      'cd "$1" && pbmanifest verify -nj 2 -i pg_wal -m latest/backup_manifest --output=json latest',
+      scratch.path,
+    )
+    const report = JSON.parse(stdout) as VerifyReport
+    expect(report).toMatchObject({
+      directory: 'latest',
+      path: realpathSync(backup),
+      host: hostname(),
+      pbmanifestVersion: version,
+      checksumsFrom: 'files',
+      backup: { label: null, startTime: null, serverMajorVersion: 15, systemIdentifier: null },
+    })
+    expect(report.options).toEqual({
+      jobs: 2,
+      ignore: ['pg_wal'],
+      exitOnError: false,
+      skipChecksums: false,
+      pageChecksums: 'auto',
+      noParseWal: true,
+      partialWal: false,
+      manifestPath: join(realpathSync(scratch.path), 'latest/backup_manifest'),
+    })
+    const times = [before, report.startedAt, report.endedAt, new Date().toISOString()]
+    expect(times).toEqual(times.toSorted())
+    expect(validates('verify-report.schema.json', report)).toBe(true)
   })
 
   test('shows progress on standard error with -P', async () => {

@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest'
+import { startRun } from '../../src/run-facts.js'
+import { readBackupFacts } from '../../src/verify/backup-facts.js'
 import type { ChainReport } from '../../src/verify/chain/chain-report.js'
 import { formatChainReportAsJson, formatReportAsJson } from '../../src/verify/format-report.js'
+import { IgnoreRules } from '../../src/verify/ignore-rules.js'
 import { makeReport, withNotChecked } from '../../src/verify/make-report.js'
 import { fileProblem, ProblemList } from '../../src/verify/problems.js'
 import type { VerifyReport } from '../../src/verify/report.js'
@@ -11,7 +14,16 @@ function reportOf(problems: number): VerifyReport {
     list.add(fileProblem('missing', `a "${index}"\n]`, (name) => `"${name}" is missing`, 'why'))
   }
   return makeReport({
+    run: startRun()(),
     directory: '\n  "problems": []',
+    path: null,
+    options: {},
+    jobs: 1,
+    archive: undefined,
+    backup: readBackupFacts(() => undefined, new IgnoreRules([]), {
+      version: 1,
+      systemIdentifier: undefined,
+    }),
     format: 'plain',
     manifest: {
       path: 'm',
@@ -49,8 +61,8 @@ test.each([0, 1, 999, 1000, 1001, 2500])(
 
 test.each([[], [0], [1, 0, 1001]])('so is the report of a chain of %j', (...counts) => {
   const report: ChainReport = {
-    reportVersion: 1,
-    pbmanifestVersion: '0',
+    reportVersion: 2,
+    ...startRun()(),
     verdict: 'failed',
     combine: 'unsafe',
     problems: [{ kind: 'order', directory: 'd', message: 'm' }],

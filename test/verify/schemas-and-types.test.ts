@@ -16,11 +16,13 @@ import {
 import type { SignedReportCheck } from '../../src/signature/signed-report.js'
 import type { SchemaName } from '../../src/schemas/validator.js'
 import {
+  type BackupFacts,
   type CheckedPages,
   type NotChecked,
   type Problem,
   type ProblemKind,
   problemKinds,
+  type ReportedOptions,
   type VerifiedManifest,
   type VerifyReport,
   type VerifyStep,
@@ -57,7 +59,7 @@ function presenceIn({ properties = {}, required = [] }: SchemaNode): Record<stri
 
 const report = schema('verify-report')
 const manifest = report.properties?.['manifest']
-const problem = report.properties?.['problems']?.items
+const problem = report.$defs?.['problem']
 const notChecked = report.properties?.['notChecked']?.items
 const warning = report.properties?.['warnings']?.items
 const signedReport = schema('signed-report')
@@ -69,13 +71,20 @@ const chainNotChecked = chain.properties?.['notChecked']?.items
 const reportKeys = {
   reportVersion: 'required',
   pbmanifestVersion: 'required',
+  host: 'required',
+  startedAt: 'required',
+  endedAt: 'required',
   directory: 'required',
+  path: 'required',
   format: 'required',
   verdict: 'required',
+  options: 'required',
+  backup: 'required',
   manifest: 'required',
   signature: 'optional',
   problems: 'required',
   problemCounts: 'required',
+  checksumsFrom: 'required',
   filesChecked: 'required',
   bytesChecked: 'required',
   pages: 'required',
@@ -109,7 +118,53 @@ const problemKeys = {
   encodedPath: 'optional',
   message: 'required',
   detail: 'optional',
+  size: 'optional',
+  checksum: 'optional',
+  block: 'optional',
+  pageChecksum: 'optional',
+  furtherBlocks: 'optional',
+  blocks: 'optional',
+  timeline: 'optional',
+  lsn: 'optional',
+  range: 'optional',
+  segment: 'optional',
+  lastSegment: 'optional',
+  offset: 'optional',
+  archive: 'optional',
+  otherArchive: 'optional',
+  member: 'optional',
+  target: 'optional',
+  systemIdentifier: 'optional',
+  errorCode: 'optional',
 } as const satisfies PresenceOf<Problem>
+
+const optionKeys = {
+  jobs: 'required',
+  ignore: 'required',
+  exitOnError: 'required',
+  skipChecksums: 'required',
+  pageChecksums: 'required',
+  noParseWal: 'required',
+  partialWal: 'required',
+  manifestPath: 'optional',
+  walDirectory: 'optional',
+  allowedSigners: 'optional',
+  signerIdentity: 'optional',
+  signaturePath: 'optional',
+  archive: 'optional',
+} as const satisfies PresenceOf<ReportedOptions>
+
+const backupKeys = {
+  label: 'required',
+  startTime: 'required',
+  startTimeUtc: 'required',
+  takenFrom: 'required',
+  startLsn: 'required',
+  startTimeline: 'required',
+  incrementalFrom: 'required',
+  serverMajorVersion: 'required',
+  systemIdentifier: 'required',
+} as const satisfies PresenceOf<BackupFacts>
 
 const secondsKeys = {
   manifest: 'required',
@@ -144,7 +199,11 @@ const signatureKeys = {
 const signedReportKeys = {
   reportVersion: 'required',
   pbmanifestVersion: 'required',
+  host: 'required',
+  startedAt: 'required',
+  endedAt: 'required',
   report: 'required',
+  path: 'required',
   verdict: 'required',
   signature: 'required',
   problems: 'required',
@@ -156,11 +215,19 @@ const signatureProblemKeys = {
   detail: 'required',
 } as const satisfies PresenceOf<SignatureProblem>
 
-const notCheckedKeys = { what: 'required', why: 'required' } as const satisfies PresenceOf<NotChecked>
+const notCheckedKeys = {
+  what: 'required',
+  why: 'required',
+  paths: 'optional',
+  count: 'optional',
+} as const satisfies PresenceOf<NotChecked>
 
 const chainKeys = {
   reportVersion: 'required',
   pbmanifestVersion: 'required',
+  host: 'required',
+  startedAt: 'required',
+  endedAt: 'required',
   verdict: 'required',
   combine: 'required',
   problems: 'required',
@@ -202,6 +269,8 @@ test.each([
   { what: "a report's manifest", node: manifest, keys: manifestKeys },
   { what: "a report's WAL range", node: manifest?.properties?.['walRanges']?.items, keys: walRangeKeys },
   { what: 'a problem', node: problem, keys: problemKeys },
+  { what: 'the options', node: report.$defs?.['options'], keys: optionKeys },
+  { what: 'what a backup says of itself', node: report.$defs?.['backup'], keys: backupKeys },
   { what: "a report's seconds", node: report.properties?.['seconds'], keys: secondsKeys },
   { what: "a report's pages", node: report.properties?.['pages'], keys: pagesKeys },
   { what: 'what was not checked', node: notChecked, keys: notCheckedKeys },

@@ -1,5 +1,6 @@
 import { formatLsn } from '../../postgres/lsn.js'
-import { version } from '../../version.js'
+import type { RunFacts } from '../../run-facts.js'
+import { realPath } from '../../signature/signature-place.js'
 import type { BackupEnd, ClusterFacts } from '../cluster-files/cluster-files.js'
 import type { CommandResults } from '../commands/command-results.js'
 import { findBottleneck, shareTime } from './find-bottleneck.js'
@@ -10,6 +11,7 @@ export interface ReportParts extends Pick<
   BackupReport,
   'directory' | 'files' | 'bytes' | 'filesVanished' | 'wal' | 'manifest' | 'jobs' | 'workers' | 'seconds'
 > {
+  readonly run: RunFacts
   readonly facts: ClusterFacts
   readonly start: CommandResults['START_BACKUP']
   readonly end: BackupEnd
@@ -26,9 +28,10 @@ export function makeReport(parts: ReportParts): BackupReport {
     networkShare: parts.networkShare,
   })
   return {
-    reportVersion: 1,
-    pbmanifestVersion: version,
+    reportVersion: 2,
+    ...parts.run,
     directory: parts.directory,
+    path: realPath(parts.directory),
     backupId: start.backupId,
     systemIdentifier: String(facts.systemIdentifier),
     serverMajorVersion: facts.majorVersion,

@@ -1,3 +1,4 @@
+import type { RunFacts } from '../../run-facts.js'
 import type { WalMethod } from './options.js'
 import type { Activity } from './worker-counters.js'
 
@@ -43,11 +44,12 @@ export interface BackedUpTablespace {
  *
  * @see schemas/backup-report.schema.json
  */
-export interface BackupReport {
-  readonly reportVersion: 1
-  readonly pbmanifestVersion: string
+export interface BackupReport extends RunFacts {
+  readonly reportVersion: 2
   /** As it was given. */
   readonly directory: string
+  /** The same, absolute and without links in it. */
+  readonly path: string
   readonly backupId: string
   /** Decimal, as a string because it exceeds 2^53. */
   readonly systemIdentifier: string

@@ -21,6 +21,7 @@ import { runCommand, type RunContext } from './run-context.js'
 import { openLeaderSession } from './source/open-source.js'
 import type { OpenedLeader } from './source/source.js'
 import { type StartedBackup, startBackup, stopBackup } from './start-and-stop.js'
+import { type RunFacts, startRun } from '../../run-facts.js'
 import { StepClock } from '../../step-clock.js'
 import type { TakenBackup } from './take-backup.js'
 import { writeRecoveryConfiguration } from './target/recovery-configuration.js'
@@ -36,13 +37,14 @@ import { UNFINISHED_MANIFEST } from '../../manifest/contents/made-by-backup.js'
 export async function runBackup(context: RunContext): Promise<TakenBackup> {
   const { options, failure } = context
   const clock = new StepClock(backupSteps)
+  const endRun = startRun()
   await requireUsableTarget(options.directory)
   const leader = await openLeader(context)
   const { session } = leader
   const facts = await runCommand(session, failure, { command: 'IDENTIFY_CLUSTER' })
   const tablespaces = await runCommand(session, failure, { command: 'LIST_TABLESPACES', progress: false })
   const target = await claimTarget(context, tablespaces, facts)
-  const run = new BackupRun({ context, leader, facts, target, clock })
+  const run = new BackupRun({ context, leader, facts, target, clock, endRun })
   return await run.take(tablespaces)
 }
 
@@ -64,6 +66,7 @@ interface RunParts {
   readonly facts: ClusterFacts
   readonly target: TargetDirectory
   readonly clock: StepClock<BackupStep>
+  readonly endRun: () => RunFacts
 }
 
 /** A backup whose target is there. */
@@ -215,10 +218,11 @@ class BackupRun {
   }
 
   #report(parts: ReportInput): BackupReport {
-    const { context, facts, target, clock } = this.#parts
+    const { context, facts, target, clock, endRun } = this.#parts
     const { options } = context
     const { copy, walBytes, tablespaces, ...rest } = parts
     return makeReport({
+      run: endRun(),
       ...rest,
       ...copy.totals(),
       directory: options.directory,

@@ -1,3 +1,4 @@
+import type { RunFacts } from '../../run-facts.js'
 import type { VerifyReport } from '../report.js'
 
 /**
@@ -48,9 +49,8 @@ export interface ChainNotChecked {
  *
  * @see schemas/verify-chain-report.schema.json
  */
-export interface ChainReport {
-  readonly reportVersion: 1
-  readonly pbmanifestVersion: string
+export interface ChainReport extends RunFacts {
+  readonly reportVersion: 2
   /** `failed` when there is a problem in one of the backups, or between them; else `partial` when that is one's verdict. */
   readonly verdict: VerifyReport['verdict']
   /**

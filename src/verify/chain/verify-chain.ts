@@ -1,5 +1,5 @@
 import { PbManifestError } from '../../errors.js'
-import { version } from '../../version.js'
+import { startRun } from '../../run-facts.js'
 import type { VerifyOptions, VerifyProgress } from '../options.js'
 import type { NotChecked, Problem, VerifyReport } from '../report.js'
 import { detectBackupFormat } from '../detect-backup-format.js'
@@ -46,6 +46,7 @@ export async function verifyChain(
 ): Promise<ChainReport> {
   if (directories.length < 2) throw new PbManifestError('USAGE', 'a chain has two backups at least')
   for (const directory of directories) requirePlain(directory)
+  const endRun = startRun()
   const isFirstEnough = options.exitOnError === true
   const backups: VerifyReport[] = []
   const problems: ChainProblem[] = []
@@ -66,7 +67,7 @@ export async function verifyChain(
   }
   const verdict = problems.length > 0 ? 'failed' : worstVerdict(backups)
   const combine = verdict === 'failed' ? 'unsafe' : judge(backups, notChecked)
-  return { reportVersion: 1, pbmanifestVersion: version, verdict, combine, problems, backups, notChecked }
+  return { reportVersion: 2, ...endRun(), verdict, combine, problems, backups, notChecked }
 }
 
 /** pg_combinebackup takes no other, and the links between backups are read from their files. */

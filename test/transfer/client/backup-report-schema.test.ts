@@ -31,7 +31,11 @@ type KeysOf<Type> = Record<keyof Type, true>
 const reportKeys = {
   reportVersion: true,
   pbmanifestVersion: true,
+  host: true,
+  startedAt: true,
+  endedAt: true,
   directory: true,
+  path: true,
   backupId: true,
   systemIdentifier: true,
   serverMajorVersion: true,

@@ -8,9 +8,13 @@ import {
 import type { BackupReport } from '../../../../src/transfer/client/report.js'
 
 const report: BackupReport = {
-  reportVersion: 1,
+  reportVersion: 2,
   pbmanifestVersion: '0.0.0',
+  host: 'db1',
+  startedAt: '2026-11-22T21:36:05.123Z',
+  endedAt: '2026-11-22T21:36:06.373Z',
   directory: '/backup',
+  path: '/backup',
   backupId: '0123456789abcdef0123456789abcdef',
   systemIdentifier: '7711113546893945671',
   serverMajorVersion: 15,
