@@ -17,7 +17,8 @@ export async function formatHelp(program: Program, command: Command | undefined)
     parser = describeOptions(parser, command.options)
   }
   const help = await describeOptions(parser, program.generalOptions, 'General:').getHelp()
-  return `${help.trimEnd()}\n${formatExamples(command)}`.trimEnd()
+  const page = command === undefined ? 'pbmanifest' : `pbmanifest-${command.name}`
+  return `${help.trimEnd()}\n${formatExamples(command)}\nManual: man ${page}`
 }
 
 // yargs is told what its own words and types are only as far as they are to stand in the help.
@@ -59,12 +60,12 @@ function formatExamples(command: Command | undefined): string {
   return `\nExamples:\n${examples.join('\n')}\n`
 }
 
-/** A line that is too long goes on as the shell has it. */
-function wrapCommand(text: string): string {
+/** A command in a line, indented; where it is too long, it goes on as the shell has it. */
+export function wrapCommand(text: string, columns: number = COLUMNS): string {
   const lines: string[] = []
   let line = ' '
   for (const word of text.split(' ')) {
-    if (line.length + word.length + 3 > COLUMNS) {
+    if (line.length + word.length + 3 > columns) {
       lines.push(`${line} \\`)
       line = '     '
     }

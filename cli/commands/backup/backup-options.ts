@@ -63,7 +63,7 @@ export const backupOptions = {
       default: 'text',
       type: 'string',
       value: 'text|json',
-      describe: 'json: one document on standard output',
+      describe: 'result as text, or one JSON document on standard output',
     },
   },
   'General options:': {

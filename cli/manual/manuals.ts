@@ -1,0 +1,20 @@
+import type { Manual } from './manual.js'
+import { backupManual } from './pages/backup.js'
+import { backupIdManual, fragmentManual, mergeManual } from './pages/fragments.js'
+import { completionManual, helpManual } from './pages/program.js'
+import { serveManual } from './pages/serve.js'
+import { signManual } from './pages/sign.js'
+import { verifyManual } from './pages/verify.js'
+
+/** By the names of the commands. */
+export const manuals: Readonly<Record<string, Manual>> = {
+  verify: verifyManual,
+  backup: backupManual,
+  sign: signManual,
+  serve: serveManual,
+  merge: mergeManual,
+  fragment: fragmentManual,
+  'backup-id': backupIdManual,
+  help: helpManual,
+  completion: completionManual,
+}

@@ -1,0 +1,51 @@
+import type { Manual } from '../manual.js'
+
+export const backupManual: Manual = {
+  description: `
+\`pbmanifest backup\` takes a base backup of a running PostgreSQL 13 to 19 by several workers, over nothing but database connections: nothing is installed on the server. What it makes is what \`pg_basebackup\` makes, and it has its options. A server starts on the backup, and \`pg_verifybackup\` takes its manifest.
+The role needs the grants of \`docs/backup-role.sql\`; it need not be a superuser. There is a connection for each worker, four more, and one for the stream of WAL. All must reach the same server, which each of them proves; a connection pooler is refused.
+\`backup_manifest\` gets its name last of all: a directory that has one is a complete backup. Then everything that \`pbmanifest verify\` checks is checked, except that files are not read again; \`--verify\` reads them.
+The first failure ends the backup and is the one that is reported. What this run has made is then removed, and the server is out of backup mode. A server that finds data pages with a wrong checksum does not hinder the backup; it fails at its end, and the files are left.`,
+  options: {
+    pgdata: 'It is created, or must be empty.',
+    'max-rate': 'From 32 kB/s to 1024 MB/s, as for `pg_basebackup`.',
+    'write-recovery-conf':
+      'Makes `standby.signal`, and appends `primary_conninfo` to `postgresql.auto.conf`, so that a server on the backup is a standby of this one.',
+    'tablespace-mapping':
+      'May be given several times. An equals sign in a name is written `\\=`, and a byte may be written `\\xNN`.',
+    'wal-method':
+      '`stream` receives the WAL while files are copied, over a connection of its own. `fetch` copies it at the end. With `none` the backup needs the archive.',
+    jobs: 'From 1 to 128.',
+    checkpoint: 'A spread one may take minutes before the first file is copied.',
+    slot: 'One that exists; only with `-X stream`. Without it there is a temporary one.',
+    progress: 'The server looks at the size of all files once more for it.',
+    verbose: 'Each step, and what each worker did with its time.',
+    'no-manifest': 'Then there is no closing check either.',
+    agent:
+      'Files then come from an agent that runs beside the server, see `pbmanifest-serve`(1). `-d`, `-h`, `-p` and `-U` still name the database server, which the stream of WAL comes from.',
+    dbname:
+      'A connection string, a URI, or the name of a database. Without one it is that of the user, or `postgres`.',
+    'io-timeout': 'From 1 to 86400. A checkpoint, or the archive at the end, may take longer.',
+    output:
+      'The document follows `backup-report.schema.json`, or `error.schema.json` when there is no backup.',
+  },
+  exitStatus: {
+    done: 'The backup is complete, and verifies.',
+    problems: 'The closing check found problems.',
+    inputOutput: 'Something could not be written here.',
+    server: 'The server reported an error, or a connection could not be made or was lost.',
+  },
+  files: [
+    ['~/.pgpass', "Passwords, as for PostgreSQL's programs."],
+    ['~/.pg_service.conf', 'Connection services.'],
+    ['pbmanifest.unfinished', 'In a target directory: the backup in it is not complete.'],
+    ['backup_manifest.tmp', 'The manifest of a backup that failed for the checksums of data pages.'],
+  ],
+  environment: [
+    [
+      'PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGPASSFILE, PGSERVICE, PGSERVICEFILE, PGSSLMODE, PGAPPNAME ...',
+      "Count as they do for PostgreSQL's programs.",
+    ],
+  ],
+  seeAlso: ['pbmanifest(1)', 'pbmanifest-serve(1)', 'pbmanifest-verify(1)', 'pg_basebackup(1)'],
+}

@@ -1,0 +1,52 @@
+import type { Manual } from '../manual.js'
+
+export const verifyManual: Manual = {
+  description: `
+\`pbmanifest verify\` compares a backup with its \`backup_manifest\`: every file is there, no other file is, and sizes and checksums are right. It compares \`pg_control\`, \`backup_label\` and \`tablespace_map\` with each other and with the manifest, looks for the directories that a server needs, checks the checksums of data pages, and reads every record of the WAL that the backup needs.
+It works for manifests of PostgreSQL 13 and later, in plain and in tar format, needs no program of PostgreSQL, and never writes into the backup. Options and messages are those of \`pg_verifybackup\` where it has them.
+With \`-\` in the place of DIRECTORY, one tar archive of a backup is read from standard input; \`-m\` then names the manifest. With \`--allowed-signers\`, REPORT may be a JSON report of \`verify\` or \`backup\`, whose signature is then checked.
+Problems are told on standard error as they are found, and all of them are told. The verdict is one of three: the backup verifies; it does not; or only a part of it was seen. The last line of the report says what was not checked.`,
+  options: {
+    'wal-path': 'A tar archive may be compressed, and has the segments at its top or in `pg_wal`.',
+    'partial-wal': 'That is how `pg_receivewal` leaves the segment that it is about to complete.',
+    ignore:
+      'A path is relative to DIRECTORY, as in the manifest. A glob is to be quoted. May be given several times. Where nothing is left to compare, the verdict is that only a part was verified.',
+    format:
+      'Without it, a directory with a `PG_VERSION` is in plain format, and one with files that are named like archives (`base.tar`, also with `.gz`, `.lz4` or `.zst`) in tar format.',
+    archive:
+      'The OID is that of a tablespace; the name of the archive does as well. Status 0 is given for this archive alone, because it is all that is to be verified.',
+    chain:
+      'Name the backups as for `pg_combinebackup`: the full one first, each other one after the one that it builds on. The last line says whether they may be combined.',
+    'page-checksums':
+      'Without a value it means `on`, which is refused where the checksums cannot be checked. A page that was copied while it was written is no problem when the WAL of the backup writes it anew.',
+    'allowed-signers':
+      'The format is that of `ssh-keygen`(1). Manifests are signed for the namespace `backup_manifest@pbmanifest`, reports for `report@pbmanifest`.',
+    'skip-checksums': 'Presence and size of files, and all else, are checked nevertheless.',
+    jobs: 'At most 64.',
+    progress: 'At most once a second. Cannot be used together with `-q`.',
+    output:
+      'The document follows `verify-report.schema.json`, or `error.schema.json` when there can be no report. Problems are then not repeated on standard error.',
+  },
+  exitStatus: {
+    done: 'The backup, or the archive that `--archive` names, verifies.',
+    problems: 'Problems were found.',
+    badInput: 'The manifest cannot be read as one.',
+    inputOutput: 'The manifest or the directory cannot be read at all.',
+    partial: 'No problem was found, but only a part of the backup was seen, or all of it was ignored.',
+  },
+  files: [
+    ['backup_manifest', 'The manifest, in the root of the backup.'],
+    ['DIRECTORY.sig, backup_manifest.sig', 'Its signature: beside the backup, or in it.'],
+    [
+      'postgresql.auto.conf, recovery.signal, standby.signal',
+      'May be written after the manifest, so they are never a problem; what differs is warned of.',
+    ],
+  ],
+  seeAlso: [
+    'pbmanifest(1)',
+    'pbmanifest-sign(1)',
+    'pbmanifest-backup(1)',
+    'pg_verifybackup(1)',
+    'pg_combinebackup(1)',
+  ],
+}
