@@ -5,6 +5,9 @@ import type { Program } from './commands/command.js'
 import { completionCommand } from './commands/completion.js'
 import { fragmentCommand } from './commands/fragment/fragment.js'
 import { helpCommand } from './commands/help.js'
+import { diffCommand } from './commands/inspect/diff.js'
+import { lsCommand } from './commands/inspect/ls.js'
+import { showCommand } from './commands/inspect/show.js'
 import { mergeCommand } from './commands/merge.js'
 import { serveCommand } from './commands/serve/serve.js'
 import { signCommand } from './commands/sign.js'
@@ -29,6 +32,9 @@ export const program: Program = {
     verifyCommand,
     backupCommand,
     signCommand,
+    showCommand,
+    lsCommand,
+    diffCommand,
     serveCommand,
     mergeCommand,
     fragmentCommand,

@@ -5,7 +5,7 @@ import type { VerifyReport } from '../src/verify/report.js'
 export const exitStatus = {
   /** Done; for verify: the backup verifies. */
   done: 0,
-  /** Verify found problems. */
+  /** Verify found problems; diff, differences; ls, not all that it was asked for. */
   problems: 1,
   badUsage: 2,
   /** A manifest or fragment cannot be read as one. */
@@ -14,7 +14,10 @@ export const exitStatus = {
   inputOutput: 5,
   /** Connection, protocol, or an error that the server reported. */
   server: 6,
-  /** Verify found no problem in the part of the backup that it saw, and was not asked for no more than that part. */
+  /**
+   * Verify found no problem in the part of the backup that it saw, and was not asked for no more than that part; diff found no
+   * difference, but could not compare all files.
+   */
   partial: 7,
   /** A bug of ours. */
   bug: 70,

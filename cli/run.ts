@@ -25,7 +25,7 @@ export interface Host {
   readonly args: readonly string[]
   readonly env: Readonly<NodeJS.ProcessEnv>
   readonly stdin: Readable
-  readonly stdout: { write(text: string): unknown }
+  readonly stdout: { write(text: string | Uint8Array): unknown }
   readonly stderr: MessageOutput
   readonly signals: Signals
 }
@@ -37,6 +37,7 @@ export async function run(host: Host): Promise<ExitStatus> {
   const isTerminal = stderr.isTTY === true
   const messages = new Messages(stderr, wantsColor(undefined, env, isTerminal))
   const print = (text: string): void => void host.stdout.write(`${displayLines(text)}\n`)
+  const printBytes = (bytes: Uint8Array): void => void host.stdout.write(bytes)
   const printJson = (json: string | Iterable<string>): void => {
     for (const piece of typeof json === 'string' ? [json] : json) host.stdout.write(displayJson(piece))
     host.stdout.write('\n')
@@ -58,7 +59,17 @@ export async function run(host: Host): Promise<ExitStatus> {
     messages.hasColor = wantsColor(request.color, env, isTerminal)
     wantsStack ||= request.debug
     endsBySignal = request.command.endsBySignal === true
-    const context = { print, printJson, messages, stdin: host.stdin, env, signal, onHangup, program }
+    const context = {
+      print,
+      printBytes,
+      printJson,
+      messages,
+      stdin: host.stdin,
+      env,
+      signal,
+      onHangup,
+      program,
+    }
     status = await request.command.run(context, request.options, request.operands)
     if (endsBySignal) return status
   } catch (thrown) {

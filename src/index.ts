@@ -7,6 +7,29 @@ export {
 } from './manifest/checksum/checksum-algorithm.js'
 export { createBackupId, fragmentFileName } from './manifest/fragment/backup-id.js'
 export {
+  diffManifests,
+  type DiffedManifest,
+  type FileDifference,
+  type FileDifferenceKind,
+  fileDifferenceKinds,
+  type ManifestDiff,
+} from './inspect/diff-manifests.js'
+export {
+  type FileOrder,
+  fileOrders,
+  listManifestFiles,
+  type ListManifestFilesOptions,
+  type ManifestFileList,
+} from './inspect/list-manifest-files.js'
+export type { InventoryFile } from './inspect/manifest-inventory.js'
+export {
+  type FileCount,
+  type ManifestOverview,
+  summarizeManifest,
+  type SummarizeManifestOptions,
+} from './inspect/summarize-manifest.js'
+export type { RelationFork } from './postgres/relation-file-name.js'
+export {
   writeFragment,
   type WriteFragmentOptions,
   type WriteFragmentResult,

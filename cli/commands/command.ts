@@ -8,6 +8,8 @@ import type { Messages } from '../messages.js'
 export interface CommandContext {
   /** Writes text, of one line or more, to standard output. */
   readonly print: (text: string) => void
+  /** Writes bytes there as they are, whatever a terminal makes of them. */
+  readonly printBytes: (bytes: Uint8Array) => void
   /** Writes a JSON document there, whole or in pieces. */
   readonly printJson: (json: string | Iterable<string>) => void
   /** Standard error. */

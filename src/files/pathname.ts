@@ -59,7 +59,24 @@ export function isUtf8Pathname(pathname: Pathname): boolean {
  * what is shown stands for one pathname only.
  */
 export function displayPathname(pathname: Pathname): string {
-  return displayText(shortenText(pathname).replaceAll(/\\(?=x[0-9a-f]{2})/gi, String.raw`\x5c`))
+  return escapePathname(shortenText(pathname))
+}
+
+/** The same of any length, for a list of pathnames. {@link unescapePathname} undoes it. */
+export function escapePathname(pathname: Pathname): string {
+  return displayText(pathname.replaceAll(/\\(?=x[0-9a-f]{2})/gi, String.raw`\x5c`))
+}
+
+/** The pathname that a person means, who may write each byte as `\xNN`, as it is shown. */
+export function unescapePathname(text: string): Pathname {
+  const pathname = text.replaceAll(/\\x([0-9a-f]{2})/gi, (_, digits: string) => decodeByte(digits))
+  // Several bytes that were written so may be one character.
+  return decodePathname(encodePathname(pathname))
+}
+
+function decodeByte(digits: string): Pathname {
+  const byte = Number.parseInt(digits, 16)
+  return String.fromCharCode(byte < 0x80 ? byte : ESCAPE_BASE + byte)
 }
 
 /** Orders pathnames by their code units: not by any locale's rules, so that every machine agrees. */

@@ -5,7 +5,7 @@ import type { PostgresVersion } from './versions.js'
  * Which of a relation's files it is: its data, its free space map, its visibility map, or the empty file from which an
  * unlogged relation begins anew after a crash.
  */
-type RelationFork = 'main' | 'fsm' | 'vm' | 'init'
+export type RelationFork = 'main' | 'fsm' | 'vm' | 'init'
 
 /** What the name of a relation's file says. */
 export interface RelationFileName {

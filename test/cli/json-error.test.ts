@@ -15,6 +15,7 @@ test.each([
   [['verify', '-q', '--output'], false],
   [['sign', '--output=json'], false],
   [['nonsense', '--output=json'], false],
+  [['show', '--output=json', 'a'], true],
   [['merge', '--output', 'json'], false],
   [[], false],
 ])('asksForJson(%j) is %j', (args, expected) => {

@@ -76,6 +76,22 @@ describe('the example of', () => {
     })
   })
 
+  test('summarizeManifest, listManifestFiles and diffManifests tell what is in it', async () => {
+    expect(await run('src/inspect/summarize-manifest.ts')).toEqual({
+      status: 0,
+      stdout: expect.stringMatching(/^[0-9]+ files, [0-9]+ bytes\n1 [0-9]+\n4 [0-9]+\n5 [0-9]+\n$/),
+      stderr: '',
+    })
+    const listed = await run('src/inspect/list-manifest-files.ts')
+    expect(listed).toMatchObject({ status: 0, stderr: '' })
+    expect(listed.stdout.split('\n').map((line) => Number(line.split(' ')[0]))).toEqual(
+      expect.arrayContaining([3, 8192]),
+    )
+    const diff = await run('src/inspect/diff-manifests.ts')
+    expect(diff).toMatchObject({ status: 0, stderr: '' })
+    expect(diff.stdout).toMatch(/^(?:grown|changed) backup_label$/m)
+  })
+
   test('verifyBackup finds no problem', async () => {
     expect(await run('src/verify/verify-backup.ts')).toEqual({ status: 0, stdout: '', stderr: '' })
   })

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type ChainReport, verifyBackup, verifyChain } from 'pbmanifest'
+import { type ChainReport, diffManifests, summarizeManifest, verifyBackup, verifyChain } from 'pbmanifest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { validatorOf } from '../../src/schemas/validator.js'
 import { pbmanifest } from '../cli/pbmanifest.js'
@@ -13,6 +13,7 @@ import { poll } from '../helpers/poll.js'
 import { embeddedPostgres } from '../helpers/postgres-programs.js'
 import { runProgram } from '../helpers/run-program.js'
 import { exampleIn, packageDirectory } from '../library/example-in.js'
+import { parseBytes } from '../manifest/parse-bytes.js'
 import { listedFiles } from '../verify/damage.js'
 
 // There is no pg_combinebackup beside the PostgreSQL 18 from npm: what it refuses is known from its source.
@@ -84,6 +85,31 @@ describe('chains of PostgreSQL 18', () => {
     expect(await runProgram(process.execPath, [script])).toEqual({ status: 0, stdout: '', stderr: '' })
     await writeFile(script, code.replace(monday.directory, otherFull.directory))
     expect((await runProgram(process.execPath, [script])).stderr).toContain('these must not be combined')
+  })
+
+  test('are seen by show and diff', async () => {
+    const overview = await summarizeManifest(monday.directory)
+    const { files } = parseBytes(readFileSync(monday.manifestPath))
+    const incremental = files.filter(({ pathname }) => pathname.includes('/INCREMENTAL.'))
+    expect(overview).toMatchObject({
+      majorVersion: 18,
+      files: files.length,
+      incrementalFiles: {
+        files: incremental.length,
+        bytes: incremental.reduce((sum, { size }) => sum + size, 0),
+      },
+    })
+    expect((await summarizeManifest(full.directory)).incrementalFiles).toEqual({ files: 0, bytes: 0 })
+
+    const diff = await diffManifests(full.directory, monday.directory)
+    const added = [...diff.differences].filter(({ kind }) => kind === 'added')
+    expect(added.map(({ pathname }) => pathname)).toEqual(
+      expect.arrayContaining(incremental.map(({ pathname }) => pathname)),
+    )
+    expect(diff).toMatchObject({ verdict: 'different', isSameCluster: true })
+    const { status, stderr } = await pbmanifest(['diff', monday.directory, foreignMonday.directory])
+    expect(status).toBe(1)
+    expect(stderr).toContain('pbmanifest: warning: the manifests are of two clusters: system identifier ')
   })
 
   test('of which a backup is looked at alone lack the others', async () => {

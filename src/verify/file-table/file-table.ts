@@ -118,8 +118,12 @@ export class FileTable extends FileRows {
     if (isUtf8Pathname(pathname) && pathname.length < SCRATCH_BYTES / 4) {
       return this.#index.find(this.#scratch, 0, writeText(this.#scratch, 0, pathname))
     }
-    const bytes = encodePathname(pathname)
-    return this.#index.find(bytes, 0, bytes.length)
+    return this.findBytes(encodePathname(pathname))
+  }
+
+  /** The row of the pathname that these bytes are, or -1. */
+  findBytes(pathname: Buffer): number {
+    return this.#index.find(pathname, 0, pathname.length)
   }
 
   /** The row of what has this name in a directory, or -1. For one name after the other in the same directory. */

@@ -1,6 +1,6 @@
 import { isAbsolute, posix } from 'node:path'
 import { PbManifestError } from '../../../errors.js'
-import { decodePathname, encodePathname, type Pathname } from '../../../files/pathname.js'
+import { type Pathname, unescapePathname } from '../../../files/pathname.js'
 
 /**
  * `-T OLDDIR=NEWDIR`: where the backup of a tablespace goes. A byte that is no part of valid UTF-8 is the lone surrogate
@@ -51,15 +51,9 @@ function readDirectory(text: string): Pathname {
       String.raw`Write each such byte as \xNN.`,
     )
   }
-  const path = text.replaceAll(/\\x([0-9a-f]{2})/gi, (_, digits: string) => decodeByte(digits))
+  const path = unescapePathname(text)
   if (path.includes('\0')) throw usage(`directory in tablespace mapping has a NUL: ${text}`)
-  // Several bytes that were written so may be one character.
-  return canonicalPath(decodePathname(encodePathname(path)))
-}
-
-function decodeByte(digits: string): Pathname {
-  const byte = Number.parseInt(digits, 16)
-  return String.fromCharCode(byte < 0x80 ? byte : 0xdc00 + byte)
+  return canonicalPath(path)
 }
 
 function canonicalPath(path: Pathname): Pathname {
