@@ -132,7 +132,8 @@ function requireDirectory(directory: string): void {
 
 async function createRecorder(options: WriteFragmentOptions, yielder: Yielder): Promise<Recorder> {
   const algorithm = options.checksumAlgorithm ?? 'CRC32C'
-  const hashing = algorithm === 'NONE' ? undefined : { algorithm, hasher: await createFileHasher(algorithm) }
+  const hashing =
+    algorithm === 'NONE' ? undefined : { algorithm, hasher: await createFileHasher(algorithm, 'unknown') }
   return { directory: options.directory, buffer: Buffer.allocUnsafe(BUFFER_BYTES), hashing, yielder }
 }
 

@@ -34,7 +34,7 @@ export class MemberCheckTools {
 
   static async load(expected: ExpectedMembers): Promise<MemberCheckTools> {
     const named = expected.algorithms.map(
-      async (algorithm) => [algorithm, await createFileHasher(algorithm)] as const,
+      async (algorithm) => [algorithm, await createFileHasher(algorithm, 'unknown')] as const,
     )
     return new MemberCheckTools(expected, new Map(await Promise.all(named)))
   }
