@@ -1,5 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from 'node:fs'
+import { PbManifestError } from '../errors.js'
 import { readSome } from './read-fully.js'
+import { ioError } from './system-error.js'
 
 const { O_NOATIME, O_NONBLOCK, O_RDONLY } = constants
 
@@ -8,6 +10,19 @@ export class NotARegularFileError extends Error {
   constructor() {
     super('is not a regular file')
   }
+}
+
+/**
+ * What to throw when a file that should be a regular one could not be opened or read.
+ *
+ * @param shown - its name, as it may be shown
+ * @returns a {@link PbManifestError} `IO`; any error that is neither the operating system's nor ours as it is
+ */
+export function openError(shown: string, error: unknown): unknown {
+  if (error instanceof NotARegularFileError) {
+    return new PbManifestError('IO', `could not open file "${shown}": it is not a regular file`)
+  }
+  return ioError(`could not open file "${shown}"`, error)
 }
 
 export interface OpenedFile {

@@ -1,9 +1,9 @@
 import { closeSync, readSync } from 'node:fs'
 import { PbManifestError } from '../errors.js'
-import { NotARegularFileError, openRegularFile } from './open-regular-file.js'
+import { openError, openRegularFile } from './open-regular-file.js'
 import { type ReadCall, readExactly } from './read-fully.js'
 import { displayPathname, type Pathname, pathTo } from './pathname.js'
-import { ioError, isNotThere } from './system-error.js'
+import { isNotThere } from './system-error.js'
 
 /**
  * Reads a file that is small by its nature, such as backup_label, whole.
@@ -36,10 +36,7 @@ export function readSmallFile(
     }
   } catch (error) {
     if (isNotThere(error)) return undefined
-    if (error instanceof NotARegularFileError) {
-      throw new PbManifestError('IO', `could not open file "${shown}": it is not a regular file`)
-    }
-    throw ioError(`could not open file "${shown}"`, error)
+    throw openError(shown, error)
   }
 }
 

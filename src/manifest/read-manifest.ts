@@ -4,14 +4,13 @@ import { addAbortSignal } from 'node:stream'
 import { isPbManifestError, PbManifestError } from '../errors.js'
 import { throwIfAborted, Yielder } from '../files/yielder.js'
 import {
-  NotARegularFileError,
+  openError,
   type OpenedFile,
   openQuietly,
   openRegularFile,
   readOpenedFile,
 } from '../files/open-regular-file.js'
 import { displayPathname } from '../files/pathname.js'
-import { ioError } from '../files/system-error.js'
 import { createSha256Streams } from './checksum/background-sha256.js'
 import { inlineStreams } from './checksum/sha256-stream.js'
 import { badManifestError } from './manifest-error.js'
@@ -163,8 +162,5 @@ function explain(path: string, error: unknown): unknown {
   if (isPbManifestError(error) && error.code === 'BAD_MANIFEST') {
     return new PbManifestError('BAD_MANIFEST', `${error.message} (in "${path}")`, { cause: error.cause })
   }
-  if (error instanceof NotARegularFileError) {
-    return new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
-  }
-  return ioError(`could not open file "${path}"`, error)
+  return openError(path, error)
 }

@@ -1,9 +1,8 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { closeSync } from 'node:fs'
 import { PbManifestError } from '../errors.js'
-import { NotARegularFileError, openRegularFile } from '../files/open-regular-file.js'
+import { openError, openRegularFile } from '../files/open-regular-file.js'
 import { readExactly } from '../files/read-fully.js'
-import { ioError } from '../files/system-error.js'
 import { parsePublicKey, type SshPublicKey } from './ssh-key.js'
 import { decodeBase64, SshFormatError, SshReader } from './ssh-wire.js'
 
@@ -51,10 +50,7 @@ function readWithMode(path: string): { bytes: Buffer; mode: number; uid: number 
       closeSync(descriptor)
     }
   } catch (error) {
-    if (error instanceof NotARegularFileError) {
-      throw new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
-    }
-    throw ioError(`could not open file "${path}"`, explain(error, path))
+    throw openError(path, explain(error, path))
   }
 }
 

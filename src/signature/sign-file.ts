@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash, type Hash, sign } from 'node:crypto'
 import { closeSync, statSync } from 'node:fs'
 import { PbManifestError } from '../errors.js'
 import { DurableFile } from '../files/durable-file.js'
@@ -6,12 +6,13 @@ import { NotARegularFileError, openRegularFile } from '../files/open-regular-fil
 import { readFully } from '../files/read-fully.js'
 import { ioError, isNotThere } from '../files/system-error.js'
 import { openManifest, scanManifest } from '../manifest/read-manifest.js'
-import { openSigner, type Signer } from './open-signer.js'
 import { manifestNamespace, reportNamespace, signatureOfBackup, signatureOfFile } from './signature-place.js'
 import { readReport } from './signed-report.js'
-import { fingerprintOf, verifyWithKey } from './ssh-key.js'
+import { describeKey, fingerprintOf, type SshPublicKey, verifyWithKey } from './ssh-key.js'
 import { bytesToSign, formatSshSignature, looksLikeSshSignature } from './sshsig.js'
-import { SshFormatError } from './ssh-wire.js'
+import { SshFormatError, sshString } from './ssh-wire.js'
+import { type KeyFile, readKeyFile } from './private-key-file.js'
+import { type AgentOptions, listAgentKeys, signByAgent } from './ssh-agent.js'
 
 /** By which key to sign, and where the signature goes. */
 export interface SignOptions {
@@ -154,4 +155,64 @@ async function writeSignature(path: string, text: string): Promise<void> {
     await file.discard()
     throw error
   }
+}
+
+/** What makes signatures by one key. */
+interface Signer {
+  readonly publicKey: SshPublicKey
+  /** @returns the signature as SSH sends it */
+  sign(data: Buffer): Promise<Buffer>
+}
+
+/** Where keys are, besides in files. */
+interface SignerOptions {
+  /** The socket of an ssh-agent. */
+  readonly agentSocket?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Makes ready to sign by the key of a file: of an Ed25519 key that is not encrypted with itself, of any other with the agent
+ * that has it.
+ *
+ * @throws {@link PbManifestError} `IO`, `BAD_FILE` or `ABORTED`
+ */
+async function openSigner(keyPath: string, { agentSocket, signal }: SignerOptions): Promise<Signer> {
+  const file = readKeyFile(keyPath)
+  const { publicKey } = file
+  if (file.kind === 'private') {
+    const { key } = file
+    return {
+      publicKey,
+      sign: (data) =>
+        Promise.resolve(Buffer.concat([sshString(publicKey.type), sshString(sign(null, data, key))])),
+    }
+  }
+  const agent = requireAgent(keyPath, file, agentSocket, signal)
+  const keys = await listAgentKeys(agent)
+  if (!keys.some((key) => key.equals(publicKey.blob))) {
+    throw needsAgent(keyPath, file, `the ssh-agent does not have ${describeKey(publicKey)}`)
+  }
+  return { publicKey, sign: async (data) => await signByAgent(publicKey.blob, data, agent) }
+}
+
+type PublicKeyFile = Extract<KeyFile, { kind: 'public' }>
+
+function requireAgent(
+  keyPath: string,
+  file: PublicKeyFile,
+  agentSocket: string | undefined,
+  signal: AbortSignal | undefined,
+): AgentOptions {
+  if (agentSocket === undefined || agentSocket === '') {
+    throw needsAgent(keyPath, file, 'there is no ssh-agent (SSH_AUTH_SOCK is not set)')
+  }
+  return { socketPath: agentSocket, signal }
+}
+
+function needsAgent(keyPath: string, { why }: PublicKeyFile, reason: string): PbManifestError {
+  const privatePath = keyPath.endsWith('.pub') ? keyPath.slice(0, -'.pub'.length) : keyPath
+  return new PbManifestError('IO', `could not sign with key "${keyPath}": ${why}, and ${reason}`, {
+    hint: `An ssh-agent signs with it after: ssh-add "${privatePath}".`,
+  })
 }

@@ -1,9 +1,7 @@
 import { closeSync } from 'node:fs'
 import { basename } from 'node:path'
-import { PbManifestError } from '../../errors.js'
-import { NotARegularFileError, openRegularFile } from '../../files/open-regular-file.js'
+import { openError, openRegularFile } from '../../files/open-regular-file.js'
 import { readExactly } from '../../files/read-fully.js'
-import { ioError } from '../../files/system-error.js'
 import { parseFragmentFileName } from './backup-id.js'
 import { parseFragmentSeal } from './parse-fragment-line.js'
 
@@ -31,10 +29,7 @@ export function identifyFragment(path: string): FragmentIdentity | undefined {
     const seal = parseFragmentSeal(Buffer.from(lines.at(-2) ?? '', 'latin1'))
     return seal ?? parseFragmentFileName(basename(path))
   } catch (error) {
-    if (error instanceof NotARegularFileError) {
-      throw new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
-    }
-    throw ioError(`could not open file "${path}"`, error)
+    throw openError(path, error)
   }
 }
 

@@ -1,5 +1,4 @@
-import { PbManifestError } from '../../errors.js'
-import { NotARegularFileError } from '../../files/open-regular-file.js'
+import { NotARegularFileError, openError } from '../../files/open-regular-file.js'
 import { encodePathname } from '../../files/pathname.js'
 import { readLineBlocks } from '../../files/read-line-blocks.js'
 import { ioError } from '../../files/system-error.js'
@@ -61,9 +60,7 @@ export async function readFragment(path: string, options: ReadFragmentOptions): 
     }
     return reader.end()
   } catch (error) {
-    if (error instanceof NotARegularFileError) {
-      throw new PbManifestError('IO', `could not open file "${path}": it is not a regular file`)
-    }
+    if (error instanceof NotARegularFileError) throw openError(path, error)
     throw ioError(`could not read file "${path}"`, error)
   }
 }

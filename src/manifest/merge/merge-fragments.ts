@@ -3,16 +3,15 @@ import { Yielder } from '../../files/yielder.js'
 import { createSha256Streams } from '../checksum/background-sha256.js'
 import { inlineStreams, type Sha256Streams } from '../checksum/sha256-stream.js'
 import { identifyFragment } from '../fragment/identify-fragment.js'
-import { type FragmentLine, readFragment } from '../fragment/read-fragment.js'
+import { type FragmentEnd, type FragmentLine, readFragment } from '../fragment/read-fragment.js'
 import { formatManifestChecksum, formatManifestHeader, formatWalRanges } from '../manifest-parts.js'
 import { ManifestOutput } from './manifest-output.js'
-import { checkMergeOptions } from './merge-options.js'
+import { checkMergeOptions, type MergeInput, type MergeOptions, type MergeResult } from './merge-options.js'
 import { DuplicatePathnames } from './duplicate-pathnames.js'
 import { findSetFaults, type IdentifiedFragment, orderFragments } from './fragment-set.js'
 import { type ManifestFrame, planManifestFrame } from './manifest-frame.js'
-import { MergeFaults } from './merge-faults.js'
-import type { MergeInput, MergeOptions, MergeResult } from './merge-options.js'
 import { SortedLines } from './sorted-lines.js'
+import { PbManifestError } from '../../errors.js'
 
 /** No line of a file has fewer. */
 const SHORTEST_LINE_BYTES = '{ "Path": "a", "Size": 0, "Last-Modified": "0000-00-00 00:00:00 GMT" }\n'.length
@@ -174,4 +173,56 @@ async function readAll(merge: Merge, streams: Sha256Streams, sink: LineSink | un
 function salvageWarning(path: string, type: 'unsealed' | 'truncated', files: number): string {
   const what = type === 'unsealed' ? 'has no seal' : 'is truncated'
   return `fragment "${path}" ${what}; took the ${files} files that it records whole`
+}
+
+type Failure = Exclude<FragmentEnd, { readonly type: 'seal' }>
+
+/** Everything that keeps fragments from being merged. */
+class MergeFaults {
+  readonly #faults: string[] = []
+  #isOnlyDamage = true
+  /** Of the last fault that has one. */
+  #hint: string | undefined
+
+  get any(): boolean {
+    return this.#faults.length > 0
+  }
+
+  /** A fault of the merge as a whole. */
+  add(fault: string, hint?: string): undefined {
+    this.#faults.push(fault)
+    this.#hint = hint ?? this.#hint
+    this.#isOnlyDamage = false
+  }
+
+  /** A fragment that cannot be used. */
+  addFragment(path: string, failure: Failure): void {
+    this.#faults.push(`fragment "${path}" ${describe(failure)}`)
+    if (failure.type !== 'damaged') this.#isOnlyDamage = false
+  }
+
+  /** One error for all of them: that the fragments are damaged, when that is all, or that they cannot be merged. */
+  toError(): PbManifestError {
+    const [first = '', ...others] = this.#faults
+    const code = this.#isOnlyDamage ? 'BAD_FRAGMENT' : 'CANNOT_MERGE'
+    const hint = this.#hint === undefined ? {} : { hint: this.#hint }
+    if (others.length === 0) return new PbManifestError(code, `could not merge fragments: ${first}`, hint)
+    return new PbManifestError(code, `could not merge fragments: ${this.#faults.length} faults`, {
+      details: this.#faults,
+      ...hint,
+    })
+  }
+}
+
+function describe(failure: Failure): string {
+  switch (failure.type) {
+    case 'unsealed':
+      return 'has no seal: its worker did not finish'
+    case 'truncated':
+      return 'is truncated: it ends in the middle of a line'
+    case 'damaged':
+      return `is damaged: ${failure.reason}`
+    default:
+      return failure satisfies never
+  }
 }

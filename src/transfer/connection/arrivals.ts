@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { throwIfAborted } from '../../files/yielder.js'
+import { WakeUp } from '../../threads/wake-up.js'
 import { expectAnswer } from './answer-watch.js'
 import { ReusingSocket } from './reusing-socket.js'
 
@@ -42,7 +43,7 @@ export class Arrivals<Item> {
   #isOver = false
   #isAbandoned = false
   #error: unknown
-  #wake: (() => void) | undefined
+  readonly #wakeUp = new WakeUp()
 
   constructor(flow: Flow) {
     this.#flow = flow
@@ -63,19 +64,19 @@ export class Arrivals<Item> {
   endChunk(): void {
     if (this.#isAbandoned) this.#flow.release(1)
     else this.#chunksWaiting++
-    this.#wake?.()
+    this.#wakeUp.wake()
   }
 
   /** The request has failed. The first error counts: after a fatal one, the loss of the connection is no news. */
   fail(error: unknown): void {
     this.#error ??= error
-    this.#wake?.()
+    this.#wakeUp.wake()
   }
 
   end(): void {
     this.#isOver = true
     this.#endWaiting()
-    this.#wake?.()
+    this.#wakeUp.wake()
   }
 
   /**
@@ -86,7 +87,7 @@ export class Arrivals<Item> {
    * @throws what {@link Arrivals.fail} was told, or {@link PbManifestError} `ABORTED`
    */
   async *batches(signal: AbortSignal | undefined): AsyncGenerator<readonly Item[], void, undefined> {
-    const wake = (): void => this.#wake?.()
+    const wake = (): void => this.#wakeUp.wake()
     signal?.addEventListener('abort', wake)
     try {
       for (;;) {
@@ -120,10 +121,7 @@ export class Arrivals<Item> {
 
   async #more(): Promise<void> {
     const hasCome = this.#flow.expect()
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve
-    })
+    await this.#wakeUp.wait()
     hasCome()
-    this.#wake = undefined
   }
 }

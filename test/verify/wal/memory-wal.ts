@@ -1,6 +1,6 @@
 import { parseWalSegmentName } from '../../../src/postgres/wal-segment.js'
 import { createWalBuffer } from '../../../src/postgres/wal/wal-buffer.js'
-import { joinParts, type RunResult } from '../../../src/verify/wal/join-parts.js'
+import { joinParts, type RunResult } from '../../../src/verify/wal/walk-run.js'
 import { type SegmentRun, wholeRun } from '../../../src/verify/wal/plan-parts.js'
 import { nearestVersion } from '../../../src/postgres/versions.js'
 import type { WalSource } from '../../../src/verify/wal/wal-source.js'

@@ -1,4 +1,4 @@
-import { PbManifestError } from '../../../errors.js'
+import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { findLabelFault, parseBackupLabel } from '../../../postgres/backup-label.js'
 import { BACKUP_LABEL } from '../../../postgres/data-directory.js'
 import { parseLsn } from '../../../postgres/lsn.js'
@@ -14,14 +14,13 @@ import { nearestVersion } from '../../../postgres/versions.js'
 import type { WalSenderSearch } from '../../connection/gate/connect-replication.js'
 import {
   describeServer,
-  type ServerDescription,
   serverDescription,
+  type ServerDescription,
 } from '../../connection/gate/server-identity.js'
 import type { BackupEnd, BackupMode, BackupStart, ClusterFacts, ServerDirectory } from '../cluster-files.js'
 import { readClusterFacts } from './cluster-facts.js'
 import { copiedValue } from './copied-rows.js'
 import { pathArray } from './path-expressions.js'
-import { PromotionWatch } from './promotion-watch.js'
 import { type Connect, SqlConnection } from './sql-connection.js'
 
 /** More is no timeline history. */
@@ -176,4 +175,52 @@ function lsnOf(text: string | undefined): bigint {
   const lsn = parseLsn(text ?? '')
   if (lsn === undefined) throw new PbManifestError('SERVER', `"${text ?? ''}" of the server is no LSN`)
   return lsn
+}
+
+const INTERVAL_MS = 5000
+
+/**
+ * Looks now and then whether the standby that is backed up still is one: its promotion ends the backup, which its own
+ * functions say only when the backup is stopped, maybe hours later.
+ */
+class PromotionWatch {
+  readonly #connection: SqlConnection
+  readonly #report: (error: PbManifestError) => void
+  #timer: NodeJS.Timeout | undefined
+  #look: Promise<void> | undefined
+
+  constructor(connection: SqlConnection, report: (error: PbManifestError) => void) {
+    this.#connection = connection
+    this.#report = report
+    this.#timer = setInterval(() => {
+      this.#look ??= this.#lookOnce()
+    }, INTERVAL_MS)
+    this.#timer.unref()
+  }
+
+  /** Resolves when the connection is free again. */
+  async end(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#look
+  }
+
+  async #lookOnce(): Promise<void> {
+    try {
+      const [row] = await this.#connection.rows<{ recovery: boolean }>(
+        'SELECT pg_catalog.pg_is_in_recovery() AS recovery',
+      )
+      if (row?.recovery === false) this.#report(promoted())
+    } catch (error) {
+      if (isPbManifestError(error)) this.#report(error)
+    } finally {
+      this.#look = undefined
+    }
+  }
+}
+
+/** In the server's words. @see src/backend/access/transam/xlog.c (`do_pg_backup_stop`) */
+function promoted(): PbManifestError {
+  return new PbManifestError('SERVER', 'the standby was promoted during online backup', {
+    hint: 'This means that the backup being taken is corrupt and should not be used. Try taking another online backup.',
+  })
 }

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { WakeUp } from '../../../threads/wake-up.js'
 import type { FrontendMessage } from '../protocol/frontend-messages.js'
 import type { StartupMessage } from '../protocol/startup-packet.js'
 import { backendMessages } from '../protocol/backend-messages.js'
@@ -22,7 +23,7 @@ export class WireChannel {
   readonly #stallTimeoutMs: number
   /** Why it is over: lost, or interrupted by us. */
   #end: { readonly how: 'lost' | 'interrupted'; readonly error: WireError } | undefined
-  #wakeReader: (() => void) | undefined
+  readonly #reader = new WakeUp()
   readonly #pendingWrites = new Set<(error: WireError) => void>()
   #isDiscarding = false
   /** While a query runs: how much the client may send ahead of its end. */
@@ -156,9 +157,7 @@ export class WireChannel {
       if (message !== undefined) return message
       if (this.#end !== undefined) throw this.#end.error
       this.#stream.resume()
-      await new Promise<void>((resolve) => {
-        this.#wakeReader = resolve
-      })
+      await this.#reader.wait()
     }
   }
 
@@ -189,7 +188,7 @@ export class WireChannel {
       this.#stream.pause()
       if (this.#listenBytes !== undefined) this.interrupt(tooFarAhead())
     }
-    this.#wake()
+    this.#reader.wake()
   }
 
   readonly #onEnd = (): void => this.#lose()
@@ -218,11 +217,6 @@ export class WireChannel {
     this.#end = { how, error }
     for (const reject of this.#pendingWrites) reject(error)
     this.#over.abort(error)
-    this.#wake()
-  }
-
-  #wake(): void {
-    this.#wakeReader?.()
-    this.#wakeReader = undefined
+    this.#reader.wake()
   }
 }
