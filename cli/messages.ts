@@ -3,6 +3,8 @@ import { displayJson, displayLines, displayText } from '../src/files/display-tex
 /** Where messages go: standard error, or a stand-in. */
 export interface MessageOutput {
   readonly isTTY?: boolean | undefined
+  /** How wide the terminal is now; it may become another one. */
+  readonly columns?: number | undefined
   write(text: string): unknown
 }
 
@@ -62,13 +64,21 @@ export class Messages {
     this.#writeLine(displayJson(text))
   }
 
-  /** A line that the next one replaces, where that is possible. */
-  progress(text: string, isLast: boolean): void {
+  /**
+   * A line that the next one replaces, where that is possible: on a terminal, which it must not be wider than, since a line
+   * that was broken cannot be replaced.
+   *
+   * @param addition - what follows it on a terminal, if there is room
+   */
+  progress(text: string, isLast: boolean, addition = ''): void {
     const line = displayText(text)
     if (!this.isTerminal || isLast) return this.#writeLine(line)
     this.#wipe()
-    this.#unfinished = line.length
-    this.#output.write(`${line}\r`)
+    const room = this.#room()
+    const whole = line + displayText(addition)
+    const shown = whole.length <= room ? whole : line.slice(0, room)
+    this.#unfinished = shown.length
+    this.#output.write(`${shown}\r`)
   }
 
   #say(severity: Severity, text: string): void {
@@ -81,9 +91,16 @@ export class Messages {
     this.#output.write(`${line}\n`)
   }
 
+  /** How many characters fit a line. In the last column, some terminals go on in the next line. */
+  #room(): number {
+    const { columns = 0 } = this.#output
+    return columns > 0 ? columns - 1 : Number.POSITIVE_INFINITY
+  }
+
   // Blanks, not an escape sequence, which a dumb terminal would print.
   #wipe(): void {
-    if (this.#unfinished > 0) this.#output.write(`${' '.repeat(this.#unfinished)}\r`)
+    const blanks = Math.min(this.#unfinished, this.#room())
+    if (blanks > 0) this.#output.write(`${' '.repeat(blanks)}\r`)
     this.#unfinished = 0
   }
 }

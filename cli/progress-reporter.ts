@@ -67,7 +67,7 @@ export class ProgressReporter<Progress extends VerifyProgress = VerifyProgress> 
     this.#shownAt = now
     this.#startedAt ??= now
     const pace = this.#messages.isTerminal ? formatPace(progress, (now - this.#startedAt) / 1000) : ''
-    this.#messages.progress(this.#format(progress) + pace, false)
+    this.#messages.progress(this.#format(progress), false, pace)
   }
 
   /** Shows the last state, if there was any: with checksums skipped, nothing is read. */

@@ -2,14 +2,20 @@
 export class StepClock<Step extends string> {
   readonly #start = performance.now()
   readonly #seconds: Record<Step, number>
+  readonly #onStep: ((step: Step) => void) | undefined
 
-  /** @param steps - all that there are, in the order in which they are told */
-  constructor(steps: readonly Step[]) {
+  /**
+   * @param steps - all that there are, in the order in which they are told
+   * @param onStep - is told each step when it begins
+   */
+  constructor(steps: readonly Step[], onStep?: (step: Step) => void) {
+    this.#onStep = onStep
     this.#seconds = Object.fromEntries(steps.map((step) => [step, 0])) as Record<Step, number>
   }
 
   async time<Result>(step: Step, run: () => Promise<Result>): Promise<Result> {
     const start = performance.now()
+    this.#onStep?.(step)
     try {
       return await run()
     } finally {

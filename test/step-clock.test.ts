@@ -31,3 +31,11 @@ test('what a step took a second time is added', async () => {
   await clock.time('sync', () => setTimeout(2))
   expect(clock.seconds().sync).toBeGreaterThan(sync)
 })
+
+test('each step is told when it begins', async () => {
+  const told: string[] = []
+  const clock = new StepClock(['list', 'copy'], (step) => told.push(step))
+  await clock.time('list', async () => told.push('listed'))
+  await clock.time('copy', async () => told.push('copied'))
+  expect(told).toEqual(['list', 'listed', 'copy', 'copied'])
+})

@@ -1,5 +1,5 @@
 import type { Pathname } from '../files/pathname.js'
-import type { Problem } from './report.js'
+import type { Problem, VerifyStep } from './report.js'
 
 /** How far the reading of files has come. */
 export interface VerifyProgress {
@@ -78,4 +78,6 @@ export interface VerifyOptions {
   readonly onProblem?: (problem: Problem) => void
   /** Is told often; a caller that prints should do so rarely. */
   readonly onProgress?: (progress: VerifyProgress) => void
+  /** Is told each step when it begins. */
+  readonly onStep?: (step: VerifyStep) => void
 }

@@ -49,7 +49,7 @@ export interface Verification {
  */
 export async function verifyFiles(backup: VerifiedBackup, verification: Verification): Promise<VerifyReport> {
   const { directory, path, archive, options, jobs, ignore, content, source, table } = verification
-  const clock = new StepClock(verifySteps)
+  const clock = new StepClock(verifySteps, options.onStep)
   const manifest = await clock.time('manifest', () =>
     loadManifest(
       source,

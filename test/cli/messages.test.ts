@@ -58,6 +58,34 @@ test('on a terminal progress stays on its line and makes room for messages', () 
   expect(written.join('')).toBe('12/20\r     \r15/20\r     \rpbmanifest: error: e\n20/20\n')
 })
 
+test('progress fits the terminal, however wide that is meanwhile', () => {
+  const written: string[] = []
+  const output = { isTTY: true, columns: 12, write: (text: string) => written.push(text) }
+  const messages = new Messages(output, false)
+  messages.progress('12345/6789', false, ', 1 MB/s')
+  messages.progress('1234567890123', false)
+  output.columns = 8
+  messages.progress('1234567890123', false)
+  output.columns = 40
+  messages.progress('1234567890123', false, ', 1 MB/s')
+  output.columns = 0
+  messages.progress('1234567890123', false, ', 1 MB/s')
+  messages.progress('1234567890123', true)
+  expect(written).toEqual([
+    '12345/6789\r',
+    '          \r',
+    '12345678901\r',
+    '       \r',
+    '1234567\r',
+    '       \r',
+    '1234567890123, 1 MB/s\r',
+    ' '.repeat(21) + '\r',
+    '1234567890123, 1 MB/s\r',
+    ' '.repeat(21) + '\r',
+    '1234567890123\n',
+  ])
+})
+
 test('elsewhere progress is lines', () => {
   const { messages, written } = capture(false)
   messages.progress('12/20', false)

@@ -36,6 +36,7 @@ describe('a command line that makes no sense', () => {
     [['verify', 'a', 'b', 'c'], 'too many command-line arguments (first is "b")'],
     [['verify', '-P', '-q', 'a'], 'cannot specify both -P/--progress and -q/--quiet'],
     [['verify', '-qP', 'a'], 'cannot specify both -P/--progress and -q/--quiet'],
+    [['verify', '-qv', 'a'], 'cannot specify both -v/--verbose and -q/--quiet'],
     [['verify', '-'], '-m/--manifest-path is needed for an archive on standard input'],
     [['verify', '-F', 'plain', '-m', 'm', '-'], 'a backup in plain format cannot come from standard input'],
     [['verify', '--archive=1', 'a'], '--archive is for an archive on standard input'],

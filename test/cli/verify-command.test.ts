@@ -3,12 +3,14 @@ import { readFileSync, realpathSync } from 'node:fs'
 import { rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { Ajv2020, type Schema } from 'ajv/dist/2020.js'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { VerifyReport } from '../../src/verify/report.js'
 import { version } from '../../src/version.js'
 import { poll } from '../helpers/poll.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
+import { hasTerminals, startOnTerminal } from '../helpers/terminal.js'
 import { mainFile, pbmanifest, shell } from './pbmanifest.js'
 import { emptyFile, formatManifest, versionFile, writeSmallBackup, writeTree } from './small-backup.js'
 
@@ -17,6 +19,8 @@ function validates(schema: string, document: unknown): boolean {
   const parsed: Schema = JSON.parse(readFileSync(file, 'utf8'))
   return new Ajv2020().compile(parsed)(document)
 }
+
+const hasTerminal = await hasTerminals()
 
 let scratch: ScratchDirectory
 let backup: string
@@ -43,6 +47,44 @@ describe('a backup that verifies', () => {
 
   test('is passed over in silence with -q', async () => {
     expect(await pbmanifest(['verify', '-nq', backup])).toEqual({ status: 0, stdout: '', stderr: '' })
+  })
+
+  test('is told step by step with -v, and in the end with what it was and how it was read', async () => {
+    const { status, stdout, stderr } = await pbmanifest(['verify', '-nv', '-j', '2', backup])
+    expect({ status, said: stdout.split('\n')[0] }).toEqual({
+      status: 0,
+      said: 'backup successfully verified',
+    })
+    const lines = stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replaceAll(/\d\.\d\d s/g, 'T s'))
+    expect(lines).toEqual([
+      'pbmanifest: reading the manifest',
+      'pbmanifest: comparing the files that are there with the manifest',
+      'pbmanifest: comparing checksums',
+      'pbmanifest: comparing pg_control, backup_label and tablespace_map with the manifest',
+      'pbmanifest: backup: plain format, PostgreSQL 15',
+      `pbmanifest: manifest: "${backup}/backup_manifest", version 1, 2 files, 3 bytes, WAL 0/2000028 to 0/2000100 on timeline 1`,
+      'pbmanifest: read with 2 threads: manifest T s, scan T s, checksums T s, cluster T s, wal T s, total T s',
+      ...lines.filter((line) => line.startsWith('pbmanifest: not checked: ')),
+    ])
+    expect(lines).toContain('pbmanifest: not checked: wal: skipped on request')
+  })
+
+  test('is one document with --output=json also with -v', async () => {
+    const { status, stdout, stderr } = await pbmanifest(['verify', '-nvs', '--output=json', backup])
+    expect(status).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ verdict: 'verified' })
+    expect(stderr).toBe(
+      [
+        'reading the manifest',
+        'comparing the files that are there with the manifest',
+        'comparing pg_control, backup_label and tablespace_map with the manifest',
+      ]
+        .map((line) => `pbmanifest: ${line}\n`)
+        .join(''),
+    )
   })
 
   test('is one JSON document with --output=json', async () => {
@@ -269,4 +311,13 @@ describe('what is missing', () => {
     expect(status).toBe(5)
     expect(stderr).toContain(`hint: There is a "${name}": ${program} is still at it, or was ended`)
   })
+})
+
+test.runIf(hasTerminal)('progress is no wider than the terminal', async () => {
+  const program = `"${process.execPath}" "${mainFile}"`
+  const command = `stty cols 12; ${program} verify -nP '${backup}' > /dev/null`
+  const child = startOnTerminal(command, { ...process.env, FORCE_COLOR: '0' })
+  const shown = await text(child.stdout)
+  // The first state, wiped, and the last one, which stays.
+  expect(shown).toBe(`0/0 kB (0%)\r${' '.repeat(11)}\r0/0 kB (100%) verified\r\n`)
 })

@@ -6,6 +6,7 @@ import { usageError } from '../../usage-error.js'
 import { printProblem } from './print-verdict.js'
 import { formatCount } from '../../format.js'
 import type { ChainReport } from '../../../src/verify/chain/chain-report.js'
+import { formatDetails } from './verbose-text.js'
 import { formatSummary } from './verify-text.js'
 import type { CommandContext } from '../command.js'
 
@@ -14,6 +15,7 @@ export interface ChainOutput {
   readonly isJson: boolean
   readonly isQuiet: boolean
   readonly hasProgress: boolean
+  readonly isVerbose: boolean
 }
 
 const verdictWords: Readonly<Record<VerifyReport['verdict'], string>> = {
@@ -33,7 +35,7 @@ export async function runVerifyChain(
     ...options
   }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
   directories: readonly string[],
-  { isJson, isQuiet, hasProgress }: ChainOutput,
+  { isJson, isQuiet, hasProgress, isVerbose }: ChainOutput,
 ): Promise<ExitStatus> {
   if (format === 'tar') throw usageError('cannot specify both --chain and -F tar')
   if (manifestPath !== undefined) throw usageError('cannot specify both --chain and -m/--manifest-path')
@@ -53,6 +55,7 @@ export async function runVerifyChain(
       progress?.finish()
       progress = undefined
       if (isQuiet || isJson) return
+      if (isVerbose) for (const line of formatDetails(backup)) messages.note(line)
       for (const { message } of backup.warnings)
         messages.warning(`backup at "${backup.directory}": ${message}`)
       const verdict = verdictWords[backup.verdict]

@@ -4,9 +4,11 @@ import type { VerifyReport } from '../../../src/verify/report.js'
 import { exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { readOnlyOperand } from '../../operands.js'
 import { readCount, readOptional } from '../../option-values.js'
+import type { Messages } from '../../messages.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
 import { printProblem, printVerdict } from './print-verdict.js'
+import { formatDetails, stepWords } from './verbose-text.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { runVerifyChain } from './verify-chain.js'
 import { isReportFile, runVerifySignedReport } from './verify-signed-report.js'
@@ -103,6 +105,7 @@ const options = {
   'Output:': {
     progress: { alias: 'P', type: 'boolean', describe: 'show progress on standard error' },
     quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors' },
+    verbose: { alias: 'v', type: 'boolean', describe: 'say each step, and what was verified and how' },
     output: {
       choices: ['text', 'json'],
       default: 'text',
@@ -118,6 +121,9 @@ type Values = OptionValues<typeof options>
 function readOptions(values: Values): VerifyOptions {
   if (values.progress === true && values.quiet === true) {
     throw usageError('cannot specify both -P/--progress and -q/--quiet')
+  }
+  if (values.verbose === true && values.quiet === true) {
+    throw usageError('cannot specify both -v/--verbose and -q/--quiet')
   }
   if (values['allowed-signers'] === undefined) {
     const name = (['signer-identity', 'signature'] as const).find((name) => values[name] !== undefined)
@@ -138,6 +144,16 @@ function readOptions(values: Values): VerifyOptions {
     noParseWal: values['no-parse-wal'],
     jobs: readOptional(readCount, '-j/--jobs', values.jobs),
   } satisfies { [Name in keyof VerifyOptions]?: VerifyOptions[Name] | undefined })
+}
+
+/** What is done is told in the order in which it is begun. */
+function verboseOptions(values: Values, messages: Messages): Pick<VerifyOptions, 'onStep'> {
+  if (values.verbose !== true) return {}
+  return {
+    onStep: (step) => {
+      if (step !== 'checksums' || values['skip-checksums'] !== true) messages.note(stepWords[step])
+    },
+  }
 }
 
 function readFormat(format: string | undefined): VerifyOptions['format'] {
@@ -196,11 +212,12 @@ export const verifyCommand: Command = defineCommand({
   ],
   run: async (context, values, operands) => {
     const { printJson, messages, signal, stdin } = context
-    const options = readOptions(values)
+    const options = { ...readOptions(values), ...verboseOptions(values, messages) }
     const isJson = values.output === 'json'
+    const isVerbose = values.verbose === true
     if (values.chain === true) {
       const { quiet, progress } = values
-      const output = { isJson, isQuiet: quiet === true, hasProgress: progress === true }
+      const output = { isJson, isQuiet: quiet === true, hasProgress: progress === true, isVerbose }
       return await runVerifyChain(context, options, operands, output)
     }
     const directory = readOnlyOperand(operands, 'backup directory')
@@ -225,6 +242,7 @@ export const verifyCommand: Command = defineCommand({
       const { formatReportAsJson } = await import('../../../src/verify/format-report.js')
       printJson(formatReportAsJson(report))
     } else {
+      if (isVerbose) for (const line of formatDetails(report)) messages.note(line)
       printVerdict(context, report, { isQuiet: values.quiet === true, isAskedFor, hasHints: true })
     }
     return isAskedFor ? exitStatus.done : exitStatusOfVerdict(report.verdict)

@@ -24,6 +24,8 @@ Problems are told on standard error as they are found, and all of them are told.
     'skip-checksums': 'Presence and size of files, and all else, are checked nevertheless.',
     jobs: 'At most 64.',
     progress: 'At most once a second. Cannot be used together with `-q`.',
+    verbose:
+      'Each step when it begins; at the end which backup it was, its manifest, how long the steps took, and why something was not checked.',
     output:
       'The document follows `verify-report.schema.json`, or `error.schema.json` when there can be no report. Problems are then not repeated on standard error.',
   },

@@ -1,0 +1,56 @@
+import { displayPathname } from '../../../src/files/pathname.js'
+import { type VerifyReport, type VerifyStep, verifySteps } from '../../../src/verify/report.js'
+import { formatBytes, formatCount, formatSeconds } from '../../format.js'
+
+/** What `verify -v` says when a step begins. */
+export const stepWords: Readonly<Record<VerifyStep, string>> = {
+  manifest: 'reading the manifest',
+  scan: 'comparing the files that are there with the manifest',
+  checksums: 'comparing checksums',
+  cluster: 'comparing pg_control, backup_label and tablespace_map with the manifest',
+  wal: 'reading the WAL that the backup needs',
+}
+
+/** What `verify -v` says at the end: which backup it was, how it was looked at, and why some things were not. */
+export function formatDetails(report: VerifyReport): string[] {
+  const { options, seconds, notChecked } = report
+  const times = [...verifySteps, 'total' as const].map((step) => `${step} ${formatSeconds(seconds[step])}`)
+  return [
+    `backup: ${describeBackup(report)}`,
+    `manifest: ${describeManifest(report)}`,
+    `read with ${formatCount(options.jobs, 'thread')}: ${times.join(', ')}`,
+    ...notChecked.map(({ what, why }) => `not checked: ${what}: ${why}`),
+  ]
+}
+
+function describeBackup({ backup, format }: VerifyReport): string {
+  const { label, serverMajorVersion, takenFrom, startTime, startLsn, startTimeline, incrementalFrom } = backup
+  return [
+    `${format} format`,
+    serverMajorVersion !== null && `PostgreSQL ${serverMajorVersion}`,
+    label !== null && `label "${label}"`,
+    startTime !== null && `begun ${startTime}`,
+    startLsn !== null && startTimeline !== null && `at ${startLsn} on timeline ${startTimeline}`,
+    takenFrom !== null && `from a ${takenFrom}`,
+    incrementalFrom !== null && `incremental to ${incrementalFrom.lsn}`,
+  ]
+    .filter((part) => part !== false)
+    .join(', ')
+}
+
+function describeManifest({ manifest, backup }: VerifyReport): string {
+  const { path, version, files, bytes, walRanges } = manifest
+  const wal = walRanges.map(
+    ({ timeline, startLsn, endLsn }) => `${startLsn} to ${endLsn} on timeline ${timeline}`,
+  )
+  return [
+    `"${displayPathname(path)}"`,
+    `version ${version}`,
+    backup.systemIdentifier !== null && `system identifier ${backup.systemIdentifier}`,
+    formatCount(files, 'file'),
+    formatBytes(bytes),
+    wal.length > 0 && `WAL ${wal.join(' and ')}`,
+  ]
+    .filter((part) => part !== false)
+    .join(', ')
+}
