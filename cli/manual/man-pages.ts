@@ -169,7 +169,8 @@ function formatReferences(pages: readonly string[]): string {
 }
 
 function formatReference(page: string): string {
-  return page.replace(/^(.*)(\(.*\))$/, (_, name: string, section: string) => bold(name) + section)
+  const at = page.indexOf('(')
+  return bold(page.slice(0, at)) + page.slice(at)
 }
 
 function asSentence(text: string): string {

@@ -1,6 +1,7 @@
 import type { Manual } from './manual.js'
 import { backupManual } from './pages/backup.js'
 import { backupIdManual, fragmentManual, mergeManual } from './pages/fragments.js'
+import { diffManual, lsManual, showManual } from './pages/inspect.js'
 import { completionManual, helpManual } from './pages/program.js'
 import { serveManual } from './pages/serve.js'
 import { signManual } from './pages/sign.js'
@@ -12,6 +13,9 @@ export const manuals: Readonly<Record<string, Manual>> = {
   backup: backupManual,
   sign: signManual,
   serve: serveManual,
+  show: showManual,
+  ls: lsManual,
+  diff: diffManual,
   merge: mergeManual,
   fragment: fragmentManual,
   'backup-id': backupIdManual,
