@@ -62,6 +62,11 @@ const statusOfSignal: Readonly<Record<StopSignal, ExitStatus>> = {
   SIGTERM: exitStatus.terminated,
 }
 
+/** The status for one of several backups of which there is no report. */
+export function exitStatusOfErrorCode(code: ErrorCode): ExitStatus {
+  return statusOfErrorCode[code]
+}
+
 /** The status for anything that a command has thrown. What is not thrown on purpose is a bug. */
 export function exitStatusOfError(error: unknown, command: string | undefined): ExitStatus {
   if (!isPbManifestError(error)) return exitStatus.bug
@@ -70,6 +75,30 @@ export function exitStatusOfError(error: unknown, command: string | undefined): 
 
 export function exitStatusOfVerdict(verdict: VerifyReport['verdict']): ExitStatus {
   return statusOfVerdict[verdict]
+}
+
+/**
+ * From the best to the worst that one of several backups can come to. That it is damaged is worse than that nobody could look:
+ * a directory without a manifest must not hide the one with a problem.
+ */
+const severities: readonly ExitStatus[] = [
+  exitStatus.done,
+  exitStatus.partial,
+  exitStatus.badUsage,
+  exitStatus.server,
+  exitStatus.cannotMerge,
+  exitStatus.inputOutput,
+  exitStatus.badInput,
+  exitStatus.problems,
+  exitStatus.hungUp,
+  exitStatus.interrupted,
+  exitStatus.terminated,
+  exitStatus.bug,
+]
+
+/** The one status that speaks for all of these: the worst. */
+export function worstStatus(statuses: readonly ExitStatus[]): ExitStatus {
+  return severities.findLast((status) => statuses.includes(status)) ?? exitStatus.done
 }
 
 export function exitStatusOfSignal(signal: StopSignal): ExitStatus {

@@ -114,5 +114,15 @@ export {
   type Warning,
   warningKinds,
 } from './verify/report.js'
+export { findBackups, type FoundBackups } from './verify/several/find-backups.js'
+export {
+  type BackupOutcome,
+  type BackupsReport,
+  type OutcomeVerdict,
+  outcomeVerdicts,
+  type VerificationError,
+  verifyBackups,
+  type VerifyBackupsOptions,
+} from './verify/several/verify-backups.js'
 export { verifyBackup } from './verify/verify-backup.js'
 export { type VerifyArchiveOptions, verifyArchiveStream } from './verify/verify-archive-stream.js'

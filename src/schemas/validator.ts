@@ -14,6 +14,7 @@ const schemaNames = [
   'manifest-file-list',
   'manifest-overview',
   'signed-report',
+  'verify-backups-report',
   'verify-chain-report',
   'verify-report',
   'wal-range',

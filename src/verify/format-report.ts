@@ -1,5 +1,6 @@
 import { type SchemaName, validatorOf } from '../schemas/validator.js'
 import type { ChainReport } from './chain/chain-report.js'
+import type { BackupsReport } from './several/verify-backups.js'
 import { problemsOf } from './make-report.js'
 import type { Problem, VerifyReport } from './report.js'
 
@@ -27,6 +28,27 @@ export function* formatChainReportAsJson(report: ChainReport): Generator<string,
     yield* formatReport(frameOf(backup), problemsOf(backup), '    ')
   }
   yield report.backups.length === 0 ? after : `\n  ${after}`
+}
+
+/** The same for several backups, by `schemas/verify-backups-report.schema.json`. */
+export function* formatBackupsReportAsJson(report: BackupsReport): Generator<string, void, undefined> {
+  const frames = report.backups.map((outcome) =>
+    'report' in outcome ? { ...outcome, report: frameOf(outcome.report) } : outcome,
+  )
+  validate({ ...report, backups: frames }, 'verify-backups-report')
+  const [before, after] = splitAt({ ...report, backups: [] }, 'backups', '')
+  yield before
+  for (const [index, outcome] of report.backups.entries()) {
+    yield index === 0 ? '\n    ' : ',\n    '
+    if ('error' in outcome) {
+      yield indented(JSON.stringify(outcome, null, 2), '    ')
+    } else {
+      yield `{\n      "directory": ${JSON.stringify(outcome.directory)},\n      "report": `
+      yield* formatReport(frameOf(outcome.report), problemsOf(outcome.report), '      ')
+      yield '\n    }'
+    }
+  }
+  yield `\n  ${after}`
 }
 
 /** The report without its problems, whose array is not even made. */

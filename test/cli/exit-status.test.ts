@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest'
-import { exitStatusOfError, exitStatusOfSignal, exitStatusOfVerdict } from '../../cli/exit-status.js'
+import {
+  exitStatusOfError,
+  exitStatusOfSignal,
+  exitStatusOfVerdict,
+  worstStatus,
+} from '../../cli/exit-status.js'
 import { PbManifestError } from '../../src/errors.js'
 
 test.each([
@@ -34,4 +39,13 @@ test('a signal has the status that a shell gives it', () => {
   expect(exitStatusOfSignal('SIGHUP')).toBe(129)
   expect(exitStatusOfSignal('SIGINT')).toBe(130)
   expect(exitStatusOfSignal('SIGTERM')).toBe(143)
+})
+
+test('of several backups, the worst counts: damage before what nobody could look at', () => {
+  expect(worstStatus([0, 0])).toBe(0)
+  expect(worstStatus([7, 0])).toBe(7)
+  expect(worstStatus([0, 7, 5, 0])).toBe(5)
+  expect(worstStatus([5, 3])).toBe(3)
+  expect(worstStatus([3, 1, 5, 7])).toBe(1)
+  expect(worstStatus([1, 70])).toBe(70)
 })

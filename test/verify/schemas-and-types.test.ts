@@ -13,6 +13,13 @@ import {
   type SignatureProblem,
   signatureProblemKinds,
 } from '../../src/signature/check-signature.js'
+import {
+  type BackupOutcome,
+  type BackupsReport,
+  type OutcomeVerdict,
+  outcomeVerdicts,
+  type VerificationError,
+} from '../../src/verify/several/verify-backups.js'
 import type { SignedReportCheck } from '../../src/signature/signed-report.js'
 import type { SchemaName } from '../../src/schemas/validator.js'
 import {
@@ -64,6 +71,7 @@ const notChecked = report.properties?.['notChecked']?.items
 const warning = report.properties?.['warnings']?.items
 const signedReport = schema('signed-report')
 const signedReportProblem = signedReport.properties?.['problems']?.items
+const several = schema('verify-backups-report')
 const chain = schema('verify-chain-report')
 const chainProblem = chain.properties?.['problems']?.items
 const chainNotChecked = chain.properties?.['notChecked']?.items
@@ -222,6 +230,40 @@ const notCheckedKeys = {
   count: 'optional',
 } as const satisfies PresenceOf<NotChecked>
 
+const backupsKeys = {
+  reportVersion: 'required',
+  pbmanifestVersion: 'required',
+  host: 'required',
+  startedAt: 'required',
+  endedAt: 'required',
+  verdict: 'required',
+  counts: 'required',
+  backups: 'required',
+} as const satisfies PresenceOf<BackupsReport>
+
+const outcomeCountKeys = {
+  failed: 'required',
+  error: 'required',
+  partial: 'required',
+  verified: 'required',
+} as const satisfies PresenceOf<Record<OutcomeVerdict, number>>
+
+const outcomeKeys = {
+  directory: 'required',
+  report: 'optional',
+  error: 'optional',
+} as const satisfies Record<
+  BackupOutcome extends infer One ? (One extends unknown ? keyof One : never) : never,
+  Presence
+>
+
+const errorKeys = {
+  code: 'required',
+  message: 'required',
+  details: 'required',
+  hint: 'required',
+} as const satisfies PresenceOf<VerificationError>
+
 const chainKeys = {
   reportVersion: 'required',
   pbmanifestVersion: 'required',
@@ -278,6 +320,10 @@ test.each([
   { what: 'a signature', node: report.$defs?.['signature'], keys: signatureKeys },
   { what: 'the check of a signed report', node: signedReport, keys: signedReportKeys },
   { what: 'a problem of a signed report', node: signedReportProblem, keys: signatureProblemKeys },
+  { what: 'a report of several backups', node: several, keys: backupsKeys },
+  { what: 'their number by verdict', node: several.properties?.['counts'], keys: outcomeCountKeys },
+  { what: 'what came of one of several', node: several.properties?.['backups']?.items, keys: outcomeKeys },
+  { what: 'why there is no report', node: schema('error').properties?.['error'], keys: errorKeys },
   { what: 'a report of a chain', node: chain, keys: chainKeys },
   { what: 'a problem of a chain', node: chainProblem, keys: chainProblemKeys },
   { what: 'what was not checked of a chain', node: chainNotChecked, keys: chainNotCheckedKeys },
@@ -355,6 +401,7 @@ test.each([
     words: Object.keys(chainNotCheckedWords),
   },
   { what: 'whether to combine', node: chain.properties?.['combine'], words: Object.keys(combineWords) },
+  { what: 'what came of several', node: several.properties?.['verdict'], words: [...outcomeVerdicts] },
   { what: 'verdicts', node: report.properties?.['verdict'], words: Object.keys(verdicts) },
   {
     what: 'checksum algorithms',

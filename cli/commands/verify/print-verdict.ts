@@ -17,6 +17,13 @@ export function printProblem(
   if (detail !== undefined) messages.detail(detail)
 }
 
+/** What a backup is, in a line about one of several. */
+export const verdictWords: Readonly<Record<VerifyReport['verdict'], string>> = {
+  verified: 'successfully verified',
+  failed: 'verification failed',
+  partial: 'only partly verified',
+}
+
 /** What is said besides the verdict. */
 interface VerdictWords {
   /** Only what went wrong. */

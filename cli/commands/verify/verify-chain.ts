@@ -1,9 +1,8 @@
 import type { VerifyOptions } from '../../../src/verify/options.js'
-import type { VerifyReport } from '../../../src/verify/report.js'
 import { type ExitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
-import { printProblem } from './print-verdict.js'
+import { printProblem, verdictWords } from './print-verdict.js'
 import { formatCount } from '../../format.js'
 import type { ChainReport } from '../../../src/verify/chain/chain-report.js'
 import { formatDetails } from './verbose-text.js'
@@ -16,12 +15,6 @@ export interface ChainOutput {
   readonly isQuiet: boolean
   readonly hasProgress: boolean
   readonly isVerbose: boolean
-}
-
-const verdictWords: Readonly<Record<VerifyReport['verdict'], string>> = {
-  verified: 'successfully verified',
-  failed: 'verification failed',
-  partial: 'only partly verified',
 }
 
 /** Runs `verify --chain`. */

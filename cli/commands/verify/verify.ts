@@ -7,6 +7,7 @@ import { readCount, readOptional } from '../../option-values.js'
 import type { Messages } from '../../messages.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
+import { findBackups } from '../../../src/verify/several/find-backups.js'
 import { printProblem, printVerdict } from './print-verdict.js'
 import { formatDetails, stepWords } from './verbose-text.js'
 import { withoutUndefined } from '../../without-undefined.js'
@@ -199,12 +200,13 @@ async function verify(
 export const verifyCommand: Command = defineCommand({
   name: 'verify',
   summary: 'verify a backup against its backup_manifest',
-  synopsis: '[OPTION]... DIRECTORY...|-|REPORT',
+  synopsis: '[OPTION]... DIRECTORY...|GLOB|-|REPORT',
   operands: 'path',
   options,
   examples: [
     ['BACKUP', 'verify all that can be verified'],
     ['-P -j 8 -i "base/*/pgsql_tmp" BACKUP', 'with progress and 8 threads, ignoring a glob'],
+    ['"/backups/*"', 'several backups, each by itself'],
     ['--chain FULL INCR1 INCR2', 'what pg_combinebackup is to combine'],
     ['-F tar -m MANIFEST - < base.tar.gz', 'one archive, from standard input'],
     ['--output=json BACKUP', 'the report as JSON, for programs'],
@@ -220,7 +222,14 @@ export const verifyCommand: Command = defineCommand({
       const output = { isJson, isQuiet: quiet === true, hasProgress: progress === true, isVerbose }
       return await runVerifyChain(context, options, operands, output)
     }
-    const directory = readOnlyOperand(operands, 'backup directory')
+    const backups = await findBackups(operands)
+    if (backups.isPlural) {
+      if (values.archive !== undefined) throw usageError('--archive is for an archive on standard input')
+      const output = { isJson, isQuiet: values.quiet === true, hasProgress: values.progress === true }
+      const { runVerifySeveral } = await import('./verify-several.js')
+      return await runVerifySeveral(context, options, backups.directories, output)
+    }
+    const directory = readOnlyOperand(backups.directories, 'backup directory')
     const { allowedSigners } = options
     if (allowedSigners !== undefined && isReportFile(directory)) {
       const output = { isJson, isQuiet: values.quiet === true }

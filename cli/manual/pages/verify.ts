@@ -4,6 +4,7 @@ export const verifyManual: Manual = {
   description: `
 \`pbmanifest verify\` compares a backup with its \`backup_manifest\`: every file is there, no other file is, and sizes and checksums are right. It compares \`pg_control\`, \`backup_label\` and \`tablespace_map\` with each other and with the manifest, looks for the directories that a server needs, checks the checksums of data pages, and reads every record of the WAL that the backup needs.
 It works for manifests of PostgreSQL 13 and later, in plain and in tar format, needs no program of PostgreSQL, and never writes into the backup. Options and messages are those of \`pg_verifybackup\` where it has them.
+Several directories are verified one after the other, each by itself. A GLOB, quoted, stands for the directories that it matches, and is an error when there are none; a directory that is named twice, also through a link, is verified once. The exit status is then the worst that one of them has: 1 before all others, then 3, 5 and 7.
 With \`-\` in the place of DIRECTORY, one tar archive of a backup is read from standard input; \`-m\` then names the manifest. With \`--allowed-signers\`, REPORT may be a JSON report of \`verify\` or \`backup\`, whose signature is then checked.
 Problems are told on standard error as they are found, and all of them are told. The verdict is one of three: the backup verifies; it does not; or only a part of it was seen. The last line of the report says what was not checked.`,
   options: {
@@ -27,7 +28,7 @@ Problems are told on standard error as they are found, and all of them are told.
     verbose:
       'Each step when it begins; at the end which backup it was, its manifest, how long the steps took, and why something was not checked.',
     output:
-      'The document follows `verify-report.schema.json`, or `error.schema.json` when there can be no report. Problems are then not repeated on standard error.',
+      'The document follows `verify-report.schema.json`, `verify-backups-report.schema.json` where several backups could be meant, or `error.schema.json` when there can be no report. Problems are then not repeated on standard error.',
   },
   exitStatus: {
     done: 'The backup, or the archive that `--archive` names, verifies.',

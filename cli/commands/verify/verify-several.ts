@@ -1,0 +1,114 @@
+import type { VerifyOptions } from '../../../src/verify/options.js'
+import {
+  type BackupOutcome,
+  type BackupsReport,
+  type OutcomeVerdict,
+  outcomeVerdicts,
+  verifyBackups,
+} from '../../../src/verify/several/verify-backups.js'
+import {
+  type ExitStatus,
+  exitStatusOfErrorCode,
+  exitStatusOfVerdict,
+  worstStatus,
+} from '../../exit-status.js'
+import { formatCount } from '../../format.js'
+import { ProgressReporter } from '../../progress-reporter.js'
+import { usageError } from '../../usage-error.js'
+import type { CommandContext } from '../command.js'
+import { printProblem, verdictWords } from './print-verdict.js'
+import { formatProblemCounts, formatSummary } from './verify-text.js'
+
+/** What of `verify` of several backups is no option of the verification. */
+export interface SeveralOutput {
+  readonly isJson: boolean
+  readonly isQuiet: boolean
+  readonly hasProgress: boolean
+}
+
+/** Runs `verify` of several backups, each by itself. */
+export async function runVerifySeveral(
+  context: CommandContext,
+  { manifestPath, signaturePath, ...options }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
+  directories: readonly string[],
+  { isJson, isQuiet, hasProgress }: SeveralOutput,
+): Promise<ExitStatus> {
+  if (manifestPath !== undefined) throw usageError('-m/--manifest-path is for one backup only')
+  if (signaturePath !== undefined) throw usageError('--signature is for one backup only')
+  if (directories.includes('-')) throw usageError('an archive on standard input is verified alone')
+  const { messages, printJson, signal } = context
+
+  let progress: ProgressReporter | undefined
+  const report = await verifyBackups(directories, {
+    ...options,
+    signal,
+    ...(hasProgress && {
+      onProgress: (state) => (progress ??= new ProgressReporter(messages)).report(state),
+    }),
+    onBackup: (outcome) => {
+      progress?.finish()
+      progress = undefined
+      if (!isJson) printOutcome(context, outcome, isQuiet)
+    },
+    ...(!isJson && {
+      onProblem: (problem, directory) => printProblem(messages, problem, `backup at "${directory}": `),
+    }),
+  })
+
+  if (isJson) {
+    const { formatBackupsReportAsJson } = await import('../../../src/verify/format-report.js')
+    printJson(formatBackupsReportAsJson(report))
+  } else {
+    printTotals(context, report, isQuiet)
+  }
+  return worstStatus(report.backups.map(exitStatusOfOutcome))
+}
+
+function printOutcome({ print, messages }: CommandContext, outcome: BackupOutcome, isQuiet: boolean): void {
+  const subject = `backup at "${outcome.directory}"`
+  if ('error' in outcome) {
+    const { message, details, hint } = outcome.error
+    messages.error(`${subject}: ${message}`)
+    for (const detail of details) messages.detail(detail)
+    if (hint !== null) messages.hint(hint)
+    return
+  }
+  const { report } = outcome
+  const hasFailed = report.verdict === 'failed'
+  if (!isQuiet) for (const { message } of report.warnings) messages.warning(`${subject}: ${message}`)
+  const parts = [
+    ...(hasFailed ? [formatProblemCounts(report.problemCounts)] : []),
+    ...(isQuiet ? [] : [formatSummary(report)]),
+  ]
+  const line = `${subject} ${verdictWords[report.verdict]}: ${parts.join('; ')}`
+  if (report.verdict === 'verified') {
+    if (!isQuiet) print(line)
+  } else if (hasFailed || !isQuiet) {
+    messages.note(line)
+  }
+}
+
+const totalWords: Readonly<Record<OutcomeVerdict, string>> = {
+  ...verdictWords,
+  failed: 'failed',
+  error: 'could not be verified',
+}
+
+/** The last line: whether all verified, or how many came to what. */
+function printTotals({ print, messages }: CommandContext, report: BackupsReport, isQuiet: boolean): void {
+  const { verdict, counts, backups } = report
+  if (verdict === 'verified') {
+    if (!isQuiet) print(`${formatCount(backups.length, 'backup')} successfully verified`)
+    return
+  }
+  const parts = outcomeVerdicts
+    .filter((verdict) => counts[verdict] > 0)
+    .map((verdict) => `${counts[verdict]} ${totalWords[verdict]}`)
+  messages.note(`of ${formatCount(backups.length, 'backup')}: ${parts.join(', ')}`)
+}
+
+function exitStatusOfOutcome(outcome: BackupOutcome): ExitStatus {
+  return 'report' in outcome
+    ? exitStatusOfVerdict(outcome.report.verdict)
+    : exitStatusOfErrorCode(outcome.error.code)
+}
