@@ -1,4 +1,5 @@
 import { isPbManifestError } from '../errors.js'
+import { describeSystemError } from '../files/system-error.js'
 import { parseMajorVersion } from '../manifest/data-directory-files.js'
 import { BACKUP_LABEL, CONTROL_FILE, TABLESPACE_MAP } from '../postgres/data-directory.js'
 import { parseBackupLabel } from '../postgres/backup-label.js'
@@ -87,7 +88,13 @@ function readStatement<Statement>(
     if (error.code === 'BAD_FILE') context.problems.add({ kind, path: pathname, message: error.message })
     // The scan or the checksums may have met it; without checksums, nobody has tried to read it.
     else if (!context.problems.concern(pathname)) {
-      context.problems.add({ kind: 'unreadable', path: pathname, message: error.message })
+      const code = describeSystemError(error.cause)?.code
+      context.problems.add({
+        kind: 'unreadable',
+        path: pathname,
+        message: error.message,
+        ...(code !== undefined && { errorCode: code }),
+      })
     }
     return undefined
   }

@@ -3,7 +3,7 @@ import type { ManifestHeader, WalRange } from '../manifest/model.js'
 import type { BackupLabel } from '../postgres/backup-label.js'
 import type { ControlFile } from '../postgres/control-file.js'
 import { formatLsn } from '../postgres/lsn.js'
-import type { Problem, ProblemKind } from './report.js'
+import type { Problem, ProblemFacts, ProblemKind } from './report.js'
 
 /** What the parts of a backup say of the cluster and of the backup. */
 export interface ClusterStatements {
@@ -36,6 +36,12 @@ function compareSystemIdentifier({ header, control }: ClusterStatements): Proble
   return [
     controlProblem(
       `manifest system identifier is ${header.systemIdentifier}, but control file has ${control.systemIdentifier}`,
+      {
+        systemIdentifier: {
+          expected: String(header.systemIdentifier),
+          found: String(control.systemIdentifier),
+        },
+      },
     ),
   ]
 }
@@ -48,6 +54,7 @@ function compareLabelWithRanges({ walRanges, label }: ClusterStatements): Proble
     labelProblem(
       `the backup starts at ${formatLsn(label.startLsn)} on timeline ${label.startSegmentTimeline}, ` +
         `but the manifest's WAL starts at ${formatLsn(first.startLsn)} on timeline ${first.timeline}`,
+      { timeline: label.startSegmentTimeline, lsn: formatLsn(label.startLsn), range: lsnsOf(first) },
     ),
   ]
 }
@@ -60,6 +67,7 @@ function compareControlWithLabel({ control, label }: ClusterStatements): Problem
     problems.push(
       controlProblem(
         `its checkpoint at ${formatLsn(control.checkPoint)} is older than the backup's at ${formatLsn(label.checkpointLsn)}`,
+        { lsn: formatLsn(control.checkPoint) },
       ),
     )
   }
@@ -84,7 +92,10 @@ function compareControlWithRanges({ control, walRanges }: ClusterStatements): Pr
   const problems: Problem[] = []
   if (!walRanges.some((range) => range.timeline === timeline)) {
     problems.push(
-      controlProblem(`its checkpoint is on timeline ${timeline}, which is none of the manifest's WAL ranges`),
+      controlProblem(
+        `its checkpoint is on timeline ${timeline}, which is none of the manifest's WAL ranges`,
+        { timeline, lsn: formatLsn(control.checkPoint) },
+      ),
     )
   }
   // It is copied before the backup ends.
@@ -92,20 +103,25 @@ function compareControlWithRanges({ control, walRanges }: ClusterStatements): Pr
     problems.push(
       controlProblem(
         `its checkpoint at ${formatLsn(control.checkPoint)} is not before the backup's end at ${formatLsn(newest.endLsn)}`,
+        { timeline: newest.timeline, lsn: formatLsn(control.checkPoint), range: lsnsOf(newest) },
       ),
     )
   }
   return problems
 }
 
-function controlProblem(what: string): Problem {
-  return statementProblem('control-file', CONTROL_FILE, what)
+function lsnsOf({ startLsn, endLsn }: WalRange): { startLsn: string; endLsn: string } {
+  return { startLsn: formatLsn(startLsn), endLsn: formatLsn(endLsn) }
 }
 
-function labelProblem(what: string): Problem {
-  return statementProblem('backup-label', BACKUP_LABEL, what)
+function controlProblem(what: string, facts: ProblemFacts): Problem {
+  return statementProblem('control-file', CONTROL_FILE, what, facts)
 }
 
-function statementProblem(kind: ProblemKind, path: string, what: string): Problem {
-  return { kind, path, message: `"${path}": ${what}` }
+function labelProblem(what: string, facts: ProblemFacts = {}): Problem {
+  return statementProblem('backup-label', BACKUP_LABEL, what, facts)
+}
+
+function statementProblem(kind: ProblemKind, path: string, what: string, facts: ProblemFacts): Problem {
+  return { kind, path, message: `"${path}": ${what}`, ...facts }
 }

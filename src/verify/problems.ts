@@ -1,6 +1,7 @@
 import { displayPathname, encodePathname, isUtf8Pathname, type Pathname } from '../files/pathname.js'
 import { ProblemStore } from './problem-store.js'
-import { type Problem, type ProblemKind, problemKinds } from './report.js'
+import type { FileRows } from './file-table/file-rows.js'
+import { type Problem, type ProblemFacts, type ProblemKind, problemKinds } from './report.js'
 
 /** Thrown to end the steps when the first problem is enough. */
 export class StopAtFirstProblem extends Error {}
@@ -47,6 +48,12 @@ export class ProblemList implements Iterable<Problem> {
   }
 }
 
+/** What is known when a file of the manifest has another checksum. */
+export function checksumFacts(table: FileRows, row: number, found: string): ProblemFacts {
+  const algorithm = table.algorithm(row)
+  return algorithm === undefined ? {} : { checksum: { algorithm, expected: table.checksum(row), found } }
+}
+
 /**
  * A problem with one file.
  *
@@ -56,6 +63,7 @@ export function fileProblem(
   kind: ProblemKind,
   pathname: Pathname,
   message: (name: string) => string,
+  facts: ProblemFacts = {},
   detail?: string,
 ): Problem {
   return {
@@ -65,5 +73,6 @@ export function fileProblem(
       : { encodedPath: encodePathname(pathname).toString('hex') }),
     message: message(displayPathname(pathname)),
     ...(detail !== undefined && { detail }),
+    ...facts,
   }
 }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { WalRange } from '../../src/manifest/model.js'
 import type { BackupLabel } from '../../src/postgres/backup-label.js'
 import type { ControlFile } from '../../src/postgres/control-file.js'
+import type { ProblemFacts } from '../../src/verify/report.js'
 import { type ClusterStatements, findContradictions } from '../../src/verify/cluster-consistency.js'
 
 const range: WalRange = { timeline: 1, startLsn: 0x2000028n, endLsn: 0x2000100n }
@@ -80,6 +81,7 @@ interface Contradiction {
   readonly changes: Partial<ClusterStatements>
   readonly path: 'global/pg_control' | 'backup_label'
   readonly message: string
+  readonly facts?: ProblemFacts
 }
 
 test.each<Contradiction>([
@@ -88,6 +90,7 @@ test.each<Contradiction>([
     changes: { control: controlFile({ systemIdentifier: 1n }) },
     path: 'global/pg_control',
     message: 'manifest system identifier is 7711113546893945671, but control file has 1',
+    facts: { systemIdentifier: { expected: '7711113546893945671', found: '1' } },
   },
   {
     name: 'another start',
@@ -95,6 +98,7 @@ test.each<Contradiction>([
     path: 'backup_label',
     message:
       "the backup starts at 0/2000060 on timeline 1, but the manifest's WAL starts at 0/2000028 on timeline 1",
+    facts: { timeline: 1, lsn: '0/2000060', range: { startLsn: '0/2000028', endLsn: '0/2000100' } },
   },
   {
     name: 'another timeline of the start',
@@ -102,12 +106,14 @@ test.each<Contradiction>([
     path: 'backup_label',
     message:
       "the backup starts at 0/2000028 on timeline 3, but the manifest's WAL starts at 0/2000028 on timeline 1",
+    facts: { timeline: 3, lsn: '0/2000028', range: { startLsn: '0/2000028', endLsn: '0/2000100' } },
   },
   {
     name: 'a checkpoint from before the backup',
     changes: { control: controlFile({ checkPoint: 0x2000059n }) },
     path: 'global/pg_control',
     message: "its checkpoint at 0/2000059 is older than the backup's at 0/2000060",
+    facts: { lsn: '0/2000059' },
   },
   {
     name: 'a standby that was not in recovery',
@@ -121,17 +127,19 @@ test.each<Contradiction>([
     changes: { control: controlFile({ timeline: 2 }) },
     path: 'global/pg_control',
     message: "its checkpoint is on timeline 2, which is none of the manifest's WAL ranges",
+    facts: { timeline: 2, lsn: '0/2000060' },
   },
   {
     name: 'a checkpoint where the backup has ended',
     changes: { control: controlFile({ checkPoint: range.endLsn }) },
     path: 'global/pg_control',
     message: "its checkpoint at 0/2000100 is not before the backup's end at 0/2000100",
+    facts: { timeline: 1, lsn: '0/2000100', range: { startLsn: '0/2000028', endLsn: '0/2000100' } },
   },
-])('$name is a contradiction', ({ changes, path, message }) => {
+])('$name is a contradiction', ({ changes, path, message, facts }) => {
   const kind = path === 'backup_label' ? 'backup-label' : 'control-file'
   expect(findContradictions({ ...good, ...changes })).toEqual([
-    { kind, path, message: `"${path}": ${message}` },
+    { kind, path, message: `"${path}": ${message}`, ...facts },
   ])
 })
 

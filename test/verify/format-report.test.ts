@@ -11,7 +11,15 @@ import type { VerifyReport } from '../../src/verify/report.js'
 function reportOf(problems: number): VerifyReport {
   const list = new ProblemList(undefined, false)
   for (let index = 0; index < problems; index++) {
-    list.add(fileProblem('missing', `a "${index}"\n]`, (name) => `"${name}" is missing`, 'why'))
+    list.add(
+      fileProblem(
+        'missing',
+        `a "${index}"\n]`,
+        (name) => `"${name}" is missing`,
+        { size: { expected: index } },
+        'why',
+      ),
+    )
   }
   return makeReport({
     run: startRun()(),

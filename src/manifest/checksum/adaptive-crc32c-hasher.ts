@@ -68,8 +68,8 @@ export class AdaptiveCrc32cHasher implements FileHasher {
     return this.#hasher.digest()
   }
 
-  matches(bytes: Uint8Array, start: number): boolean {
-    return this.#hasher.matches(bytes, start)
+  findOther(bytes: Uint8Array, start: number): string | undefined {
+    return this.#hasher.findOther(bytes, start)
   }
 
   #look(): void {

@@ -82,9 +82,10 @@ async function createWasmHasher(): Promise<FileHasher> {
       hasher.update(bytes)
     },
     digest: () => Buffer.from(hasher.digest('binary').toReversed()).toString('hex'),
-    matches: (bytes, start) => {
+    findOther: (bytes, start) => {
       const digest = hasher.digest('binary').toReversed()
-      return digest.every((byte, index) => byte === bytes[start + index])
+      const isRight = digest.every((byte, index) => byte === bytes[start + index])
+      return isRight ? undefined : Buffer.from(digest).toString('hex')
     },
   }
 }

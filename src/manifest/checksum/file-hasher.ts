@@ -10,8 +10,8 @@ export interface FileHasher {
   readonly update: (bytes: Uint8Array) => void
   /** The checksum as the manifest writes it, in lower-case hexadecimal. Call `reset` before any further use. */
   readonly digest: () => string
-  /** Whether the checksum is the one whose bytes begin there; takes the place of `digest`, and makes no text. */
-  readonly matches: (bytes: Uint8Array, start: number) => boolean
+  /** The checksum, when it is not the one whose bytes begin there; takes the place of `digest`, and makes no text of the right one. */
+  readonly findOther: (bytes: Uint8Array, start: number) => string | undefined
 }
 
 /** CRC-32C of some bytes, which continues that of the bytes before them; 0 at the beginning. */
@@ -50,10 +50,10 @@ export class NativeCrc32cHasher implements FileHasher {
     return toManifestHex(this.#value)
   }
 
-  matches(bytes: Uint8Array, start: number): boolean {
+  findOther(bytes: Uint8Array, start: number): string | undefined {
     let value = 0
     for (let at = 3; at >= 0; at--) value = (value << 8) | (bytes[start + at] ?? 0)
-    return value === (this.#value | 0)
+    return value === (this.#value | 0) ? undefined : this.digest()
   }
 }
 
@@ -96,8 +96,8 @@ export class ShaHasher implements FileHasher {
     return this.#hash.digest('hex')
   }
 
-  matches(bytes: Uint8Array, start: number): boolean {
+  findOther(bytes: Uint8Array, start: number): string | undefined {
     const digest = this.#hash.digest()
-    return digest.compare(bytes, start, start + digest.length) === 0
+    return digest.compare(bytes, start, start + digest.length) === 0 ? undefined : digest.toString('hex')
   }
 }

@@ -2,6 +2,8 @@
 export interface BadPage {
   /** Counted from the beginning of the relation's file, the way of `dd skip=`. */
   readonly block: number
+  /** Its own: the end of the last WAL record that changed it. */
+  readonly lsn: bigint
   /** Whether it was changed while the backup was taken, by its LSN. */
   readonly isNewer: boolean
   /** The checksum that it should have and that it has; `undefined` for a page that looks new, but is not all zeros. */

@@ -1,5 +1,6 @@
 import type { Pathname } from '../../files/pathname.js'
 import { PAGE_SIZE } from '../../postgres/data-page/page-layout.js'
+import { formatLsn } from '../../postgres/lsn.js'
 import { fileProblem } from '../problems.js'
 import type { Problem } from '../report.js'
 import type { BadPage, ContentFindings } from './content-findings.js'
@@ -14,6 +15,7 @@ export function layoutProblems(pathname: Pathname, { partialPage, layoutFault }:
         'partial-page',
         pathname,
         (name) => `could not read block ${block} in file "${name}": read ${bytes} of ${PAGE_SIZE}`,
+        { block },
       ),
     )
   }
@@ -41,17 +43,23 @@ export function pageProblems(
   const problems = pages
     .slice(0, MAX_NAMED)
     .map((page, index) => pageProblem(pathname, page, index === 0 ? detail : undefined))
-  const more = pages.length - problems.length + further
+  const others = pages.slice(MAX_NAMED)
+  const more = others.length + further
   if (more === 0) return problems
   const count = fileProblem(
     'page-checksum',
     pathname,
     (name) => `checksum verification failed in file "${name}", ${more} further blocks`,
+    { furtherBlocks: more, ...(others.length > 0 && { blocks: others.map(({ block }) => block) }) },
   )
   return [...problems, count]
 }
 
-function pageProblem(pathname: Pathname, { block, checksums }: BadPage, detail: string | undefined): Problem {
+function pageProblem(
+  pathname: Pathname,
+  { block, lsn, checksums }: BadPage,
+  detail: string | undefined,
+): Problem {
   return fileProblem(
     'page-checksum',
     pathname,
@@ -60,6 +68,13 @@ function pageProblem(pathname: Pathname, { block, checksums }: BadPage, detail: 
         ? `invalid page in file "${name}", block ${block}: it looks new, but is not all zeros`
         : `checksum verification failed in file "${name}", block ${block}: ` +
           `calculated checksum ${hex(checksums.computed)} but block contains ${hex(checksums.stored)}`,
+    {
+      block,
+      lsn: formatLsn(lsn),
+      ...(checksums !== undefined && {
+        pageChecksum: { calculated: hex(checksums.computed), stored: hex(checksums.stored) },
+      }),
+    },
     detail,
   )
 }

@@ -65,6 +65,6 @@ export class PageTally {
     }
     const looksNew = buffer.readUInt16LE(start + pageOffsets.upper) === 0
     const computed = looksNew ? 0 : pageChecksum(buffer, start, this.#firstBlock + block)
-    this.badPages.push({ block, isNewer, checksums: looksNew ? undefined : { computed, stored } })
+    this.badPages.push({ block, lsn, isNewer, checksums: looksNew ? undefined : { computed, stored } })
   }
 }

@@ -33,9 +33,9 @@ export class FileRows {
     return this.#records.toString('hex', start, start + this.#checksumLength(row))
   }
 
-  /** Whether a hasher has come to the checksum of this row. */
-  isChecksum(row: number, hasher: FileHasher): boolean {
-    return hasher.matches(this.#records, this.#offsets[row] ?? 0)
+  /** The checksum that a hasher has come to, when it is another than that of this row. */
+  findOtherChecksum(row: number, hasher: FileHasher): string | undefined {
+    return hasher.findOther(this.#records, this.#offsets[row] ?? 0)
   }
 
   /** The bytes of the pathname, in the table's own memory. */

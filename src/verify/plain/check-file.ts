@@ -7,23 +7,33 @@ import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
 /** What came of reading a file. Plain data: it crosses threads. */
 export type FileOutcome =
   | { readonly type: 'match' }
-  | { readonly type: 'mismatch' }
+  /** Its checksum is another one. */
+  | { readonly type: 'mismatch'; readonly checksum: string }
   /** It had another number of bytes than it should have. */
   | { readonly type: 'wrong size'; readonly bytes: number }
   | { readonly type: 'not a file' }
-  | { readonly type: 'failed'; readonly call: 'open' | 'read'; readonly message: string }
+  | {
+      readonly type: 'failed'
+      readonly call: 'open' | 'read'
+      readonly code: string
+      readonly message: string
+    }
 
 const match: FileOutcome = { type: 'match' }
-const mismatch: FileOutcome = { type: 'mismatch' }
 /** What comes of a file that is not there. One object, because there can be as many as files. */
-export const absentFile: FileOutcome = { type: 'failed', call: 'open', message: 'No such file or directory' }
+export const absentFile: FileOutcome = {
+  type: 'failed',
+  call: 'open',
+  code: 'ENOENT',
+  message: 'No such file or directory',
+}
 
 /** What a file should be. */
 export interface ExpectedFile {
   readonly path: string | Buffer
   readonly size: number
-  /** Whether the hasher has come to the right checksum. */
-  readonly isChecksum: (hasher: FileHasher) => boolean
+  /** The checksum that the hasher has come to, when it is not the right one. */
+  readonly findOtherChecksum: (hasher: FileHasher) => string | undefined
 }
 
 /** Most sizes of files are multiples of a page's. */
@@ -74,7 +84,7 @@ export interface FileReaders {
  * @param isRegular - whether it is known to be a regular file
  */
 export function checkFile(
-  { path, size, isChecksum }: ExpectedFile,
+  { path, size, findOtherChecksum }: ExpectedFile,
   buffer: ReadBuffer,
   readers: FileReaders,
   isRegular: boolean,
@@ -91,7 +101,8 @@ export function checkFile(
     hasher?.reset()
     const bytes = readAll(descriptor, size, buffer, readers)
     if (bytes !== size) return explainSize(path, bytes)
-    return hasher === undefined || isChecksum(hasher) ? match : mismatch
+    const checksum = hasher && findOtherChecksum(hasher)
+    return checksum === undefined ? match : { type: 'mismatch', checksum }
   } catch (error) {
     return explain(path, 'read', error)
   } finally {
@@ -139,7 +150,7 @@ function explain(path: string | Buffer, call: 'open' | 'read', error: unknown): 
   // Reading a FIFO fails in its own way; that it is one is what matters.
   return call === 'read' && isNoRegularFile(path)
     ? { type: 'not a file' }
-    : { type: 'failed', call, message: description.message }
+    : { type: 'failed', call, ...description }
 }
 
 function isNoRegularFile(path: string | Buffer): boolean {

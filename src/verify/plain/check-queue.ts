@@ -90,7 +90,7 @@ class RowChecker {
     this.#bytesOfFile = 0
     this.#row = row
     const outcome = checkFile(
-      { path: this.#path.of(rows, row), size, isChecksum: this.#isChecksum },
+      { path: this.#path.of(rows, row), size, findOtherChecksum: this.#findOtherChecksum },
       this.#buffer,
       { hasher, onContent: contents?.take, onBytes: this.#onBytes },
       state === fileStates.intact || state === fileStates.regular,
@@ -112,7 +112,8 @@ class RowChecker {
     return isBegun === true ? contents : undefined
   }
 
-  readonly #isChecksum = (hasher: FileHasher): boolean => this.#rows.isChecksum(this.#row, hasher)
+  readonly #findOtherChecksum = (hasher: FileHasher): string | undefined =>
+    this.#rows.findOtherChecksum(this.#row, hasher)
 
   readonly #onBytes = (bytes: number): void => {
     this.#queue.throwIfAbandoned()

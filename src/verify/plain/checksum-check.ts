@@ -1,5 +1,4 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Pathname } from '../../files/pathname.js'
 import type { WalRange } from '../../manifest/model.js'
 import { absentFile, type FileOutcome } from './check-file.js'
 import {
@@ -18,7 +17,7 @@ import type { FileTable } from '../file-table/file-table.js'
 import { maxRowsOf } from '../file-table/file-table-layout.js'
 import { type FileStates, fileStates, isIntact } from './file-states.js'
 import type { VerifyProgress } from '../options.js'
-import { fileProblem, type ProblemList } from '../problems.js'
+import { checksumFacts, fileProblem, type ProblemList } from '../problems.js'
 import type { Problem, VerifyReport } from '../report.js'
 import type { ScanResult } from './scan-directory.js'
 import { type EngineUse, nameEngines } from '../name-engines.js'
@@ -211,7 +210,7 @@ export class ChecksumCheck {
 
   #problemsOf(row: number, { outcome, content }: FileFinding): Problem[] {
     const pathname = this.#table.pathname(row)
-    const problem = problemOf(pathname, this.#table.size(row), outcome)
+    const problem = problemOf(this.#table, row, outcome)
     const problems = content === undefined ? [] : [...layoutProblems(pathname, content)]
     return problem === undefined ? problems : [problem, ...problems]
   }
@@ -242,17 +241,24 @@ function largestFirst(rows: Uint32Array, table: FileTable): Uint32Array {
 const absent: FileFinding = { outcome: absentFile, content: undefined }
 
 /** What there is to report about a file that was read. */
-export function problemOf(pathname: Pathname, size: number, outcome: FileOutcome): Problem | undefined {
+export function problemOf(table: FileTable, row: number, outcome: FileOutcome): Problem | undefined {
+  if (outcome.type === 'match') return undefined
+  const pathname = table.pathname(row)
+  const size = table.size(row)
   switch (outcome.type) {
-    case 'match':
-      return undefined
     case 'mismatch':
-      return fileProblem('checksum-mismatch', pathname, (name) => `checksum mismatch for file "${name}"`)
+      return fileProblem(
+        'checksum-mismatch',
+        pathname,
+        (name) => `checksum mismatch for file "${name}"`,
+        checksumFacts(table, row, outcome.checksum),
+      )
     case 'wrong size':
       return fileProblem(
         'changed-while-read',
         pathname,
         (name) => `file "${name}" should contain ${size} bytes, but read ${outcome.bytes}`,
+        { size: { expected: size, found: outcome.bytes } },
       )
     case 'not a file':
       return fileProblem('not-a-file', pathname, (name) => `"${name}" is not a regular file or directory`)
@@ -261,6 +267,7 @@ export function problemOf(pathname: Pathname, size: number, outcome: FileOutcome
         'unreadable',
         pathname,
         (name) => `could not ${outcome.call} file "${name}": ${outcome.message}`,
+        { errorCode: outcome.code },
       )
     default:
       return outcome satisfies never

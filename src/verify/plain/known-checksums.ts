@@ -40,8 +40,9 @@ export async function compareKnownChecksums(
     const pathname = table.pathname(row)
     let outcome: FileOutcome = { type: 'match' }
     if (known.get(pathname) !== table.checksum(row)) {
-      const isChecksum = (hasher: FileHasher): boolean => table.isChecksum(row, hasher)
-      const expected = { path: pathOf(directory, pathname), size: table.size(row), isChecksum }
+      const findOtherChecksum = (hasher: FileHasher): string | undefined =>
+        table.findOtherChecksum(row, hasher)
+      const expected = { path: pathOf(directory, pathname), size: table.size(row), findOtherChecksum }
       const hasher = hashers.get(algorithm) ?? (await createFileHasher(algorithm, 'unknown'))
       hashers.set(algorithm, hasher)
       outcome = checkFile(expected, buffer, { hasher, onContent: undefined, onBytes: () => {} }, true)
@@ -50,7 +51,7 @@ export async function compareKnownChecksums(
       totals.filesChecked++
       totals.bytesChecked += table.size(row)
     }
-    const problem = problemOf(pathname, table.size(row), outcome)
+    const problem = problemOf(table, row, outcome)
     if (problem !== undefined) problems.add(problem)
   }
   return totals

@@ -141,7 +141,9 @@ class DirectoryScan {
       const pathname = table.pathname(row)
       if (!this.#isBelowUnreadable(pathname) && !ignore.covers(pathname)) {
         this.#found.push(
-          fileProblem('missing', pathname, (name) => `"${name}" is present in the manifest but not on disk`),
+          fileProblem('missing', pathname, (name) => `"${name}" is present in the manifest but not on disk`, {
+            size: { expected: table.size(row) },
+          }),
         )
         await this.#report()
       }
@@ -198,6 +200,7 @@ class DirectoryScan {
           'unreadable',
           pathname,
           (name) => `could not stat file or directory "${name}": Too many levels of symbolic links`,
+          { errorCode: 'ELOOP' },
           'it is a link to a directory above it',
         ),
       )
@@ -210,7 +213,9 @@ class DirectoryScan {
     if (row === -1) {
       if (this.#context.ignore.isAdded(pathname)) return
       this.#found.push(
-        fileProblem('extra', pathname, (name) => `"${name}" is present on disk but not in the manifest`),
+        fileProblem('extra', pathname, (name) => `"${name}" is present on disk but not in the manifest`, {
+          size: { found: size },
+        }),
       )
       return
     }
@@ -222,6 +227,7 @@ class DirectoryScan {
         'size-mismatch',
         pathname,
         (name) => `"${name}" has size ${size} on disk but size ${expected} in the manifest`,
+        { size: { expected, found: size } },
       ),
     )
   }
@@ -251,7 +257,9 @@ class DirectoryScan {
     if (description === undefined) throw error
     this.#unreadable.add(pathname)
     this.#found.push(
-      fileProblem('unreadable', pathname, (name) => `${attempt} "${name}": ${description.message}`),
+      fileProblem('unreadable', pathname, (name) => `${attempt} "${name}": ${description.message}`, {
+        errorCode: description.code,
+      }),
     )
     return undefined
   }

@@ -76,9 +76,11 @@ export type ArchiveFinding =
       readonly name: Pathname
       readonly pathname: Pathname
       readonly kind: TarMemberKind
+      /** Of a file. */
+      readonly size?: number
     }
   | { readonly type: 'size'; readonly name: Pathname; readonly row: number; readonly size: number }
-  | { readonly type: 'mismatch'; readonly row: number }
+  | { readonly type: 'mismatch'; readonly row: number; readonly checksum: string }
   /** A second member of the same name. */
   | { readonly type: 'duplicate'; readonly row: number }
   | { readonly type: 'unsafe'; readonly name: Pathname }
@@ -101,7 +103,7 @@ export type ArchiveFinding =
   /** What comes behind cannot be read. The last of its archive. */
   | { readonly type: 'damaged'; readonly message: string; readonly detail: string | undefined }
   /** By the operating system. */
-  | { readonly type: 'unreadable'; readonly message: string }
+  | { readonly type: 'unreadable'; readonly message: string; readonly code?: string }
 
 /** A WAL segment that an archive has. */
 export interface WalMember {

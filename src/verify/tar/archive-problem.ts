@@ -1,6 +1,6 @@
 import { displayPathname } from '../../files/pathname.js'
 import type { FileTable } from '../file-table/file-table.js'
-import { fileProblem } from '../problems.js'
+import { checksumFacts, fileProblem } from '../problems.js'
 import type { Problem } from '../report.js'
 import type { ArchiveFinding } from './archive-messages.js'
 
@@ -13,6 +13,7 @@ export function archiveProblem(archive: string, finding: ArchiveFinding, table: 
         'extra',
         finding.pathname,
         () => `${finding.kind} "${name}" is present in archive "${archive}" but not in the manifest`,
+        { archive, member: name, ...(finding.size !== undefined && { size: { found: finding.size } }) },
       )
     }
     case 'size': {
@@ -23,6 +24,7 @@ export function archiveProblem(archive: string, finding: ArchiveFinding, table: 
         table.pathname(row),
         () =>
           `file "${name}" has size ${size} in archive "${archive}" but size ${table.size(row)} in the manifest`,
+        { archive, member: name, size: { expected: table.size(row), found: size } },
       )
     }
     case 'mismatch':
@@ -30,17 +32,25 @@ export function archiveProblem(archive: string, finding: ArchiveFinding, table: 
         'checksum-mismatch',
         table.pathname(finding.row),
         (name) => `checksum mismatch for file "${name}" in archive "${archive}"`,
+        { archive, ...checksumFacts(table, finding.row, finding.checksum) },
       )
     case 'duplicate':
       return fileProblem(
         'duplicate',
         table.pathname(finding.row),
         (name) => `file "${name}" is present more than once in archive "${archive}"`,
+        { archive },
       )
     case 'unsafe': {
       const name = displayPathname(finding.name)
       const what = name === '' ? 'tar member has empty name' : `tar member has unsafe path name: "${name}"`
-      return { kind: 'bad-archive', path: archive, message: `archive "${archive}": ${what}` }
+      return {
+        kind: 'bad-archive',
+        path: archive,
+        message: `archive "${archive}": ${what}`,
+        archive,
+        member: name,
+      }
     }
     case 'leads outside': {
       const { kind, name, target } = finding
@@ -49,6 +59,9 @@ export function archiveProblem(archive: string, finding: ArchiveFinding, table: 
         path: archive,
         message: `archive "${archive}": ${kind} "${displayPathname(name)}" leads out of the backup`,
         detail: `it leads to "${displayPathname(target)}"`,
+        archive,
+        member: displayPathname(name),
+        target: displayPathname(target),
       }
     }
     case 'not a file': {
@@ -58,6 +71,7 @@ export function archiveProblem(archive: string, finding: ArchiveFinding, table: 
         'not-a-file',
         finding.pathname,
         () => `"${name}" is not ${what} in archive "${archive}"`,
+        { archive, member: name },
         finding.detail,
       )
     }
@@ -67,12 +81,15 @@ export function archiveProblem(archive: string, finding: ArchiveFinding, table: 
         path: archive,
         message: `archive "${archive}": ${finding.message}`,
         ...(finding.detail !== undefined && { detail: finding.detail }),
+        archive,
       }
     case 'unreadable':
       return {
         kind: 'unreadable',
         path: archive,
         message: `could not read file "${archive}": ${finding.message}`,
+        archive,
+        ...(finding.code !== undefined && { errorCode: finding.code }),
       }
     default:
       return finding satisfies never
@@ -82,5 +99,8 @@ export function archiveProblem(archive: string, finding: ArchiveFinding, table: 
 /** A file of the manifest is in two archives. */
 export function twoArchivesProblem(table: FileTable, row: number, archives: readonly string[]): Problem {
   const named = archives.map((archive) => `archive "${archive}"`).join(' and in ')
-  return fileProblem('duplicate', table.pathname(row), (name) => `file "${name}" is present in ${named}`)
+  return fileProblem('duplicate', table.pathname(row), (name) => `file "${name}" is present in ${named}`, {
+    ...(archives[0] !== undefined && { archive: archives[0] }),
+    ...(archives[1] !== undefined && { otherArchive: archives[1] }),
+  })
 }

@@ -46,7 +46,7 @@ export function describeArchiveFailure(error: unknown): ArchiveFinding | undefin
   }
   if (error instanceof NotARegularFileError) return { type: 'unreadable', message: 'Not a regular file' }
   const description = describeSystemError(error)
-  return description && { type: 'unreadable', message: description.message }
+  return description && { type: 'unreadable', ...description }
 }
 
 /** Is told of members, and says how many bytes of them there may be. */

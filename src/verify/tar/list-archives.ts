@@ -59,6 +59,7 @@ function sizeOfFile(directory: string, name: Pathname, problems: ProblemList): n
         'unreadable',
         name,
         (shown) => `could not stat file or directory "${shown}": ${description.message}`,
+        { errorCode: description.code },
       ),
     )
   }
@@ -70,5 +71,6 @@ function sameContents(archive: Archive, other: Archive): ReturnType<typeof fileP
     'duplicate',
     archive.name,
     (shown) => `file "${shown}" should hold the same as "${other.name}", and was not read`,
+    { archive: archive.name, otherArchive: other.name },
   )
 }

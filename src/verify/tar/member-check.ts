@@ -147,7 +147,7 @@ export class MemberCheck implements TarHandler {
     if (this.#prefix === '') this.#checkTablespace(named, undefined)
     const parts = this.#kept.keepsBytes(pathname, size) ? [] : undefined
     const row = ignore.covers(pathname) ? undefined : files.find(encodePathname(pathname))
-    if (row === -1) this.#onFinding({ type: 'extra', ...named, kind: 'file' })
+    if (row === -1) this.#onFinding({ type: 'extra', ...named, kind: 'file', size })
     if (row !== undefined && row !== -1 && this.#takeRow(named, row, size)) {
       this.expectedBytes += size
       content?.begin(pathname, size)
@@ -184,8 +184,9 @@ export class MemberCheck implements TarHandler {
     if (algorithm === undefined || !hashers.has(algorithm)) return true
     this.#filesChecked++
     this.#bytesChecked += bytesRead
-    const isRight = checksumOf(algorithm) === files.checksum(row)
-    if (!isRight) this.#onFinding({ type: 'mismatch', row })
+    const checksum = checksumOf(algorithm) ?? ''
+    const isRight = checksum === files.checksum(row)
+    if (!isRight) this.#onFinding({ type: 'mismatch', row, checksum })
     return isRight
   }
 
@@ -208,7 +209,7 @@ export class MemberCheck implements TarHandler {
     }
     if (row === -1) {
       seen.addOther(pathname, content)
-      return this.#onFinding({ type: 'extra', name, pathname, kind: 'file' })
+      return this.#onFinding({ type: 'extra', name, pathname, kind: 'file', size: content.size })
     }
     if (!this.#takeRow(named, row, content.size)) return
     const algorithm = files.algorithm(row)

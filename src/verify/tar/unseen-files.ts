@@ -53,7 +53,9 @@ export async function reportMissingFiles(
     if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1)
     else {
       problems.add(
-        fileProblem('missing', pathname, (name) => `"${name}" is present in the manifest but not on disk`),
+        fileProblem('missing', pathname, (name) => `"${name}" is present in the manifest but not on disk`, {
+          size: { expected: table.size(row) },
+        }),
       )
     }
   }

@@ -1,7 +1,7 @@
 import type { WalRange } from '../../manifest/model.js'
 import { formatLsn } from '../../postgres/lsn.js'
 import { walSegmentName } from '../../postgres/wal-segment.js'
-import type { Problem } from '../report.js'
+import type { Problem, ProblemFacts } from '../report.js'
 import type { WalSource } from './wal-source.js'
 import type { PartFault } from './walk-part.js'
 
@@ -9,13 +9,13 @@ import type { PartFault } from './walk-part.js'
 export function emptyRangeProblem(range: WalRange): Problem {
   const end = formatLsn(range.endLsn)
   const detail = `the range ends at ${end}, not after its start at ${formatLsn(range.startLsn)}`
-  return { kind: 'wal-range', message: firstLine(range), detail }
+  return { kind: 'wal-range', message: firstLine(range), detail, ...rangeFacts(range) }
 }
 
 /** A range that has WAL which another one has as well. */
 export function overlappingRangeProblem(range: WalRange, other: WalRange): Problem {
   const detail = `the range ${lsnsOf(range)} overlaps the range ${lsnsOf(other)}`
-  return { kind: 'wal-range', message: firstLine(range), detail }
+  return { kind: 'wal-range', message: firstLine(range), detail, ...rangeFacts(range) }
 }
 
 /** No segment can be read, so that not even their size is known. */
@@ -39,7 +39,8 @@ export function missingSegmentsProblem(
     partial === undefined
       ? ''
       : `; "${partial}.partial" is there, but such files are used only when asked for`
-  return missingProblem(range, `${what} missing`, source, first, hint)
+  const facts = count === 1n ? { segment: first } : { segment: first, lastSegment: last }
+  return missingProblem(range, `${what} missing`, source, facts, hint)
 }
 
 /** Something that is wrong in a segment: where in the range, and what. */
@@ -49,32 +50,48 @@ export function faultProblem(range: WalRange, segmentSize: number, fault: PartFa
   const offset = fault.lsn % BigInt(segmentSize)
   const where = fault.what === 'segment' ? '' : `, offset ${offset}, ${fault.what} at ${formatLsn(fault.lsn)}`
   const lsns = lsnsOf(range)
-  return walProblem('wal-invalid', range, `segment "${name}"${where}: ${fault.reason} (range ${lsns})`, name)
+  const facts: ProblemFacts = {
+    segment: name,
+    ...(fault.what === 'segment'
+      ? {
+          ...(fault.size && { size: fault.size }),
+          ...(fault.errorCode !== undefined && { errorCode: fault.errorCode }),
+        }
+      : { offset: Number(offset), lsn: formatLsn(fault.lsn) }),
+  }
+  const detail = `segment "${name}"${where}: ${fault.reason} (range ${lsns})`
+  return walProblem('wal-invalid', range, detail, facts)
 }
 
 function missingProblem(
   range: WalRange,
   what: string,
   source: WalSource,
-  segment?: string,
+  facts: ProblemFacts = {},
   hint = '',
 ): Problem {
   const why = source.failure === undefined ? '' : `: ${source.failure}`
-  return walProblem('wal-missing', range, `${what} from "${source.place}"${why}${hint}`, segment)
+  return walProblem('wal-missing', range, `${what} from "${source.place}"${why}${hint}`, facts)
 }
 
 function walProblem(
   kind: 'wal-missing' | 'wal-invalid',
   range: WalRange,
   detail: string,
-  segment?: string,
+  facts: ProblemFacts,
 ): Problem {
   return {
     kind,
-    ...(segment !== undefined && { path: `pg_wal/${segment}` }),
+    ...(facts.segment !== undefined && { path: `pg_wal/${facts.segment}` }),
     message: firstLine(range),
     detail,
+    ...rangeFacts(range),
+    ...facts,
   }
+}
+
+function rangeFacts({ timeline, startLsn, endLsn }: WalRange): ProblemFacts {
+  return { timeline, range: { startLsn: formatLsn(startLsn), endLsn: formatLsn(endLsn) } }
 }
 
 function lsnsOf({ startLsn, endLsn }: WalRange): string {

@@ -35,8 +35,19 @@ export interface WalPart {
   readonly position: WalPosition | undefined
 }
 
+/** A segment that cannot be read, or is not of its size. */
+interface SegmentFault {
+  readonly lsn: bigint
+  readonly what: 'segment'
+  readonly reason: string
+  /** Bytes. */
+  readonly size?: { readonly expected: number; readonly found: number }
+  /** What the operating system said: `EACCES`. */
+  readonly errorCode?: string
+}
+
 /** What is wrong, or a segment that cannot be read. */
-export type PartFault = WalFault | { readonly lsn: bigint; readonly what: 'segment'; readonly reason: string }
+export type PartFault = WalFault | SegmentFault
 
 /** What came of reading a part. */
 export interface PartResult {
@@ -96,7 +107,7 @@ export function* walkPart(
         size: expected.segmentSize,
       })
     } catch (error) {
-      fault = { lsn: segmentLsn, what: 'segment', reason: explain(error) }
+      fault = { lsn: segmentLsn, what: 'segment', ...explain(error) }
     }
     segment++
   }
@@ -141,15 +152,16 @@ function* walkPages(segment: WalSegmentReader, walk: SegmentWalk): StepsOf<PartF
 
 /** A segment that is shorter or longer than it should be. */
 export function wrongSize(startLsn: bigint, bytes: number, size: number): PartFault {
-  return { lsn: startLsn, what: 'segment', reason: `it has ${bytes} bytes, but should have ${size}` }
+  const reason = `it has ${bytes} bytes, but should have ${size}`
+  return { lsn: startLsn, what: 'segment', reason, size: { expected: size, found: bytes } }
 }
 
-function explain(error: unknown): string {
-  if (error instanceof NotARegularFileError) return error.message
+function explain(error: unknown): Pick<SegmentFault, 'reason' | 'errorCode'> {
+  if (error instanceof NotARegularFileError) return { reason: error.message }
   if (error instanceof DamagedArchiveError) {
-    return error.detail === undefined ? error.message : `${error.message}: ${error.detail}`
+    return { reason: error.detail === undefined ? error.message : `${error.message}: ${error.detail}` }
   }
   const description = describeSystemError(error)
   if (description === undefined) throw error
-  return description.message
+  return { reason: description.message, errorCode: description.code }
 }

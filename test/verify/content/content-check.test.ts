@@ -77,7 +77,7 @@ describe('a relation', () => {
       findings: {
         badPages: [
           { block: 1, isNewer: false },
-          { block: 3, isNewer: true },
+          { block: 3, lsn: 0x2000028n, isNewer: true },
           { block: 5, isNewer: false },
         ],
         furtherNewer: 0,
@@ -104,7 +104,7 @@ describe('a relation', () => {
     const file = Buffer.concat([Buffer.alloc(PAGE_SIZE), Buffer.alloc(PAGE_SIZE), pageOf(2)])
     file.writeUInt8(1, 2 * PAGE_SIZE - 1)
     expect(check('base/5/16384', file)?.findings?.badPages).toEqual([
-      { block: 1, isNewer: false, checksums: undefined },
+      { block: 1, lsn: 0n, isNewer: false, checksums: undefined },
     ])
   })
 

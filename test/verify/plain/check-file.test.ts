@@ -26,8 +26,9 @@ async function check(
   const read: number[] = []
   const hasher = await createFileHasher('CRC32C')
   const { checksum = crc32c, ...place } = file
-  const isChecksum = (hasher: FileHasher): boolean => hasher.matches(Buffer.from(checksum, 'hex'), 0)
-  const expected = { path, size: 9, ...place, isChecksum }
+  const findOtherChecksum = (hasher: FileHasher): string | undefined =>
+    hasher.findOther(Buffer.from(checksum, 'hex'), 0)
+  const expected = { path, size: 9, ...place, findOtherChecksum }
   const onBytes = (bytes: number): unknown => read.push(bytes)
   const outcome = checkFile(
     expected,
@@ -56,7 +57,7 @@ test('a path of bytes is a path', async () => {
 
 test('other content is a mismatch', async () => {
   await writeFile(path, '123456780')
-  expect(await check()).toMatchObject({ type: 'mismatch' })
+  expect(await check()).toMatchObject({ type: 'mismatch', checksum: '4f49b49b' })
 })
 
 test.each([
@@ -87,6 +88,7 @@ test('what cannot be opened is said to be so, in the words of the system', async
   expect(await check()).toEqual({
     type: 'failed',
     call: 'open',
+    code: 'ENOENT',
     message: 'No such file or directory',
     read: [],
   })

@@ -79,6 +79,7 @@ test.each([
     problem: {
       kind: 'unreadable',
       message: 'could not open file "PG_VERSION": No such file or directory',
+      errorCode: 'ENOENT',
     },
   },
   {
@@ -87,6 +88,7 @@ test.each([
     problem: {
       kind: 'changed-while-read',
       message: 'file "PG_VERSION" should contain 3 bytes, but read 1',
+      size: { expected: 3, found: 1 },
     },
   },
   {
@@ -95,6 +97,7 @@ test.each([
     problem: {
       kind: 'changed-while-read',
       message: 'file "PG_VERSION" should contain 3 bytes, but read 1000000',
+      size: { expected: 3, found: 1_000_000 },
     },
   },
 ])('a file that $name after the scan is a problem, and not counted', async ({ content, problem }) => {

@@ -366,6 +366,9 @@ test('names that are not UTF-8 are compared as bytes', async () => {
       kind: 'extra',
       encodedPath: '62ff',
       message: 'file "b\\xff" is present in archive "base.tar" but not in the manifest',
+      archive: 'base.tar',
+      member: 'b\\xff',
+      size: { found: 0 },
     },
   ])
 })

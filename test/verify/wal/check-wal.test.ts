@@ -128,6 +128,11 @@ describe('a range of many segments', () => {
         kind: 'wal-invalid',
         path: `pg_wal/${names[index]}`,
         message: 'WAL parsing failed for timeline 1',
+        timeline: 1,
+        range: { startLsn: range.start, endLsn: range.end },
+        segment: names[index],
+        offset: expect.any(Number),
+        lsn: expect.stringMatching(/^[0-9A-F]+\/[0-9A-F]+$/),
         detail: expect.stringMatching(
           `^segment "${names[index]}", offset [0-9]+, record at [0-9A-F/]+: .*\\(range ${range.start} to ${range.end}\\)$`,
         ),
@@ -175,6 +180,7 @@ describe('a range of many segments', () => {
       ['wal-missing', `pg_wal/${names[30]}`],
       ['wal-invalid', `pg_wal/${names[40]}`],
     ])
+    expect(problems[0]).toMatchObject({ timeline: 1, segment: names[30] })
   })
 
   test('takes a partial segment only when it is asked for', async () => {
