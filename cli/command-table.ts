@@ -9,6 +9,7 @@ import { diffCommand } from './commands/inspect/diff.js'
 import { lsCommand } from './commands/inspect/ls.js'
 import { showCommand } from './commands/inspect/show.js'
 import { mergeCommand } from './commands/merge.js'
+import { repairCommand } from './commands/repair.js'
 import { serveCommand } from './commands/serve/serve.js'
 import { signCommand } from './commands/sign.js'
 import { verifyCommand } from './commands/verify/verify.js'
@@ -31,6 +32,7 @@ export const program: Program = {
   commands: [
     verifyCommand,
     backupCommand,
+    repairCommand,
     signCommand,
     showCommand,
     lsCommand,

@@ -3,6 +3,7 @@ import { backupManual } from './pages/backup.js'
 import { backupIdManual, fragmentManual, mergeManual } from './pages/fragments.js'
 import { diffManual, lsManual, showManual } from './pages/inspect.js'
 import { completionManual, helpManual } from './pages/program.js'
+import { repairManual } from './pages/repair.js'
 import { serveManual } from './pages/serve.js'
 import { signManual } from './pages/sign.js'
 import { verifyManual } from './pages/verify.js'
@@ -11,6 +12,7 @@ import { verifyManual } from './pages/verify.js'
 export const manuals: Readonly<Record<string, Manual>> = {
   verify: verifyManual,
   backup: backupManual,
+  repair: repairManual,
   sign: signManual,
   serve: serveManual,
   show: showManual,

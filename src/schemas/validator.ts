@@ -13,6 +13,7 @@ const schemaNames = [
   'manifest-file',
   'manifest-file-list',
   'manifest-overview',
+  'repair-report',
   'signed-report',
   'verify-backups-report',
   'verify-chain-report',

@@ -1,0 +1,45 @@
+import type { Pathname } from '../files/pathname.js'
+
+/** One of the files that a {@link BackupSource} was asked for. */
+export type SourceFile =
+  | {
+      readonly type: 'file'
+      readonly pathname: Pathname
+      /** In bytes, as the source has it before the first byte was read. */
+      readonly size: number
+      readonly modified: Date
+      /**
+       * Its bytes, once; each chunk is to be used before the next one is asked for.
+       *
+       * @throws {@link SourceReadError}
+       */
+      readonly chunks: () => AsyncIterable<Buffer>
+    }
+  | { readonly type: 'absent'; readonly pathname: Pathname }
+  | {
+      readonly type: 'unreadable'
+      readonly pathname: Pathname
+      /** Why, in the words of the system: `Permission denied`. */
+      readonly message: string
+    }
+
+/** A file of a source could not be read to its end. */
+export class SourceReadError extends Error {}
+
+/**
+ * Where the bytes of a backup come from: whoever reads from it does not know whether that is a directory, or an archive that
+ * is read once from its start to its end. So it is asked for many files at once, and gives them in an order of its own.
+ *
+ * Nothing that it gives is trusted: who reads compares it with a manifest.
+ */
+export interface BackupSource {
+  /** As it is shown. */
+  readonly place: string
+  /**
+   * Gives each of the wanted files. A file's chunks have to be read before the next file is asked for; a file whose chunks are
+   * not asked for is passed over.
+   *
+   * @param wanted - may be shared by several calls, which then work beside each other
+   */
+  files(wanted: Iterable<Pathname>): AsyncIterable<SourceFile>
+}
