@@ -12,6 +12,7 @@ import { mergeCommand } from './commands/merge.js'
 import { repairCommand } from './commands/repair.js'
 import { serveCommand } from './commands/serve/serve.js'
 import { signCommand } from './commands/sign.js'
+import { statusCommand } from './commands/status/status.js'
 import { verifyCommand } from './commands/verify/verify.js'
 import type { OptionTable } from './option-table.js'
 
@@ -31,6 +32,7 @@ const generalOptions = {
 export const program: Program = {
   commands: [
     verifyCommand,
+    statusCommand,
     backupCommand,
     repairCommand,
     signCommand,

@@ -5,7 +5,7 @@ import type { VerifyReport } from '../src/verify/report.js'
 export const exitStatus = {
   /** Done; for verify: the backup verifies. */
   done: 0,
-  /** Verify found problems; diff, differences; ls, not all that it was asked for. */
+  /** Verify found problems; diff, differences; ls, not all that it was asked for; status, a backup that is bad or stale. */
   problems: 1,
   badUsage: 2,
   /** A manifest or fragment cannot be read as one. */

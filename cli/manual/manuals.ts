@@ -6,11 +6,13 @@ import { completionManual, helpManual } from './pages/program.js'
 import { repairManual } from './pages/repair.js'
 import { serveManual } from './pages/serve.js'
 import { signManual } from './pages/sign.js'
+import { statusManual } from './pages/status.js'
 import { verifyManual } from './pages/verify.js'
 
 /** By the names of the commands. */
 export const manuals: Readonly<Record<string, Manual>> = {
   verify: verifyManual,
+  status: statusManual,
   backup: backupManual,
   repair: repairManual,
   sign: signManual,

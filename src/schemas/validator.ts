@@ -16,6 +16,8 @@ const schemaNames = [
   'repair-report',
   'signed-report',
   'verify-backups-report',
+  'state-backup',
+  'status-report',
   'verify-chain-report',
   'verify-report',
   'wal-range',

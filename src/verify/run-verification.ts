@@ -11,6 +11,7 @@ import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import type { ChecksumThread } from './plain/checksum-messages.js'
+import type { VerificationKeeper } from './verification-keeper.js'
 import { verifyFiles } from './verify-files.js'
 
 /** A verification, and what was decided about it. */
@@ -20,6 +21,7 @@ export interface VerificationPlan {
   readonly format: VerifyReport['format']
   /** For the first of the threads that read files. */
   readonly prestarted: ChecksumThread | undefined
+  readonly keeper: VerificationKeeper | undefined
 }
 
 /**
@@ -29,7 +31,7 @@ export interface VerificationPlan {
  */
 export async function runVerification(
   directory: string,
-  { options, jobs, format, prestarted }: VerificationPlan,
+  { options, jobs, format, prestarted, keeper }: VerificationPlan,
 ): Promise<VerifyReport> {
   const endRun = startRun()
   const signature = await demandSignature(options, directory)
@@ -55,6 +57,7 @@ export async function runVerification(
       source,
       signature,
       table,
+      keeper,
     })
   } finally {
     await backup.close()

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
 import { type ChecksumThread, checksumThread } from './plain/checksum-messages.js'
+import type { VerificationKeeper } from './verification-keeper.js'
 import { detectBackupFormat } from './detect-backup-format.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
@@ -24,6 +25,15 @@ import { PrestartedThread } from '../threads/prestarted-thread.js'
  * ```
  */
 export async function verifyBackup(directory: string, options: VerifyOptions = {}): Promise<VerifyReport> {
+  return await verifyBackupAndKeep(undefined, directory, options)
+}
+
+/** The same for somebody who keeps what is found: see `src/state`. */
+export async function verifyBackupAndKeep(
+  keeper: VerificationKeeper | undefined,
+  directory: string,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
   const jobs = options.jobs ?? availableParallelism()
   if (!Number.isSafeInteger(jobs) || jobs < 1)
     throw new PbManifestError('USAGE', 'jobs must be a whole number from 1')
@@ -34,7 +44,7 @@ export async function verifyBackup(directory: string, options: VerifyOptions = {
   try {
     // Only now, so that the thread loads what it needs at the same time.
     const { runVerification } = await import('./run-verification.js')
-    return await runVerification(directory, { options, jobs, format, prestarted })
+    return await runVerification(directory, { options, jobs, format, prestarted, keeper })
   } finally {
     await prestarted?.close()
   }

@@ -15,6 +15,7 @@ import { ProblemList, StopAtFirstProblem } from './problems.js'
 import { type NotChecked, type VerifyReport, verifySteps, type Warning } from './report.js'
 import type { RunFacts } from '../run-facts.js'
 import { StepClock } from '../step-clock.js'
+import type { VerificationKeeper } from './verification-keeper.js'
 import { readBackupFacts } from './backup-facts.js'
 import type { WalTotals } from './wal/check-wal.js'
 import type { ControlFile } from '../postgres/control-file.js'
@@ -40,6 +41,7 @@ export interface Verification {
   readonly signature: DemandedSignature | undefined
   /** Empty yet. */
   readonly table: FileTable
+  readonly keeper?: VerificationKeeper | undefined
 }
 
 /**
@@ -58,6 +60,7 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
       options.signal,
     ),
   )
+  if (path !== null) await verification.keeper?.begin(path, manifest.summary.checksum)
   const problems = new ProblemList(options.onProblem, options.exitOnError === true)
   const notChecked = listWhatIsLeftOut(options, manifest)
   if (content !== undefined) notChecked.push(...listUncheckedContent(options, content))

@@ -13,7 +13,8 @@ import { formatDetails, stepWords } from './verbose-text.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { runVerifyChain } from './verify-chain.js'
 import { isReportFile, runVerifySignedReport } from './verify-signed-report.js'
-import { type Command, defineCommand, type OptionValues } from '../command.js'
+import { verifyWithState } from './verify-with-state.js'
+import { type Command, type CommandContext, defineCommand, type OptionValues } from '../command.js'
 
 const options = {
   'What to verify:': {
@@ -101,6 +102,14 @@ const options = {
       value: 'N',
       kind: 'number',
       describe: 'threads that read files and WAL (default: one per CPU)',
+    },
+  },
+  'What to keep:': {
+    state: {
+      type: 'string',
+      value: 'DIR',
+      kind: 'directory',
+      describe: 'keep the report there, for status (default: PBMANIFEST_STATE, if that is set)',
     },
   },
   'Output:': {
@@ -218,6 +227,7 @@ export const verifyCommand: Command = defineCommand({
     const isJson = values.output === 'json'
     const isVerbose = values.verbose === true
     if (values.chain === true) {
+      if (values.state !== undefined) throw usageError('cannot specify both --chain and --state')
       const { quiet, progress } = values
       const output = { isJson, isQuiet: quiet === true, hasProgress: progress === true, isVerbose }
       return await runVerifyChain(context, options, operands, output)
@@ -244,7 +254,11 @@ export const verifyCommand: Command = defineCommand({
         onProblem: (problem) => printProblem(messages, problem),
       }),
     }
-    const report = await verify(directory, values, verifyOptions, stdin)
+    const state = findState(values, context.env, directory)
+    const { report, keep } =
+      state === undefined
+        ? { report: await verify(directory, values, verifyOptions, stdin), keep: undefined }
+        : await verifyWithState(context, state, directory, verifyOptions)
     progress?.finish()
     const isAskedFor = report.verdict === 'partial' && isAllThatWasAskedFor(values, report)
     if (isJson) {
@@ -254,9 +268,20 @@ export const verifyCommand: Command = defineCommand({
       if (isVerbose) for (const line of formatDetails(report)) messages.note(line)
       printVerdict(context, report, { isQuiet: values.quiet === true, isAskedFor, hasHints: true })
     }
-    return isAskedFor ? exitStatus.done : exitStatusOfVerdict(report.verdict)
+    const status = isAskedFor ? exitStatus.done : exitStatusOfVerdict(report.verdict)
+    return keep === undefined ? status : await keep(status)
   },
 })
+
+/** Where the report is to be kept; the environment does not ask for what cannot be. */
+function findState(values: Values, env: CommandContext['env'], directory: string): string | undefined {
+  if (directory !== '-') {
+    if (values.archive !== undefined) return undefined
+    return values.state ?? (env['PBMANIFEST_STATE'] || undefined)
+  }
+  if (values.state !== undefined) throw usageError('--state is not for an archive on standard input')
+  return undefined
+}
 
 /** Whether the one archive that was named is what was seen, so that no more of the backup was wanted. */
 function isAllThatWasAskedFor(values: Values, report: VerifyReport): boolean {

@@ -23,6 +23,8 @@ Problems are told on standard error as they are found, and all of them are told.
     'allowed-signers':
       'The format is that of `ssh-keygen`(1). Manifests are signed for the namespace `backup_manifest@pbmanifest`, reports for `report@pbmanifest`.',
     'skip-checksums': 'Presence and size of files, and all else, are checked nevertheless.',
+    state:
+      'The directory is made when it is not there. It must not be in the backup, and nobody else may write in it. Two verifications of one backup cannot keep their reports there at once: the second is refused.',
     jobs: 'At most 64.',
     progress: 'At most once a second. Cannot be used together with `-q`.',
     verbose:
@@ -45,8 +47,10 @@ Problems are told on standard error as they are found, and all of them are told.
       'May be written after the manifest, so they are never a problem; what differs is warned of.',
     ],
   ],
+  environment: [['PBMANIFEST_STATE', 'The state directory, where `--state` is not given.']],
   seeAlso: [
     'pbmanifest(1)',
+    'pbmanifest-status(1)',
     'pbmanifest-sign(1)',
     'pbmanifest-backup(1)',
     'pg_verifybackup(1)',
