@@ -12,6 +12,8 @@ export class ScriptHandler implements WireHandler {
   readonly session: WireClient
   readonly queries: Buffer[] = []
   mayIdle = false
+  /** The most rows or bytes that a query gets. */
+  maxCount = 99_999_999
   /** Queries that are under way. */
   running = 0
   readonly #onClose: (how: WireClose) => void
@@ -43,7 +45,8 @@ export class ScriptHandler implements WireHandler {
 
   async #act(word: string, text: Buffer, reply: WireReply, signal: AbortSignal): Promise<void> {
     const [action, count = '0'] = word.split('=')
-    if (!/^[0-9]{1,8}$/.test(count)) throw new WireError('22023', 'not a count')
+    if (!/^[0-9]{1,8}$/.test(count) || Number(count) > this.maxCount)
+      throw new WireError('22023', 'not a count')
     switch (action) {
       case 'who': {
         const { user, database, isEncrypted, parameters } = this.session
@@ -104,7 +107,7 @@ function* numbers(count: number): Generator<readonly string[]> {
 /** Bytes that tell where they are; the buffer is used again, as it may be, and could be another thread's. */
 async function copy(reply: WireReply, bytes: number): Promise<void> {
   const out = reply.copyOut()
-  const buffer = Buffer.from(new SharedArrayBuffer(3 << 20))
+  const buffer = Buffer.from(new SharedArrayBuffer(Math.min(3 << 20, bytes + 1)))
   for (let at = 0; at < bytes; at += buffer.length) {
     const piece = buffer.subarray(0, Math.min(buffer.length, bytes - at))
     piece.forEach((_, index) => (piece[index] = copyByte(at + index)))

@@ -17,6 +17,8 @@ export interface FixtureOptions {
   readonly places?: Partial<PlaceLimits>
   /** Default: a {@link ScriptHandler}. */
   readonly makeHandler?: MakeHandler
+  /** See {@link ScriptHandler.maxCount}. */
+  readonly maxCount?: number
 }
 
 /** A server on a Unix socket and on a port of the loopback, and what was heard of it. */
@@ -30,8 +32,10 @@ export class WireFixture {
   readonly #sockets = new Set<Socket>()
   readonly #access: WireAccess
   readonly #places: PlaceLimits
+  readonly #maxCount: number | undefined
 
-  private constructor({ access, limits, makeHandler, places }: FixtureOptions) {
+  private constructor({ access, limits, makeHandler, places, maxCount }: FixtureOptions) {
+    this.#maxCount = maxCount
     this.#places = { maxConnections: 100, maxUnauthenticated: 100, ...places }
     this.#access = access ?? { authentication: { method: 'trust' } }
     this.server = new WireServer({
@@ -109,6 +113,7 @@ export class WireFixture {
 
   async #makeHandler(session: WireClient): Promise<ScriptHandler> {
     const handler = new ScriptHandler(session, (how) => this.closed.push(how))
+    handler.maxCount = this.#maxCount ?? handler.maxCount
     this.handlers.push(handler)
     return await Promise.resolve(handler)
   }
