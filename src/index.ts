@@ -104,6 +104,7 @@ export type { VerifyOptions, VerifyProgress } from './verify/options.js'
 export {
   type BackupFacts,
   type CheckedPages,
+  type ExpectedAndFound,
   type NotChecked,
   type Problem,
   type ProblemFacts,

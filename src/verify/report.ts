@@ -53,7 +53,7 @@ export const problemKinds = [
 export type ProblemKind = (typeof problemKinds)[number]
 
 /** A number, or a word, that should be there, and the one that is. */
-interface ExpectedAndFound<Value> {
+export interface ExpectedAndFound<Value> {
   readonly expected: Value
   readonly found: Value
 }
