@@ -50,3 +50,24 @@ export function requireSmallFile(path: Pathname, maxBytes: number): Buffer {
   if (bytes !== undefined) return bytes
   throw new PbManifestError('IO', `could not open file "${displayPathname(path)}": No such file or directory`)
 }
+
+/**
+ * Reads the last bytes of a file, or all when it has fewer.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+export function readFileEnd(path: Pathname, bytes: number): Buffer {
+  const shown = displayPathname(path)
+  try {
+    const { descriptor, stats } = openRegularFile(pathTo(path))
+    try {
+      const buffer = Buffer.alloc(Math.min(bytes, stats.size))
+      readExactly(shown, descriptor, buffer, stats.size - buffer.length)
+      return buffer
+    } finally {
+      closeSync(descriptor)
+    }
+  } catch (error) {
+    throw openError(shown, error)
+  }
+}

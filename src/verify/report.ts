@@ -111,13 +111,16 @@ export interface Problem extends ProblemFacts {
 /**
  * The kinds of warning. Programs may rely on these words.
  *
- * - `changed-later`, `added-later`, `removed-later`: `postgresql.auto.conf` or a signal file is not what the manifest says
+ * - `changed-later`, `added-later`, `removed-later`: `postgresql.auto.conf`, a signal file
+ *   or a file in `pg_wal` is not what the manifest says
+ * - `other-manifest`: the backup has a `backup_manifest` that is not the one it was verified against
  * - `directory-of-a-setting`: a directory is not there that a server needs with some settings only
  */
 export const warningKinds = [
   'changed-later',
   'added-later',
   'removed-later',
+  'other-manifest',
   'directory-of-a-setting',
 ] as const
 
@@ -139,6 +142,8 @@ export interface NotChecked {
     | 'unseen-files'
     | 'needed-directories'
     | 'files-written-later'
+    | 'other-wal-files'
+    | 'other-manifest'
     | 'reading-again'
     | 'control-file'
     | 'backup-label'

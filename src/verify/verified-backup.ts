@@ -1,3 +1,4 @@
+import type { Pathname } from '../files/pathname.js'
 import type { PagesInQuestion } from './content/pages-in-question.js'
 import type { VerifyReport } from './report.js'
 import type { ReadSmallBackupFile, VerifyContext } from './verify-context.js'
@@ -22,6 +23,8 @@ export interface VerifiedBackup {
   compare(context: VerifyContext): Promise<void>
   /** To be called after {@link compare}. */
   readonly readSmallFile: ReadSmallBackupFile
+  /** The names of what it has in pg_wal, as far as they are known. To be called after {@link compare}. */
+  listWal(): readonly Pathname[]
   /** Pages that are not as they should be. To be looked at after {@link compare}. */
   readonly pages: PagesInQuestion
   /** The WAL that it has itself; `undefined`, and said so, when it is in another part. To be called after {@link compare}. */

@@ -6,7 +6,7 @@ import { checkCluster } from './check-cluster.js'
 import type { DemandedSignature } from './demand-signature.js'
 import type { FileTable } from './file-table/file-table.js'
 import { type ContentDecision, listUncheckedContent } from './content/decide-content-rules.js'
-import { checkFilesWrittenLater } from './files-written-later.js'
+import { checkLeftOutFiles } from './left-out-files.js'
 import type { IgnoreRules } from './ignore-rules.js'
 import { makeReport } from './make-report.js'
 import { loadManifest, type ManifestContents } from './manifest-files.js'
@@ -74,7 +74,7 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
   const signature = verification.signature?.conclude()
   try {
     if (signature?.problem !== undefined) problems.add(signature.problem)
-    await runSteps(backup, context, found)
+    await runSteps(backup, context, found, path === null ? undefined : directory)
   } catch (error) {
     if (!(error instanceof StopAtFirstProblem)) throw error
     notChecked.push({ what: 'after-first-problem', why: 'the verification ends at the first problem' })
@@ -124,7 +124,12 @@ interface Found {
   pages: Omit<VerifyReport['pages'], 'checked'>
 }
 
-async function runSteps(backup: VerifiedBackup, context: VerifyContext, found: Found): Promise<void> {
+async function runSteps(
+  backup: VerifiedBackup,
+  context: VerifyContext,
+  found: Found,
+  directory: string | undefined,
+): Promise<void> {
   const { options, manifest, ignore, problems, notChecked, clock } = context
   await backup.compare(context)
   const readSmallFile: ReadSmallBackupFile = (...file) => backup.readSmallFile(...file)
@@ -132,7 +137,8 @@ async function runSteps(backup: VerifiedBackup, context: VerifyContext, found: F
     checkCluster({ readSmallFile, manifest, ignore, problems, notChecked }),
   )
   const isWhole = !backup.isPart && problems.count()['bad-archive'] === 0
-  await checkFilesWrittenLater(readSmallFile, context, isWhole)
+  const segmentSize = control?.walSegmentSize
+  await checkLeftOutFiles({ ...context, backup, directory, isWhole, segmentSize })
   const touches =
     options.noParseWal === true
       ? undefined
@@ -177,7 +183,9 @@ function listWhatIsLeftOut(options: VerifyOptions, manifest: ManifestContents): 
   const left: NotChecked[] = []
   const withoutChecksum = manifest.filesWithoutChecksum
   if (options.ignore !== undefined && options.ignore.length > 0) {
-    left.push({ what: 'ignored-paths', why: `ignored on request: ${options.ignore.join(', ')}` })
+    const paths = options.ignore.slice(0, 100)
+    const why = `ignored on request: ${options.ignore.join(', ')}`
+    left.push({ what: 'ignored-paths', why, paths, count: options.ignore.length })
   }
   if (options.skipChecksums === true) {
     left.push({ what: 'file-checksums', why: 'skipped on request' })

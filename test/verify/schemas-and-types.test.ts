@@ -341,6 +341,8 @@ const notCheckedWords = {
   'unseen-files': true,
   'needed-directories': true,
   'files-written-later': true,
+  'other-wal-files': true,
+  'other-manifest': true,
   'reading-again': true,
   'control-file': true,
   'backup-label': true,

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import {
+  copyFile,
   cp,
   lstat,
   mkdir,
@@ -159,6 +160,24 @@ describeWithDebianPostgres('a real backup', (programs) => {
     },
   )
 
+  test('has files in pg_wal that no WAL range needs, which are named', async () => {
+    const needed = await walSegments(backup)
+    const others = ['00000001000000000000FF00', `${needed[0]}.partial`, '00000002.history']
+    const wal = join(backup.directory, 'pg_wal')
+    for (const name of others) await copyFile(join(wal, needed[0] ?? ''), join(wal, name))
+    const report = await verifyBackup(backup.directory)
+    expect(report).toMatchObject({ verdict: 'verified', warnings: [] })
+    expect(otherWalFiles(report)).toEqual(others.map((name) => `pg_wal/${name}`).toSorted())
+    const elsewhere = join(backup.root, 'wal')
+    await cp(wal, elsewhere, { recursive: true })
+    expect(otherWalFiles(await verifyBackup(backup.directory, { walDirectory: elsewhere }))).toEqual(
+      [...others, ...needed].map((name) => `pg_wal/${name}`).toSorted(),
+    )
+    expect(otherWalFiles(await verifyBackup(backup.directory, { walDirectory: wal }))).toHaveLength(
+      others.length,
+    )
+  })
+
   test('may lose files meanwhile', async () => {
     const pathnames = (await listedFiles(backup)).map(({ pathname }) => pathname)
     const remover = spawn('rm', ['-rf', join(backup.directory, 'base')])
@@ -171,6 +190,10 @@ describeWithDebianPostgres('a real backup', (programs) => {
     expect(after.problems.length).toBe(pathnames.filter((name) => name.startsWith('base/')).length)
   })
 })
+
+function otherWalFiles({ notChecked }: VerifyReport): readonly string[] | undefined {
+  return notChecked.find(({ what }) => what === 'other-wal-files')?.paths
+}
 
 /** Sets all times so far back that any look into a file would be seen, also where the system keeps only some of them. */
 async function makeOld(root: string): Promise<void> {

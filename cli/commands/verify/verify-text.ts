@@ -8,6 +8,8 @@ const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
   'unseen-files': 'files that were not seen',
   'needed-directories': 'directories that a server needs',
   'files-written-later': 'postgresql.auto.conf and signal files',
+  'other-wal-files': 'other files in pg_wal',
+  'other-manifest': 'the manifest in the backup',
   'reading-again': 'the files read again from disk',
   'control-file': 'pg_control',
   'backup-label': 'backup_label',

@@ -1,7 +1,5 @@
-import { closeSync } from 'node:fs'
 import { basename } from 'node:path'
-import { openError, openRegularFile } from '../../files/open-regular-file.js'
-import { readExactly } from '../../files/read-fully.js'
+import { readFileEnd } from '../../files/read-small-file.js'
 import { parseFragmentFileName } from './backup-id.js'
 import { parseFragmentSeal } from './parse-fragment-line.js'
 
@@ -24,22 +22,7 @@ export interface FragmentIdentity {
  * @throws {@link PbManifestError} `IO`
  */
 export function identifyFragment(path: string): FragmentIdentity | undefined {
-  try {
-    const lines = readTail(path).toString('latin1').split('\n')
-    const seal = parseFragmentSeal(Buffer.from(lines.at(-2) ?? '', 'latin1'))
-    return seal ?? parseFragmentFileName(basename(path))
-  } catch (error) {
-    throw openError(path, error)
-  }
-}
-
-function readTail(path: string): Buffer {
-  const { descriptor, stats } = openRegularFile(path)
-  try {
-    const buffer = Buffer.alloc(Math.min(TAIL_BYTES, stats.size))
-    readExactly(path, descriptor, buffer, stats.size - buffer.length)
-    return buffer
-  } finally {
-    closeSync(descriptor)
-  }
+  const lines = readFileEnd(path, TAIL_BYTES).toString('latin1').split('\n')
+  const seal = parseFragmentSeal(Buffer.from(lines.at(-2) ?? '', 'latin1'))
+  return seal ?? parseFragmentFileName(basename(path))
 }

@@ -131,6 +131,8 @@ const decides: Readonly<Record<NotChecked['what'], boolean>> = {
   'unseen-files': true,
   'needed-directories': false,
   'files-written-later': false,
+  'other-wal-files': false,
+  'other-manifest': false,
   'reading-again': true,
   'earlier-backups': true,
   'after-first-problem': true,

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import type { Pathname } from '../../files/pathname.js'
 import { readNames } from '../../files/read-directory.js'
 import { readSmallFile } from '../../files/read-small-file.js'
 import { describeSystemError } from '../../files/system-error.js'
@@ -103,6 +104,10 @@ export class PlainBackup implements VerifiedBackup {
     return readSmallFile(`${this.#directory}/${pathname}`, maxBytes)
   }
 
+  listWal(): readonly Pathname[] {
+    return namesIn(`${this.#directory}/pg_wal`)
+  }
+
   openWal({ options: { partialWal = false } }: VerifyContext): OpenedWal {
     return { source: listWalSegments([`${this.#directory}/pg_wal`], partialWal), close: async () => {} }
   }
@@ -127,16 +132,19 @@ function directoriesOnDisk(directory: string): BackupDirectories {
         return code === 'ENOENT' || code === 'ENOTDIR' ? 'absent' : 'unknown'
       }
     },
-    tablespaces: tablespacesIn(`${directory}/pg_tblspc`),
+    tablespaces: namesIn(`${directory}/pg_tblspc`).filter(
+      (name) => parsePositiveUnsignedInt32(name) !== undefined,
+    ),
     place: 'on disk',
   }
 }
 
-function tablespacesIn(directory: string): string[] {
+/** None of one that is not there. */
+function namesIn(directory: string): Pathname[] {
   try {
-    return readNames(directory).filter((name) => parsePositiveUnsignedInt32(name) !== undefined)
+    return readNames(directory)
   } catch (error) {
-    // The scan has reported it.
+    // The scan has reported it, or the WAL is missing.
     if (describeSystemError(error) === undefined) throw error
     return []
   }

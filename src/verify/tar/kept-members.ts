@@ -9,9 +9,9 @@ import {
 import { filesWrittenLater } from '../ignore-rules.js'
 import type { ArchiveSummary, WalMember } from './archive-messages.js'
 
-/** What the checks of the cluster read. Each database has a `PG_VERSION` too, of which a link may be another name. */
+/** What the checks of the cluster, and of what is left out, read. Each database has a `PG_VERSION` too, of which a link may be another name. */
 const SMALL_FILES = new RegExp(
-  `^(?:(?:.*/)?PG_VERSION|${[BACKUP_LABEL, CONTROL_FILE, TABLESPACE_MAP, ...filesWrittenLater].join('|')})$`,
+  `^(?:(?:.*/)?PG_VERSION|${[BACKUP_LABEL, CONTROL_FILE, TABLESPACE_MAP, ...filesWrittenLater].join('|')}|pg_wal/[0-9A-F]{8}\\.history)$`,
   's',
 )
 /** A longer one is not what it should be. */

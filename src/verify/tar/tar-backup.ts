@@ -85,6 +85,10 @@ export class TarBackup implements VerifiedBackup {
     return this.#results?.smallFiles.get(pathname)
   }
 
+  listWal(): readonly string[] {
+    return [...new Set(this.#results?.walMembers.map(({ name }) => name))]
+  }
+
   openWal({ options, notChecked, yielder }: VerifyContext): OpenedWal | undefined {
     const wal = archivedWal(this.#source.directory, this.#archives, this.#results)
     // Other archives may have it.
