@@ -68,8 +68,8 @@ export interface VerifyOptions {
   /** Take `NAME.partial` for a WAL segment that is missing, as `pg_receivewal` leaves it. Default false. */
   readonly partialWal?: boolean
   /**
-   * How many worker threads read files, archives and WAL, at least 1; more than 64 are taken as 64. Default:
-   * `os.availableParallelism()`.
+   * How many worker threads read files, archives and WAL at most, at least 1; more than 64 are taken as 64. Default:
+   * `os.availableParallelism()`, and 8 where that is less and the storage of files in plain format answers late.
    */
   readonly jobs?: number
   /** Stops the verification; the promise then rejects with code `ABORTED`. */

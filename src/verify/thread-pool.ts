@@ -39,6 +39,11 @@ export class ThreadPool<Start, Message extends { readonly type: string }> {
     this.#options = options
   }
 
+  /** How many threads were started. */
+  get size(): number {
+    return this.#threads.length
+  }
+
   /**
    * Starts threads until there are so many, or 64; `close` ends them.
    *

@@ -101,7 +101,7 @@ const options = {
       type: 'string',
       value: 'N',
       kind: 'number',
-      describe: 'threads that read files and WAL (default: one per CPU)',
+      describe: 'threads that read files and WAL (default: one per CPU; up to 8 where storage answers late)',
     },
   },
   'What to keep:': {

@@ -4,7 +4,12 @@ import { ContentCheck } from '../content/content-check.js'
 import { ReplayedWal } from '../content/replayed-wal.js'
 import { FileRows } from '../file-table/file-rows.js'
 import { absentFile, checkFile, ReadBuffer } from './check-file.js'
-import type { FileFinding, StartChecking, WorkerMessage } from './checksum-messages.js'
+import {
+  BUFFER_BYTES,
+  type FileFinding,
+  type StartChecking,
+  type WorkerMessage,
+} from './checksum-messages.js'
 import { type FileStates, fileStates } from './file-states.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 import { AdaptiveCrc32cHasher } from '../../manifest/checksum/adaptive-crc32c-hasher.js'
@@ -46,9 +51,6 @@ async function checkClaimed(start: StartChecking, post: (message: WorkerMessage)
     queue.setOutcome(place, isAbsent ? absent : finding === undefined ? good : told)
   }
 }
-
-/** Large enough that calls cost little, small enough to stay in the processor's cache; whole pages. */
-const BUFFER_BYTES = 512 * 1024
 
 /** Checks the files of rows, with memory that is used again. */
 class RowChecker {

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { WalRange } from '../../manifest/model.js'
 import { absentFile, type FileOutcome } from './check-file.js'
 import {
+  BUFFER_BYTES,
   checksumThread,
   type ChecksumThread,
   type FileFinding,
@@ -22,6 +23,7 @@ import type { Problem, VerifyReport } from '../report.js'
 import type { ScanResult } from './scan-directory.js'
 import { type EngineUse, nameEngines } from '../name-engines.js'
 import { type DoneMessage, ThreadPool } from '../thread-pool.js'
+import { StorageWatch } from './storage-watch.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 
 /** How often what the threads found is passed on, in milliseconds. */
@@ -31,10 +33,16 @@ const INTERVAL_MS = 50
 const BYTES_PER_THREAD = 64 * 1024 * 1024
 const FILES_PER_THREAD = 2000
 
+/** Where each file is waited for, so many take as long as a thread's start. */
+const FILES_PER_WAITING_THREAD = 64
+
 /** What to read, and how. */
 export interface ChecksumOptions {
   readonly directory: string
+  /** Most threads. */
   readonly jobs: number
+  /** Most threads where storage answers late. */
+  readonly waitingJobs: number
   /** What of the files' content is looked at, besides their checksum. */
   readonly content: ContentRules | undefined
   readonly signal: AbortSignal | undefined
@@ -63,6 +71,7 @@ export class ChecksumCheck {
   /** What threads have found and was not told yet, by the place of the queue. */
   readonly #findings = new Map<number, FileFinding>()
   readonly #engines: EngineUse[] = []
+  readonly #storage = new StorageWatch()
   #bytesTotal = 0
   #told = 0
 
@@ -146,6 +155,7 @@ export class ChecksumCheck {
     for (let isEnd = false; !isEnd;) {
       isEnd = await Promise.race([end, setTimeout(INTERVAL_MS, false, { ref: false })])
       await this.#tell(scan, problems)
+      if (!isEnd) this.#growWhileWaiting()
     }
     await scan.settle()
     this.#tellProgress(this.#bytesTotal)
@@ -154,6 +164,18 @@ export class ChecksumCheck {
   /** Ends the threads. */
   async close(): Promise<void> {
     await this.#threads.close()
+  }
+
+  /** Starts as many threads again when those that there are wait for storage, and each of the new ones has enough to read. */
+  #growWhileWaiting(): void {
+    const threads = this.#threads.size
+    const files = this.#queue.length - this.#told
+    const { bytesLeft, bytesDone } = this.#queue
+    const isMuch = files >= FILES_PER_WAITING_THREAD * threads || bytesLeft >= BYTES_PER_THREAD * threads
+    const pieces = this.#told + bytesDone / BUFFER_BYTES
+    if (this.#storage.isWaiting(threads, pieces) && isMuch) {
+      this.#threads.growTo(Math.min(2 * threads, threads + files, this.#options.waitingJobs))
+    }
   }
 
   #abandon(): void {

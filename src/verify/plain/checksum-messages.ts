@@ -7,6 +7,12 @@ import type { EngineUse } from '../name-engines.js'
 import type { FileOutcome } from './check-file.js'
 import type { WorkQueueBuffers } from './work-queue.js'
 
+/**
+ * Files are read in pieces of so many bytes: large enough that calls cost little, small enough to stay in the processor's
+ * cache; whole pages.
+ */
+export const BUFFER_BYTES: number = 512 * 1024
+
 /** What the threads that check files run. */
 export const checksumThread: URL = new URL('checksum-worker.js', import.meta.url)
 

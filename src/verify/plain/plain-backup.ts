@@ -17,6 +17,7 @@ import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
 import type { ChecksumThread } from './checksum-messages.js'
 import type { OpenedWal } from '../wal/wal-source.js'
+import { MOST_WAITING_THREADS } from './storage-watch.js'
 import { scanDirectory } from './scan-directory.js'
 
 /** What a {@link PlainBackup} is made of. */
@@ -50,7 +51,15 @@ export class PlainBackup implements VerifiedBackup {
       options.skipChecksums === true || options.knownChecksums !== undefined
         ? undefined
         : new ChecksumCheck(
-            { directory, jobs, signal, onProgress, content: content.rules, prestarted },
+            {
+              directory,
+              jobs,
+              waitingJobs: options.jobs ?? Math.max(jobs, MOST_WAITING_THREADS),
+              signal,
+              onProgress,
+              content: content.rules,
+              prestarted,
+            },
             table,
             manifestBytes,
           )

@@ -50,6 +50,7 @@ async function checkAfterScan(state: number = fileStates.intact): Promise<Outcom
   const options = {
     directory: scratch.path,
     jobs: 2,
+    waitingJobs: 2,
     content: undefined,
     signal: undefined,
     onProgress: undefined,
@@ -131,7 +132,7 @@ test('a thread that waits to learn of the WAL is ended all the same', async () =
     bytesRead = bytesDone
   }
   const content = { hasPageChecksums: true, hasIncrementalFiles: false, segmentPages: 131_072 }
-  const options = { directory: scratch.path, jobs: 1, content, signal: undefined, onProgress }
+  const options = { directory: scratch.path, jobs: 1, waitingJobs: 1, content, signal: undefined, onProgress }
   const check = new ChecksumCheck(options, table, 1000)
   check.publish(0, 1, () => true)
   const end = check.finish(seen(fileStates.intact), new ProblemList(undefined, false))
@@ -150,7 +151,7 @@ const closeAfter = (milliseconds: readonly number[]): string => `
     const table = new FileTable(4000)
     for (const pathname of ['a', 'b', 'c', 'd'])
       table.add({ pathname, size: 250e6, checksum: { algorithm: 'CRC32C', hex: '8a744722' }, isPathEncoded: false })
-    const check = new ChecksumCheck({ directory: '/nowhere', jobs: 4 }, table, 4000)
+    const check = new ChecksumCheck({ directory: '/nowhere', jobs: 4, waitingJobs: 4 }, table, 4000)
     check.publish(0, 4, () => true)
     await new Promise((resolve) => setTimeout(resolve, milliseconds))
     await check.close()
