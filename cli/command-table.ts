@@ -3,6 +3,7 @@ import { backupCommand } from './commands/backup/backup.js'
 import { backupIdCommand } from './commands/backup-id.js'
 import type { Program } from './commands/command.js'
 import { completionCommand } from './commands/completion.js'
+import { createCommand } from './commands/create.js'
 import { fragmentCommand } from './commands/fragment/fragment.js'
 import { helpCommand } from './commands/help.js'
 import { diffCommand } from './commands/inspect/diff.js'
@@ -40,6 +41,7 @@ export const program: Program = {
     lsCommand,
     diffCommand,
     serveCommand,
+    createCommand,
     mergeCommand,
     fragmentCommand,
     backupIdCommand,

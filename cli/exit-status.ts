@@ -10,6 +10,7 @@ export const exitStatus = {
   badUsage: 2,
   /** A manifest or fragment cannot be read as one. */
   badInput: 3,
+  /** No manifest can be made: of these fragments, or of this directory. */
   cannotMerge: 4,
   inputOutput: 5,
   /** Connection, protocol, or an error that the server reported. */
@@ -40,6 +41,7 @@ const statusOfErrorCode: Readonly<Record<ErrorCode, ExitStatus>> = {
   BAD_FRAGMENT: exitStatus.badInput,
   BAD_FILE: exitStatus.inputOutput,
   CANNOT_MERGE: exitStatus.cannotMerge,
+  CANNOT_CREATE: exitStatus.cannotMerge,
   IO: exitStatus.inputOutput,
   SERVER: exitStatus.server,
   ABORTED: exitStatus.interrupted,
@@ -70,7 +72,9 @@ export function exitStatusOfErrorCode(code: ErrorCode): ExitStatus {
 /** The status for anything that a command has thrown. What is not thrown on purpose is a bug. */
 export function exitStatusOfError(error: unknown, command: string | undefined): ExitStatus {
   if (!isPbManifestError(error)) return exitStatus.bug
-  return (command === 'merge' ? statusOfMergeErrorCode : statusOfErrorCode)[error.code]
+  return (command === 'merge' || command === 'create' ? statusOfMergeErrorCode : statusOfErrorCode)[
+    error.code
+  ]
 }
 
 export function exitStatusOfVerdict(verdict: VerifyReport['verdict']): ExitStatus {

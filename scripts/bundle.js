@@ -6,6 +6,7 @@ import { build } from 'rolldown'
 
 /** What threads run: each has all that it needs in its file. They are started by the file beside the one that starts them. */
 const threads = [
+  'src/create/fragment-worker',
   'src/manifest/checksum/sha256-worker',
   'src/transfer/agent/thread/session-worker',
   'src/transfer/client/backup-worker',

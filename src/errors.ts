@@ -17,6 +17,8 @@ export type ErrorCode =
   | 'BAD_FILE'
   /** The fragments are readable but do not make one manifest. */
   | 'CANNOT_MERGE'
+  /** Nothing says where the backup in a directory begins or ends, or its files may be of different moments. */
+  | 'CANNOT_CREATE'
   /** The operating system refused a read, a write, or a worker thread. */
   | 'IO'
   /** The server: no connection, a breach of the protocol, or an error that it reported. */

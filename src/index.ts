@@ -7,6 +7,12 @@ export {
 } from './manifest/checksum/checksum-algorithm.js'
 export { createBackupId, fragmentFileName } from './manifest/fragment/backup-id.js'
 export {
+  createManifest,
+  type CreateManifestOptions,
+  type CreateManifestResult,
+} from './create/create-manifest.js'
+export type { EndFoundBy } from './create/find-positions.js'
+export {
   diffManifests,
   type DiffedManifest,
   type FileDifference,

@@ -1,6 +1,6 @@
 import type { Manual } from './manual.js'
 import { backupManual } from './pages/backup.js'
-import { backupIdManual, fragmentManual, mergeManual } from './pages/fragments.js'
+import { backupIdManual, createManual, fragmentManual, mergeManual } from './pages/fragments.js'
 import { diffManual, lsManual, showManual } from './pages/inspect.js'
 import { completionManual, helpManual } from './pages/program.js'
 import { repairManual } from './pages/repair.js'
@@ -20,6 +20,7 @@ export const manuals: Readonly<Record<string, Manual>> = {
   show: showManual,
   ls: lsManual,
   diff: diffManual,
+  create: createManual,
   merge: mergeManual,
   fragment: fragmentManual,
   'backup-id': backupIdManual,

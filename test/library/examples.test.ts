@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseLsn } from '../../src/postgres/lsn.js'
@@ -38,9 +38,12 @@ describe('the example of', () => {
 
   afterAll(() => cluster.remove())
 
-  async function run(sourceFile: string): Promise<ProgramResult> {
+  async function run(
+    sourceFile: string,
+    more: readonly (readonly [string, string])[] = [],
+  ): Promise<ProgramResult> {
     let code = exampleIn(sourceFile)
-    for (const [placeholder, real] of placeholders) code = code.replaceAll(placeholder, real)
+    for (const [placeholder, real] of [...placeholders, ...more]) code = code.replaceAll(placeholder, real)
     const script = join(application, 'example.mjs')
     writeFileSync(script, code)
     return await runProgram(process.execPath, [script])
@@ -90,6 +93,19 @@ describe('the example of', () => {
     const diff = await run('src/inspect/diff-manifests.ts')
     expect(diff).toMatchObject({ status: 0, stderr: '' })
     expect(diff.stdout).toMatch(/^(?:grown|changed) backup_label$/m)
+  })
+
+  test('createManifest makes one for a copy', async () => {
+    const manifest = readFileSync(backup.manifestPath)
+    rmSync(backup.manifestPath)
+    const archive = join(cluster.dataDirectory, 'pg_wal')
+    const created = await run('src/create/create-manifest.ts', [['/archive', archive]])
+    expect(created).toEqual({
+      status: 0,
+      stdout: expect.stringMatching(/\/backup_manifest: [0-9]+ files\n$/),
+      stderr: '',
+    })
+    writeFileSync(backup.manifestPath, manifest)
   })
 
   test('verifyBackup finds no problem', async () => {

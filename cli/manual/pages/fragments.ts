@@ -50,3 +50,35 @@ One error names every culprit: fragments that are cut, without a seal, of anothe
   files: [['backup_manifest_ID.K', 'The fragment of worker K, by convention.']],
   seeAlso: ['pbmanifest(1)', 'pbmanifest-fragment(1)', 'pbmanifest-verify(1)'],
 }
+
+export const createManual: Manual = {
+  description: `
+\`pbmanifest create\` makes a \`backup_manifest\` for a data directory that has none: all files with their checksums, and the WAL that the backup needs. \`pbmanifest verify\` and \`pg_verifybackup\` take it, and a server takes it as the base of an incremental backup. It says what the files are now; so verify at once.
+The directory is one of these. A copy that was made between \`pg_backup_start()\` and \`pg_backup_stop()\`, with the \`backup_label\` that the latter returned: it ends where a record in the WAL says, which is in the archive (\`--wal-path\`), or where \`--end-lsn\` says. A cluster that was shut down, or a copy of it. A snapshot of a running one (\`--snapshot\`), which ends with its WAL.
+Refused are the directory of a server that runs, a copy of one without \`backup_label\`, and whatever does not say where it ends. Nothing may write to the directory meanwhile.
+Every regular file is listed but those of \`pg_wal\`, and so are files that no base backup has, such as \`postmaster.pid\`: each verifier would call them extra. Links and FIFOs are not, with a warning.`,
+  options: {
+    snapshot: 'With `pg_wal` and all tablespaces, as the file system or the storage makes it in one moment.',
+    'end-lsn': 'What `pg_backup_stop()` has returned.',
+    'end-timeline': 'Without it, the one on which the backup began.',
+    'wal-range': 'May be given several times, in any order.',
+    output: 'It may lie outside of the directory, or be `backup_manifest` in it.',
+  },
+  exitStatus: {
+    done: 'The manifest is complete and on disk.',
+    cannotMerge:
+      'Nothing says where the backup begins or ends, its files may be of different moments, or what is given contradicts the directory.',
+    inputOutput:
+      'A file cannot be read, has vanished or changed its size, or the manifest is there or cannot be written.',
+  },
+  files: [
+    ['backup_manifest_ID.K', 'What thread K has recorded, beside the manifest until that is complete.'],
+  ],
+  seeAlso: [
+    'pbmanifest(1)',
+    'pbmanifest-verify(1)',
+    'pbmanifest-fragment(1)',
+    'pbmanifest-merge(1)',
+    'pg_verifybackup(1)',
+  ],
+}

@@ -19,7 +19,9 @@ import { isAboutBackup } from '../contents/made-by-backup.js'
 /** The files of a data directory that a server's own backup would list, or all. */
 interface FragmentFiles {
   readonly files: readonly PlannedFile[]
-  /** Files that a server's own backup leaves out; none when all are listed. */
+  /** Of `files`, those that a server's own backup leaves out. */
+  readonly unusual: readonly Pathname[]
+  /** The same that are not listed. */
   readonly leftOut: readonly Pathname[]
   /** Links, FIFOs and the like, which no backup takes. */
   readonly specialFiles: readonly Pathname[]
@@ -40,14 +42,16 @@ export async function listBackupFiles(
   const files: PlannedFile[] = []
   const leftOut: Pathname[] = []
   const specialFiles: Pathname[] = []
+  const unusual: Pathname[] = []
   for (const { pathname, kind } of walkBackup({ directory, layout, filesOf: 'copy' })) {
     const isListed = kind === 'file' || (kind === 'left-out' && includesAll)
     if (isListed) files.push({ pathname, size: sizeOf(directory, pathname) })
-    else if (kind === 'special') specialFiles.push(pathname)
-    else if (kind === 'left-out') leftOut.push(pathname)
+    if (isListed && kind === 'left-out') unusual.push(pathname)
+    if (kind === 'special') specialFiles.push(pathname)
+    else if (kind === 'left-out' && !isListed) leftOut.push(pathname)
     if (yielder.isDue) await yielder.yield()
   }
-  return { files, specialFiles, leftOut }
+  return { files, unusual, specialFiles, leftOut }
 }
 
 function sizeOf(directory: string, pathname: Pathname): number {

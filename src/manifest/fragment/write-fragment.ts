@@ -75,11 +75,21 @@ export async function writeFragment(options: WriteFragmentOptions): Promise<Writ
   checkOptions(options)
   const yielder = new Yielder(options.signal)
   const { files, ...passedOver } = await planFiles(options, yielder)
-  const recorder = await createRecorder(options, yielder)
+  return { ...(await writeFragmentOf(files, options, yielder)), ...passedOver }
+}
+
+/** Records these files, which somebody else has planned. */
+export async function writeFragmentOf(
+  files: readonly PlannedFile[],
+  options: Pick<WriteFragmentOptions, 'directory' | 'output' | 'backupId' | 'worker' | 'checksumAlgorithm'>,
+  yielder: Yielder,
+  onBytes?: (bytes: number) => void,
+): Promise<SealedFragment> {
+  const recorder = { ...(await createRecorder(options, yielder)), onBytes }
   const writer = await FragmentWriter.create(options.output, options.backupId, options.worker)
   try {
     await recordFiles(files, recorder, writer)
-    return { ...(await writer.seal()), ...passedOver }
+    return await writer.seal()
   } catch (error) {
     await writer.discard()
     throw error
@@ -115,8 +125,8 @@ async function planFiles(options: WriteFragmentOptions, yielder: Yielder): Promi
     const named = await namedBackupFiles(directory, options.files, layout, yielder, includesAll)
     return { ...named, specialFiles: [], warnings }
   }
-  const { files, ...passedOver } = await listBackupFiles(directory, layout, yielder, includesAll)
-  return { files: planShares(files, workers)[worker] ?? [], ...passedOver, warnings }
+  const { files, specialFiles, leftOut } = await listBackupFiles(directory, layout, yielder, includesAll)
+  return { files: planShares(files, workers)[worker] ?? [], specialFiles, leftOut, warnings }
 }
 
 function requireDirectory(directory: string): void {
@@ -130,7 +140,10 @@ function requireDirectory(directory: string): void {
   if (!isDirectory) throw new PbManifestError('IO', `${attempt}: Not a directory`)
 }
 
-async function createRecorder(options: WriteFragmentOptions, yielder: Yielder): Promise<Recorder> {
+async function createRecorder(
+  options: Pick<WriteFragmentOptions, 'directory' | 'checksumAlgorithm'>,
+  yielder: Yielder,
+): Promise<Recorder> {
   const algorithm = options.checksumAlgorithm ?? 'CRC32C'
   const hashing =
     algorithm === 'NONE' ? undefined : { algorithm, hasher: await createFileHasher(algorithm, 'unknown') }
@@ -163,6 +176,8 @@ export interface Recorder {
   readonly buffer: Buffer
   readonly hashing: { readonly algorithm: RealChecksumAlgorithm; readonly hasher: FileHasher } | undefined
   readonly yielder: Yielder
+  /** Is told how many were read. */
+  readonly onBytes?: ((bytes: number) => void) | undefined
 }
 
 /**
@@ -179,6 +194,7 @@ export async function recordFile(planned: PlannedFile, recorder: Recorder): Prom
     for (const chunk of readOpenedFile(opened, recorder.buffer)) {
       recorder.hashing?.hasher.update(chunk)
       size += chunk.length
+      recorder.onBytes?.(chunk.length)
       if (recorder.yielder.isDue) await recorder.yielder.yield()
     }
     if (size !== planned.size) return `changed size from ${planned.size} to ${size} bytes while it was read`

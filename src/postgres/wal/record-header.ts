@@ -25,6 +25,8 @@ const RESOURCE_MANAGER_INFO = 0xf0
 const XLOG_SWITCH = 0x40
 /** @see src/include/catalog/pg_control.h of betas of 19 (`XLOG2_CHECKSUMS`) */
 const CHECKSUM_SWITCH = 0x00
+/** @see src/include/catalog/pg_control.h */
+const XLOG_BACKUP_END = 0x50
 const XLOG_OVERWRITE_CONTRECORD = 0xd0
 
 /** What is wrong with xl_tot_len, in the words of PostgreSQL's reader. */
@@ -53,6 +55,11 @@ export function isSwitch(view: DataView, at: number): boolean {
 /** Whether this record says that the one before it was given up unfinished. */
 export function isOverwriteContrecord(view: DataView, at: number): boolean {
   return isXlogRecord(view, at, XLOG_OVERWRITE_CONTRECORD)
+}
+
+/** Whether this record says that a backup, of a primary, has ended. Its data is where that one began. */
+export function isBackupEnd(view: DataView, at: number): boolean {
+  return isXlogRecord(view, at, XLOG_BACKUP_END)
 }
 
 /** Whether this record makes a database by copying the files of another. */

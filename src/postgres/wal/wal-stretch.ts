@@ -15,7 +15,16 @@ export interface WalStretch extends ExpectedPages {
   readonly position: WalPosition | undefined
   /** Blocks of which it is to be known which record touches them first. */
   readonly wanted?: WantedBlocks | undefined
+  readonly onRecord?: RecordListener | undefined
 }
+
+/**
+ * Is told of each good record from the beginning of the stretch on, of which `known` bytes are in `view` from `at` on.
+ *
+ * @param endLsn - where it ends, with what a SWITCH leaves empty behind it
+ * @returns whether it is the last one that is wanted
+ */
+export type RecordListener = (view: DataView, at: number, known: number, endLsn: bigint) => boolean
 
 /** Between two records: all that must be known to go on reading from there. */
 export interface WalPosition {

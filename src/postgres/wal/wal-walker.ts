@@ -281,10 +281,11 @@ export class WalWalker {
     if (fault !== undefined) return fault
     if (this.#hasBegun) this.touches?.add(view, at, known, high, low)
     if (isSwitch(view, at)) this.#next = alignTo(this.#next, this.#stretch.segmentSize)
+    const ends = this.#hasBegun && this.#stretch.onRecord?.(view, at, known, this.#segment.lsnAt(this.#next))
     if (this.#next > this.#end) {
       return `it ends at ${this.#segment.textAt(this.#next)}, beyond the end of the WAL range`
     }
-    this.#isDone = this.#next === this.#end
+    this.#isDone = ends === true || this.#next === this.#end
     if (this.#hasBegun) this.records++
     return undefined
   }

@@ -56,6 +56,7 @@ const sqlstateOfCode: Readonly<Record<ErrorCode, string>> = {
   BAD_FRAGMENT: sqlstates.dataCorrupted,
   BAD_FILE: sqlstates.dataCorrupted,
   CANNOT_MERGE: sqlstates.internalError,
+  CANNOT_CREATE: sqlstates.internalError,
   IO: sqlstates.ioError,
   SERVER: sqlstates.connectionFailure,
   ABORTED: sqlstates.queryCanceled,

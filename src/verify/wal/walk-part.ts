@@ -3,7 +3,7 @@ import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { findWalFormat } from '../../postgres/versions.js'
 import type { FirstTouches, WantedBlocks } from '../../postgres/wal/block-touches.js'
-import type { FirstRecord, WalFault, WalPosition } from '../../postgres/wal/wal-stretch.js'
+import type { FirstRecord, RecordListener, WalFault, WalPosition } from '../../postgres/wal/wal-stretch.js'
 import type { WalBuffer } from '../../postgres/wal/wal-buffer.js'
 import { WalWalker } from '../../postgres/wal/wal-walker.js'
 import { WAL_BLOCK_SIZE } from '../../postgres/wal-page-header.js'
@@ -79,16 +79,18 @@ type StepsOf<Result> = Generator<Promise<number> | undefined, Result, number>
  * Reads all records that begin in a part.
  *
  * @param buffer - where pages are read to: whole ones; belongs to this walk until it has ended.
+ * @param onRecord - may end the walk, with the last record that it was told of
  */
 export function* walkPart(
   source: WalSource,
   expected: ExpectedWal,
   part: WalPart,
   { buffer, extendCrc32c }: WalBuffer,
+  onRecord?: RecordListener,
 ): PartWalk {
   const format = findWalFormat(expected.pageMagic)
   if (format === undefined) throw new Error(`no WAL format with magic number ${expected.pageMagic}`)
-  const stretch = { ...expected, format, startLsn: part.startLsn, position: part.position }
+  const stretch = { ...expected, format, startLsn: part.startLsn, position: part.position, onRecord }
   const walker = new WalWalker(stretch, extendCrc32c)
   const lastSegment = segmentHoldingEnd(expected.endLsn, expected.segmentSize)
   let fault: PartFault | undefined

@@ -55,7 +55,8 @@ export async function walkRun(
   }
 }
 
-async function runYielding(walk: PartWalk, yielder: Yielder): Promise<PartResult> {
+/** Runs a walk to its end, giving way on the way. */
+export async function runYielding(walk: PartWalk, yielder: Yielder): Promise<PartResult> {
   try {
     let step = walk.next()
     while (step.done !== true) {

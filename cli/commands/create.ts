@@ -1,0 +1,194 @@
+import { displayPathname, type Pathname } from '../../src/files/pathname.js'
+import type { CreateManifestOptions, CreateManifestResult } from '../../src/create/create-manifest.js'
+import type { EndFoundBy } from '../../src/create/find-positions.js'
+import { parseChecksumAlgorithm } from '../../src/manifest/checksum/checksum-algorithm.js'
+import { formatLsn } from '../../src/postgres/lsn.js'
+import { exitStatus } from '../exit-status.js'
+import { formatBytes, formatCount } from '../format.js'
+import { readOnlyOperand } from '../operands.js'
+import {
+  invalidValue,
+  readCount,
+  readLsn,
+  readOptional,
+  readTimeline,
+  readWalRange,
+} from '../option-values.js'
+import { formatShare, ProgressReporter } from '../progress-reporter.js'
+import { usageError } from '../usage-error.js'
+import { withoutUndefined } from '../without-undefined.js'
+import { type Command, type CommandContext, defineCommand, type OptionValues } from './command.js'
+
+const options = {
+  'What the directory is:': {
+    snapshot: {
+      type: 'boolean',
+      describe: 'a running cluster as it was at one moment, by a snapshot of its file system',
+    },
+  },
+  'WAL ranges of the manifest:': {
+    'wal-path': {
+      alias: ['w', 'wal-directory'],
+      type: 'string',
+      value: 'DIRECTORY',
+      kind: 'directory',
+      describe: 'where the WAL is (default: pg_wal in DIRECTORY)',
+    },
+    'start-lsn': { type: 'string', value: 'LSN', kind: 'text', describe: 'where the backup began' },
+    'start-timeline': {
+      type: 'string',
+      value: 'TLI',
+      kind: 'number',
+      describe: 'timeline on which it began',
+    },
+    'end-lsn': { type: 'string', value: 'LSN', kind: 'text', describe: 'where the backup ended' },
+    'end-timeline': { type: 'string', value: 'TLI', kind: 'number', describe: 'timeline on which it ended' },
+    'wal-range': {
+      type: 'string',
+      array: true,
+      value: 'TLI,START,END',
+      kind: 'text',
+      describe: 'a range outright; no other option for them then',
+    },
+    'history-dir': {
+      type: 'string',
+      value: 'DIRECTORY',
+      kind: 'directory',
+      describe: 'directory of timeline history files (default: where the WAL is)',
+    },
+  },
+  'Output:': {
+    output: {
+      alias: 'o',
+      type: 'string',
+      value: 'FILE',
+      kind: 'file',
+      describe: 'manifest to write (default: backup_manifest in DIRECTORY)',
+    },
+    force: { alias: 'f', type: 'boolean', describe: 'replace a manifest that is there' },
+    'manifest-checksums': {
+      type: 'string',
+      value: 'ALGORITHM',
+      kind: 'text',
+      suggestions: ['CRC32C', 'SHA224', 'SHA256', 'SHA384', 'SHA512', 'NONE'],
+      describe: 'CRC32C (the default), SHA224, SHA256, SHA384, SHA512 or NONE',
+    },
+    jobs: {
+      alias: 'j',
+      type: 'string',
+      value: 'N',
+      kind: 'number',
+      describe: 'threads that read files (default: one for each processor)',
+    },
+    progress: { alias: 'P', type: 'boolean', describe: 'show progress' },
+    quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors and warnings' },
+  },
+} as const
+
+type Values = OptionValues<typeof options>
+
+function readOptions(values: Values, operands: readonly string[]): CreateManifestOptions {
+  const directory = readOnlyOperand(operands, 'directory')
+  if (values.progress === true && values.quiet === true) {
+    throw usageError('cannot specify both -P/--progress and -q/--quiet')
+  }
+  const positions = ['start-lsn', 'start-timeline', 'end-lsn', 'end-timeline', 'history-dir'] as const
+  const other = positions.find((name) => values[name] !== undefined)
+  if (values['wal-range'] !== undefined && other !== undefined) {
+    throw usageError(`cannot specify both --wal-range and --${other}`)
+  }
+  if (values['end-timeline'] !== undefined && values['end-lsn'] === undefined) {
+    throw usageError('--end-timeline is for use with --end-lsn')
+  }
+  return {
+    directory,
+    ...withoutUndefined({
+      output: values.output,
+      overwrite: values.force,
+      isSnapshot: values.snapshot,
+      walPath: values['wal-path'],
+      walRanges: values['wal-range']?.map((text) => readWalRange('--wal-range', text)),
+      startLsn: readOptional(readLsn, '--start-lsn', values['start-lsn']),
+      startTimeline: readOptional(readTimeline, '--start-timeline', values['start-timeline']),
+      endLsn: readOptional(readLsn, '--end-lsn', values['end-lsn']),
+      endTimeline: readOptional(readTimeline, '--end-timeline', values['end-timeline']),
+      historyDirectory: values['history-dir'],
+      checksumAlgorithm: readOptional(readAlgorithm, '--manifest-checksums', values['manifest-checksums']),
+      jobs: readOptional(readCount, '-j/--jobs', values.jobs),
+    } satisfies { [Name in keyof CreateManifestOptions]?: CreateManifestOptions[Name] | undefined }),
+  }
+}
+
+function readAlgorithm(name: string, text: string): NonNullable<CreateManifestOptions['checksumAlgorithm']> {
+  const algorithm = parseChecksumAlgorithm(text)
+  if (algorithm !== undefined) return algorithm
+  throw invalidValue(name, text, 'one of CRC32C, SHA224, SHA256, SHA384, SHA512 and NONE')
+}
+
+export const createCommand: Command = defineCommand({
+  name: 'create',
+  summary: 'make a backup_manifest for a directory that has none: a copy, a snapshot, a stopped cluster',
+  synopsis: '[OPTION]... DIRECTORY',
+  operands: 'directory',
+  options,
+  examples: [
+    ['-w /archive COPY', 'a copy made between pg_backup_start and pg_backup_stop'],
+    ['--end-lsn=0/3000120 COPY', 'the same, and pg_backup_stop has returned this LSN'],
+    ['--snapshot /mnt/snapshot -o manifest', 'a snapshot of the file system'],
+  ],
+  run: async (context, values, operands) => {
+    const options = readOptions(values, operands)
+    const { messages, signal } = context
+    const progress =
+      values.progress === true
+        ? new ProgressReporter(messages, undefined, (state) => `${formatShare(state)} read`)
+        : undefined
+    const { createManifest } = await import('../../src/create/create-manifest.js')
+    const result = await createManifest({
+      ...options,
+      signal,
+      ...(progress && { onProgress: (state) => progress.report(state) }),
+    })
+    progress?.finish()
+    printResult(context, result, values.quiet === true)
+    return exitStatus.done
+  },
+})
+
+function printResult(
+  { print, messages }: CommandContext,
+  result: CreateManifestResult,
+  isQuiet: boolean,
+): void {
+  for (const pathname of result.specialFiles) {
+    messages.warning(`"${displayPathname(pathname)}" is not a regular file or directory and was passed over`)
+  }
+  for (const warning of result.warnings) messages.warning(warning)
+  if (isQuiet) return
+  if (result.unusualFiles.length > 0) messages.note(describeUnusual(result.unusualFiles))
+  const what = `${formatCount(result.files, 'file')}, ${formatBytes(result.bytes)}`
+  const ranges = result.walRanges.map(
+    ({ timeline, startLsn, endLsn }) =>
+      `${formatLsn(startLsn)} to ${formatLsn(endLsn)} on timeline ${timeline}`,
+  )
+  print(`created "${displayPathname(result.output)}": ${what}`)
+  print(`WAL needed: ${ranges.join(', ')} (end: ${wordsOfEnd[result.endFoundBy]})`)
+}
+
+const wordsOfEnd: Readonly<Record<EndFoundBy, string>> = {
+  stated: 'as stated',
+  'history-file': 'by the backup history file',
+  'backup-end-record': 'by the record of its end in the WAL',
+  'minimum-recovery-point': 'by the minimum recovery point in pg_control',
+  'shutdown-checkpoint': 'by the checkpoint of the shutdown',
+  'end-of-wal': 'the last record in the WAL',
+}
+
+/** How many files are named. */
+const MAX_NAMED = 3
+
+function describeUnusual(pathnames: readonly Pathname[]): string {
+  const named = pathnames.slice(0, MAX_NAMED).map((pathname) => `"${displayPathname(pathname)}"`)
+  const more = pathnames.length > MAX_NAMED ? ', ...' : ''
+  return `listed ${formatCount(pathnames.length, 'file')} that no base backup has, too (${named.join(', ')}${more})`
+}

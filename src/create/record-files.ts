@@ -1,0 +1,95 @@
+import { unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PbManifestError } from '../errors.js'
+import type { ChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
+import { createBackupId, fragmentFileName } from '../manifest/fragment/backup-id.js'
+import { type PlannedFile, planShares } from '../manifest/fragment/plan-shares.js'
+import { Claims } from '../threads/claims.js'
+import { ThreadPool } from '../verify/thread-pool.js'
+import { packShares, type StartWriting, type WritingMessage } from './write-shares.js'
+
+const file = new URL('fragment-worker.js', import.meta.url)
+
+/** To start a thread for less takes longer than to read it. */
+const BYTES_PER_THREAD = 8 * 1024 * 1024
+const FILES_PER_THREAD = 1000
+
+const PROGRESS_MS = 250
+
+/** Which files are recorded, and how. */
+export interface RecordFilesOptions {
+  readonly directory: string
+  readonly files: readonly PlannedFile[]
+  /** Where fragments are while they are needed. */
+  readonly fragmentDirectory: string
+  readonly checksumAlgorithm: ChecksumAlgorithm
+  readonly jobs: number
+  readonly onProgress?: ((bytesDone: number) => void) | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** Fragments that nobody has merged yet. */
+export interface RecordedFiles {
+  readonly fragments: readonly string[]
+  /** Removes them. Never throws. */
+  readonly remove: () => Promise<void>
+}
+
+/**
+ * Records files in fragments, a thread each.
+ *
+ * @throws {@link PbManifestError} `IO` or `ABORTED`; then no fragment remains
+ */
+export async function recordFiles(options: RecordFilesOptions): Promise<RecordedFiles> {
+  const { directory, files, fragmentDirectory, checksumAlgorithm, signal } = options
+  const workers = planWorkers(options)
+  const backupId = createBackupId()
+  const claims = new Claims()
+  const bytesDone = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
+  const fragments = Array.from({ length: workers }, (_, worker) =>
+    join(fragmentDirectory, fragmentFileName(backupId, worker)),
+  )
+  const remove = async (): Promise<void> => {
+    for (const fragment of fragments) await unlink(fragment).catch(() => {})
+  }
+  const pool = new ThreadPool<StartWriting, WritingMessage>({
+    file,
+    start: {
+      directory,
+      fragmentDirectory,
+      backupId,
+      checksumAlgorithm,
+      shares: packShares(planShares(files, workers)),
+      claims: claims.buffer,
+      bytesDone: bytesDone.buffer,
+    },
+    onMessage: throwFailure,
+    abandon: () => claims.abandon(),
+  })
+  const report = (): void => options.onProgress?.(Number(Atomics.load(bytesDone, 0)))
+  const timer = setInterval(report, PROGRESS_MS)
+  let isDone = false
+  try {
+    pool.growTo(workers)
+    await pool.finish(signal)
+    report()
+    isDone = true
+    return { fragments, remove }
+  } finally {
+    clearInterval(timer)
+    await pool.close()
+    if (!isDone) await remove()
+  }
+}
+
+function planWorkers({ files, jobs }: RecordFilesOptions): number {
+  const bytes = files.reduce((sum, { size }) => sum + size, 0)
+  const worthwhile = Math.max(bytes / BYTES_PER_THREAD, files.length / FILES_PER_THREAD)
+  return Math.max(1, Math.min(jobs, Math.ceil(worthwhile)))
+}
+
+function throwFailure(message: WritingMessage): void {
+  if (message.type === 'written') return
+  const { code, details = [], hint } = message
+  throw new PbManifestError(code, message.message, { details, ...(hint !== undefined && { hint }) })
+}
