@@ -1,8 +1,10 @@
 /**
  * The candidate that was probably meant: the one with the fewest letters added, left out, exchanged or swapped, if these
- * are about a third of what was typed, and no more than three.
+ * are about a third of what was typed, and no more than three; else one that what was typed has in it, as `basebackup` has
+ * `backup`.
  */
 export function closestName(typed: string, candidates: readonly string[]): string | undefined {
+  if (typed.length > MAX_LENGTH) return undefined
   let closest: string | undefined
   let least = Math.min(3, Math.floor((typed.length + 1) / 3)) + 1
   for (const candidate of candidates) {
@@ -12,15 +14,17 @@ export function closestName(typed: string, candidates: readonly string[]): strin
       least = distance
     }
   }
-  return closest
+  return closest ?? candidates.find((name) => name.length >= MIN_LENGTH && typed.includes(name))
 }
 
-/** Longer than any name of ours. What is typed may be of any length. */
+/** Shorter names are in too many words. */
+const MIN_LENGTH = 4
+
+/** Longer than any name of ours. */
 const MAX_LENGTH = 40
 
 /** Of two neighbours that were swapped as of one change (optimal string alignment). */
 function editDistance(left: string, right: string): number {
-  if (Math.max(left.length, right.length) > MAX_LENGTH) return MAX_LENGTH
   const rows = [Array.from({ length: right.length + 1 }, (_, column) => column)]
   for (let row = 1; row <= left.length; row++) {
     const current = [row]

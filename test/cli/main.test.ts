@@ -12,15 +12,19 @@ describe('pbmanifest', () => {
     expect(await pbmanifest([option])).toEqual({ status: 0, stdout: `pbmanifest ${version}\n`, stderr: '' })
   })
 
-  test('--version loads neither yargs nor the library', async () => {
+  test.each([
+    { args: ['--version'], others: /yargs|ajv|manifest-|verify-|backup-|wal-/ },
+    { args: ['verify', '/nowhere'], others: /yargs|program\/(?:help|bash|zsh|fish|completed-words)-/ },
+  ])('$args loads nothing that it does not need', async ({ args, others }) => {
     const scratch = createScratchDirectory()
-    await pbmanifest(['--version'], { NODE_V8_COVERAGE: scratch.path })
-    const [coverage = ''] = readdirSync(scratch.path)
-    // The coverage that V8 writes names every module that was loaded.
-    const loaded = readFileSync(join(scratch.path, coverage), 'utf8')
+    await pbmanifest(args, { NODE_V8_COVERAGE: scratch.path })
+    const loaded = readdirSync(scratch.path)
+      .map((coverage) => readFileSync(join(scratch.path, coverage), 'utf8'))
+      .join()
     scratch.remove()
+    // The coverage that V8 writes names every module that was loaded.
     expect(loaded).toContain('dist/program/main.js')
-    expect(loaded).not.toMatch(/yargs|ajv|manifest-|verify-|backup-|wal-/)
+    expect(loaded).not.toMatch(others)
   })
 
   test.each([

@@ -33,7 +33,7 @@ describe('a command line that makes no sense', () => {
     [['-x'], "invalid option -- 'x'"],
     [['verify'], 'no backup directory specified'],
     [['verify', ''], 'empty command-line argument'],
-    [['verify', 'a', 'b', 'c'], 'too many command-line arguments (first is "b")'],
+    [['show', 'a', 'b', 'c'], 'too many command-line arguments (first is "b")'],
     [['verify', '-P', '-q', 'a'], 'cannot specify both -P/--progress and -q/--quiet'],
     [['verify', '-qP', 'a'], 'cannot specify both -P/--progress and -q/--quiet'],
     [['verify', '-qv', 'a'], 'cannot specify both -v/--verbose and -q/--quiet'],
@@ -89,6 +89,8 @@ describe('a command line that makes no sense', () => {
 
   test.each([
     [['vrefy', 'a'], 'unrecognized command "vrefy"', 'the command "verify"', ''],
+    [['basebackup', '-D', 'a'], 'unrecognized command "basebackup"', 'the command "backup"', ''],
+    [['pg_verifybackup', 'a'], 'unrecognized command "pg_verifybackup"', 'the command "verify"', ''],
     [['help', 'backup-di'], 'unrecognized command "backup-di"', 'the command "backup-id"', 'help '],
     [['verify', '--jbos=3'], "unrecognized option '--jbos'", 'the option "--jobs"', 'verify '],
     [['--hlep'], "unrecognized option '--hlep'", 'the option "--help"', ''],
