@@ -10,10 +10,7 @@ beforeAll(async () => {
   fixture = await WireFixture.start()
 })
 
-afterEach(async () => {
-  await fixture.quiet()
-  if (fixture.closed.length !== fixture.handlers.length) throw new Error('a handler was not closed once')
-})
+afterEach(async () => await fixture.requireClosed())
 
 afterAll(() => fixture.stop())
 

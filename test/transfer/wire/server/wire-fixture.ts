@@ -81,6 +81,12 @@ export class WireFixture {
     )
   }
 
+  /** Waits until the last connection is gone, when each handler has to be closed, exactly once. */
+  async requireClosed(): Promise<void> {
+    await this.quiet()
+    if (this.closed.length !== this.handlers.length) throw new Error('a handler was not closed once')
+  }
+
   /** Waits until a query runs. */
   async running(): Promise<void> {
     await poll('a query to run', async () =>
