@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { Ajv2020, type Schema } from 'ajv/dist/2020.js'
+import type { BackupReport, VerifyReport } from 'pbmanifest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Cluster, createCluster } from '../helpers/cluster.js'
 import { embeddedPostgres } from '../helpers/postgres-programs.js'
@@ -14,7 +16,7 @@ function validates(schema: string, document: unknown): boolean {
   const parsed = readdirSync(schemasDirectory).map((name): Schema =>
     JSON.parse(readFileSync(new URL(name, schemasDirectory), 'utf8')),
   )
-  const ajv = new Ajv2020({ schemas: parsed as object[], strictTypes: false, strictRequired: false })
+  const ajv = new Ajv2020({ strict: true, schemas: parsed as object[] })
   return ajv.validate(`https://pbmanifest.invalid/schemas/${schema}`, document)
 }
 
@@ -95,7 +97,7 @@ describe('a backup', () => {
     )
     expect(verdict).toBe('backup successfully verified')
     expect(checked).toMatch(
-      /^\d+ of \d+ files, [1-9].* MB checked in .*not checked: the files read again from disk/,
+      /^\d+ of \d+ files, [1-9].* MB checked in .* by checksums computed while copying; not checked: the files read again from disk/,
     )
   })
 
@@ -110,7 +112,20 @@ describe('a backup', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     const document: unknown = JSON.parse(stdout)
     expect(validates('backup-report.schema.json', document)).toBe(true)
-    expect(document).toMatchObject({ jobs: 3, serverMajorVersion: 18, verification: { verdict: 'verified' } })
+    expect(document).toMatchObject({
+      jobs: 3,
+      serverMajorVersion: 18,
+      host: hostname(),
+      verification: {
+        verdict: 'verified',
+        checksumsFrom: 'copying',
+        backup: { label: 'pbmanifest base backup', takenFrom: 'primary', serverMajorVersion: 18 },
+      },
+    })
+    const { path, systemIdentifier, startLsn, verification } = document as BackupReport & {
+      verification: VerifyReport
+    }
+    expect(verification).toMatchObject({ path, backup: { systemIdentifier, startLsn } })
     expect(validates('backup-report.schema.json', { ...(document as object), jobs: 0 })).toBe(false)
   })
 

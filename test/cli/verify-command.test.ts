@@ -50,7 +50,7 @@ describe('a backup that verifies', () => {
   })
 
   test('is told step by step with -v, and in the end with what it was and how it was read', async () => {
-    const { status, stdout, stderr } = await pbmanifest(['verify', '-nv', '-j', '2', backup])
+    const { status, stdout, stderr } = await pbmanifest(['verify', '-nv', '-j', '2', '-i', 'x y', backup])
     expect({ status, said: stdout.split('\n')[0] }).toEqual({
       status: 0,
       said: 'backup successfully verified',
@@ -58,15 +58,20 @@ describe('a backup that verifies', () => {
     const lines = stderr
       .trimEnd()
       .split('\n')
-      .map((line) => line.replaceAll(/\d\.\d\d s/g, 'T s'))
+      .map((line) => line.replaceAll(/\d\.\d\d s/g, 'T s').replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME'))
+    const ownChecksum = /"Manifest-Checksum": "(.*)"/.exec(
+      readFileSync(join(backup, 'backup_manifest'), 'utf8'),
+    )?.[1]
     expect(lines).toEqual([
       'pbmanifest: reading the manifest',
       'pbmanifest: comparing the files that are there with the manifest',
       'pbmanifest: comparing checksums',
       'pbmanifest: comparing pg_control, backup_label and tablespace_map with the manifest',
+      `pbmanifest: verified: "${realpathSync(backup)}" on ${hostname()} by pbmanifest ${version}, from TIME to TIME`,
       'pbmanifest: backup: plain format, PostgreSQL 15',
-      `pbmanifest: manifest: "${backup}/backup_manifest", version 1, 2 files, 3 bytes, WAL 0/2000028 to 0/2000100 on timeline 1`,
+      `pbmanifest: manifest: "${backup}/backup_manifest", version 1, 2 files, 3 bytes, WAL 0/2000028 to 0/2000100 on timeline 1, checksum ${ownChecksum}`,
       'pbmanifest: read with 2 threads: manifest T s, scan T s, checksums T s, cluster T s, wal T s, total T s',
+      'pbmanifest: options: noParseWal, ignore "x y"',
       ...lines.filter((line) => line.startsWith('pbmanifest: not checked: ')),
     ])
     expect(lines).toContain('pbmanifest: not checked: wal: skipped on request')

@@ -1,5 +1,10 @@
 import { displayPathname } from '../../../src/files/pathname.js'
-import { type VerifyReport, type VerifyStep, verifySteps } from '../../../src/verify/report.js'
+import {
+  type ReportedOptions,
+  type VerifyReport,
+  type VerifyStep,
+  verifySteps,
+} from '../../../src/verify/report.js'
 import { formatBytes, formatCount, formatSeconds } from '../../format.js'
 
 /** What `verify -v` says when a step begins. */
@@ -11,16 +16,34 @@ export const stepWords: Readonly<Record<VerifyStep, string>> = {
   wal: 'reading the WAL that the backup needs',
 }
 
-/** What `verify -v` says at the end: which backup it was, how it was looked at, and why some things were not. */
+/** What `verify -v` says at the end: which backup it was, where, when and how it was looked at, and why some things were not. */
 export function formatDetails(report: VerifyReport): string[] {
   const { options, seconds, notChecked } = report
   const times = [...verifySteps, 'total' as const].map((step) => `${step} ${formatSeconds(seconds[step])}`)
   return [
+    `verified: ${describeRun(report)}`,
     `backup: ${describeBackup(report)}`,
     `manifest: ${describeManifest(report)}`,
     `read with ${formatCount(options.jobs, 'thread')}: ${times.join(', ')}`,
+    ...describeOptions(options),
     ...notChecked.map(({ what, why }) => `not checked: ${what}: ${why}`),
   ]
+}
+
+function describeRun({ path, host, pbmanifestVersion, startedAt, endedAt }: VerifyReport): string {
+  const what = path === null ? 'an archive from standard input' : `"${displayPathname(path)}"`
+  return `${what} on ${host} by pbmanifest ${pbmanifestVersion}, from ${startedAt} to ${endedAt}`
+}
+
+/** Those that do not have their defaults, by their names in the report. */
+function describeOptions({ jobs: _jobs, pageChecksums, ignore, ...others }: ReportedOptions): string[] {
+  const given = Object.entries(others).flatMap(([name, value]) => {
+    if (typeof value === 'string') return [`${name} "${displayPathname(value)}"`]
+    return value ? [name] : []
+  })
+  if (pageChecksums !== 'auto') given.push(`pageChecksums ${pageChecksums}`)
+  if (ignore.length > 0) given.push(`ignore ${ignore.map((rule) => `"${displayPathname(rule)}"`).join(' ')}`)
+  return given.length === 0 ? [] : [`options: ${given.join(', ')}`]
 }
 
 function describeBackup({ backup, format }: VerifyReport): string {
@@ -39,7 +62,7 @@ function describeBackup({ backup, format }: VerifyReport): string {
 }
 
 function describeManifest({ manifest, backup }: VerifyReport): string {
-  const { path, version, files, bytes, walRanges } = manifest
+  const { path, version, files, bytes, walRanges, checksum } = manifest
   const wal = walRanges.map(
     ({ timeline, startLsn, endLsn }) => `${startLsn} to ${endLsn} on timeline ${timeline}`,
   )
@@ -50,6 +73,7 @@ function describeManifest({ manifest, backup }: VerifyReport): string {
     formatCount(files, 'file'),
     formatBytes(bytes),
     wal.length > 0 && `WAL ${wal.join(' and ')}`,
+    `checksum ${checksum}`,
   ]
     .filter((part) => part !== false)
     .join(', ')

@@ -31,7 +31,8 @@ export function formatSummary(report: VerifyReport): string {
   const files = filesChecked === manifest.files ? all : `${filesChecked} of ${all}`
   const pages = report.pages.checked === 0 ? '' : `, ${formatCount(report.pages.checked, 'page')}`
   const seconds = formatSeconds(report.seconds.total)
-  const done = `${files}, ${formatBytes(report.bytesChecked)}${pages} checked in ${seconds}`
+  const how = report.checksumsFrom === 'copying' ? ' by checksums computed while copying' : ''
+  const done = `${files}, ${formatBytes(report.bytesChecked)}${pages} checked in ${seconds}${how}`
   const signed = report.signature ? `; manifest signed by "${report.signature.signer}"` : ''
   const notChecked = new Set(report.notChecked.map(({ what }) => notCheckedNames[what]))
   const left = notChecked.size === 0 ? '' : `; not checked: ${[...notChecked].join(', ')}`

@@ -82,6 +82,9 @@ const report: VerifyReport = {
 
 test('the summary says how much was checked', () => {
   expect(formatSummary(report)).toBe('970 files, 24.1 MB checked in 0.21 s')
+  expect(formatSummary({ ...report, checksumsFrom: 'copying' })).toBe(
+    '970 files, 24.1 MB checked in 0.21 s by checksums computed while copying',
+  )
 })
 
 test('the summary says how many pages were checked', () => {
