@@ -24,18 +24,25 @@ export function describeErrorAsJson(error: unknown, hint: string | undefined): E
   return { error: { code, message, details, hint: hint ?? null } }
 }
 
-/** Whether these arguments, which may not even make sense, ask for JSON on standard output. */
-export function asksForJson([name, ...rest]: readonly string[], { commands }: Program): boolean {
+/**
+ * What these arguments, which may not even make sense, ask for on standard output: `json`.
+ *
+ * @returns `undefined` when they do not ask, or for what the command does not have
+ */
+export function outputAskedFor(
+  [name, ...rest]: readonly string[],
+  { commands }: Program,
+): string | undefined {
   const options = commands.find((command) => command.name === name)?.options ?? {}
   const output = options['output']
-  if (output === undefined || !('choices' in output) || !output.choices.includes('json')) return false
-  let answer = false
+  if (output === undefined || !('choices' in output)) return undefined
+  let answer: string | undefined
   for (const [index, arg] of rest.entries()) {
     if (arg === '--') break
     const [spelled = '', value] = arg.split('=', 2)
     if (!spelled.startsWith('--')) continue
     const found = [...findLongOptions(spelled.slice(2), options).keys()]
-    if (found.length === 1 && found[0] === 'output') answer = (value ?? rest[index + 1]) === 'json'
+    if (found.length === 1 && found[0] === 'output') answer = value ?? rest[index + 1]
   }
-  return answer
+  return answer !== undefined && output.choices.includes(answer) ? answer : undefined
 }

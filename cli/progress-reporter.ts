@@ -1,5 +1,5 @@
 import type { VerifyProgress } from '../src/verify/options.js'
-import { formatBytes } from './format.js'
+import { formatBytes } from '../src/renderings/format.js'
 import type { Messages } from './messages.js'
 
 const INTERVAL_MS = 1000

@@ -13,7 +13,7 @@ import {
   exitStatusOfSignal,
   type StopSignal,
 } from './exit-status.js'
-import { asksForJson, describeErrorAsJson } from './json-error.js'
+import { describeErrorAsJson, outputAskedFor } from './json-error.js'
 import { type MessageOutput, Messages } from './messages.js'
 import { commandNameOf, parseCommandLine } from './parse-command-line.js'
 import { type Signals, stopSignalOf } from './signals.js'
@@ -45,7 +45,7 @@ export async function run(host: Host): Promise<ExitStatus> {
   let wantsStack = Boolean(env['PBMANIFEST_DEBUG'])
   let endsBySignal = false
   const noteStop = (): void => {
-    if (!endsBySignal) messages.note(describeStop(signal))
+    if (!endsBySignal && outputAskedFor(args, program) !== 'nagios') messages.note(describeStop(signal))
   }
   signal.addEventListener('abort', noteStop, { once: true })
 
@@ -75,7 +75,9 @@ export async function run(host: Host): Promise<ExitStatus> {
   } catch (thrown) {
     const error = isAbort(thrown, signal) ? abortError(signal, thrown) : explainShortage(thrown)
     const hint = hintFor(error, args)
-    if (asksForJson(args, program)) printJson(JSON.stringify(describeErrorAsJson(error, hint), null, 2))
+    const output = outputAskedFor(args, program)
+    if (output === 'json') printJson(JSON.stringify(describeErrorAsJson(error, hint), null, 2))
+    if (output === 'nagios') return await reportToNagios(error, print)
     // That we were told to stop was said when the signal came.
     if (!isAbort(thrown, signal)) reportError(error, hint, messages, wantsStack)
     status = exitStatusOfError(error, commandNameOf(args))
@@ -111,6 +113,13 @@ function hintFor(error: unknown, args: readonly string[]): string | undefined {
   const command = commandNameOf(args)
   const help = `Try "pbmanifest ${command === undefined ? '' : `${command} `}--help" for more information.`
   return error.hint === undefined ? help : `${error.hint} ${help}`
+}
+
+/** Whoever runs plugins may take standard error for more of the one line, and knows four statuses. */
+async function reportToNagios(error: unknown, print: (text: string) => void): Promise<ExitStatus> {
+  const { formatNagiosLine, nagiosStates } = await import('../src/renderings/nagios.js')
+  print(formatNagiosLine('unknown', error instanceof Error ? error.message : String(error)))
+  return nagiosStates.unknown
 }
 
 function reportError(

@@ -124,10 +124,14 @@ export {
   type Warning,
   warningKinds,
 } from './verify/report.js'
+export { formatReportForNagios, type NagiosState, nagiosStates } from './renderings/nagios.js'
+export { formatReportForPrometheus } from './renderings/prometheus.js'
+export { type ReportFile, type ReportKind, reportKinds, writeReportFile } from './renderings/report-files.js'
 export { findBackups, type FoundBackups } from './verify/several/find-backups.js'
 export {
   type BackupOutcome,
   type BackupsReport,
+  backupsReportOf,
   type OutcomeVerdict,
   outcomeVerdicts,
   type VerificationError,

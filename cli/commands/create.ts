@@ -4,7 +4,7 @@ import type { EndFoundBy } from '../../src/create/find-positions.js'
 import { parseChecksumAlgorithm } from '../../src/manifest/checksum/checksum-algorithm.js'
 import { formatLsn } from '../../src/postgres/lsn.js'
 import { exitStatus } from '../exit-status.js'
-import { formatBytes, formatCount } from '../format.js'
+import { formatBytes, formatCount } from '../../src/renderings/format.js'
 import { readOnlyOperand } from '../operands.js'
 import {
   invalidValue,

@@ -1,7 +1,7 @@
 import { displayPathname } from '../../src/files/pathname.js'
 import type { MergeOptions } from '../../src/manifest/merge/merge-options.js'
 import { exitStatus } from '../exit-status.js'
-import { formatBytes, formatCount } from '../format.js'
+import { formatBytes, formatCount } from '../../src/renderings/format.js'
 import {
   readCount,
   readLsn,

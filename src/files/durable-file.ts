@@ -30,16 +30,17 @@ export class DurableFile {
   /**
    * Opens the temporary file.
    *
+   * @param mode - for a file that others may read; what the umask has is taken from it
    * @throws {@link PbManifestError} `IO`, also when `path` is there and is no regular file
    */
-  static async create(path: string): Promise<DurableFile> {
+  static async create(path: string, mode: number = MODE): Promise<DurableFile> {
     const target = await resolveTarget(path)
     const temporaryPath = temporaryPathBeside(target)
     try {
       const handle = await open(
         temporaryPath,
         constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
-        MODE,
+        mode,
       )
       return new DurableFile(target, temporaryPath, handle)
     } catch (error) {

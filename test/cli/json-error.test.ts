@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { program } from '../../cli/command-table.js'
-import { asksForJson, describeErrorAsJson } from '../../cli/json-error.js'
+import { describeErrorAsJson, outputAskedFor } from '../../cli/json-error.js'
 import { PbManifestError } from '../../src/errors.js'
 
 test.each([
@@ -18,8 +18,13 @@ test.each([
   [['show', '--output=json', 'a'], true],
   [['merge', '--output', 'json'], false],
   [[], false],
-])('asksForJson(%j) is %j', (args, expected) => {
-  expect(asksForJson(args, program)).toBe(expected)
+])('whether %j asks for JSON: %j', (args, expected) => {
+  expect(outputAskedFor(args, program) === 'json').toBe(expected)
+})
+
+test('another output is told by its name, and one that the command does not have is none', () => {
+  expect(outputAskedFor(['verify', '--output=nagios', 'a'], program)).toBe('nagios')
+  expect(outputAskedFor(['show', '--output=nagios', 'a'], program)).toBeUndefined()
 })
 
 test('an error says all that it knows', () => {

@@ -1,6 +1,6 @@
 import type { BackupProgress } from '../../../src/transfer/client/options.js'
 import { type BackupReport, type Bottleneck, bottlenecks } from '../../../src/transfer/client/report.js'
-import { formatBytes, formatCount, formatSeconds } from '../../format.js'
+import { formatBytes, formatCount, formatSeconds } from '../../../src/renderings/format.js'
 import { formatShare } from '../../progress-reporter.js'
 
 const bottleneckNames: Readonly<Record<Bottleneck, string>> = {

@@ -3,7 +3,7 @@ import { throwIfAborted, Yielder } from '../../../src/files/yielder.js'
 import type { DiffedManifest, FileDifference, ManifestDiff } from '../../../src/inspect/diff-manifests.js'
 import { formatLsn } from '../../../src/postgres/lsn.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
-import { formatBytes, formatCount } from '../../format.js'
+import { formatBytes, formatCount } from '../../../src/renderings/format.js'
 import { usageError } from '../../usage-error.js'
 import { type Command, type CommandContext, defineCommand } from '../command.js'
 

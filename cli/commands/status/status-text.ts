@@ -1,6 +1,6 @@
 import { displayPathname } from '../../../src/files/pathname.js'
 import { type BackupStatus, isThere, type StatusReport } from '../../../src/state/status.js'
-import { formatBytes, formatCount } from '../../format.js'
+import { formatBytes, formatCount } from '../../../src/renderings/format.js'
 
 /** The status for people: a table, and below it what is not in it. */
 export function formatStatus(report: StatusReport, isAll: boolean): string {

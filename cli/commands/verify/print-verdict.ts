@@ -1,7 +1,7 @@
 import type { VerifyReport } from '../../../src/verify/report.js'
 import type { Messages } from '../../messages.js'
 import type { CommandContext } from '../command.js'
-import { formatProblemCounts, formatSummary, listHints } from './verify-text.js'
+import { formatProblemCounts, formatSummary, listHints } from '../../../src/renderings/verify-text.js'
 
 /**
  * Says a problem, as soon as it is found.

@@ -5,7 +5,7 @@ import {
   type VerifyStep,
   verifySteps,
 } from '../../../src/verify/report.js'
-import { formatBytes, formatCount, formatSeconds } from '../../format.js'
+import { formatBytes, formatCount, formatSeconds } from '../../../src/renderings/format.js'
 
 /** What `verify -v` says when a step begins. */
 export const stepWords: Readonly<Record<VerifyStep, string>> = {

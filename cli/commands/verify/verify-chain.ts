@@ -3,10 +3,10 @@ import { type ExitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
 import { printProblem, verdictWords } from './print-verdict.js'
-import { formatCount } from '../../format.js'
+import { formatCount } from '../../../src/renderings/format.js'
 import type { ChainReport } from '../../../src/verify/chain/chain-report.js'
 import { formatDetails } from './verbose-text.js'
-import { formatSummary } from './verify-text.js'
+import { formatSummary } from '../../../src/renderings/verify-text.js'
 import type { CommandContext } from '../command.js'
 
 /** What of `verify --chain` is no option of the verification. */

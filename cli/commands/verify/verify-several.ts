@@ -12,18 +12,22 @@ import {
   exitStatusOfVerdict,
   worstStatus,
 } from '../../exit-status.js'
-import { formatCount } from '../../format.js'
+import { formatCount } from '../../../src/renderings/format.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
 import type { CommandContext } from '../command.js'
+import { checkReportFiles } from '../../../src/renderings/report-files.js'
 import { printProblem, verdictWords } from './print-verdict.js'
-import { formatProblemCounts, formatSummary } from './verify-text.js'
+import { type ReportOutput, tellReport } from './report-output.js'
+import { formatDetails } from './verbose-text.js'
+import { formatProblemCounts, formatSummary } from '../../../src/renderings/verify-text.js'
 
 /** What of `verify` of several backups is no option of the verification. */
 export interface SeveralOutput {
-  readonly isJson: boolean
+  readonly output: ReportOutput
   readonly isQuiet: boolean
   readonly hasProgress: boolean
+  readonly isVerbose: boolean
 }
 
 /** Runs `verify` of several backups, each by itself. */
@@ -31,12 +35,14 @@ export async function runVerifySeveral(
   context: CommandContext,
   { manifestPath, signaturePath, ...options }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
   directories: readonly string[],
-  { isJson, isQuiet, hasProgress }: SeveralOutput,
+  { output, isQuiet, hasProgress, isVerbose }: SeveralOutput,
 ): Promise<ExitStatus> {
   if (manifestPath !== undefined) throw usageError('-m/--manifest-path is for one backup only')
   if (signaturePath !== undefined) throw usageError('--signature is for one backup only')
   if (directories.includes('-')) throw usageError('an archive on standard input is verified alone')
   const { messages, printJson, signal } = context
+  const isText = output.kind === 'text'
+  await checkReportFiles(output.files, directories)
 
   let progress: ProgressReporter | undefined
   const report = await verifyBackups(directories, {
@@ -48,20 +54,28 @@ export async function runVerifySeveral(
     onBackup: (outcome) => {
       progress?.finish()
       progress = undefined
-      if (!isJson) printOutcome(context, outcome, isQuiet)
+      if (!isText) return
+      if (isVerbose && 'report' in outcome)
+        for (const line of formatDetails(outcome.report)) messages.note(line)
+      printOutcome(context, outcome, isQuiet)
     },
-    ...(!isJson && {
+    ...(isText && {
       onProblem: (problem, directory) => printProblem(messages, problem, `backup at "${directory}": `),
     }),
   })
 
-  if (isJson) {
+  const print = async (): Promise<void> => {
+    if (isText) return printTotals(context, report, isQuiet)
     const { formatBackupsReportAsJson } = await import('../../../src/verify/format-report.js')
     printJson(formatBackupsReportAsJson(report))
-  } else {
-    printTotals(context, report, isQuiet)
   }
-  return worstStatus(report.backups.map(exitStatusOfOutcome))
+  const status = worstStatus(report.backups.map(exitStatusOfOutcome))
+  return await tellReport(context, output, {
+    report: async () => report,
+    isPlural: true,
+    status,
+    print,
+  })
 }
 
 function printOutcome({ print, messages }: CommandContext, outcome: BackupOutcome, isQuiet: boolean): void {

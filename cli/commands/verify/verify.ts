@@ -11,9 +11,11 @@ import { findBackups } from '../../../src/verify/several/find-backups.js'
 import { printProblem, printVerdict } from './print-verdict.js'
 import { formatDetails, stepWords } from './verbose-text.js'
 import { withoutUndefined } from '../../without-undefined.js'
+import { checkReportFiles, reportKinds } from '../../../src/renderings/report-files.js'
+import { readReportOutput, refuseReportOutput, tellFailure, tellReport } from './report-output.js'
 import { runVerifyChain } from './verify-chain.js'
 import { isReportFile, runVerifySignedReport } from './verify-signed-report.js'
-import { verifyWithState } from './verify-with-state.js'
+import { type ReportToKeep, verifyWithState } from './verify-with-state.js'
 import { type Command, type CommandContext, defineCommand, type OptionValues } from '../command.js'
 
 const options = {
@@ -117,11 +119,19 @@ const options = {
     quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors' },
     verbose: { alias: 'v', type: 'boolean', describe: 'say each step, and what was verified and how' },
     output: {
-      choices: ['text', 'json'],
+      choices: ['text', 'json', 'nagios'],
       default: 'text',
       type: 'string',
-      value: 'text|json',
-      describe: 'result as text, or one JSON document on standard output',
+      value: 'text|json|nagios',
+      describe: 'on standard output: text, a JSON document, or the line of a Nagios plugin',
+    },
+    report: {
+      type: 'string',
+      array: true,
+      value: 'KIND=FILE',
+      kind: 'text',
+      suggestions: reportKinds.map((kind) => `${kind}=`),
+      describe: 'write the report into FILE, too, as KIND: json or prometheus',
     },
   },
 } as const
@@ -224,52 +234,71 @@ export const verifyCommand: Command = defineCommand({
   run: async (context, values, operands) => {
     const { printJson, messages, signal, stdin } = context
     const options = { ...readOptions(values), ...verboseOptions(values, messages) }
-    const isJson = values.output === 'json'
+    const output = readReportOutput(values.output, values.report)
+    const isJson = output.kind === 'json'
     const isVerbose = values.verbose === true
     if (values.chain === true) {
       if (values.state !== undefined) throw usageError('cannot specify both --chain and --state')
       const { quiet, progress } = values
-      const output = { isJson, isQuiet: quiet === true, hasProgress: progress === true, isVerbose }
-      return await runVerifyChain(context, options, operands, output)
+      refuseReportOutput(output, '--chain')
+      const chainOutput = { isJson, isQuiet: quiet === true, hasProgress: progress === true, isVerbose }
+      return await runVerifyChain(context, options, operands, chainOutput)
     }
     const backups = await findBackups(operands)
     if (backups.isPlural) {
       if (values.archive !== undefined) throw usageError('--archive is for an archive on standard input')
-      const output = { isJson, isQuiet: values.quiet === true, hasProgress: values.progress === true }
+      const words = { isQuiet: values.quiet === true, hasProgress: values.progress === true, isVerbose }
       const { runVerifySeveral } = await import('./verify-several.js')
-      return await runVerifySeveral(context, options, backups.directories, output)
+      return await runVerifySeveral(context, options, backups.directories, { ...words, output })
     }
     const directory = readOnlyOperand(backups.directories, 'backup directory')
     const { allowedSigners } = options
     if (allowedSigners !== undefined && isReportFile(directory)) {
-      const output = { isJson, isQuiet: values.quiet === true }
-      return await runVerifySignedReport(context, directory, { ...options, allowedSigners }, output)
+      refuseReportOutput(output, 'a signed report')
+      const words = { isJson, isQuiet: values.quiet === true }
+      return await runVerifySignedReport(context, directory, { ...options, allowedSigners }, words)
     }
+    await checkReportFiles(output.files, directory === '-' ? [] : [directory])
     const progress = values.progress === true ? new ProgressReporter(messages) : undefined
     const verifyOptions: VerifyOptions = {
       ...options,
       signal,
       ...(progress && { onProgress: (state) => progress.report(state) }),
-      ...(!isJson && {
+      ...(output.kind === 'text' && {
         onProblem: (problem) => printProblem(messages, problem),
       }),
     }
     const state = findState(values, context.env, directory)
-    const { report, keep } =
+    const run = async (): Promise<{ report: VerifyReport; keep?: ReportToKeep['keep'] }> =>
       state === undefined
-        ? { report: await verify(directory, values, verifyOptions, stdin), keep: undefined }
+        ? { report: await verify(directory, values, verifyOptions, stdin) }
         : await verifyWithState(context, state, directory, verifyOptions)
+    const { report, keep } = await run().catch(async (error: unknown) => {
+      await tellFailure(context, output, directory, error)
+      throw error
+    })
     progress?.finish()
     const isAskedFor = report.verdict === 'partial' && isAllThatWasAskedFor(values, report)
-    if (isJson) {
-      const { formatReportAsJson } = await import('../../../src/verify/format-report.js')
-      printJson(formatReportAsJson(report))
-    } else {
-      if (isVerbose) for (const line of formatDetails(report)) messages.note(line)
-      printVerdict(context, report, { isQuiet: values.quiet === true, isAskedFor, hasHints: true })
+    const print = async (): Promise<void> => {
+      if (isJson) {
+        const { formatReportAsJson } = await import('../../../src/verify/format-report.js')
+        printJson(formatReportAsJson(report))
+      } else {
+        if (isVerbose) for (const line of formatDetails(report)) messages.note(line)
+        printVerdict(context, report, { isQuiet: values.quiet === true, isAskedFor, hasHints: true })
+      }
     }
     const status = isAskedFor ? exitStatus.done : exitStatusOfVerdict(report.verdict)
-    return keep === undefined ? status : await keep(status)
+    return await tellReport(context, output, {
+      report: async () => {
+        const { backupsReportOf } = await import('../../../src/verify/several/verify-backups.js')
+        return backupsReportOf(report)
+      },
+      isPlural: false,
+      status,
+      print,
+      ...(keep && { keep }),
+    })
   },
 })
 

@@ -86,15 +86,36 @@ export async function verifyBackups(
 }
 
 /** What came of these backups, together. */
-function summarizeOutcomes(backups: readonly BackupOutcome[], run: RunFacts): BackupsReport {
+export function summarizeOutcomes(backups: readonly BackupOutcome[], run: RunFacts): BackupsReport {
   const counts = { failed: 0, error: 0, partial: 0, verified: 0 }
   for (const outcome of backups) counts[verdictOf(outcome)]++
   const verdict = outcomeVerdicts.find((verdict) => counts[verdict] > 0) ?? 'error'
   return { reportVersion: 2, ...run, verdict, counts, backups }
 }
 
-function verdictOf(outcome: BackupOutcome): OutcomeVerdict {
+export function verdictOf(outcome: BackupOutcome): OutcomeVerdict {
   return 'report' in outcome ? outcome.report.verdict : 'error'
+}
+
+/** The report of one backup as that of several. */
+export function backupsReportOf(report: VerifyReport): BackupsReport {
+  const { pbmanifestVersion, host, startedAt, endedAt, directory } = report
+  return summarizeOutcomes([{ directory, report }], { pbmanifestVersion, host, startedAt, endedAt })
+}
+
+/**
+ * Why there is no report of a backup, as data.
+ *
+ * @returns `undefined` when that is no matter of the backup: a signal has ended it, or it is a bug of ours
+ */
+export function describeFailure(
+  thrown: unknown,
+  signal: AbortSignal | undefined,
+): VerificationError | undefined {
+  const error = explainShortage(thrown)
+  if (!isPbManifestError(error) || error.code === 'ABORTED' || signal?.aborted === true) return undefined
+  const { code, message, details, hint = null } = error
+  return { code, message, details, hint }
 }
 
 async function verifyOne(directory: string, options: VerifyBackupsOptions): Promise<BackupOutcome> {
@@ -107,10 +128,8 @@ async function verifyOne(directory: string, options: VerifyBackupsOptions): Prom
     })
     return { directory, report }
   } catch (thrown) {
-    const error = explainShortage(thrown)
-    if (!isPbManifestError(error) || error.code === 'ABORTED' || options.signal?.aborted === true)
-      throw thrown
-    const { code, message, details, hint = null } = error
-    return { directory, error: { code, message, details, hint } }
+    const error = describeFailure(thrown, options.signal)
+    if (error === undefined) throw thrown
+    return { directory, error }
   }
 }

@@ -1,3 +1,4 @@
+import { formatMetrics, type Metric } from '../../../prometheus-text.js'
 import { version } from '../../../version.js'
 import type { AgentEvent } from '../agent-event.js'
 import type { AgentStatus } from '../agent.js'
@@ -123,38 +124,4 @@ function counter(name: string, help: string, value: number): Metric {
 
 function gauge(name: string, help: string, value: number): Metric {
   return { name, type: 'gauge', help, samples: [{ labels: {}, value }] }
-}
-
-/** One metric. Names get the prefix `pbmanifest_`. */
-interface Metric {
-  readonly name: string
-  readonly type: 'counter' | 'gauge'
-  /** One line. */
-  readonly help: string
-  readonly samples: readonly Sample[]
-}
-
-interface Sample {
-  readonly labels: Readonly<Record<string, string>>
-  readonly value: number
-}
-
-/** @see https://prometheus.io/docs/instrumenting/exposition_formats/ */
-function formatMetrics(metrics: readonly Metric[]): string {
-  return metrics.map((metric) => formatMetric(metric)).join('')
-}
-
-function formatMetric({ name, type, help, samples }: Metric): string {
-  const fullName = `pbmanifest_${name}`
-  const lines = samples.map(({ labels, value }) => `${fullName}${formatLabels(labels)} ${value}\n`)
-  return `# HELP ${fullName} ${help}\n# TYPE ${fullName} ${type}\n${lines.join('')}`
-}
-
-function formatLabels(labels: Readonly<Record<string, string>>): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeValue(value)}"`)
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
-}
-
-function escapeValue(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 }

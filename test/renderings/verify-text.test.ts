@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { formatProblemCounts, formatSummary, listHints } from '../../../../cli/commands/verify/verify-text.js'
-import type { ProblemKind, VerifyReport } from '../../../../src/verify/report.js'
+import { formatProblemCounts, formatSummary, listHints } from '../../src/renderings/verify-text.js'
+import type { ProblemKind, VerifyReport } from '../../src/verify/report.js'
 
 const none: Record<ProblemKind, number> = {
   missing: 0,

@@ -1,5 +1,5 @@
-import { type NotChecked, problemKinds, type VerifyReport } from '../../../src/verify/report.js'
-import { formatBytes, formatCount, formatSeconds } from '../../format.js'
+import { type NotChecked, problemKinds, type VerifyReport } from '../verify/report.js'
+import { formatBytes, formatCount, formatSeconds } from './format.js'
 
 const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
   'file-checksums': 'file checksums',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatBytes, formatCount, formatSeconds } from '../../cli/format.js'
+import { formatBytes, formatCount, formatSeconds } from '../../src/renderings/format.js'
 
 test.each([
   [0, '0 bytes'],

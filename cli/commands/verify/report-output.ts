@@ -1,0 +1,132 @@
+import { isPbManifestError } from '../../../src/errors.js'
+import type { NagiosState } from '../../../src/renderings/nagios.js'
+import { type ReportFile, type ReportKind, reportKinds } from '../../../src/renderings/report-files.js'
+import { startRun } from '../../../src/run-facts.js'
+import type { BackupsReport } from '../../../src/verify/several/verify-backups.js'
+import { type ExitStatus, exitStatus, exitStatusOfError, worstStatus } from '../../exit-status.js'
+import { usageError } from '../../usage-error.js'
+import type { CommandContext } from '../command.js'
+
+/** Where the result of `verify` goes. */
+export interface ReportOutput {
+  readonly kind: 'text' | 'json' | 'nagios'
+  readonly files: readonly ReportFile[]
+}
+
+/** @param files - as `--report` has them: `KIND=FILE` */
+export function readReportOutput(kind: ReportOutput['kind'], files: readonly string[] = []): ReportOutput {
+  return { kind, files: files.map(readReportFile) }
+}
+
+function readReportFile(text: string): ReportFile {
+  const [, kind = '', path = ''] = /^([^=]*)=?(.*)$/s.exec(text) ?? []
+  if (!isReportKind(kind) || path === '') {
+    const kinds = reportKinds.map((name) => `${name}=FILE`).join(', ')
+    throw usageError(`invalid value "${text}" for option --report`, `It must be one of: ${kinds}.`)
+  }
+  if (path === '-') {
+    throw usageError('--report does not write to standard output', 'That is what --output is for.')
+  }
+  return { kind, path }
+}
+
+function isReportKind(kind: string): kind is ReportKind {
+  return (reportKinds as readonly string[]).includes(kind)
+}
+
+/** For what has no such rendering. */
+export function refuseReportOutput({ kind, files }: ReportOutput, what: string): void {
+  if (kind === 'nagios') throw usageError(`cannot specify both ${what} and --output=nagios`)
+  if (files.length > 0) throw usageError(`cannot specify both ${what} and --report`)
+}
+
+/** What is told at the end of a verification. */
+interface Ending {
+  /** Asked for only where it is to be told otherwise than as text or JSON. */
+  readonly report: () => Promise<BackupsReport>
+  /** Whether several backups could have been meant. */
+  readonly isPlural: boolean
+  readonly status: ExitStatus
+  /** Prints it as text, or JSON. */
+  readonly print: () => Promise<void>
+  /** What is left to be done when it has been told. @returns the exit status after that */
+  readonly keep?: (status: ExitStatus) => Promise<ExitStatus>
+}
+
+/**
+ * Writes the report into its files and to standard output. A file that cannot be written is said, and takes nothing from the
+ * verdict.
+ *
+ * @returns the exit status
+ */
+export async function tellReport(
+  { print, messages }: Pick<CommandContext, 'print' | 'messages'>,
+  { kind, files }: ReportOutput,
+  { report: makeReport, isPlural, status, print: printReport, keep = async (status) => status }: Ending,
+): Promise<ExitStatus> {
+  if (kind !== 'nagios' && files.length === 0) {
+    await printReport()
+    return await keep(status)
+  }
+  const report = await makeReport()
+  const failures = await writeReportFiles(files, report, isPlural)
+  const ended = worstStatus([status, ...failures.map((error) => exitStatusOfError(error, 'verify'))])
+  if (kind === 'nagios') {
+    const { formatReportForNagios, nagiosStates } = await import('../../../src/renderings/nagios.js')
+    // Nothing follows the line.
+    const state = nagiosStateOfStatus(await keep(ended))
+    print(formatReportForNagios(report, { state, remarks: failures.map(({ message }) => message) }))
+    return nagiosStates[state]
+  }
+  await printReport()
+  for (const { message } of failures) messages.error(message)
+  return await keep(ended)
+}
+
+/** Writes into the files of a verification why it could not be one. The error is told by whoever catches it. */
+export async function tellFailure(
+  { messages, signal }: Pick<CommandContext, 'messages' | 'signal'>,
+  { kind, files }: ReportOutput,
+  directory: string,
+  thrown: unknown,
+): Promise<void> {
+  if (files.length === 0) return
+  const { describeFailure, summarizeOutcomes } = await import('../../../src/verify/several/verify-backups.js')
+  const error = describeFailure(thrown, signal)
+  if (error === undefined) return
+  const report = summarizeOutcomes([{ directory, error }], startRun()())
+  const failures = await writeReportFiles(files, report, false)
+  if (kind !== 'nagios') for (const { message } of failures) messages.error(message)
+}
+
+async function writeReportFiles(
+  files: readonly ReportFile[],
+  report: BackupsReport,
+  isPlural: boolean,
+): Promise<Error[]> {
+  if (files.length === 0) return []
+  const { writeReportFile } = await import('../../../src/renderings/report-files.js')
+  const failures: Error[] = []
+  for (const file of files) {
+    try {
+      await writeReportFile(file, report, isPlural)
+    } catch (error) {
+      if (!isPbManifestError(error)) throw error
+      failures.push(error)
+    }
+  }
+  return failures
+}
+
+function nagiosStateOfStatus(status: ExitStatus): NagiosState {
+  switch (status) {
+    case exitStatus.done:
+      return 'ok'
+    case exitStatus.partial:
+      return 'warning'
+    case exitStatus.problems:
+      return 'critical'
+    default:
+      return 'unknown'
+  }
+}
