@@ -17,6 +17,11 @@ test.each([{}, { strict: true }])('ajv has nothing to say of the schemas with th
   expect(said).toEqual([])
 })
 
+test('the page of formats names each schema', () => {
+  const page = readFileSync(new URL('../../docs/formats.md', import.meta.url), 'utf8')
+  expect(names.filter((name) => !page.includes(`../schemas/${name})`))).toEqual([])
+})
+
 test.each(names)('%s is known to the program by its name, and its address ends in it', (name) => {
   const schema = schemas[names.indexOf(name)]
   expect(schema?.$id).toBe(`https://pbmanifest.invalid/schemas/${name}`)

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client, type ClientConfig } from 'pg'
+import { validatorOf } from '../../../src/schemas/validator.js'
 import type { Cluster } from '../../helpers/cluster.js'
 import { atExit } from '../../helpers/at-exit.js'
 import { poll } from '../../helpers/poll.js'
@@ -34,6 +35,8 @@ export class AgentProgram {
   readonly port = 5433
   readonly #temporaryDirectory: string
   #stderr = ''
+  /** So many lines of it. */
+  #validated = 0
   readonly end: Promise<AgentEnd>
 
   private constructor(args: readonly string[], directory: string, env: Readonly<Record<string, string>>) {
@@ -83,7 +86,12 @@ export class AgentProgram {
   /** The lines of the log, so far. */
   log(): LogLine[] {
     const lines = this.#stderr.split('\n').slice(0, -1)
-    return lines.map((line) => JSON.parse(line) as LogLine)
+    const log = lines.map((line) => JSON.parse(line) as LogLine)
+    for (; this.#validated < log.length; this.#validated++) {
+      const mismatch = validatorOf('agent-log')(log[this.#validated])
+      if (mismatch !== undefined) throw new Error(`not by its schema: ${lines[this.#validated]}: ${mismatch}`)
+    }
+    return log
   }
 
   /** Waits for a line of the log. */

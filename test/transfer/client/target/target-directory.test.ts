@@ -18,6 +18,7 @@ import {
   type TargetOptions,
 } from '../../../../src/transfer/client/target/target-directory.js'
 import type { Tablespace } from '../../../../src/transfer/cluster-files/cluster-files.js'
+import { validatorOf } from '../../../../src/schemas/validator.js'
 import { mountSmallDisk } from '../../../helpers/small-disk.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
 
@@ -297,7 +298,12 @@ describe('what is refused leaves nothing behind', () => {
 describe('what a killed run leaves', () => {
   test('is recognised by the next one', async () => {
     const target = await prepare()
+    const mark = async (): Promise<unknown> =>
+      JSON.parse(await readFile(join(root, 'target/pbmanifest.unfinished'), 'utf8'))
+    const marks = [await mark()]
     await target.mark('0123456789abcdef0123456789abcdef')
+    marks.push(await mark())
+    expect(marks.map(validatorOf('unfinished-backup'))).toEqual([undefined, undefined])
     await halfABackup(target)
     const original = await tree()
     await expect(prepare()).rejects.toMatchObject({
