@@ -8,6 +8,8 @@ import type { ManifestFile } from './model.js'
 export interface PlainEntry {
   /** The pathname is the bytes from `pathnameStart` to before `pathnameEnd`: safe, printable ASCII without escapes. */
   bytes: Buffer
+  /** The same bytes. */
+  view: DataView
   pathnameStart: number
   pathnameEnd: number
   size: number
@@ -34,15 +36,24 @@ const MAX_SIZE_DIGITS = 15
 const TIME_PATTERN = bytesOf('0000-00-00 00:00:00 GMT')
 const LAST_MODIFIED_LENGTH = TIME_PATTERN.length
 
-const START = bytesOf('{ "Path": "')
-const SIZE = bytesOf('", "Size": ')
-const LAST_MODIFIED = bytesOf(', "Last-Modified": "')
-const ALGORITHM = bytesOf('", "Checksum-Algorithm": "')
-const END = bytesOf('" }')
+const START = wordsOf('{ "Path": "')
+const SIZE = wordsOf('", "Size": ')
+const LAST_MODIFIED = wordsOf(', "Last-Modified": "')
+const ALGORITHM = wordsOf('", "Checksum-Algorithm": "')
+const END = wordsOf('" }')
+
+/** Words of the layout. To compare four bytes at a time takes a third of the time. */
+interface Words {
+  readonly length: number
+  /** Little-endian. */
+  readonly quads: Int32Array
+  /** What follows them. */
+  readonly rest: Uint8Array
+}
 
 interface AlgorithmWords {
   readonly algorithm: RealChecksumAlgorithm
-  readonly words: Uint8Array
+  readonly words: Words
   readonly hexLength: number
 }
 
@@ -54,7 +65,7 @@ const algorithms: readonly AlgorithmWords[] = (
     ['SHA224', 56],
     ['SHA384', 96],
   ] as const
-).map(([algorithm, hexLength]) => ({ algorithm, words: bytesOf(`${algorithm}", "Checksum": "`), hexLength }))
+).map(([algorithm, hexLength]) => ({ algorithm, words: wordsOf(`${algorithm}", "Checksum": "`), hexLength }))
 
 /**
  * Reads entries of `"Files"` that stand precisely as a server writes them and hold nothing unusual: nearly all of nearly
@@ -80,7 +91,7 @@ export class ServerLayoutReader {
    */
   read(bytes: Buffer, isFirst: boolean): number {
     const entry = this.#entry
-    entry.bytes = bytes
+    setBytes(entry, bytes)
     let at = 0
     for (;;) {
       const start = afterSeparator(bytes, at, isFirst && at === 0)
@@ -106,19 +117,30 @@ export function toManifestFile(entry: PlainEntry): ManifestFile {
   }
 }
 
+/** Has entries read from these bytes. */
+export function setBytes(entry: PlainEntry, bytes: Buffer): void {
+  if (entry.bytes === bytes) return
+  entry.bytes = bytes
+  entry.view = viewOf(bytes)
+}
+
+function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, length)
+}
+
 /**
- * Reads one such entry that begins at this position of `entry.bytes`, which the caller has set.
+ * Reads one such entry that begins at this position of the bytes, which the caller has set.
  *
  * @param entry - is filled in
  * @returns the position behind it, or -1 when it is none, or not for us
  */
 export function readPlainEntry(entry: PlainEntry, start: number): number {
-  const { bytes } = entry
-  const pathnameStart = after(bytes, start, START)
+  const { bytes, view } = entry
+  const pathnameStart = after(view, start, START)
   const pathnameEnd = pathnameStart === -1 ? -1 : findPathnameEnd(bytes, pathnameStart)
-  const sizeStart = pathnameEnd === -1 ? -1 : after(bytes, pathnameEnd, SIZE)
+  const sizeStart = pathnameEnd === -1 ? -1 : after(view, pathnameEnd, SIZE)
   const sizeEnd = sizeStart === -1 ? -1 : readSize(entry, sizeStart)
-  const modifiedStart = sizeEnd === -1 ? -1 : after(bytes, sizeEnd, LAST_MODIFIED)
+  const modifiedStart = sizeEnd === -1 ? -1 : after(view, sizeEnd, LAST_MODIFIED)
   if (modifiedStart === -1 || !isPlain(bytes, modifiedStart, LAST_MODIFIED_LENGTH)) return -1
   entry.pathnameStart = pathnameStart
   entry.pathnameEnd = pathnameEnd
@@ -138,8 +160,10 @@ export function hasServerTime({ bytes, lastModifiedStart }: PlainEntry): boolean
 
 /** An entry to be filled in. */
 export function createPlainEntry(): PlainEntry {
+  const bytes = Buffer.alloc(0)
   return {
-    bytes: Buffer.alloc(0),
+    bytes,
+    view: viewOf(bytes),
     pathnameStart: 0,
     pathnameEnd: 0,
     size: 0,
@@ -157,21 +181,21 @@ function afterSeparator(bytes: Uint8Array, at: number, isFirst: boolean): number
 }
 
 function readChecksum(entry: PlainEntry, at: number): number {
-  const { bytes } = entry
-  const wordsStart = after(bytes, at, ALGORITHM)
+  const { bytes, view } = entry
+  const wordsStart = after(view, at, ALGORITHM)
   if (wordsStart === -1) {
     entry.algorithm = undefined
-    return after(bytes, at, END)
+    return after(view, at, END)
   }
   for (const { algorithm, words, hexLength } of algorithms) {
-    const hexStart = after(bytes, wordsStart, words)
+    const hexStart = after(view, wordsStart, words)
     if (hexStart === -1) continue
     const hexEnd = hexStart + hexLength
     if (!isLowerHex(bytes, hexStart, hexEnd)) return -1
     entry.algorithm = algorithm
     entry.hexStart = hexStart
     entry.hexEnd = hexEnd
-    return after(bytes, hexEnd, END)
+    return after(view, hexEnd, END)
   }
   return -1
 }
@@ -202,9 +226,17 @@ function findPathnameEnd(bytes: Uint8Array, start: number): number {
 }
 
 /** The position behind these words, when they stand here; else -1. */
-function after(bytes: Uint8Array, at: number, words: Uint8Array): number {
-  for (let index = 0; index < words.length; index++) if (bytes[at + index] !== words[index]) return -1
-  return at + words.length
+function after(view: DataView, at: number, { length, quads, rest }: Words): number {
+  const end = at + length
+  if (end > view.byteLength) return -1
+  let from = at
+  for (let index = 0; index < quads.length; index++, from += 4) {
+    if (view.getInt32(from, true) !== quads[index]) return -1
+  }
+  for (let index = 0; index < rest.length; index++) {
+    if (view.getUint8(from + index) !== rest[index]) return -1
+  }
+  return end
 }
 
 function isPlain(bytes: Uint8Array, start: number, length: number): boolean {
@@ -227,6 +259,14 @@ function isLowerHex(bytes: Uint8Array, start: number, end: number): boolean {
 
 function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= ZERO && byte <= 0x39
+}
+
+function wordsOf(text: string): Words {
+  const bytes = Buffer.from(text, 'latin1')
+  const quads = Int32Array.from({ length: Math.floor(bytes.length / 4) }, (_, index) =>
+    bytes.readInt32LE(4 * index),
+  )
+  return { length: bytes.length, quads, rest: bytes.subarray(4 * quads.length) }
 }
 
 function bytesOf(text: string): Uint8Array {

@@ -3,7 +3,7 @@ import { encodePathname } from '../../files/pathname.js'
 import { readLineBlocks } from '../../files/read-line-blocks.js'
 import { ioError } from '../../files/system-error.js'
 import { inlineStreams, type Sha256Stream } from '../checksum/sha256-stream.js'
-import { createPlainEntry, hasServerTime, readPlainEntry } from '../server-layout.js'
+import { createPlainEntry, hasServerTime, readPlainEntry, setBytes } from '../server-layout.js'
 import type { FragmentSeal } from './fragment-seal.js'
 import { parseFragmentLine, parseFragmentSeal } from './parse-fragment-line.js'
 
@@ -120,7 +120,7 @@ class FragmentReader {
   /** Nearly every line is as a server writes it, and is read many times faster where it stands than as JSON. */
   #readPlainLine(bytes: Buffer, start: number): number {
     const entry = this.#entry
-    entry.bytes = bytes
+    setBytes(entry, bytes)
     const end = readPlainEntry(entry, start)
     if (end === -1 || bytes[end] !== LF || end - start > MAX_LINE_BYTES || !hasServerTime(entry)) return -1
     const line = this.#line
