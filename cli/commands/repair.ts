@@ -98,7 +98,7 @@ const options = {
       default: 'text',
       type: 'string',
       value: 'text|json',
-      describe: 'json: one document on standard output',
+      describe: 'result as text, or one JSON document on standard output',
     },
   },
 } as const

@@ -51,7 +51,7 @@ function commandSections(command: Command, manual: Manual): Sections {
     ['SYNOPSIS', `${invocation.trimEnd()}\n`],
     ['DESCRIPTION', formatParagraphs(manual.description)],
     ['OPTIONS', formatOptions(options, manual) + formatGeneralOptions(Object.keys(options).length > 0)],
-    ['EXIT STATUS', formatExitStatus(manual)],
+    ['EXIT STATUS', formatExitStatus(manual, command.endsBySignal)],
     ...(manual.files === undefined ? [] : [['FILES', formatEntries(manual.files)] as const]),
     ['ENVIRONMENT', formatEntries([...(manual.environment ?? []), ...commonEnvironment])],
     ['EXAMPLES', formatExamples(name, examples)],
@@ -78,6 +78,7 @@ function programSections(): Sections {
     ['COMMANDS', entries.join('')],
     ['OPTIONS', formatGeneralOptions(false)],
     ['EXIT STATUS', formatExitStatus(programManual)],
+    ['FILES', formatEntries(programManual.files ?? [])],
     ['ENVIRONMENT', formatEntries(commonEnvironment)],
     [
       'EXAMPLES',
@@ -120,14 +121,18 @@ function formatSpellings(name: string, option: OptionTable[string]): string {
 const commonStatuses = {
   badUsage: 'The command line makes no sense.',
   bug: 'A bug of pbmanifest; please report it, with what it said.',
+} as const
+
+const signalStatuses = {
   hungUp: 'Stopped by SIGHUP, after cleaning up.',
   interrupted: 'Stopped by SIGINT, after cleaning up.',
   terminated: 'Stopped by SIGTERM, after cleaning up.',
 } as const
 
-function formatExitStatus(manual: Manual): string {
+function formatExitStatus(manual: Manual, endsBySignal = false): string {
   const meanings: Readonly<Partial<Record<keyof typeof exitStatus, string>>> = {
     ...commonStatuses,
+    ...(!endsBySignal && signalStatuses),
     ...manual.exitStatus,
   }
   return Object.entries(exitStatus)

@@ -15,6 +15,11 @@ Results go to standard output, all else to standard error, one line each, as by 
     server: 'The server: no connection, a breach of the protocol, or an error that it reported.',
     partial: 'No problem was found, but only a part of the backup was seen.',
   },
+  files: [
+    ['backup_manifest', 'The manifest, in the root of a backup.'],
+    ['$(npm root -g)/pbmanifest/docs', 'A page for each task, with examples, and what each problem means.'],
+    ['$(npm root -g)/pbmanifest/schemas', 'JSON Schemas of all JSON that is printed.'],
+  ],
   seeAlso: ['pg_basebackup(1)', 'pg_verifybackup(1)', 'pg_combinebackup(1)'],
 }
 

@@ -19,6 +19,8 @@ SIGTERM and SIGINT end it: running backups have the time of \`--drain-timeout\` 
     done: 'Stopped by a signal, after running backups had the time of `--drain-timeout`.',
     inputOutput: 'A file could not be read, or an address not be listened on.',
     server: 'The server runs on another data directory.',
+    interrupted: 'Ended at once by a second signal, SIGINT.',
+    terminated: 'Ended at once by a second signal, SIGTERM.',
   },
   files: [
     ['.s.PGSQL.5433', 'The Unix socket, in the directory of `--socket-dir`.'],
