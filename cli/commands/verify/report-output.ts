@@ -19,7 +19,9 @@ export function readReportOutput(kind: ReportOutput['kind'], files: readonly str
 }
 
 function readReportFile(text: string): ReportFile {
-  const [, kind = '', path = ''] = /^([^=]*)=?(.*)$/s.exec(text) ?? []
+  const equals = text.indexOf('=')
+  const kind = text.slice(0, Math.max(equals, 0))
+  const path = text.slice(equals + 1)
   if (!isReportKind(kind) || path === '') {
     const kinds = reportKinds.map((name) => `${name}=FILE`).join(', ')
     throw usageError(`invalid value "${text}" for option --report`, `It must be one of: ${kinds}.`)
