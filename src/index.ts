@@ -124,6 +124,7 @@ export {
   type Warning,
   warningKinds,
 } from './verify/report.js'
+export { formatReportAsJUnit } from './renderings/junit.js'
 export { formatReportForNagios, type NagiosState, nagiosStates } from './renderings/nagios.js'
 export { formatReportForPrometheus } from './renderings/prometheus.js'
 export { type ReportFile, type ReportKind, reportKinds, writeReportFile } from './renderings/report-files.js'

@@ -7,7 +7,7 @@ import { describeSystemError, ioError, isNotThere } from '../files/system-error.
 import type { BackupsReport } from '../verify/several/verify-backups.js'
 
 /** The kinds of files that a report is written as. */
-export const reportKinds = ['json', 'prometheus'] as const
+export const reportKinds = ['json', 'junit', 'prometheus'] as const
 
 /** What kind of file a report is written as. */
 export type ReportKind = (typeof reportKinds)[number]
@@ -122,6 +122,10 @@ async function render(
   switch (kind) {
     case 'json':
       return await renderJson(report, isPlural)
+    case 'junit': {
+      const { formatReportAsJUnit } = await import('./junit.js')
+      return formatReportAsJUnit(report)
+    }
     case 'prometheus': {
       const { formatReportForPrometheus } = await import('./prometheus.js')
       return [formatReportForPrometheus(report)]

@@ -131,7 +131,7 @@ const options = {
       value: 'KIND=FILE',
       kind: 'text',
       suggestions: reportKinds.map((kind) => `${kind}=`),
-      describe: 'write the report into FILE, too, as KIND: json or prometheus',
+      describe: 'write the report into FILE, too, as KIND: json, junit or prometheus',
     },
   },
 } as const
