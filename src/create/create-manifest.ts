@@ -16,6 +16,7 @@ import type { WalRange } from '../manifest/model.js'
 import type { BackupPositions } from '../manifest/wal-ranges.js'
 import type { ControlFile } from '../postgres/control-file.js'
 import { CONTROL_FILE } from '../postgres/data-directory.js'
+import { findVersion } from '../postgres/versions.js'
 import { timelineHistoryFileName } from '../postgres/timeline-history.js'
 import { listWalSegments, walDirectoriesOf } from '../verify/wal/list-wal-segments.js'
 import {
@@ -27,7 +28,7 @@ import {
   requireRest,
 } from './find-positions.js'
 import { recordFiles } from './record-files.js'
-import { findRunningServer } from './running-server.js'
+import { findRunningServer, findSharedTablespace } from './running-server.js'
 
 const CONTROL_FILE_BYTES = 64 * 1024
 
@@ -89,9 +90,10 @@ export async function createManifest(options: CreateManifestOptions): Promise<Cr
   const { directory, signal, checksumAlgorithm = 'CRC32C' } = options
   const yielder = new Yielder(signal)
   const output = options.output ?? join(directory, 'backup_manifest')
-  const control = requireCluster(directory)
+  const { control, major } = requireCluster(directory)
   requireOutput(output, options)
   requireNoServer(directory)
+  requireOwnTablespaces(directory)
   const before = readState(directory)
   const positions = await planPositions(options, control, yielder)
   const { files, specialFiles, unusual } = await listBackupFiles(
@@ -116,14 +118,13 @@ export async function createManifest(options: CreateManifestOptions): Promise<Cr
       throw cannotCreate(`pg_control of "${directory}" has changed meanwhile`)
     requireOutput(output, options)
     const { endFoundBy, warning, ...range } = positions
-    const major = readMajorVersion(directory)
     const merged = await mergeFragments({
       fragments: recorded.fragments,
       workers: recorded.fragments.length,
       output,
       pgdata: directory,
       ...range,
-      ...(major !== undefined && { serverVersion: major }),
+      serverVersion: major,
       ...historyOf(options, positions),
       ...(signal && { signal }),
     })
@@ -153,10 +154,15 @@ async function planPositions(
   return await findPositions({ directory, control, label, walDirectories, wal, stated: options, yielder })
 }
 
-function requireCluster(directory: string): ControlFile {
+function requireCluster(directory: string): { readonly control: ControlFile; readonly major: number } {
   requireDirectory(directory)
   const control = readControlFile(directory)
-  if (control !== undefined && existsSync(`${directory}/PG_VERSION`)) return control
+  const major = readMajorVersion(directory)
+  if (control !== undefined && major !== undefined && findVersion(major) !== undefined)
+    return { control, major }
+  if (control !== undefined && existsSync(`${directory}/PG_VERSION`)) {
+    throw cannotCreate(`"${directory}/PG_VERSION" names no version of PostgreSQL that is known`)
+  }
   const missing = control === undefined ? CONTROL_FILE : 'PG_VERSION'
   throw cannotCreate(
     `"${directory}" is not a data directory: there is no "${missing}"`,
@@ -203,6 +209,16 @@ function requireNoServer(directory: string): void {
   const pid = findRunningServer(directory)
   if (pid === undefined) return
   throw cannotCreate(`a server (process ${pid}) is running in "${directory}"`, HOW_TO_COPY)
+}
+
+/** The links of a copy may still lead to where the cluster has its tablespaces, which are not of the copy's moment. */
+function requireOwnTablespaces(directory: string): void {
+  const shared = findSharedTablespace(directory)
+  if (shared === undefined) return
+  throw cannotCreate(
+    `"${directory}/pg_tblspc/${shared.oid}" leads to the tablespace of the cluster in "${shared.dataDirectory}", not to a copy of it`,
+    'Copy the tablespace too, and have the link lead to the copy.',
+  )
 }
 
 /** What changes with every checkpoint, and when a server starts or stops. */

@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs'
 import { PbManifestError } from '../errors.js'
+import { describeSystemError, ioError } from '../files/system-error.js'
 import type { Yielder } from '../files/yielder.js'
 import { readBackupHistoryFiles } from '../manifest/data-directory-files.js'
 import type { BackupPositions } from '../manifest/wal-ranges.js'
@@ -93,14 +93,23 @@ async function findEnd(input: PositionsInput, start: Start): Promise<End> {
 
 function endInHistoryFile(label: BackupLabel, directories: readonly string[]): End | undefined {
   const history = directories
-    .filter((directory) => existsSync(directory))
-    .flatMap(readBackupHistoryFiles)
+    .flatMap(historyFilesIn)
     .find(
       (file) => file.startLsn === label.startLsn && file.startSegmentTimeline === label.startSegmentTimeline,
     )
   if (history === undefined) return undefined
   const { stopLsn: endLsn, stopTimeline: endTimeline } = history
   return { endLsn, endTimeline, endFoundBy: 'history-file' }
+}
+
+function historyFilesIn(directory: string): ReturnType<typeof readBackupHistoryFiles> {
+  try {
+    return readBackupHistoryFiles(directory)
+  } catch (error) {
+    // Without any WAL, the search for the record says so.
+    if (['ENOENT', 'ENOTDIR'].includes(describeSystemError(error)?.code ?? '')) return []
+    throw ioError(`could not open directory "${directory}"`, error)
+  }
 }
 
 function isStandbyState({ state }: ControlFile): boolean {

@@ -6,7 +6,7 @@ import { createBackupId, fragmentFileName } from '../manifest/fragment/backup-id
 import { type PlannedFile, planShares } from '../manifest/fragment/plan-shares.js'
 import { Claims } from '../threads/claims.js'
 import { ThreadPool } from '../verify/thread-pool.js'
-import { packShares, type StartWriting, type WritingMessage } from './write-shares.js'
+import { packShares, type StartWriting, type WritingFailure, type WritingMessage } from './write-shares.js'
 
 const file = new URL('fragment-worker.js', import.meta.url)
 
@@ -52,6 +52,7 @@ export async function recordFiles(options: RecordFilesOptions): Promise<Recorded
   const remove = async (): Promise<void> => {
     for (const fragment of fragments) await unlink(fragment).catch(() => {})
   }
+  const failures: WritingFailure[] = []
   const pool = new ThreadPool<StartWriting, WritingMessage>({
     file,
     start: {
@@ -63,7 +64,12 @@ export async function recordFiles(options: RecordFilesOptions): Promise<Recorded
       claims: claims.buffer,
       bytesDone: bytesDone.buffer,
     },
-    onMessage: throwFailure,
+    onMessage: (message) => {
+      if (message.type !== 'failed') return
+      failures.push(message)
+      // Of files, all are named; anything else would not be better for the rest.
+      if (message.details.length === 0) throwFailures(failures, files.length)
+    },
     abandon: () => claims.abandon(),
   })
   const report = (): void => options.onProgress?.(Number(Atomics.load(bytesDone, 0)))
@@ -72,6 +78,7 @@ export async function recordFiles(options: RecordFilesOptions): Promise<Recorded
   try {
     pool.growTo(workers)
     await pool.finish(signal)
+    throwFailures(failures, files.length)
     report()
     isDone = true
     return { fragments, remove }
@@ -88,8 +95,19 @@ function planWorkers({ files, jobs }: RecordFilesOptions): number {
   return Math.max(1, Math.min(jobs, Math.ceil(worthwhile)))
 }
 
-function throwFailure(message: WritingMessage): void {
-  if (message.type === 'written') return
-  const { code, details = [], hint } = message
-  throw new PbManifestError(code, message.message, { details, ...(hint !== undefined && { hint }) })
+/** One error for all files that could not be recorded, by whichever thread; others come first. */
+function throwFailures(failures: readonly WritingFailure[], files: number): void {
+  const [first, ...others] = failures.toSorted((one, other) => one.details.length - other.details.length)
+  if (first === undefined) return
+  const { code, message, hint } = first
+  const details = [first, ...others].flatMap((failure) => failure.details)
+  const isOfFiles = first.details.length > 0
+  throw new PbManifestError(
+    code,
+    isOfFiles ? `could not record ${details.length} of ${files} files` : message,
+    {
+      details: isOfFiles ? details.toSorted() : [],
+      ...(hint !== undefined && { hint }),
+    },
+  )
 }

@@ -1,6 +1,9 @@
 import { readlinkSync, realpathSync, statSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
+import type { Pathname } from '../files/pathname.js'
+import { readNames } from '../files/read-directory.js'
 import { readSmallFile } from '../files/read-small-file.js'
-import { describeSystemError } from '../files/system-error.js'
+import { describeSystemError, ioError, isNotThere } from '../files/system-error.js'
 
 /** @see src/include/miscadmin.h (`DIRECTORY_LOCK_FILE`), src/include/utils/pidfile.h */
 const PID_FILE = 'postmaster.pid'
@@ -14,12 +17,39 @@ const PID_FILE_BYTES = 64 * 1024
  * @throws {@link PbManifestError} `IO`
  */
 export function findRunningServer(directory: string): number | undefined {
-  const lines = readSmallFile(`${directory}/${PID_FILE}`, PID_FILE_BYTES)?.toString('utf8').split('\n') ?? []
-  const [pidText = '', dataDirectory = ''] = lines
+  const [pidText = '', dataDirectory = ''] = readPidFile(directory)
   // A standalone backend writes the number with a minus sign.
   const pid = /^-?[1-9][0-9]{0,9}$/.test(pidText.trim()) ? Math.abs(Number(pidText)) : undefined
   if (pid === undefined || !isAlive(pid)) return undefined
   return (worksIn(pid, directory) ?? isSamePath(dataDirectory, directory)) ? pid : undefined
+}
+
+function readPidFile(directory: string): readonly string[] {
+  return readSmallFile(`${directory}/${PID_FILE}`, PID_FILE_BYTES)?.toString('utf8').split('\n') ?? []
+}
+
+/**
+ * A tablespace that a copy shares with the cluster that it is a copy of, as far as the copied `postmaster.pid` says where that is: its
+ * link was copied, and still leads there.
+ */
+export function findSharedTablespace(
+  directory: string,
+): { readonly oid: Pathname; readonly dataDirectory: string } | undefined {
+  const [, dataDirectory = ''] = readPidFile(directory)
+  if (!isAbsolute(dataDirectory) || isSamePath(dataDirectory, directory)) return undefined
+  const oid = tablespacesOf(directory).find((name) =>
+    isSamePath(`${dataDirectory}/pg_tblspc/${name}`, `${directory}/pg_tblspc/${name}`),
+  )
+  return oid === undefined ? undefined : { oid, dataDirectory }
+}
+
+function tablespacesOf(directory: string): Pathname[] {
+  try {
+    return readNames(`${directory}/pg_tblspc`)
+  } catch (error) {
+    if (isNotThere(error)) return []
+    throw ioError(`could not open directory "${directory}/pg_tblspc"`, error)
+  }
 }
 
 function isAlive(pid: number): boolean {

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { isPbManifestError, type PbManifestErrorOptions, type ErrorCode } from '../errors.js'
+import { type ErrorCode, isPbManifestError } from '../errors.js'
 import { decodePathname, encodePathname } from '../files/pathname.js'
 import { Yielder } from '../files/yielder.js'
 import type { ChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
@@ -27,12 +27,17 @@ export interface StartWriting {
 }
 
 /** What a thread sends: each fragment that is there, or why one is not. */
-export type WritingMessage =
-  | { readonly type: 'written'; readonly files: number }
-  | ({ readonly type: 'failed'; readonly code: ErrorCode; readonly message: string } & Pick<
-      PbManifestErrorOptions,
-      'details' | 'hint'
-    >)
+export type WritingMessage = { readonly type: 'written'; readonly files: number } | WritingFailure
+
+/** Why a fragment is not there. */
+export interface WritingFailure {
+  readonly type: 'failed'
+  readonly code: ErrorCode
+  readonly message: string
+  /** One for each file. */
+  readonly details: readonly string[]
+  readonly hint?: string
+}
 
 /** The shares of all threads, in memory that they share. */
 export interface PackedShares {

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { findRunningServer } from '../../src/create/running-server.js'
+import { findRunningServer, findSharedTablespace } from '../../src/create/running-server.js'
 import { useScratch } from '../manifest/use-scratch.js'
 
 const scratch = useScratch()
@@ -36,6 +36,28 @@ test('a process that works in the directory is its server, by whatever path', as
     await once(child, 'close')
   }
   expect(findRunningServer(directory)).toBe(undefined)
+})
+
+test('a tablespace to which the cluster leads, too, is not that of a copy', () => {
+  const [cluster, copy, tablespace, own] = ['cluster', 'copy', 'tablespace', 'own'].map((name) => {
+    const directory = join(scratch.path, name)
+    mkdirSync(directory)
+    return directory
+  }) as [string, string, string, string]
+  writePidFile(cluster, 1)
+  expect(findSharedTablespace(copy)).toBe(undefined)
+  writePidFile(copy, 1, cluster)
+  expect(findSharedTablespace(copy)).toBe(undefined)
+  for (const directory of [cluster, copy]) {
+    mkdirSync(join(directory, 'pg_tblspc'))
+    symlinkSync(tablespace, join(directory, 'pg_tblspc/16384'))
+  }
+  expect(findSharedTablespace(copy)).toEqual({ oid: '16384', dataDirectory: cluster })
+  // Its own are those of the cluster.
+  expect(findSharedTablespace(cluster)).toBe(undefined)
+  rmSync(join(copy, 'pg_tblspc/16384'))
+  symlinkSync(own, join(copy, 'pg_tblspc/16384'))
+  expect(findSharedTablespace(copy)).toBe(undefined)
 })
 
 test.each(['', 'x\n', '0\n/\n', '12345678901\n/\n'])('a file %j names no process', (text) => {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -23,7 +24,9 @@ import { poll } from '../helpers/poll.js'
 import { embeddedPostgres } from '../helpers/postgres-programs.js'
 import { takeBaseBackup } from '../helpers/replication-connection.js'
 import { describeWithDebianPostgres } from '../helpers/requires.js'
+import { ownTree, pbmanifestWithoutPrivileges } from '../verify/run-without-privileges.js'
 import { copyTree } from '../helpers/run-program.js'
+import { createScratchDirectory } from '../helpers/scratch-directory.js'
 import { createStandby } from '../helpers/standby.js'
 
 const timeout = 180_000
@@ -212,7 +215,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     })
     const empty = join(cluster.scratch.path, 'empty')
     mkdirSync(empty, { recursive: true })
-    for (const wal of [empty, join(empty, 'none')]) {
+    for (const wal of [empty, join(empty, 'none'), join(directory, 'PG_VERSION')]) {
       const { status, stderr } = await pbmanifest(['create', '-w', wal, directory])
       expect(status).toBe(4)
       expect(stderr).toContain(` is not in "${wal}"`)
@@ -351,6 +354,45 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     rmSync(large)
   })
 
+  test(
+    'a copy whose link leads to the tablespace of the cluster itself is refused',
+    { timeout },
+    async () => {
+      const { directory, endLsn } = copy
+      const linked = join(cluster.scratch.path, 'linked')
+      await copyTree(directory, linked)
+      const [oid = ''] = readdirSync(join(linked, 'pg_tblspc'))
+      const link = join(linked, 'pg_tblspc', oid)
+      await rm(link)
+      await symlink(await readlink(join(cluster.dataDirectory, 'pg_tblspc', oid)), link)
+      const { status, stderr } = await pbmanifest(['create', `--end-lsn=${endLsn}`, linked])
+      expect(status).toBe(4)
+      expect(stderr).toContain(
+        `"${link}" leads to the tablespace of the cluster in "${cluster.dataDirectory}", not to a copy of it`,
+      )
+    },
+  )
+
+  test('all files that cannot be read are named, whichever thread had them', { timeout }, async () => {
+    const own = createScratchDirectory()
+    const directory = join(own.path, 'data')
+    await copyTree(stopped, directory)
+    for (const oid of readdirSync(join(directory, 'pg_tblspc'))) rmSync(join(directory, 'pg_tblspc', oid))
+    const names = Array.from({ length: 3000 }, (_, index) => `base/1/${90_000 + index}`)
+    for (const name of names) writeFileSync(join(directory, name), '')
+    ownTree(own.path)
+    const unreadable = [names[0] ?? '', names[1500] ?? '', names[2999] ?? '']
+    for (const name of unreadable) chmodSync(join(directory, name), 0)
+    const { status, stderr } = await pbmanifestWithoutPrivileges(['create', '-j3', directory])
+    expect(status).toBe(5)
+    expect(stderr).toMatch(/^pbmanifest: error: could not record 3 of \d+ files\n/)
+    expect(stderr.match(/^pbmanifest: detail: .*$/gm)).toEqual(
+      unreadable.map((name) => `pbmanifest: detail: "${name}": Permission denied`),
+    )
+    expect(ourFiles(directory)).toEqual([])
+    own.remove()
+  })
+
   test('what is no data directory is refused', { timeout }, async () => {
     const other = join(cluster.scratch.path, 'other')
     mkdirSync(other, { recursive: true })
@@ -361,6 +403,13 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     expect(await pbmanifest(['create', join(other, 'none')])).toMatchObject({
       status: 5,
       stderr: expect.stringContaining(`could not open directory "${other}/none": No such file or directory`),
+    })
+    const future = join(cluster.scratch.path, 'future')
+    await copyTree(stopped, future)
+    writeFileSync(join(future, 'PG_VERSION'), '99\n')
+    expect(await pbmanifest(['create', future])).toMatchObject({
+      status: 4,
+      stderr: expect.stringContaining('names no version of PostgreSQL that is known'),
     })
     const torn = join(cluster.scratch.path, 'torn')
     await copyTree(stopped, torn)
