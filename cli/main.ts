@@ -19,15 +19,32 @@ process.on('uncaughtException', (error) => {
 watchOutput()
 process.on('exit', closeDeadTerminals)
 
-if (args[0] === '--version' || args[0] === '-V') {
-  stdout.write(`pbmanifest ${version}\n`)
-  if (args.includes('--verbose')) stdout.write(await describeEngines())
-} else {
-  const [{ run }, { watchSignals }] = await Promise.all([import('./run.js'), import('./signals.js')])
-  const isOnTerminal = [stdin, stdout, stderr].some((stream) => stream.isTTY)
-  const status = await run({ args, env, stdin, stdout, stderr, signals: watchSignals(process, isOnTerminal) })
-  // Not process.exit(): what was written may still be on its way. A failed write may have set a status already.
-  process.exitCode = status === exitStatus.done ? (process.exitCode ?? status) : status
+void runProgram()
+
+async function runProgram(): Promise<void> {
+  // Node ends when there is nothing left to wait for, whether or not we are done.
+  let isDone = false
+  process.on('exit', (status) => {
+    if (!isDone && status === exitStatus.done) process.exitCode = exitStatus.bug
+  })
+  if (args[0] === '--version' || args[0] === '-V') {
+    stdout.write(`pbmanifest ${version}\n`)
+    if (args.includes('--verbose')) stdout.write(await describeEngines())
+  } else {
+    const [{ run }, { watchSignals }] = await Promise.all([import('./run.js'), import('./signals.js')])
+    const isOnTerminal = [stdin, stdout, stderr].some((stream) => stream.isTTY)
+    const status = await run({
+      args,
+      env,
+      stdin,
+      stdout,
+      stderr,
+      signals: watchSignals(process, isOnTerminal),
+    })
+    // Not process.exit(): what was written may still be on its way. A failed write may have set a status already.
+    process.exitCode = status === exitStatus.done ? (process.exitCode ?? status) : status
+  }
+  isDone = true
 }
 
 /**

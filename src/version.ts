@@ -1,10 +1,24 @@
-import { createRequire } from 'node:module'
+import { readFileSync } from 'node:fs'
 
-// The package's own name finds its package.json from the source tree, from dist/ and when installed.
-// `import ... with { type: 'json' }` prints a warning on Node 20.
-const packageJson = createRequire(import.meta.url)('pbmanifest/package.json') as {
+/** What is wanted of package.json. */
+interface PackageJson {
+  readonly name?: string
   readonly version: string
   readonly bugs?: { readonly url: string }
+}
+
+const { directory, packageJson } = findPackage(new URL('.', import.meta.url))
+
+/** The package is above the source tree, `dist/` and `dist/program`, which has a package.json without a name. */
+function findPackage(at: URL): { readonly directory: URL; readonly packageJson: PackageJson } {
+  const above = new URL('..', at)
+  try {
+    const found = JSON.parse(readFileSync(new URL('package.json', at), 'utf8')) as PackageJson
+    if (found.name !== undefined) return { directory: at, packageJson: found }
+  } catch (error) {
+    if (above.href === at.href) throw error
+  }
+  return findPackage(above)
 }
 
 /** The version of this package. */
@@ -12,3 +26,8 @@ export const version: string = packageJson.version
 
 /** Where a bug is to be reported; `undefined` in a package that nobody has published. */
 export const bugAddress: string | undefined = packageJson.bugs?.url
+
+/** A file of JSON of this package, by its path in it. */
+export function readPackageFile(path: string): unknown {
+  return JSON.parse(readFileSync(new URL(path, directory), 'utf8')) as unknown
+}

@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module'
 import type { ErrorObject } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
+import { readPackageFile } from '../version.js'
 
 /** The schemas by the names of their files in `schemas/`. */
 const schemaNames = [
@@ -27,11 +27,8 @@ const schemaNames = [
 
 export type SchemaName = (typeof schemaNames)[number]
 
-// The package's own name finds its schemas from the source tree, from dist/ and when installed.
-const require = createRequire(import.meta.url)
-
 function loadSchema(name: SchemaName): { readonly $id: string } {
-  return require(`pbmanifest/schemas/${name}.schema.json`) as { readonly $id: string }
+  return readPackageFile(`schemas/${name}.schema.json`) as { readonly $id: string }
 }
 
 /**

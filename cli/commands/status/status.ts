@@ -6,7 +6,6 @@ import { readOptional } from '../../option-values.js'
 import { readDuration } from '../../read-duration.js'
 import { usageError } from '../../usage-error.js'
 import { type Command, type CommandContext, defineCommand } from '../command.js'
-import { formatStatus } from './status-text.js'
 
 const options = {
   'What to tell:': {
@@ -68,8 +67,10 @@ export const statusCommand: Command = defineCommand({
           printJson(formatStatusAsJson(report))
           break
         }
-        default:
+        default: {
+          const { formatStatus } = await import('./status-text.js')
           print(formatStatus(report, values.all === true))
+        }
       }
       for (const message of report.damaged) messages.error(message)
       return statusOf(report)

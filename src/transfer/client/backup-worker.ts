@@ -4,5 +4,9 @@ import { loadSource } from './source/open-source.js'
 import type { BackupSource } from './source/source.js'
 
 /** A thread that copies files. The logic is in `run-worker.ts`. */
-await loadSource(workerData as BackupSource['kind'])
-if (parentPort !== null) await runWorker(parentPort)
+async function run(): Promise<void> {
+  await loadSource(workerData as BackupSource['kind'])
+  if (parentPort !== null) await runWorker(parentPort)
+}
+
+void run()

@@ -3,5 +3,9 @@ import { checkQueue } from './check-queue.js'
 import { postToParent, receiveStart } from '../../threads/thread-start.js'
 
 /** A thread that checks the files of one queue. The logic is in `check-queue.ts`. */
-const start = (await receiveStart()) as StartChecking | undefined
-if (start !== undefined) await checkQueue(start, postToParent)
+async function run(): Promise<void> {
+  const start = (await receiveStart()) as StartChecking | undefined
+  if (start !== undefined) await checkQueue(start, postToParent)
+}
+
+void run()

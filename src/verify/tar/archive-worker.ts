@@ -3,5 +3,9 @@ import { checkArchives } from './check-archives.js'
 import { postToParent, receiveStart } from '../../threads/thread-start.js'
 
 /** A thread that checks archives. The logic is in `check-archives.ts`. */
-const start = (await receiveStart()) as StartArchives | undefined
-if (start !== undefined) await checkArchives(start, postToParent)
+async function run(): Promise<void> {
+  const start = (await receiveStart()) as StartArchives | undefined
+  if (start !== undefined) await checkArchives(start, postToParent)
+}
+
+void run()

@@ -6,4 +6,4 @@ import type { StartSession } from './session-messages.js'
 const start = workerData as StartSession
 if (parentPort !== null) new SessionRunner(start, parentPort).start()
 // A leader's session loads it when it is needed, which costs time only then.
-if (start.isSpare) await import('../../session/build-manifest.js')
+if (start.isSpare) void import('../../session/build-manifest.js')
