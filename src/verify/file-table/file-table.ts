@@ -93,8 +93,10 @@ export class FileTable extends FileRows {
     this.#requireRoom(Buffer.byteLength(pathname) + (checksum === undefined ? 0 : checksum.hex.length / 2))
     let at = this.#end
     if (checksum !== undefined) at += writeHex(this.#records, at, checksum.hex)
+    const start = at
     at += this.#writePathname(pathname, at)
-    return this.#addRow(file.size, checksum?.algorithm, at)
+    const row = this.#addRow(file.size, checksum?.algorithm, at)
+    return this.#index.add(row, this.#records, start, at)
   }
 
   /**
@@ -109,7 +111,8 @@ export class FileTable extends FileRows {
     let at = this.#end
     if (algorithm !== undefined) at = copyHex(records, at, bytes, entry.hexStart, entry.hexEnd)
     for (let from = pathnameStart; from < pathnameEnd; from++) records[at++] = bytes[from] as number
-    return this.#addRow(entry.size, algorithm, at)
+    const row = this.#addRow(entry.size, algorithm, at)
+    return this.#index.add(row, bytes, pathnameStart, pathnameEnd)
   }
 
   /** The row of this pathname, or -1. */
@@ -151,13 +154,13 @@ export class FileTable extends FileRows {
     }
   }
 
-  #addRow(size: number, algorithm: RealChecksumAlgorithm | undefined, end: number): boolean {
+  #addRow(size: number, algorithm: RealChecksumAlgorithm | undefined, end: number): number {
     const row = this.#rows++
     this.#sizes[row] = size
     this.#algorithms[row] = algorithm === undefined ? 0 : tableAlgorithms.indexOf(algorithm)
     this.#offsets[row + 1] = end
     this.#end = end
-    return this.#index.add(row)
+    return row
   }
 
   #writePathname(pathname: Pathname, at: number): number {

@@ -63,13 +63,12 @@ export class PathnameIndex {
   /**
    * Adds a row under its pathname.
    *
+   * @param bytes - has the pathname, as the column has it, from `start` to before `end`; best memory that is in the
+   * processor's cache, and not shared with other threads
    * @returns false when there is one with this pathname already
    */
-  add(row: number): boolean {
+  add(row: number, bytes: Uint8Array, start: number, end: number): boolean {
     if (2 * (this.#rows + 1) > this.#slots.length) this.#grow()
-    const { bytes } = this.#column
-    const start = this.#column.start(row)
-    const end = this.#column.end(row)
     const hash = this.#hash.hash32(bytes, start, end)
     const slot = this.#slotOf(hash, bytes, start, end)
     if (this.#slots[slot] !== EMPTY) return false
