@@ -281,6 +281,13 @@ const chainProblemKeys = {
   kind: 'required',
   directory: 'required',
   message: 'required',
+  path: 'optional',
+  encodedPath: 'optional',
+  previousDirectory: 'optional',
+  systemIdentifier: 'optional',
+  catalogVersion: 'optional',
+  startTimeline: 'optional',
+  startLsn: 'optional',
 } as const satisfies PresenceOf<ChainProblem>
 
 const chainNotCheckedKeys = {

@@ -30,12 +30,17 @@ function findOtherCluster(member: ChainMember, first: ChainMember | undefined): 
   if (control === undefined || expected === undefined) return []
   if (control.systemIdentifier !== expected.systemIdentifier) {
     const found = `expected system identifier ${expected.systemIdentifier}, but found ${control.systemIdentifier}`
-    return [problem('cluster', directory, `: ${found}`)]
+    const systemIdentifier = {
+      expected: String(expected.systemIdentifier),
+      found: String(control.systemIdentifier),
+    }
+    return [{ ...problem('cluster', directory, `: ${found}`), systemIdentifier }]
   }
   // An upgraded cluster gets a new identifier, but a copied pg_control may say anything.
   if (control.catalogVersion !== expected.catalogVersion) {
     const found = `expected catalog version ${expected.catalogVersion}, but found ${control.catalogVersion}`
-    return [problem('cluster', directory, `: ${found}`)]
+    const catalogVersion = { expected: expected.catalogVersion, found: control.catalogVersion }
+    return [{ ...problem('cluster', directory, `: ${found}`), catalogVersion }]
   }
   return []
 }
@@ -76,11 +81,13 @@ function findWrongPlace(member: ChainMember, before: ChainMember | undefined): C
   const what = `backup at "${before.directory}"`
   if (startSegmentTimeline !== from.timeline) {
     const message = `${what} starts on timeline ${startSegmentTimeline}, but expected ${from.timeline}`
-    return [{ kind: 'predecessor', directory, message }]
+    const startTimeline = { expected: from.timeline, found: startSegmentTimeline }
+    return [{ kind: 'predecessor', directory, message, previousDirectory: before.directory, startTimeline }]
   }
   if (startLsn !== from.lsn) {
     const message = `${what} starts at LSN ${formatLsn(startLsn)}, but expected ${formatLsn(from.lsn)}`
-    return [{ kind: 'predecessor', directory, message }]
+    const found = { expected: formatLsn(from.lsn), found: formatLsn(startLsn) }
+    return [{ kind: 'predecessor', directory, message, previousDirectory: before.directory, startLsn: found }]
   }
   return []
 }

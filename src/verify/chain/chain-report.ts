@@ -1,5 +1,5 @@
 import type { RunFacts } from '../../run-facts.js'
-import type { VerifyReport } from '../report.js'
+import type { ExpectedAndFound, VerifyReport } from '../report.js'
 
 /**
  * What can be wrong between the backups of a chain. Programs may rely on these words.
@@ -28,8 +28,23 @@ export const chainProblemKinds = [
 /** What kind of problem there is between backups. */
 export type ChainProblemKind = (typeof chainProblemKinds)[number]
 
+/** What is known of a problem between backups, as values. Each is there where it has a meaning. */
+interface ChainFacts {
+  /** That the backup before it should have and lacks, relative to its directory; of `missing-file`. */
+  readonly path?: string
+  /** The same in hexadecimal, in place of `path` when the name is not UTF-8. */
+  readonly encodedPath?: string
+  /** The backup before it, where there is a problem with that one's start, WAL or files. */
+  readonly previousDirectory?: string
+  readonly systemIdentifier?: ExpectedAndFound<string>
+  readonly catalogVersion?: ExpectedAndFound<number>
+  /** Where the backup before it starts. */
+  readonly startTimeline?: ExpectedAndFound<number>
+  readonly startLsn?: ExpectedAndFound<string>
+}
+
 /** Something that is wrong between the backups of a chain. */
-export interface ChainProblem {
+export interface ChainProblem extends ChainFacts {
   readonly kind: ChainProblemKind
   /** The directory of the backup that does not fit those before it, as it was given. */
   readonly directory: string

@@ -24,7 +24,8 @@ export function checkTimelines(
     }
     const fault = findTimelineFault(before.walRanges, label.startLsn, history)
     if (fault !== undefined) {
-      onProblem({ kind: 'timeline', directory, message: `backup at "${before.directory}": ${fault}` })
+      const message = `backup at "${before.directory}": ${fault}`
+      onProblem({ kind: 'timeline', directory, message, previousDirectory: before.directory })
     }
   }
   return notChecked

@@ -1,4 +1,4 @@
-import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { displayPathname, encodePathname, isUtf8Pathname, type Pathname } from '../../files/pathname.js'
 import { openManifest, scanManifest } from '../../manifest/read-manifest.js'
 import { findPageFile, wholeFilePathname } from '../../postgres/data-page/page-files.js'
 import type { ChainMember } from './chain-member.js'
@@ -50,5 +50,9 @@ function missingFiles(
     kind: 'missing-file',
     directory,
     message: `backup at "${directory}" has changed pages of "${displayPathname(pathname)}", which backup at "${before.directory}" does not have`,
+    ...(isUtf8Pathname(pathname)
+      ? { path: pathname }
+      : { encodedPath: encodePathname(pathname).toString('hex') }),
+    previousDirectory: before.directory,
   }))
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { BackupLabel } from '../../../src/postgres/backup-label.js'
 import type { ControlFile } from '../../../src/postgres/control-file.js'
 import { findChainFaults } from '../../../src/verify/chain/chain-consistency.js'
+import type { ChainProblem } from '../../../src/verify/chain/chain-report.js'
 import type { ChainMember } from '../../../src/verify/chain/chain-member.js'
 
 function labelOf(
@@ -86,7 +87,7 @@ describe('backups fit each other', () => {
   })
 })
 
-test.each<{ kind: string; changes: Partial<ChainMember>; message: string }>([
+test.each<{ kind: string; changes: Partial<ChainMember>; message: string; facts?: Partial<ChainProblem> }>([
   {
     kind: 'manifest-version',
     changes: { manifestVersion: 1 },
@@ -96,30 +97,34 @@ test.each<{ kind: string; changes: Partial<ChainMember>; message: string }>([
     kind: 'cluster',
     changes: { control: controlFile({ systemIdentifier: 6n }) },
     message: 'backup at "incremental": expected system identifier 5, but found 6',
+    facts: { systemIdentifier: { expected: '5', found: '6' } },
   },
   {
     kind: 'cluster',
     changes: { control: controlFile({ catalogVersion: 202406281 }) },
     message: 'backup at "incremental": expected catalog version 202506291, but found 202406281',
+    facts: { catalogVersion: { expected: 202506291, found: 202406281 } },
   },
   {
     kind: 'predecessor',
     changes: { label: labelOf(0x200n, 2, { lsn: 0x100n, timeline: 2 }) },
     message: 'backup at "full" starts on timeline 1, but expected 2',
+    facts: { previousDirectory: 'full', startTimeline: { expected: 2, found: 1 } },
   },
   {
     kind: 'predecessor',
     changes: { label: labelOf(0x200n, 2, { lsn: 0x101n, timeline: 1 }) },
     message: 'backup at "full" starts at LSN 0/100, but expected 0/101',
+    facts: { previousDirectory: 'full', startLsn: { expected: '0/101', found: '0/100' } },
   },
   {
     kind: 'order',
     changes: { label: labelOf(0x200n, 2, undefined) },
     message: 'backup at "incremental" is a full backup, but only the first backup should be a full backup',
   },
-])('$message', ({ kind, changes, message }) => {
+])('$message', ({ kind, changes, message, facts }) => {
   expect(findChainFaults([full, { ...incremental, ...changes }])).toEqual([
-    { kind, directory: 'incremental', message },
+    { kind, directory: 'incremental', message, ...facts },
   ])
 })
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { ChainMember } from '../../../src/verify/chain/chain-member.js'
+import type { ChainProblem } from '../../../src/verify/chain/chain-report.js'
 import { findMissingFiles } from '../../../src/verify/chain/find-missing-files.js'
 import { formatManifest, writeTree } from '../../cli/small-backup.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
@@ -14,7 +15,7 @@ beforeEach(() => {
 afterEach(() => scratch.remove())
 
 /** What is missing when the manifests of a chain list these pathnames. */
-async function missing(...manifests: readonly (readonly string[])[]): Promise<string[]> {
+async function missing(...manifests: readonly (readonly string[])[]): Promise<ChainProblem[]> {
   const members = await Promise.all(
     manifests.map(async (pathnames, index): Promise<ChainMember> => {
       const directory = join(scratch.path, String(index))
@@ -25,7 +26,7 @@ async function missing(...manifests: readonly (readonly string[])[]): Promise<st
       return { directory: String(index), manifestPath, manifestVersion: 2, walRanges: [], control, label }
     }),
   )
-  return (await findMissingFiles(members, undefined)).map(({ message }) => message)
+  return await findMissingFiles(members, undefined)
 }
 
 test('nothing is missing when every incremental file has one before it', async () => {
@@ -44,6 +45,12 @@ test('a file that only looks like an incremental one needs none', async () => {
 test('what the backup before does not have is missing, whatever the one before that has', async () => {
   const chain = [['base/5/1', 'base/5/2'], ['base/5/1'], ['base/5/INCREMENTAL.1', 'base/5/INCREMENTAL.2']]
   expect(await missing(...chain)).toEqual([
-    'backup at "2" has changed pages of "base/5/2", which backup at "1" does not have',
+    {
+      kind: 'missing-file',
+      directory: '2',
+      message: 'backup at "2" has changed pages of "base/5/2", which backup at "1" does not have',
+      path: 'base/5/2',
+      previousDirectory: '1',
+    },
   ])
 })
