@@ -56,6 +56,8 @@ const statusOfVerdict: Readonly<Record<VerifyReport['verdict'], ExitStatus>> = {
   verified: exitStatus.done,
   failed: exitStatus.problems,
   partial: exitStatus.partial,
+  // Nobody gets it who did not ask for no more, by --max-age or --subset.
+  sampled: exitStatus.done,
 }
 
 const statusOfSignal: Readonly<Record<StopSignal, ExitStatus>> = {

@@ -117,6 +117,7 @@ export {
   type ProblemKind,
   problemKinds,
   type ReportedOptions,
+  type SampledFiles,
   type VerifiedManifest,
   type VerifyReport,
   type VerifyStep,

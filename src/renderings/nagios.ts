@@ -9,7 +9,7 @@ import {
   verdictOf,
 } from '../verify/several/verify-backups.js'
 import { formatCount } from './format.js'
-import { formatProblemCounts, formatSummary } from './verify-text.js'
+import { formatProblemCounts, formatSample, formatSummary } from './verify-text.js'
 
 /** The exit statuses of a monitoring plugin. */
 export const nagiosStates = { ok: 0, warning: 1, critical: 2, unknown: 3 } as const
@@ -24,6 +24,7 @@ const MAX_NAMED = 10
 
 const stateOfVerdict: Readonly<Record<OutcomeVerdict, NagiosState>> = {
   verified: 'ok',
+  sampled: 'ok',
   partial: 'warning',
   failed: 'critical',
   error: 'unknown',
@@ -63,6 +64,8 @@ function describeOne(outcome: BackupOutcome): string {
   switch (report.verdict) {
     case 'verified':
       return `backup successfully verified: ${formatSummary(report)}`
+    case 'sampled':
+      return `no problem was found, but not all files were read: ${formatSample(report)}; ${formatSummary(report)}`
     case 'partial':
       return `only a part of the backup was verified: ${formatSummary(report)}`
     case 'failed':

@@ -69,8 +69,11 @@ const reportMetrics: readonly (readonly [
  */
 export function formatReportForPrometheus({ backups, endedAt }: BackupsReport): string {
   return formatMetrics([
-    gauge('verify_success', 'Whether the backup verifies: 1, else 0.', backups, (outcome) =>
-      one(Number(verdictOf(outcome) === 'verified')),
+    gauge(
+      'verify_success',
+      'Whether the backup verifies, or as much of it as was asked for: 1, else 0.',
+      backups,
+      (outcome) => one(Number(['verified', 'sampled'].includes(verdictOf(outcome)))),
     ),
     gauge(
       'verify_verdict',

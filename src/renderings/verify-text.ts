@@ -11,6 +11,8 @@ const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
   'other-wal-files': 'other files in pg_wal',
   'other-manifest': 'the manifest in the backup',
   'reading-again': 'the files read again from disk',
+  'unchanged-files': 'files unchanged since they were read',
+  'files-left-for-later': 'files left to later runs',
   'control-file': 'pg_control',
   'backup-label': 'backup_label',
   wal: 'WAL',
@@ -37,6 +39,17 @@ export function formatSummary(report: VerifyReport): string {
   const notChecked = new Set(report.notChecked.map(({ what }) => notCheckedNames[what]))
   const left = notChecked.size === 0 ? '' : `; not checked: ${[...notChecked].join(', ')}`
   return `${done}${signed}${left}`
+}
+
+/** Which files were not read: `960 are unchanged since they were found good, the first at 2026-11-26T01:00:03.412Z`. */
+export function formatSample({ sample }: VerifyReport): string {
+  const { rested, left } = sample ?? { rested: { files: 0, readSince: null }, left: { files: 0 } }
+  return [
+    ...(rested.files > 0
+      ? [`${rested.files} are unchanged since they were found good, the first at ${rested.readSince}`]
+      : []),
+    ...(left.files > 0 ? [`${left.files} were never read yet`] : []),
+  ].join('; ')
 }
 
 /** The problems counted by kind, most frequent first: `3 problems (2 missing, 1 extra)`. */

@@ -206,6 +206,7 @@ function decideVerdict(
   { items, problems, write }: Pick<RepairReport, 'items' | 'problems'> & { readonly write: boolean },
 ): RepairReport['verdict'] {
   if (items.some(({ outcome }) => outcome === 'not-repaired')) return 'failed'
-  if (write || items.length === 0) return verdict
+  // No state is kept here, so nothing is sampled.
+  if (write || items.length === 0) return verdict === 'sampled' ? 'partial' : verdict
   return problems.length === 0 ? 'repairable' : 'failed'
 }

@@ -9,6 +9,7 @@ const schemaNames = [
   'backup-manifest-2',
   'backup-report',
   'error',
+  'evidence-header',
   'fragment-seal',
   'manifest-diff',
   'manifest-file',

@@ -1,17 +1,17 @@
+import { randomBytes } from 'node:crypto'
 import {
-  closeSync,
   existsSync,
-  openSync,
+  linkSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   statSync,
   unlinkSync,
   utimesSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { PbManifestError } from '../errors.js'
 import { describeSystemError, ioError } from '../files/system-error.js'
 
@@ -87,18 +87,36 @@ function lastNumber(directory: string): number {
   return Math.max(0, ...numbers.map(Number))
 }
 
-/** @returns false when it is there */
+/**
+ * Makes the file appear with all that it says.
+ *
+ * @returns false when it is there
+ */
 function create(path: string): boolean {
+  const temporary = join(dirname(path), `lock-${randomBytes(6).toString('hex')}.tmp`)
+  const holder = `${JSON.stringify(ourselves())}\n`
   try {
-    const descriptor = openSync(path, 'wx', 0o600)
-    try {
-      writeSync(descriptor, `${JSON.stringify(ourselves())}\n`)
-    } catch (error) {
-      remove(path)
-      throw error
-    } finally {
-      closeSync(descriptor)
-    }
+    writeFileSync(temporary, holder, { flag: 'wx', mode: 0o600 })
+    linkSync(temporary, path)
+    return true
+  } catch (error) {
+    const code = describeSystemError(error)?.code ?? ''
+    // Whoever has the lock removes such files.
+    if (code === 'EEXIST' || code === 'ENOENT') return false
+    if (withoutHardLinks.has(code)) return createAtOnce(path, holder)
+    throw ioError(`could not create file "${path}"`, error)
+  } finally {
+    remove(temporary)
+  }
+}
+
+/** What a file system says that has no hard links. */
+const withoutHardLinks: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
+
+/** Where it cannot appear with what it says: who is killed between the two is taken for somebody elsewhere. */
+function createAtOnce(path: string, holder: string): boolean {
+  try {
+    writeFileSync(path, holder, { flag: 'wx', mode: 0o600 })
     return true
   } catch (error) {
     if (describeSystemError(error)?.code === 'EEXIST') return false

@@ -170,8 +170,9 @@ function describe(
   }
 }
 
-function isGood({ verdict }: VerificationRun): boolean {
-  return verdict === 'verified'
+/** Whether a verification found no problem in all that it was to look at. */
+export function isGood({ verdict }: VerificationRun): boolean {
+  return verdict === 'verified' || verdict === 'sampled'
 }
 
 /** Of a system's backups, the one that was begun last before this one is what it has grown from. */

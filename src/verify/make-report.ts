@@ -33,6 +33,7 @@ export interface ReportParts extends Pick<VerifyReport, 'directory' | 'path' | '
   readonly warnings: readonly Warning[]
   /** Whether only a part of the backup was seen. */
   readonly isPartial: boolean
+  readonly sample?: VerifyReport['sample'] | undefined
 }
 
 const lists = new WeakMap<VerifyReport, Iterable<Problem>>()
@@ -58,6 +59,7 @@ export function makeReport(parts: ReportParts): VerifyReport {
     warnings: parts.warnings,
     checksumsFrom: whereFrom(parts.options),
     ...parts.totals,
+    ...(parts.sample !== undefined && { sample: parts.sample }),
     engines: parts.engines,
     seconds: parts.seconds,
     notChecked: parts.notChecked,
@@ -81,9 +83,10 @@ export function withNotChecked(report: VerifyReport, notChecked: readonly NotChe
   return changed
 }
 
-function decideVerdict({ problems, isPartial }: ReportParts): VerifyReport['verdict'] {
+function decideVerdict({ problems, isPartial, sample }: ReportParts): VerifyReport['verdict'] {
   if (!problems.isEmpty) return 'failed'
-  return isPartial ? 'partial' : 'verified'
+  if (isPartial) return 'partial'
+  return sample !== undefined && sample.rested.files + sample.left.files > 0 ? 'sampled' : 'verified'
 }
 
 function whereFrom({ skipChecksums, knownChecksums }: VerifyOptions): VerifyReport['checksumsFrom'] {

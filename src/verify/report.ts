@@ -145,6 +145,8 @@ export interface NotChecked {
     | 'other-wal-files'
     | 'other-manifest'
     | 'reading-again'
+    | 'unchanged-files'
+    | 'files-left-for-later'
     | 'control-file'
     | 'backup-label'
     | 'wal'
@@ -225,6 +227,14 @@ export interface VerifiedManifest {
   readonly checksum: string
 }
 
+/** Files that were not read, although nobody asked for none to be read. */
+export interface SampledFiles {
+  /** Those that are unchanged, as the file system says, since they were read and found good; and when the first of them was, UTC. */
+  readonly rested: { readonly files: number; readonly bytes: number; readonly readSince: string | null }
+  /** Those that were never read, and are left to later runs. */
+  readonly left: { readonly files: number; readonly bytes: number }
+}
+
 /** Data pages whose checksum was checked. */
 export interface CheckedPages {
   readonly checked: number
@@ -255,9 +265,10 @@ export interface VerifyReport extends RunFacts {
   /**
    * - `failed`: there are problems
    * - `partial`: there are none, but only a part of the backup was there to be seen, or all was ignored; see `notChecked`
+   * - `sampled`: there are none, and all was seen, but not all files were read: see `sample`
    * - `verified`: there are none, and all was seen but for what `notChecked` names
    */
-  readonly verdict: 'verified' | 'failed' | 'partial'
+  readonly verdict: 'verified' | 'failed' | 'partial' | 'sampled'
   readonly manifest: VerifiedManifest
   /** The manifest's, when it has to be signed; `null` when there is a problem with it. */
   readonly signature?: GoodSignature | null
@@ -281,6 +292,8 @@ export interface VerifyReport extends RunFacts {
   readonly filesChecked: number
   /** Their bytes. */
   readonly bytesChecked: number
+  /** Where evidence of earlier verifications is kept: the files that were not read. */
+  readonly sample?: SampledFiles | undefined
   readonly pages: CheckedPages
   /** WAL records that were read and are good, of all WAL ranges. */
   readonly walRecords: number

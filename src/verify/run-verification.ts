@@ -44,7 +44,16 @@ export async function runVerification(
   const backup =
     content === undefined
       ? new (await import('./tar/tar-backup.js')).TarBackup({ directory, options })
-      : new PlainBackup({ directory, options, jobs, content, table, manifestBytes: source.size, prestarted })
+      : new PlainBackup({
+          directory,
+          options,
+          jobs,
+          content,
+          table,
+          manifestBytes: source.size,
+          prestarted,
+          keepsEvidence: keeper !== undefined,
+        })
   try {
     return await verifyFiles(backup, {
       directory,

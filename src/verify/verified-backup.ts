@@ -1,6 +1,7 @@
 import type { Pathname } from '../files/pathname.js'
 import type { PagesInQuestion } from './content/pages-in-question.js'
 import type { VerifyReport } from './report.js'
+import type { BackupEvidence } from './verification-keeper.js'
 import type { ReadSmallBackupFile, VerifyContext } from './verify-context.js'
 import type { OpenedWal } from './wal/wal-source.js'
 
@@ -29,6 +30,10 @@ export interface VerifiedBackup {
   readonly pages: PagesInQuestion
   /** The WAL that it has itself; `undefined`, and said so, when it is in another part. To be called after {@link compare}. */
   openWal(context: VerifyContext): OpenedWal | undefined
+  /** What is known of its files from before; after {@link compare}, from now. `undefined` when nobody keeps it. */
+  readonly evidence?: BackupEvidence | undefined
+  /** What rests on that, and what was left. */
+  readonly sample?: VerifyReport['sample']
   /** What computed the checksums. */
   readonly engines: VerifyReport['engines']
   /** Ends the threads. */

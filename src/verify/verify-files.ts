@@ -52,15 +52,15 @@ export interface Verification {
 export async function verifyFiles(backup: VerifiedBackup, verification: Verification): Promise<VerifyReport> {
   const { directory, path, archive, options, jobs, ignore, content, source, table } = verification
   const clock = new StepClock(verifySteps, options.onStep)
+  const isWanted = (row: number): boolean => !isIgnored(row, table, ignore)
   const manifest = await clock.time('manifest', () =>
-    loadManifest(
-      source,
-      table,
-      (first, end) => backup.expect(first, end, (row) => !isIgnored(row, table, ignore)),
-      options.signal,
-    ),
+    loadManifest(source, table, (first, end) => backup.expect(first, end, isWanted), options.signal),
   )
-  if (path !== null) await verification.keeper?.begin(path, manifest.summary.checksum)
+  if (path !== null) {
+    const manifestChecksum = manifest.summary.checksum
+    const { evidence } = backup
+    await verification.keeper?.begin({ path, manifestChecksum, table, isWanted, evidence })
+  }
   const problems = new ProblemList(options.onProblem, options.exitOnError === true)
   const notChecked = listWhatIsLeftOut(options, manifest)
   if (content !== undefined) notChecked.push(...listUncheckedContent(options, content))
@@ -82,6 +82,8 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
   const { format, engines } = backup
   const { pagesChecked, ...files } = backup.totals
   const totals = { ...files, pages: { checked: pagesChecked, ...found.pages }, ...found.wal }
+  const { sample } = backup
+  notChecked.push(...listSampled(sample))
   const seconds = clock.seconds()
   const isPartial = backup.isPart || !hasWantedFile(table, ignore)
   return makeReport({
@@ -102,7 +104,28 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
     warnings,
     seconds,
     isPartial,
+    sample,
   })
+}
+
+/** What of the files was not read, because it was read before or will be. */
+function listSampled(sample: VerifyReport['sample']): NotChecked[] {
+  const left: NotChecked[] = []
+  if (sample === undefined) return left
+  const { rested, left: later } = sample
+  if (rested.files > 0) {
+    left.push({
+      what: 'unchanged-files',
+      why: `${rested.files} files of ${rested.bytes} bytes were not read again: the file system says that they are unchanged since they were found good, the first of them at ${rested.readSince}`,
+    })
+  }
+  if (later.files > 0) {
+    left.push({
+      what: 'files-left-for-later',
+      why: `${later.files} files of ${later.bytes} bytes were never read yet, and are left to later runs`,
+    })
+  }
+  return left
 }
 
 /** Whether there is anything in the manifest that is not ignored. */

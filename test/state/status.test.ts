@@ -70,9 +70,7 @@ describe('status', () => {
     expect(stale.stdout).toContain('monday (stale)')
     const nagios = await status('--stale=0.001s', '--output=nagios')
     expect(nagios).toMatchObject({ status: 1, stderr: '' })
-    expect(nagios.stdout).toMatch(
-      /^PBMANIFEST WARNING - 1 backups, 0 bad, 1 stale; .* \| backups=1;[^\n]*\n$/,
-    )
+    expect(nagios.stdout).toMatch(/^PBMANIFEST WARNING - 1 backup, 0 bad, 1 stale; .* \| backups=1;[^\n]*\n$/)
   })
 
   test('has status 1 when the last verification found problems, but knows the last good one', async () => {
@@ -86,7 +84,7 @@ describe('status', () => {
     })
     expect(await status('--output=nagios')).toMatchObject({
       status: 2,
-      stdout: expect.stringMatching(/^PBMANIFEST CRITICAL - 1 backups, 1 bad, 0 stale; .*monday failed \| /),
+      stdout: expect.stringMatching(/^PBMANIFEST CRITICAL - 1 backup, 1 bad, 0 stale; ".*monday" failed \| /),
     })
   })
 

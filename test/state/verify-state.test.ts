@@ -129,6 +129,24 @@ describe('verify --state', () => {
     expect(existsSync(join(state, 'backups'))).toBe(false)
   })
 
+  test.each([
+    { args: ['--max-age=30d'], words: '--max-age is for use with --state' },
+    { args: ['--subset=5%'], words: '--subset is for use with --state' },
+    {
+      args: ['--state=s', '--subset=5%', '-s'],
+      words: 'cannot specify both --subset and -s/--skip-checksums',
+    },
+    { args: ['--state=s', '--max-age=5'], words: 'invalid value "5" for option --max-age' },
+    ...['0%', '101%', '0/3', '4/3', '3', '5x', '', '1e9G'].map((text) => ({
+      args: ['--state=s', `--subset=${text}`],
+      words: `invalid value "${text}" for option --subset`,
+    })),
+  ])('is refused: $args', async ({ args, words }) => {
+    const { status, stderr } = await pbmanifest(['verify', ...args, backup])
+    expect(status).toBe(2)
+    expect(stderr).toContain(words)
+  })
+
   test('is refused while another verification has the state, and goes on when that was killed', async () => {
     await verify()
     const lock = RunLock.take(onlyPlace(), 'this test')

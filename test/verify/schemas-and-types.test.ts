@@ -95,6 +95,7 @@ const reportKeys = {
   checksumsFrom: 'required',
   filesChecked: 'required',
   bytesChecked: 'required',
+  sample: 'optional',
   pages: 'required',
   walRecords: 'required',
   walBytes: 'required',
@@ -245,6 +246,7 @@ const outcomeCountKeys = {
   failed: 'required',
   error: 'required',
   partial: 'required',
+  sampled: 'required',
   verified: 'required',
 } as const satisfies PresenceOf<Record<OutcomeVerdict, number>>
 
@@ -351,6 +353,8 @@ const notCheckedWords = {
   'other-wal-files': true,
   'other-manifest': true,
   'reading-again': true,
+  'unchanged-files': true,
+  'files-left-for-later': true,
   'control-file': true,
   'backup-label': true,
   wal: true,
@@ -373,7 +377,7 @@ const combineWords = {
   unknown: true,
 } as const satisfies Record<ChainReport['combine'], true>
 
-const verdicts = { verified: true, failed: true, partial: true } as const satisfies Record<
+const verdicts = { verified: true, failed: true, partial: true, sampled: true } as const satisfies Record<
   VerifyReport['verdict'],
   true
 >

@@ -52,13 +52,14 @@ export const statusCommand: Command = defineCommand({
       const report = await readReport(context, values)
       switch (values.output) {
         case 'nagios': {
-          const { formatStatusForNagios } = await import('../../../src/state/format-status.js')
-          const { line, status } = formatStatusForNagios(report)
+          const { formatStatusForNagios } = await import('../../../src/renderings/status.js')
+          const { line, state } = formatStatusForNagios(report)
           print(line)
-          return status
+          const { nagiosStates } = await import('../../../src/renderings/nagios.js')
+          return nagiosStates[state]
         }
         case 'prometheus': {
-          const { formatStatusForPrometheus } = await import('../../../src/state/format-status.js')
+          const { formatStatusForPrometheus } = await import('../../../src/renderings/status.js')
           print(formatStatusForPrometheus(report).trimEnd())
           break
         }
@@ -77,13 +78,12 @@ export const statusCommand: Command = defineCommand({
     } catch (error) {
       // Nagios takes the statuses of errors for warnings or worse, and reads standard output only.
       if (!isNagios || !isPbManifestError(error)) throw error
-      print(`PBMANIFEST UNKNOWN - ${error.message.replaceAll('|', '?')}`)
-      return nagiosUnknown
+      const { formatNagiosLine, nagiosStates } = await import('../../../src/renderings/nagios.js')
+      print(formatNagiosLine('unknown', error.message))
+      return nagiosStates.unknown
     }
   },
 })
-
-const nagiosUnknown = 3
 
 interface Values {
   readonly state?: string | undefined

@@ -1,7 +1,12 @@
 import type { VerifyReport } from '../../../src/verify/report.js'
 import type { Messages } from '../../messages.js'
 import type { CommandContext } from '../command.js'
-import { formatProblemCounts, formatSummary, listHints } from '../../../src/renderings/verify-text.js'
+import {
+  formatProblemCounts,
+  formatSample,
+  formatSummary,
+  listHints,
+} from '../../../src/renderings/verify-text.js'
 
 /**
  * Says a problem, as soon as it is found.
@@ -22,6 +27,7 @@ export const verdictWords: Readonly<Record<VerifyReport['verdict'], string>> = {
   verified: 'successfully verified',
   failed: 'verification failed',
   partial: 'only partly verified',
+  sampled: 'without a problem, but not all files were read',
 }
 
 /** What is said besides the verdict. */
@@ -42,7 +48,8 @@ export function printVerdict(
 ): void {
   if (!isQuiet) for (const { message } of report.warnings) messages.warning(message)
   const verdict = describeVerdict(report)
-  if (report.verdict === 'verified' || (report.verdict === 'partial' && isAskedFor)) {
+  const isGood = report.verdict === 'verified' || report.verdict === 'sampled'
+  if (isGood || (report.verdict === 'partial' && isAskedFor)) {
     if (!isQuiet) print(`${verdict}\n${formatSummary(report)}`)
     return
   }
@@ -51,7 +58,8 @@ export function printVerdict(
   if (hasHints) for (const hint of listHints(report)) messages.hint(hint)
 }
 
-function describeVerdict({ verdict, problemCounts }: VerifyReport): string {
+function describeVerdict(report: VerifyReport): string {
+  const { verdict, problemCounts } = report
   switch (verdict) {
     case 'verified':
       return 'backup successfully verified'
@@ -60,6 +68,8 @@ function describeVerdict({ verdict, problemCounts }: VerifyReport): string {
     case 'partial':
       // Nobody who looks for the words of success finds them.
       return 'only a part of the backup was verified; no problem was found in it'
+    case 'sampled':
+      return `no problem was found, but not all files were read: ${formatSample(report)}`
     default:
       return verdict satisfies never
   }

@@ -8,6 +8,7 @@ import {
 } from '../../../src/verify/several/verify-backups.js'
 import {
   type ExitStatus,
+  exitStatus,
   exitStatusOfErrorCode,
   exitStatusOfVerdict,
   worstStatus,
@@ -17,6 +18,8 @@ import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
 import type { CommandContext } from '../command.js'
 import { checkReportFiles } from '../../../src/renderings/report-files.js'
+import type { verifyBackup } from '../../../src/verify/verify-backup.js'
+import { type StateRequest, verifyWithState } from './verify-with-state.js'
 import { printProblem, verdictWords } from './print-verdict.js'
 import { type ReportOutput, tellReport } from './report-output.js'
 import { formatDetails } from './verbose-text.js'
@@ -28,6 +31,8 @@ export interface SeveralOutput {
   readonly isQuiet: boolean
   readonly hasProgress: boolean
   readonly isVerbose: boolean
+  /** Where the reports are kept; `undefined`: nowhere. */
+  readonly state: StateRequest | undefined
 }
 
 /** Runs `verify` of several backups, each by itself. */
@@ -35,7 +40,7 @@ export async function runVerifySeveral(
   context: CommandContext,
   { manifestPath, signaturePath, ...options }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
   directories: readonly string[],
-  { output, isQuiet, hasProgress, isVerbose }: SeveralOutput,
+  { output, isQuiet, hasProgress, isVerbose, state }: SeveralOutput,
 ): Promise<ExitStatus> {
   if (manifestPath !== undefined) throw usageError('-m/--manifest-path is for one backup only')
   if (signaturePath !== undefined) throw usageError('--signature is for one backup only')
@@ -44,9 +49,18 @@ export async function runVerifySeveral(
   const isText = output.kind === 'text'
   await checkReportFiles(output.files, directories)
 
+  let statusOfKeeping: ExitStatus = exitStatus.done
+  const verifyAndKeep: typeof verifyBackup | undefined =
+    state &&
+    (async (directory, options = {}) => {
+      const { report, keep } = await verifyWithState(context, state, directory, options)
+      statusOfKeeping = worstStatus([statusOfKeeping, await keep(exitStatus.done)])
+      return report
+    })
   let progress: ProgressReporter | undefined
   const report = await verifyBackups(directories, {
     ...options,
+    ...(verifyAndKeep && { verify: verifyAndKeep }),
     signal,
     ...(hasProgress && {
       onProgress: (state) => (progress ??= new ProgressReporter(messages)).report(state),
@@ -69,7 +83,7 @@ export async function runVerifySeveral(
     const { formatBackupsReportAsJson } = await import('../../../src/verify/format-report.js')
     printJson(formatBackupsReportAsJson(report))
   }
-  const status = worstStatus(report.backups.map(exitStatusOfOutcome))
+  const status = worstStatus([...report.backups.map(exitStatusOfOutcome), statusOfKeeping])
   return await tellReport(context, output, {
     report: async () => report,
     isPlural: true,
@@ -95,7 +109,7 @@ function printOutcome({ print, messages }: CommandContext, outcome: BackupOutcom
     ...(isQuiet ? [] : [formatSummary(report)]),
   ]
   const line = `${subject} ${verdictWords[report.verdict]}: ${parts.join('; ')}`
-  if (report.verdict === 'verified') {
+  if (report.verdict === 'verified' || report.verdict === 'sampled') {
     if (!isQuiet) print(line)
   } else if (hasFailed || !isQuiet) {
     messages.note(line)

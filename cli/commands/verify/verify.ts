@@ -15,8 +15,8 @@ import { checkReportFiles, reportKinds } from '../../../src/renderings/report-fi
 import { readReportOutput, refuseReportOutput, tellFailure, tellReport } from './report-output.js'
 import { runVerifyChain } from './verify-chain.js'
 import { isReportFile, runVerifySignedReport } from './verify-signed-report.js'
-import { type ReportToKeep, verifyWithState } from './verify-with-state.js'
-import { type Command, type CommandContext, defineCommand, type OptionValues } from '../command.js'
+import { readStateRequest, type ReportToKeep, verifyWithState } from './verify-with-state.js'
+import { type Command, defineCommand, type OptionValues } from '../command.js'
 
 const options = {
   'What to verify:': {
@@ -112,6 +112,18 @@ const options = {
       value: 'DIR',
       kind: 'directory',
       describe: 'keep the report there, for status (default: PBMANIFEST_STATE, if that is set)',
+    },
+    'max-age': {
+      type: 'string',
+      value: 'AGE',
+      kind: 'text',
+      describe: 'do not read what is unchanged since it was read, unless that is so long ago: 30d',
+    },
+    subset: {
+      type: 'string',
+      value: 'PART',
+      kind: 'text',
+      describe: 'read only a part of the files, each time the next: 5%, 200G, or 3/30',
     },
   },
   'Output:': {
@@ -239,6 +251,7 @@ export const verifyCommand: Command = defineCommand({
     const isVerbose = values.verbose === true
     if (values.chain === true) {
       if (values.state !== undefined) throw usageError('cannot specify both --chain and --state')
+      readStateRequest(values, context.env, { canKeep: false })
       const { quiet, progress } = values
       refuseReportOutput(output, '--chain')
       const chainOutput = { isJson, isQuiet: quiet === true, hasProgress: progress === true, isVerbose }
@@ -249,7 +262,8 @@ export const verifyCommand: Command = defineCommand({
       if (values.archive !== undefined) throw usageError('--archive is for an archive on standard input')
       const words = { isQuiet: values.quiet === true, hasProgress: values.progress === true, isVerbose }
       const { runVerifySeveral } = await import('./verify-several.js')
-      return await runVerifySeveral(context, options, backups.directories, { ...words, output })
+      const state = readStateRequest(values, context.env, { canKeep: true })
+      return await runVerifySeveral(context, options, backups.directories, { ...words, output, state })
     }
     const directory = readOnlyOperand(backups.directories, 'backup directory')
     const { allowedSigners } = options
@@ -268,7 +282,10 @@ export const verifyCommand: Command = defineCommand({
         onProblem: (problem) => printProblem(messages, problem),
       }),
     }
-    const state = findState(values, context.env, directory)
+    if (directory === '-' && values.state !== undefined)
+      throw usageError('--state is not for an archive on standard input')
+    const canKeep = directory !== '-' && values.archive === undefined
+    const state = readStateRequest(values, context.env, { canKeep })
     const run = async (): Promise<{ report: VerifyReport; keep?: ReportToKeep['keep'] }> =>
       state === undefined
         ? { report: await verify(directory, values, verifyOptions, stdin) }
@@ -301,16 +318,6 @@ export const verifyCommand: Command = defineCommand({
     })
   },
 })
-
-/** Where the report is to be kept; the environment does not ask for what cannot be. */
-function findState(values: Values, env: CommandContext['env'], directory: string): string | undefined {
-  if (directory !== '-') {
-    if (values.archive !== undefined) return undefined
-    return values.state ?? (env['PBMANIFEST_STATE'] || undefined)
-  }
-  if (values.state !== undefined) throw usageError('--state is not for an archive on standard input')
-  return undefined
-}
 
 /** Whether the one archive that was named is what was seen, so that no more of the backup was wanted. */
 function isAllThatWasAskedFor(values: Values, report: VerifyReport): boolean {

@@ -6,7 +6,7 @@ export const verifyManual: Manual = {
 It works for manifests of PostgreSQL 13 and later, in plain and in tar format, needs no program of PostgreSQL, and never writes into the backup. Options and messages are those of \`pg_verifybackup\` where it has them.
 Several directories are verified one after the other, each by itself. A GLOB, quoted, stands for the directories that it matches, and is an error when there are none; a directory that is named twice, also through a link, is verified once. The exit status is then the worst that one of them has: 1 before all others, then 3, 5 and 7.
 With \`-\` in the place of DIRECTORY, one tar archive of a backup is read from standard input; \`-m\` then names the manifest. With \`--allowed-signers\`, REPORT may be a JSON report of \`verify\` or \`backup\`, whose signature is then checked.
-Problems are told on standard error as they are found, and all of them are told. The verdict is one of three: the backup verifies; it does not; or only a part of it was seen. The last line of the report says what was not checked.`,
+Problems are told on standard error as they are found, and all of them are told. The verdict is that the backup verifies, that it does not, that only a part of it was seen, or, with \`--max-age\` or \`--subset\`, that no problem was found but not all files were read. The last line of the report says what was not checked.`,
   options: {
     'wal-path': 'A tar archive may be compressed, and has the segments at its top or in `pg_wal`.',
     'partial-wal': 'That is how `pg_receivewal` leaves the segment that it is about to complete.',
@@ -25,6 +25,10 @@ Problems are told on standard error as they are found, and all of them are told.
     'skip-checksums': 'Presence and size of files, and all else, are checked nevertheless.',
     state:
       'The directory is made when it is not there. It must not be in the backup, and nobody else may write in it. Two verifications of one backup cannot keep their reports there at once: the second is refused.',
+    'max-age':
+      'A file is unchanged when its size, modification time, change time, inode and device are what they were when it was read and found good. What decays on the medium is not seen so: that is what the age is for. An age is a number and a unit: `s`, `min`, `h`, `d` or `w`. The verdict is then `sampled`, never that the backup was verified.',
+    subset:
+      'A share, or a size (`200G`), takes the files that were read the longest ago, or never; `3/30` every thirtieth file from the third on. What was bad, or has changed, is read besides. Files that were never read are left to later runs.',
     jobs: 'At most 64.',
     progress: 'At most once a second. Cannot be used together with `-q`.',
     verbose:
@@ -35,7 +39,7 @@ Problems are told on standard error as they are found, and all of them are told.
       'The document follows `verify-report.schema.json`, `verify-backups-report.schema.json` where several backups could be meant, or `error.schema.json` when there can be no report. Problems are then not repeated on standard error. With `nagios` there is one line, whatever happens, and the exit status is that of a plugin: 0 for OK, 1 for WARNING (a part), 2 for CRITICAL (problems), 3 for UNKNOWN.',
   },
   exitStatus: {
-    done: 'The backup, or the archive that `--archive` names, verifies.',
+    done: 'The backup, or the archive that `--archive` names, verifies; or no problem was found, and `--max-age` or `--subset` asked for no more.',
     problems: 'Problems were found.',
     badInput: 'The manifest cannot be read as one.',
     inputOutput: 'The manifest or the directory cannot be read at all.',

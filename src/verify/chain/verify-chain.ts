@@ -110,7 +110,7 @@ async function compareMembers(
 
 function worstVerdict(backups: readonly VerifyReport[]): VerifyReport['verdict'] {
   const verdicts = new Set(backups.map(({ verdict }) => verdict))
-  return (['failed', 'partial'] as const).find((verdict) => verdicts.has(verdict)) ?? 'verified'
+  return (['failed', 'partial', 'sampled'] as const).find((verdict) => verdicts.has(verdict)) ?? 'verified'
 }
 
 function hasProblem(backups: readonly VerifyReport[]): boolean {
@@ -134,6 +134,8 @@ const decides: Readonly<Record<NotChecked['what'], boolean>> = {
   'other-wal-files': false,
   'other-manifest': false,
   'reading-again': true,
+  'unchanged-files': true,
+  'files-left-for-later': true,
   'earlier-backups': true,
   'after-first-problem': true,
 }

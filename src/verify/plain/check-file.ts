@@ -72,6 +72,9 @@ export interface FileReaders {
   readonly onContent: ((bytes: number) => number) | undefined
   /** Is told of each piece that was read. */
   readonly onBytes: (bytes: number) => void
+  /** Are told of the open file before its first byte is read, and after its last. */
+  readonly onOpen?: ((descriptor: number) => void) | undefined
+  readonly onEnd?: ((descriptor: number) => void) | undefined
 }
 
 /**
@@ -98,9 +101,11 @@ export function checkFile(
     return explain(path, 'open', error)
   }
   try {
+    readers.onOpen?.(descriptor)
     hasher?.reset()
     const bytes = readAll(descriptor, size, buffer, readers)
     if (bytes !== size) return explainSize(path, bytes)
+    readers.onEnd?.(descriptor)
     const checksum = hasher && findOtherChecksum(hasher)
     return checksum === undefined ? match : { type: 'mismatch', checksum }
   } catch (error) {

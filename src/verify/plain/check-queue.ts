@@ -1,3 +1,4 @@
+import { type BigIntStats, fstatSync, statSync } from 'node:fs'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
 import { Abandoned } from '../../threads/claims.js'
 import { ContentCheck } from '../content/content-check.js'
@@ -10,6 +11,7 @@ import {
   type StartChecking,
   type WorkerMessage,
 } from './checksum-messages.js'
+import { EvidenceTable } from './evidence.js'
 import { type FileStates, fileStates } from './file-states.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 import { AdaptiveCrc32cHasher } from '../../manifest/checksum/adaptive-crc32c-hasher.js'
@@ -41,13 +43,17 @@ async function checkClaimed(start: StartChecking, post: (message: WorkerMessage)
   const checker = new RowChecker(start, rows, queue)
   for (let place = queue.claim(); place !== -1; place = queue.claim()) {
     const row = queue.row(place)
+    if (checker.isUnchanged(row)) {
+      queue.setOutcome(place, outcomeCodes.unchanged)
+      continue
+    }
     const algorithm = rows.algorithm(row)
     const ready = algorithm && hashers.of(algorithm)
     const hasher = ready instanceof Promise ? await ready : ready
+    const { good, told, absent } = outcomeCodes
     const finding = checker.check(place, row, hasher)
     const isAbsent = finding?.outcome === absentFile
     if (finding !== undefined && !isAbsent) post({ type: 'finding', place, finding })
-    const { good, told, absent } = outcomeCodes
     queue.setOutcome(place, isAbsent ? absent : finding === undefined ? good : told)
   }
 }
@@ -60,16 +66,29 @@ class RowChecker {
   readonly #contents: ContentCheck | undefined
   readonly #buffer: ReadBuffer
   readonly #states: FileStates
+  readonly #witness: FileWitness | undefined
   #bytesOfFile = 0
   #row = 0
 
-  constructor({ directory, content, replayedWal, states }: StartChecking, rows: FileRows, queue: WorkQueue) {
+  constructor(start: StartChecking, rows: FileRows, queue: WorkQueue) {
+    const { directory, content, replayedWal, states, evidence } = start
     this.#rows = rows
+    this.#witness = evidence && new FileWitness(new EvidenceTable(evidence.buffers), evidence.checks)
     this.#states = new Uint8Array(states)
     this.#queue = queue
     this.#path = new PathBuffer(directory)
     this.#contents = content && new ContentCheck(content, new ReplayedWal(replayedWal), BUFFER_BYTES)
     this.#buffer = new ReadBuffer(this.#contents?.buffer ?? Buffer.allocUnsafeSlow(BUFFER_BYTES))
+  }
+
+  /** Whether there is evidence that the file need not be read, and it is as it was then. */
+  isUnchanged(row: number): boolean {
+    const rows = this.#rows
+    const size = rows.size(row)
+    if (this.#witness?.mayRest(row) !== true) return false
+    if (!this.#witness.isUnchanged(row, this.#path.of(rows, row), size)) return false
+    this.#queue.addBytesDone(size)
+    return true
   }
 
   /**
@@ -83,6 +102,8 @@ class RowChecker {
     const rows = this.#rows
     const size = rows.size(row)
     const state = this.#states[row]
+    const witness = this.#witness
+    witness?.begin(row)
     if (state === fileStates.faulty) {
       // It has been reported, and may be a FIFO.
       this.#queue.addBytesDone(size)
@@ -94,7 +115,13 @@ class RowChecker {
     const outcome = checkFile(
       { path: this.#path.of(rows, row), size, findOtherChecksum: this.#findOtherChecksum },
       this.#buffer,
-      { hasher, onContent: contents?.take, onBytes: this.#onBytes },
+      {
+        hasher,
+        onContent: contents?.take,
+        onBytes: this.#onBytes,
+        onOpen: witness?.onOpen,
+        onEnd: witness?.onEnd,
+      },
       state === fileStates.intact || state === fileStates.regular,
     )
     // What will not be read counts as done, so that progress comes to its end.
@@ -102,7 +129,10 @@ class RowChecker {
     const isReadWhole = outcome.type === 'match' || outcome.type === 'mismatch'
     const content = isReadWhole ? contents?.end() : undefined
     if (content !== undefined) this.#queue.setPages(place, content.pages)
-    if (outcome.type === 'match' && content?.findings === undefined) return undefined
+    if (outcome.type === 'match' && content?.findings === undefined) {
+      witness?.record()
+      return undefined
+    }
     return { outcome, content: content?.findings }
   }
 
@@ -121,6 +151,55 @@ class RowChecker {
     this.#queue.throwIfAbandoned()
     this.#bytesOfFile += bytes
     this.#queue.addBytesDone(bytes)
+  }
+}
+
+/** Takes evidence of files that are read, and looks at it. */
+class FileWitness {
+  readonly #evidence: EvidenceTable
+  readonly #checks: number
+  #row = 0
+  #before: BigIntStats | undefined
+  #after: BigIntStats | undefined
+
+  constructor(evidence: EvidenceTable, checks: number) {
+    this.#evidence = evidence
+    this.#checks = checks
+  }
+
+  mayRest(row: number): boolean {
+    return this.#evidence.isToCompare(row)
+  }
+
+  isUnchanged(row: number, path: Buffer, size: number): boolean {
+    try {
+      return this.#evidence.fits(row, size, statSync(path, { bigint: true }))
+    } catch {
+      // Whoever reads it says what is wrong.
+      return false
+    }
+  }
+
+  /** Begins to read a file, of which nothing is known then. */
+  begin(row: number): void {
+    this.#evidence.begin(row, Date.now())
+    this.#row = row
+    this.#before = undefined
+    this.#after = undefined
+  }
+
+  readonly onOpen = (descriptor: number): void => {
+    this.#before = fstatSync(descriptor, { bigint: true })
+  }
+
+  readonly onEnd = (descriptor: number): void => {
+    this.#after = fstatSync(descriptor, { bigint: true })
+  }
+
+  /** The file is good. */
+  record(): void {
+    if (this.#before === undefined || this.#after === undefined) return
+    this.#evidence.record(this.#row, this.#before, this.#after, this.#checks)
   }
 }
 

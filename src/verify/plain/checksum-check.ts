@@ -18,6 +18,7 @@ import type { FileTable } from '../file-table/file-table.js'
 import { maxRowsOf } from '../file-table/file-table-layout.js'
 import { type FileStates, fileStates, isIntact } from './file-states.js'
 import type { VerifyProgress } from '../options.js'
+import type { BackupEvidence } from '../verification-keeper.js'
 import { checksumFacts, fileProblem, type ProblemList } from '../problems.js'
 import type { Problem, VerifyReport } from '../report.js'
 import type { ScanResult } from './scan-directory.js'
@@ -32,6 +33,8 @@ const INTERVAL_MS = 50
 /** One more thread for less work costs more than it helps. */
 const BYTES_PER_THREAD = 64 * 1024 * 1024
 const FILES_PER_THREAD = 2000
+/** Of files that are only looked at, because there is evidence on them. */
+const COMPARED_PER_THREAD = 60_000
 
 /** Where each file is waited for, so many take as long as a thread's start. */
 const FILES_PER_WAITING_THREAD = 64
@@ -47,6 +50,8 @@ export interface ChecksumOptions {
   readonly content: ContentRules | undefined
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: VerifyProgress) => void) | undefined
+  /** `undefined` when nobody keeps any. */
+  readonly evidence: BackupEvidence | undefined
   /** Becomes the first thread. */
   readonly prestarted?: ChecksumThread | undefined
 }
@@ -59,6 +64,8 @@ export interface ChecksumOptions {
 export class ChecksumCheck {
   /** Files whose checksum was compared, their bytes, and pages; as far as the findings were told. */
   readonly totals = { filesChecked: 0, bytesChecked: 0, pagesChecked: 0 }
+  /** Files that rest on evidence, and that are left to later runs. */
+  readonly sample = { rested: { files: 0, bytes: 0, readSince: 0 }, left: { files: 0, bytes: 0 } }
   /** Those that were found by now. */
   readonly pages: PagesInQuestion = new PagesInQuestion()
   /** What the scan says of each row, as it goes on: threads look there. */
@@ -73,6 +80,8 @@ export class ChecksumCheck {
   readonly #engines: EngineUse[] = []
   readonly #storage = new StorageWatch()
   #bytesTotal = 0
+  /** What there is to do for the threads: files to read, and their bytes; files to look at. */
+  readonly #work = { files: 0, bytes: 0, compared: 0 }
   #told = 0
 
   /**
@@ -93,6 +102,10 @@ export class ChecksumCheck {
       states,
       content: options.content,
       replayedWal: this.#replayedWal.buffer,
+      evidence: options.evidence && {
+        buffers: options.evidence.table.buffers,
+        checks: options.evidence.rules.checks,
+      },
     }
     this.#threads = new ThreadPool({
       file: checksumThread,
@@ -120,6 +133,7 @@ export class ChecksumCheck {
    */
   publish(first: number, end: number, isWanted: (row: number) => boolean): void {
     const table = this.#table
+    const { evidence } = this.#options
     const rows = new Uint32Array(end - first)
     let count = 0
     let bytes = 0
@@ -127,12 +141,32 @@ export class ChecksumCheck {
       const algorithm = table.algorithm(row)
       if (algorithm === undefined && !this.#hasContent(row)) continue
       if (!isWanted(row)) continue
+      if (evidence?.table.isLeft(row) === true) {
+        this.sample.left.files++
+        this.sample.left.bytes += table.size(row)
+        continue
+      }
       rows[count++] = row
       bytes += table.size(row)
+      if (evidence?.table.isToCompare(row) === true) this.#work.compared++
+      else this.#addReading(row)
     }
     this.#queue.publish(largestFirst(rows.subarray(0, count), table), bytes)
     this.#bytesTotal += bytes
-    const wanted = Math.max(this.#queue.length / FILES_PER_THREAD, this.#bytesTotal / BYTES_PER_THREAD)
+    this.#grow()
+  }
+
+  #addReading(row: number): void {
+    this.#work.files++
+    this.#work.bytes += this.#table.size(row)
+  }
+
+  #grow(): void {
+    const { files, bytes, compared } = this.#work
+    const wanted = Math.max(
+      files / FILES_PER_THREAD + compared / COMPARED_PER_THREAD,
+      bytes / BYTES_PER_THREAD,
+    )
     this.#threads.growTo(Math.min(Math.ceil(wanted), this.#options.jobs))
   }
 
@@ -197,10 +231,17 @@ export class ChecksumCheck {
       else if (states[row] === fileStates.regular) states[row] = fileStates.intact
       // What the scan has reported already is not reported again.
       if (!isIntact(states, row)) continue
+      if (code === outcomeCodes.unchanged) {
+        this.#countRested(row)
+        continue
+      }
+      // What was only to be looked at, and has changed, makes work.
+      if (this.#options.evidence?.table.isToCompare(row) === true) this.#addReading(row)
       this.#count(this.#told, finding)
       if (finding?.content !== undefined) this.pages.add(this.#table.pathname(row), finding.content)
       for (const problem of found) problems.add(problem)
     }
+    if (this.#work.compared > 0) this.#grow()
     this.#tellProgress(queue.bytesDone)
   }
 
@@ -228,6 +269,14 @@ export class ChecksumCheck {
       totals.bytesChecked += this.#table.size(row)
     }
     totals.pagesChecked += this.#queue.pages(place)
+  }
+
+  #countRested(row: number): void {
+    const { rested } = this.sample
+    const readAt = this.#options.evidence?.table.readAt[row] ?? 0
+    rested.readSince = rested.files === 0 ? readAt : Math.min(rested.readSince, readAt)
+    rested.files++
+    rested.bytes += this.#table.size(row)
   }
 
   #problemsOf(row: number, { outcome, content }: FileFinding): Problem[] {

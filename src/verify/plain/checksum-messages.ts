@@ -5,6 +5,7 @@ import type { ContentRules } from '../content/decide-content-rules.js'
 import type { FileTableBuffers } from '../file-table/file-table-layout.js'
 import type { EngineUse } from '../name-engines.js'
 import type { FileOutcome } from './check-file.js'
+import type { EvidenceBuffers } from './evidence.js'
 import type { WorkQueueBuffers } from './work-queue.js'
 
 /**
@@ -29,6 +30,8 @@ export interface StartChecking {
   /** `undefined` when nothing but the checksums of the manifest is checked. */
   readonly content: ContentRules | undefined
   readonly replayedWal: SharedArrayBuffer
+  /** `undefined` when nobody keeps any; and what is looked at in each file. */
+  readonly evidence: { readonly buffers: EvidenceBuffers; readonly checks: number } | undefined
 }
 
 /** What a thread found in a file. */

@@ -12,6 +12,9 @@ import { compareKnownChecksums } from './known-checksums.js'
 import { type BackupDirectories, checkNeededDirectories } from '../needed-directories.js'
 import { PagesInQuestion } from '../content/pages-in-question.js'
 import type { ContentDecision } from '../content/decide-content-rules.js'
+import type { BackupEvidence } from '../verification-keeper.js'
+import { EvidenceTable, evidenceRulesOf } from './evidence.js'
+import { maxRowsOf } from '../file-table/file-table-layout.js'
 import type { FileTable } from '../file-table/file-table.js'
 import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
@@ -31,6 +34,8 @@ export interface PlainBackupOptions {
   readonly manifestBytes: number
   /** For the first of the threads. */
   readonly prestarted: ChecksumThread | undefined
+  /** Whether somebody keeps evidence: then no file is read before it is known what there is. */
+  readonly keepsEvidence: boolean
 }
 
 /** A backup in plain format: a directory. Its files are read while the manifest is still being parsed. */
@@ -42,27 +47,47 @@ export class PlainBackup implements VerifiedBackup {
   #totals: FileTotals = noTotals
   /** `undefined` when files are not to be read. */
   readonly #checksums: ChecksumCheck | undefined
+  readonly evidence: BackupEvidence | undefined
+  /** Files that wait for what is known of them. */
+  readonly #waiting: Parameters<VerifiedBackup['expect']>[] = []
 
   /** Starts the threads; `close` ends them. */
-  constructor({ directory, options, jobs, content, table, manifestBytes, prestarted }: PlainBackupOptions) {
+  constructor(plan: PlainBackupOptions) {
+    const { directory, options, jobs, content, table, manifestBytes, prestarted } = plan
     const { signal, onProgress } = options
     this.#directory = directory
-    this.#checksums =
-      options.skipChecksums === true || options.knownChecksums !== undefined
-        ? undefined
-        : new ChecksumCheck(
-            {
-              directory,
-              jobs,
-              waitingJobs: options.jobs ?? Math.max(jobs, MOST_WAITING_THREADS),
-              signal,
-              onProgress,
-              content: content.rules,
-              prestarted,
-            },
-            table,
-            manifestBytes,
-          )
+    if (options.skipChecksums === true || options.knownChecksums !== undefined) return
+    this.evidence = plan.keepsEvidence
+      ? {
+          table: EvidenceTable.allocate(maxRowsOf(manifestBytes)),
+          rules: evidenceRulesOf(content.rules),
+        }
+      : undefined
+    const { evidence } = this
+    this.#checksums = new ChecksumCheck(
+      {
+        directory,
+        jobs,
+        waitingJobs: options.jobs ?? Math.max(jobs, MOST_WAITING_THREADS),
+        signal,
+        onProgress,
+        content: content.rules,
+        prestarted,
+        evidence,
+      },
+      table,
+      manifestBytes,
+    )
+  }
+
+  get sample(): VerifyReport['sample'] {
+    if (this.#checksums === undefined || this.evidence === undefined) return undefined
+    const { rested, left } = this.#checksums.sample
+    const { files, bytes, readSince } = rested
+    return {
+      rested: { files, bytes, readSince: files === 0 ? null : new Date(readSince).toISOString() },
+      left: { ...left },
+    }
   }
 
   get totals(): FileTotals {
@@ -74,7 +99,8 @@ export class PlainBackup implements VerifiedBackup {
   }
 
   expect(...rows: Parameters<VerifiedBackup['expect']>): void {
-    this.#checksums?.publish(...rows)
+    if (this.evidence === undefined) this.#checksums?.publish(...rows)
+    else this.#waiting.push(rows)
   }
 
   async compare(context: VerifyContext): Promise<void> {
@@ -84,6 +110,8 @@ export class PlainBackup implements VerifiedBackup {
     const { table } = manifest
     this.#checksums?.tellWalRanges(manifest.walRanges)
     const checksums = this.#checksums
+    for (const rows of this.#waiting.splice(0)) checksums?.publish(...rows)
+    const isLeft = (row: number): boolean => this.evidence?.table.isLeft(row) === true
     const scan = await clock.time('scan', async () => {
       const found = await scanDirectory({
         directory,
@@ -92,7 +120,7 @@ export class PlainBackup implements VerifiedBackup {
         problems,
         yielder,
         states: checksums?.states,
-        isRead: checksums && ((row) => table.algorithm(row) !== undefined),
+        isRead: checksums && ((row) => table.algorithm(row) !== undefined && !isLeft(row)),
       })
       await checkNeededDirectories(
         { ...directoriesOnDisk(directory), beforeProblems: found.settle },

@@ -1,8 +1,11 @@
 import { Claims } from '../../threads/claims.js'
 import { SharedCount } from '../../threads/wake-up.js'
 
-/** What can come of a row; 0 is none yet. Of a row that is told there is a finding; of one that is absent, no file. */
-export const outcomeCodes = { good: 1, told: 2, absent: 3 } as const
+/**
+ * What can come of a row; 0 is none yet. Of a row that is told there is a finding; of one that is absent, no file; one that
+ * is unchanged was not read.
+ */
+export const outcomeCodes = { good: 1, told: 2, absent: 3, unchanged: 4 } as const
 
 /** The memory of a work queue, shared by all threads. */
 export interface WorkQueueBuffers {

@@ -25,7 +25,13 @@ export type BackupOutcome = {
 export type OutcomeVerdict = VerifyReport['verdict'] | 'error'
 
 /** From the worst to the best. What is known to be damaged is worse than what nobody could look at. */
-export const outcomeVerdicts: readonly OutcomeVerdict[] = ['failed', 'error', 'partial', 'verified']
+export const outcomeVerdicts: readonly OutcomeVerdict[] = [
+  'failed',
+  'error',
+  'partial',
+  'sampled',
+  'verified',
+]
 
 /**
  * The result of the verification of several backups, as data.
@@ -53,6 +59,8 @@ export interface VerifyBackupsOptions extends Omit<
   readonly onBackup?: (outcome: BackupOutcome) => void
   /** Is told how far the verification of each backup has come. */
   readonly onProgress?: (progress: VerifyProgress, directory: string) => void
+  /** What verifies each of them. Default: {@link verifyBackup}. */
+  readonly verify?: typeof verifyBackup
 }
 
 /**
@@ -87,7 +95,7 @@ export async function verifyBackups(
 
 /** What came of these backups, together. */
 export function summarizeOutcomes(backups: readonly BackupOutcome[], run: RunFacts): BackupsReport {
-  const counts = { failed: 0, error: 0, partial: 0, verified: 0 }
+  const counts = { failed: 0, error: 0, partial: 0, sampled: 0, verified: 0 }
   for (const outcome of backups) counts[verdictOf(outcome)]++
   const verdict = outcomeVerdicts.find((verdict) => counts[verdict] > 0) ?? 'error'
   return { reportVersion: 2, ...run, verdict, counts, backups }
@@ -119,9 +127,9 @@ export function describeFailure(
 }
 
 async function verifyOne(directory: string, options: VerifyBackupsOptions): Promise<BackupOutcome> {
-  const { onProblem, onProgress, onBackup: _, ...rest } = options
+  const { onProblem, onProgress, onBackup: _, verify = verifyBackup, ...rest } = options
   try {
-    const report = await verifyBackup(directory, {
+    const report = await verify(directory, {
       ...rest,
       ...(onProblem && { onProblem: (problem) => onProblem(problem, directory) }),
       ...(onProgress && { onProgress: (progress) => onProgress(progress, directory) }),

@@ -54,6 +54,7 @@ async function checkAfterScan(state: number = fileStates.intact): Promise<Outcom
     content: undefined,
     signal: undefined,
     onProgress: undefined,
+    evidence: undefined,
   }
   const check = new ChecksumCheck(options, table, 1000)
   try {
@@ -132,7 +133,15 @@ test('a thread that waits to learn of the WAL is ended all the same', async () =
     bytesRead = bytesDone
   }
   const content = { hasPageChecksums: true, hasIncrementalFiles: false, segmentPages: 131_072 }
-  const options = { directory: scratch.path, jobs: 1, waitingJobs: 1, content, signal: undefined, onProgress }
+  const options = {
+    directory: scratch.path,
+    jobs: 1,
+    waitingJobs: 1,
+    content,
+    signal: undefined,
+    onProgress,
+    evidence: undefined,
+  }
   const check = new ChecksumCheck(options, table, 1000)
   check.publish(0, 1, () => true)
   const end = check.finish(seen(fileStates.intact), new ProblemList(undefined, false))
