@@ -4,13 +4,14 @@ import { backupIdCommand } from './commands/backup-id.js'
 import type { Program } from './commands/command.js'
 import { completionCommand } from './commands/completion.js'
 import { createCommand } from './commands/create.js'
+import { drillCommand } from './commands/drill.js'
 import { fragmentCommand } from './commands/fragment/fragment.js'
 import { helpCommand } from './commands/help.js'
 import { diffCommand } from './commands/inspect/diff.js'
 import { lsCommand } from './commands/inspect/ls.js'
 import { showCommand } from './commands/inspect/show.js'
 import { mergeCommand } from './commands/merge.js'
-import { repairCommand } from './commands/repair.js'
+import { repairCommand } from './commands/repair/repair.js'
 import { serveCommand } from './commands/serve/serve.js'
 import { signCommand } from './commands/sign.js'
 import { statusCommand } from './commands/status/status.js'
@@ -36,6 +37,7 @@ export const program: Program = {
     statusCommand,
     backupCommand,
     repairCommand,
+    drillCommand,
     signCommand,
     showCommand,
     lsCommand,

@@ -100,6 +100,16 @@ export {
 export type { TablespaceMapping } from './transfer/client/target/tablespace-mapping.js'
 export type { SessionNotice } from './transfer/session/backup-session.js'
 export type { RunFacts } from './run-facts.js'
+export { drillBackup } from './drill/drill-backup.js'
+export type { DrillOptions } from './drill/options.js'
+export {
+  type DrillCheck,
+  type DrillEnd,
+  drillEnds,
+  type DrillFailure,
+  type DrillFinding,
+  type DrillReport,
+} from './drill/report.js'
 export type { RepairOptions, RepairProgress, StatedLink } from './repair/options.js'
 export { repairBackup } from './repair/repair-backup.js'
 export type { CopyIdentity, Reason, ReasonKind, RepairItem, RepairReport } from './repair/report.js'

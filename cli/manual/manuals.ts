@@ -1,5 +1,6 @@
 import type { Manual } from './manual.js'
 import { backupManual } from './pages/backup.js'
+import { drillManual } from './pages/drill.js'
 import { backupIdManual, createManual, fragmentManual, mergeManual } from './pages/fragments.js'
 import { diffManual, lsManual, showManual } from './pages/inspect.js'
 import { completionManual, helpManual } from './pages/program.js'
@@ -15,6 +16,7 @@ export const manuals: Readonly<Record<string, Manual>> = {
   status: statusManual,
   backup: backupManual,
   repair: repairManual,
+  drill: drillManual,
   sign: signManual,
   serve: serveManual,
   show: showManual,

@@ -27,8 +27,6 @@ import { writeFailed } from './repaired-directory.js'
 import type { ReplacementFile } from './replacement-file.js'
 import type { Reason, RepairItem } from './report.js'
 
-const noBlocks = new Uint32Array()
-
 /** What a repair of WAL needs to know. */
 export interface WalRepair {
   readonly directory: string
@@ -162,7 +160,7 @@ class WalPatch {
       notChecked: this.#notChecked,
       totals: { walRecords: 0, walBytes: 0 },
       yielder,
-      wanted: noBlocks,
+      wanted: new Uint32Array(),
     })
     return [...problems]
   }

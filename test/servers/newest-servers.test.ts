@@ -1,11 +1,12 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { verifyBackup } from 'pbmanifest'
+import { drillBackup, type DrillOptions, repairBackup, verifyBackup } from 'pbmanifest'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { mergeFragments } from '../../src/manifest/merge/merge-fragments.js'
 import { type Cluster, createCluster } from '../helpers/cluster.js'
 import { pgVerifyBackup } from '../helpers/pg-verify-backup.js'
 import { newestPostgres } from '../helpers/postgres-programs.js'
+import { copyTree } from '../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { parseBytes } from '../manifest/parse-bytes.js'
 import { runBackupProgram } from '../transfer/client/backup-program.js'
@@ -71,4 +72,46 @@ describe.each(newestPostgres())('a backup of $name', ({ programs }) => {
     if (installed.path('pg_verifybackup') === undefined) return
     expect(await pgVerifyBackup(installed, [directory])).toMatchObject({ status: 0, stderr: '' })
   })
+
+  test('is repaired from a copy', { timeout }, async () => {
+    const copy = join(scratch.path, 'copy')
+    await copyTree(directory, copy)
+    rmSync(join(copy, 'global/pg_control'))
+    rmSync(join(copy, 'pg_notify'), { recursive: true })
+    for (const name of readdirSync(join(copy, 'pg_wal'))) {
+      if (/^[0-9A-F]{24}$/.test(name)) rmSync(join(copy, 'pg_wal', name))
+    }
+    expect(await repairBackup(copy, { from: directory, write: true })).toMatchObject({ verdict: 'verified' })
+    rmSync(copy, { recursive: true })
+  })
+
+  test('gets a server that recovers in a drill', { timeout }, async () => {
+    const sqlFile = join(scratch.path, 'checks.sql')
+    writeFileSync(sqlFile, 'SELECT 1 / (count(*) / 20000) FROM numbers')
+    const report = await drillBackup(directory, { ...drillOptions(cluster), amcheck: true, sqlFile })
+    expect(report).toMatchObject({ verdict: 'passed', checks: [{}, { what: 'amcheck' }, { what: 'sql' }] })
+    expect(report.recovery?.secondsToConsistency).toBeGreaterThan(0)
+  })
+
+  test(
+    'holds no drill where the replay of WAL makes a tablespace, at the place of the original',
+    { timeout },
+    async () => {
+      const location = await cluster.createTablespace('later')
+      await cluster.sql('CREATE TABLE there TABLESPACE later AS SELECT 1 AS n')
+      // Not as a backup, which would begin with a checkpoint.
+      await cluster.stop('immediate')
+      const report = await drillBackup(cluster.dataDirectory, drillOptions(cluster))
+      expect(report).toMatchObject({
+        verdict: 'failed',
+        failure: { part: 'drill', message: expect.stringContaining('CREATE TABLESPACE') },
+        copy: null,
+      })
+      expect(readdirSync(location)).toHaveLength(1)
+    },
+  )
 })
+
+function drillOptions({ programs, user, scratch }: Cluster): DrillOptions {
+  return { bindir: programs.bin, scratchParent: scratch.path, ...(user && { as: user.name }) }
+}

@@ -1,6 +1,6 @@
 import type { WalFormat } from '../versions.js'
 import { type BlockAddress, readRecordBody } from './record-body.js'
-import { isChecksumSwitch, isDatabaseCopy } from './record-header.js'
+import { isChecksumSwitch, isDatabaseCopy, isTablespaceCreation } from './record-header.js'
 import { lsnOf } from './wal-geometry.js'
 
 /** Blocks to look for, {@link NUMBERS_PER_BLOCK} for each. Plain data: it crosses threads. */
@@ -16,6 +16,8 @@ export interface FirstTouches {
   readonly writesAnew: Uint8Array
   /** One number: 1 when a record switches data checksums, so that pages may be without, and nothing can be said of them. */
   readonly checksumSwitch: Uint8Array
+  /** One number: 1 when a record makes a tablespace. */
+  readonly tablespaceCreation: Uint8Array
 }
 
 export function packBlocks(blocks: readonly BlockAddress[]): WantedBlocks {
@@ -37,6 +39,7 @@ export function noTouches(wanted: WantedBlocks): FirstTouches {
     lsns: new BigUint64Array(count),
     writesAnew: new Uint8Array(count),
     checksumSwitch: new Uint8Array(1),
+    tablespaceCreation: new Uint8Array(1),
   }
 }
 
@@ -44,6 +47,7 @@ export function noTouches(wanted: WantedBlocks): FirstTouches {
 export function mergeTouches(into: FirstTouches, from: FirstTouches): void {
   for (const [index, lsn] of from.lsns.entries()) touch(into, index, lsn, from.writesAnew[index] ?? 0)
   if (from.checksumSwitch[0] === 1) into.checksumSwitch[0] = 1
+  if (from.tablespaceCreation[0] === 1) into.tablespaceCreation[0] = 1
 }
 
 function touch({ lsns, writesAnew }: FirstTouches, index: number, lsn: bigint, anew: number): void {
@@ -97,6 +101,7 @@ export class BlockTouches {
       }
     })
     if (isChecksumSwitch(view, at, this.#format)) this.first.checksumSwitch[0] = 1
+    if (isTablespaceCreation(view, at)) this.first.tablespaceCreation[0] = 1
     if (dataAt !== undefined && isDatabaseCopy(view, at)) this.#addDatabase(view, dataAt, lsnOf(high, low))
   }
 

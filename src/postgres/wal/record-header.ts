@@ -19,6 +19,9 @@ const XLOG_RESOURCE_MANAGER = 0
 const DATABASE_RESOURCE_MANAGER = 4
 /** @see src/include/commands/dbcommands_xlog.h (`XLOG_DBASE_CREATE`, later `XLOG_DBASE_CREATE_FILE_COPY`) */
 const DATABASE_COPY = 0x00
+const TABLESPACE_RESOURCE_MANAGER = 5
+/** @see src/include/commands/tablespace.h (`XLOG_TBLSPC_CREATE`) */
+const TABLESPACE_CREATE = 0x00
 /** The bits of xl_info that belong to the resource manager. */
 const RESOURCE_MANAGER_INFO = 0xf0
 /** @see src/include/catalog/pg_control.h */
@@ -67,6 +70,14 @@ export function isDatabaseCopy(view: DataView, at: number): boolean {
   return (
     view.getUint8(at + recordFields.resourceManager) === DATABASE_RESOURCE_MANAGER &&
     (view.getUint8(at + recordFields.info) & RESOURCE_MANAGER_INFO) === DATABASE_COPY
+  )
+}
+
+/** Whether this record makes a tablespace, at the place where it was made first. */
+export function isTablespaceCreation(view: DataView, at: number): boolean {
+  return (
+    view.getUint8(at + recordFields.resourceManager) === TABLESPACE_RESOURCE_MANAGER &&
+    (view.getUint8(at + recordFields.info) & RESOURCE_MANAGER_INFO) === TABLESPACE_CREATE
   )
 }
 

@@ -114,14 +114,20 @@ test('stretches are joined in any order', () => {
     lsns: BigUint64Array.of(5n),
     writesAnew: Uint8Array.of(1),
     checksumSwitch: Uint8Array.of(0),
+    tablespaceCreation: Uint8Array.of(0),
   }
-  const late = { lsns: BigUint64Array.of(9n), writesAnew: Uint8Array.of(0), checksumSwitch: Uint8Array.of(1) }
+  const late = {
+    lsns: BigUint64Array.of(9n),
+    writesAnew: Uint8Array.of(0),
+    checksumSwitch: Uint8Array.of(1),
+    tablespaceCreation: Uint8Array.of(1),
+  }
   for (const order of [
     [early, late],
     [late, early],
   ]) {
     const all = noTouches(wanted)
     for (const part of order) mergeTouches(all, part)
-    expect(all).toEqual({ ...early, checksumSwitch: Uint8Array.of(1) })
+    expect(all).toEqual({ ...early, checksumSwitch: Uint8Array.of(1), tablespaceCreation: Uint8Array.of(1) })
   }
 })
