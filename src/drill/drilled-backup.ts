@@ -24,9 +24,14 @@ export interface DrilledBackup {
   readonly label: BackupLabel | undefined
 }
 
-/** @throws {@link PbManifestError} `IO` when it is no backup in plain format */
+/** @throws {@link PbManifestError} `IO` when it is no backup in plain format, `USAGE` when a server may run in it */
 export function requireMajor(directory: string): number {
   const major = readMajorVersion(directory)
+  if (existsSync(`${directory}/postmaster.pid`)) {
+    throw new PbManifestError('USAGE', `lock file "${displayPathname(directory)}/postmaster.pid" exists`, {
+      hint: 'Is a server running in it? A copy of its files would be of no one moment: take a backup.',
+    })
+  }
   if (major !== undefined) return major
   const what = existsSync(directory)
     ? 'there is no PG_VERSION in it that says a version'

@@ -69,7 +69,8 @@ function ownSettings({ major, control, socketDirectory, until }: SettingsContext
   return {
     listen_addresses: '',
     port: String(drillPort),
-    unix_socket_directories: socketDirectory,
+    // A list, of which quotes keep a member together.
+    unix_socket_directories: `"${socketDirectory.replaceAll('"', '""')}"`,
     unix_socket_permissions: '0700',
     // Nobody is let in before the end of recovery, so the limits of the original server need not be reached.
     hot_standby: 'off',

@@ -133,10 +133,21 @@ function requireApart(directory: string, copy: string, writes: boolean): void {
       hint: 'Only a backup in plain format can be repaired, and from one: unpack it.',
     })
   }
-  if (!writes || !existsSync(`${directory}/postmaster.pid`)) return
-  throw new PbManifestError('IO', `lock file "${displayPathname(directory)}/postmaster.pid" exists`, {
-    hint: 'Is a server running in it? Only a backup can be repaired.',
-  })
+  if (!writes) return
+  if (existsSync(`${directory}/postmaster.pid`)) {
+    throw new PbManifestError('IO', `lock file "${displayPathname(directory)}/postmaster.pid" exists`, {
+      hint: 'Is a server running in it? Only a backup can be repaired.',
+    })
+  }
+  // No backup takes it along, and no server removes it.
+  if (!existsSync(`${directory}/postmaster.opts`)) return
+  throw new PbManifestError(
+    'IO',
+    `a server has run in "${displayPathname(directory)}": there is a "postmaster.opts"`,
+    {
+      hint: 'It is a cluster and no backup any more: a repair would undo what has happened in it since.',
+    },
+  )
 }
 
 /** The first verification, and the manifest that it was against. */

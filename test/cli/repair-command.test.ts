@@ -178,6 +178,14 @@ describe('pbmanifest repair', () => {
       status: 5,
       stderr: expect.stringContaining('hint: Is a server running in it?'),
     })
+    await rm(join(backup, 'postmaster.pid'))
+    await writeFile(join(backup, 'postmaster.opts'), 'postgres\n')
+    await writeFile(join(backup, 'base/1/16386'), 'written since')
+    expect(await repair('--write')).toMatchObject({
+      status: 5,
+      stderr: expect.stringContaining('hint: It is a cluster and no backup any more'),
+    })
+    expect(readFileSync(join(backup, 'base/1/16386'), 'utf8')).toBe('written since')
   })
 
   test('takes the place of a link, and leaves alone what it leads to', async () => {

@@ -215,6 +215,14 @@ describeWithDebianPostgres('pbmanifest drill', (programs) => {
     }
   })
 
+  test('refuses a directory in which a server may run', async () => {
+    await addFile(backup, 'postmaster.pid', '1\n')
+    expect(await drill()).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('Is a server running in it?'),
+    })
+  })
+
   test('says what is wrong with something that is no backup', async () => {
     await removeFile(backup, 'global/pg_control')
     expect(await drill()).toMatchObject({
