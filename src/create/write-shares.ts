@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { type ErrorCode, isPbManifestError } from '../errors.js'
-import { decodePathname, encodePathname } from '../files/pathname.js'
+import { decodePathname, encodePathname, isUtf8Pathname, type Pathname } from '../files/pathname.js'
 import { Yielder } from '../files/yielder.js'
 import type { ChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import { fragmentFileName } from '../manifest/fragment/backup-id.js'
@@ -51,25 +51,36 @@ export interface PackedShares {
   readonly sizes: SharedArrayBuffer
 }
 
+/** Without an object for each file. */
 export function packShares(shares: readonly (readonly PlannedFile[])[]): PackedShares {
-  const files = shares.flat()
-  const names = files.map(({ pathname }) => encodePathname(pathname))
+  const starts = [0]
+  for (const share of shares) starts.push((starts.at(-1) ?? 0) + share.length)
+  const files = starts.at(-1) ?? 0
+  let nameBytes = 0
+  for (const share of shares) for (const { pathname } of share) nameBytes += lengthOf(pathname)
   const packed = {
-    names: new SharedArrayBuffer(names.reduce((sum, name) => sum + name.length, 0)),
-    nameEnds: new SharedArrayBuffer(files.length * Float64Array.BYTES_PER_ELEMENT),
-    sizes: new SharedArrayBuffer(files.length * Float64Array.BYTES_PER_ELEMENT),
+    names: new SharedArrayBuffer(nameBytes),
+    nameEnds: new SharedArrayBuffer(files * Float64Array.BYTES_PER_ELEMENT),
+    sizes: new SharedArrayBuffer(files * Float64Array.BYTES_PER_ELEMENT),
   }
   const bytes = Buffer.from(packed.names)
   const ends = new Float64Array(packed.nameEnds)
+  const sizes = new Float64Array(packed.sizes)
+  let index = 0
   let end = 0
-  for (const [index, name] of names.entries()) {
-    end += name.copy(bytes, end)
-    ends[index] = end
+  for (const share of shares) {
+    for (const { pathname, size } of share) {
+      end += isUtf8Pathname(pathname) ? bytes.write(pathname, end) : encodePathname(pathname).copy(bytes, end)
+      ends[index] = end
+      sizes[index] = size
+      index++
+    }
   }
-  new Float64Array(packed.sizes).set(files.map(({ size }) => size))
-  const starts = [0]
-  for (const share of shares) starts.push((starts.at(-1) ?? 0) + share.length)
   return { ...packed, starts }
+}
+
+function lengthOf(pathname: Pathname): number {
+  return isUtf8Pathname(pathname) ? Buffer.byteLength(pathname) : encodePathname(pathname).length
 }
 
 export function unpackShare({ starts, ...packed }: PackedShares, share: number): PlannedFile[] {
