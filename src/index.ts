@@ -135,6 +135,7 @@ export {
   type Warning,
   warningKinds,
 } from './verify/report.js'
+export { formatReportAsHtml } from './renderings/html/report-page.js'
 export { formatReportAsJUnit } from './renderings/junit.js'
 export { formatReportForNagios, type NagiosState, nagiosStates } from './renderings/nagios.js'
 export { formatReportForPrometheus } from './renderings/prometheus.js'

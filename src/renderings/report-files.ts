@@ -7,7 +7,7 @@ import { describeSystemError, ioError, isNotThere } from '../files/system-error.
 import type { BackupsReport } from '../verify/several/verify-backups.js'
 
 /** The kinds of files that a report is written as. */
-export const reportKinds = ['json', 'junit', 'prometheus'] as const
+export const reportKinds = ['html', 'json', 'junit', 'prometheus'] as const
 
 /** What kind of file a report is written as. */
 export type ReportKind = (typeof reportKinds)[number]
@@ -120,6 +120,10 @@ async function render(
   isPlural: boolean,
 ): Promise<Iterable<string> | AsyncIterable<string>> {
   switch (kind) {
+    case 'html': {
+      const { formatReportAsHtml } = await import('./html/report-page.js')
+      return formatReportAsHtml(report)
+    }
     case 'json':
       return await renderJson(report, isPlural)
     case 'junit': {

@@ -14,7 +14,11 @@ describe('pbmanifest', () => {
 
   test.each([
     { args: ['--version'], others: /yargs|ajv|manifest-|verify-|backup-|wal-/ },
-    { args: ['verify', '/nowhere'], others: /yargs|program\/(?:help|bash|zsh|fish|completed-words)-/ },
+    {
+      args: ['verify', '/nowhere'],
+      others:
+        /yargs|d3-|program\/(?:help|bash|zsh|fish|completed-words|report-page|junit|nagios|prometheus)-/,
+    },
   ])('$args loads nothing that it does not need', async ({ args, others }) => {
     const scratch = createScratchDirectory()
     await pbmanifest(args, { NODE_V8_COVERAGE: scratch.path })

@@ -143,7 +143,7 @@ const options = {
       value: 'KIND=FILE',
       kind: 'text',
       suggestions: reportKinds.map((kind) => `${kind}=`),
-      describe: 'write the report into FILE, too, as KIND: json, junit or prometheus',
+      describe: 'write the report into FILE, too, as KIND: html, json, junit, prometheus',
     },
   },
 } as const

@@ -34,7 +34,7 @@ Problems are told on standard error as they are found, and all of them are told.
     verbose:
       'Each step when it begins; at the end which backup it was, its manifest, how long the steps took, and why something was not checked.',
     report:
-      'KIND is one of `json`, `junit`, and `prometheus`, whose file is for the textfile collector of the node exporter. May be given several times. FILE is written whole or not at all, also for a backup that cannot be verified, and must not be in a backup.',
+      'KIND is one of `html`, a page that loads nothing, `json`, `junit`, and `prometheus`, whose file is for the textfile collector of the node exporter. May be given several times. FILE is written whole or not at all, also for a backup that cannot be verified, and must not be in a backup.',
     output:
       'The document follows `verify-report.schema.json`, `verify-backups-report.schema.json` where several backups could be meant, or `error.schema.json` when there can be no report. Problems are then not repeated on standard error. With `nagios` there is one line, whatever happens, and the exit status is that of a plugin: 0 for OK, 1 for WARNING (a part), 2 for CRITICAL (problems), 3 for UNKNOWN.',
   },
