@@ -104,6 +104,7 @@ function describeOptions({ options, jobs, archive }: ReportParts): ReportedOptio
     pageChecksums: options.pageChecksums ?? 'auto',
     noParseWal: options.noParseWal ?? false,
     partialWal: options.partialWal ?? false,
+    ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
     ...(manifestPath !== undefined && { manifestPath: resolve(manifestPath) }),
     ...(walDirectory !== undefined && { walDirectory: resolve(walDirectory) }),
     ...(allowedSigners !== undefined && { allowedSigners: resolve(allowedSigners) }),

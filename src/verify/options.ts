@@ -72,6 +72,8 @@ export interface VerifyOptions {
    * `os.availableParallelism()`, and 8 where that is less and the storage of files in plain format answers late.
    */
   readonly jobs?: number
+  /** How much is read in a second, in kB, by all threads together: 32 to 1048576. Default: no limit. */
+  readonly maxRate?: number
   /** Stops the verification; the promise then rejects with code `ABORTED`. */
   readonly signal?: AbortSignal
   /** Is told each problem as soon as it is known. */

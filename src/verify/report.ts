@@ -172,6 +172,8 @@ export interface ReportedOptions {
   readonly pageChecksums: 'auto' | 'on' | 'off'
   readonly noParseWal: boolean
   readonly partialWal: boolean
+  /** In kB/s. */
+  readonly maxRate?: number
   readonly manifestPath?: string
   readonly walDirectory?: string
   readonly allowedSigners?: string

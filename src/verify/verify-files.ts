@@ -193,6 +193,7 @@ async function readWal(
       source: wal.source,
       readSmallFile: (...file) => backup.readSmallFile(...file),
       signal,
+      maxRate: context.options.maxRate,
       control,
       totals,
       wanted: backup.pages.wanted(control),

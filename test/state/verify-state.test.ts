@@ -55,6 +55,8 @@ describe('verify --state', () => {
     for (const report of reports) expect(validatorOf('verify-report')(report)).toBeUndefined()
     const record = readRecord()
     expect(validatorOf('state-backup')(record)).toBeUndefined()
+    const [header = ''] = readFileSync(join(onlyPlace(), 'evidence'), 'latin1').split('\n')
+    expect(validatorOf('evidence-header')(JSON.parse(header))).toBeUndefined()
     expect(record).toMatchObject({
       path: backup,
       files: 3,

@@ -155,6 +155,7 @@ const optionKeys = {
   pageChecksums: 'required',
   noParseWal: 'required',
   partialWal: 'required',
+  maxRate: 'optional',
   manifestPath: 'optional',
   walDirectory: 'optional',
   allowedSigners: 'optional',

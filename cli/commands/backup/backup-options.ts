@@ -6,7 +6,7 @@ import {
   walMethods,
 } from '../../../src/transfer/client/options.js'
 import { invalidValue, readOptional } from '../../option-values.js'
-import { readRate } from './rate.js'
+import { readRate } from '../../read-rate.js'
 import { parseTablespaceMapping } from '../../../src/transfer/client/target/tablespace-mapping.js'
 import { usageError } from '../../usage-error.js'
 import type { OptionValues } from '../command.js'

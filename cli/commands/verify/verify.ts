@@ -5,6 +5,7 @@ import { exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { readOnlyOperand } from '../../operands.js'
 import { readCount, readOptional } from '../../option-values.js'
 import type { Messages } from '../../messages.js'
+import { readRate } from '../../read-rate.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
 import { findBackups } from '../../../src/verify/several/find-backups.js'
@@ -98,6 +99,13 @@ const options = {
     'skip-checksums': { alias: 's', type: 'boolean', describe: 'do not read the files' },
     'no-parse-wal': { alias: 'n', type: 'boolean', describe: 'do not look at the WAL' },
     'exit-on-error': { alias: 'e', type: 'boolean', describe: 'stop at the first problem' },
+    'max-rate': {
+      alias: 'r',
+      type: 'string',
+      value: 'RATE',
+      kind: 'text',
+      describe: 'how much is read in a second: kB, or with the suffix k or M',
+    },
     jobs: {
       alias: 'j',
       type: 'string',
@@ -174,6 +182,7 @@ function readOptions(values: Values): VerifyOptions {
     skipChecksums: values['skip-checksums'],
     pageChecksums: values['page-checksums'],
     noParseWal: values['no-parse-wal'],
+    maxRate: values['max-rate'] === undefined ? undefined : readRate(values['max-rate']),
     jobs: readOptional(readCount, '-j/--jobs', values.jobs),
   } satisfies { [Name in keyof VerifyOptions]?: VerifyOptions[Name] | undefined })
 }

@@ -29,6 +29,7 @@ Problems are told on standard error as they are found, and all of them are told.
       'A file is unchanged when its size, modification time, change time, inode and device are what they were when it was read and found good. What decays on the medium is not seen so: that is what the age is for. An age is a number and a unit: `s`, `min`, `h`, `d` or `w`. The verdict is then `sampled`, never that the backup was verified.',
     subset:
       'A share, or a size (`200G`), takes the files that were read the longest ago, or never; `3/30` every thirtieth file from the third on. What was bad, or has changed, is read besides. Files that were never read are left to later runs.',
+    'max-rate': 'As for `pg_basebackup`: of all threads together, for files, archives and WAL.',
     jobs: 'At most 64.',
     progress: 'At most once a second. Cannot be used together with `-q`.',
     verbose:

@@ -1,13 +1,8 @@
 import { throwIfAborted } from '../../files/yielder.js'
+import { pieceBytesOf, reserveBytes } from '../../threads/shared-rate.js'
 import { setTimeout } from 'node:timers/promises'
 
-/** A kilobyte of MAX_RATE. */
-const KILOBYTE = 1024
-const NS_PER_SECOND = 1_000_000_000
 const NS_PER_MS = 1_000_000n
-
-/** So much time's bytes may pass at once after a pause; a server, too, looks eight times a second. */
-const BURST_NS = 125_000_000n
 
 /** For how long, in milliseconds, whoever takes bytes sleeps before looking whether there is still something to wait for. */
 const LONGEST_SLEEP_MS = 250
@@ -28,13 +23,7 @@ export const monotonicClock: Clock = {
   },
 }
 
-/**
- * Keeps all sessions of a backup together, in whatever threads, at one rate.
- *
- * What they share is one number: the moment up to which all bytes are given away. Whoever wants to pass on bytes moves it
- * on by the time that those take, in one atomic step, and sleeps until then. So turns are taken in the order of asking,
- * nobody is woken in vain, and no message is sent.
- */
+/** Keeps all sessions of a backup together, in whatever threads, at one rate: see {@link reserveBytes}. */
 export class TokenBucket {
   readonly #paidUntil: BigInt64Array
   readonly #clock: Clock
@@ -54,9 +43,9 @@ export class TokenBucket {
     this.#clock = clock
   }
 
-  /** How many bytes to take at a time, so that they flow and do not gush: an eighth of a second's, but whole pages. */
+  /** How many bytes to take at a time. */
   get pieceBytes(): number {
-    return Math.max(8192, Math.floor((this.rate * KILOBYTE) / 8 / 8192) * 8192)
+    return pieceBytesOf(this.rate)
   }
 
   /**
@@ -67,7 +56,7 @@ export class TokenBucket {
    */
   async take(bytes: number, signal: AbortSignal | undefined): Promise<bigint> {
     const asked = this.#clock.now()
-    const due = this.#reserve(bytes, asked)
+    const due = reserveBytes(this.#paidUntil, this.rate, bytes, asked)
     let now = asked
     while (now < due && !this.#isOver()) {
       throwIfAborted(signal)
@@ -78,16 +67,5 @@ export class TokenBucket {
     }
     throwIfAborted(signal)
     return now - asked
-  }
-
-  /** Moves the end of what is given away, and says from when on the bytes may pass. */
-  #reserve(bytes: number, now: bigint): bigint {
-    const cost = BigInt(Math.ceil((bytes * NS_PER_SECOND) / (this.rate * KILOBYTE)))
-    for (;;) {
-      const found = Atomics.load(this.#paidUntil, 0)
-      // What nobody took while it was there is lost, but for the burst.
-      const from = found > now - BURST_NS ? found : now - BURST_NS
-      if (Atomics.compareExchange(this.#paidUntil, 0, found, from + cost) === found) return from + cost
-    }
   }
 }

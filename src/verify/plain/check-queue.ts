@@ -1,5 +1,6 @@
 import { type BigIntStats, fstatSync, statSync } from 'node:fs'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
+import { SharedRate } from '../../threads/shared-rate.js'
 import { Abandoned } from '../../threads/claims.js'
 import { ContentCheck } from '../content/content-check.js'
 import { ReplayedWal } from '../content/replayed-wal.js'
@@ -67,18 +68,21 @@ class RowChecker {
   readonly #buffer: ReadBuffer
   readonly #states: FileStates
   readonly #witness: FileWitness | undefined
+  readonly #rate: SharedRate | undefined
   #bytesOfFile = 0
   #row = 0
 
   constructor(start: StartChecking, rows: FileRows, queue: WorkQueue) {
-    const { directory, content, replayedWal, states, evidence } = start
+    const { directory, content, replayedWal, states, evidence, rate } = start
+    this.#rate = rate && new SharedRate(rate)
+    const bufferBytes = Math.min(BUFFER_BYTES, this.#rate?.pieceBytes ?? BUFFER_BYTES)
     this.#rows = rows
     this.#witness = evidence && new FileWitness(new EvidenceTable(evidence.buffers), evidence.checks)
     this.#states = new Uint8Array(states)
     this.#queue = queue
     this.#path = new PathBuffer(directory)
-    this.#contents = content && new ContentCheck(content, new ReplayedWal(replayedWal), BUFFER_BYTES)
-    this.#buffer = new ReadBuffer(this.#contents?.buffer ?? Buffer.allocUnsafeSlow(BUFFER_BYTES))
+    this.#contents = content && new ContentCheck(content, new ReplayedWal(replayedWal), bufferBytes)
+    this.#buffer = new ReadBuffer(this.#contents?.buffer ?? Buffer.allocUnsafeSlow(bufferBytes))
   }
 
   /** Whether there is evidence that the file need not be read, and it is as it was then. */
@@ -151,7 +155,10 @@ class RowChecker {
     this.#queue.throwIfAbandoned()
     this.#bytesOfFile += bytes
     this.#queue.addBytesDone(bytes)
+    this.#rate?.takeSleeping(bytes, this.#throwIfAbandoned)
   }
+
+  readonly #throwIfAbandoned = (): void => this.#queue.throwIfAbandoned()
 }
 
 /** Takes evidence of files that are read, and looks at it. */

@@ -16,6 +16,7 @@ import { PagesInQuestion } from '../content/pages-in-question.js'
 import { ReplayedWal } from '../content/replayed-wal.js'
 import type { FileTable } from '../file-table/file-table.js'
 import { maxRowsOf } from '../file-table/file-table-layout.js'
+import { SharedRate } from '../../threads/shared-rate.js'
 import { type FileStates, fileStates, isIntact } from './file-states.js'
 import type { VerifyProgress } from '../options.js'
 import type { BackupEvidence } from '../verification-keeper.js'
@@ -44,6 +45,8 @@ export interface ChecksumOptions {
   readonly directory: string
   /** Most threads. */
   readonly jobs: number
+  /** What is read in a second, in kB; `undefined`: no limit. */
+  readonly maxRate: number | undefined
   /** Most threads where storage answers late. */
   readonly waitingJobs: number
   /** What of the files' content is looked at, besides their checksum. */
@@ -71,6 +74,7 @@ export class ChecksumCheck {
   /** What the scan says of each row, as it goes on: threads look there. */
   readonly states: FileStates
   readonly #options: ChecksumOptions
+  readonly #readAt: Float64Array | undefined
   readonly #table: FileTable
   readonly #queue: WorkQueue
   readonly #replayedWal = new ReplayedWal()
@@ -91,6 +95,7 @@ export class ChecksumCheck {
    */
   constructor(options: ChecksumOptions, table: FileTable, manifestBytes: number) {
     this.#options = options
+    this.#readAt = options.evidence?.table.readAt
     this.#table = table
     this.#queue = WorkQueue.allocate(maxRowsOf(manifestBytes))
     const states = new SharedArrayBuffer(maxRowsOf(manifestBytes))
@@ -102,6 +107,7 @@ export class ChecksumCheck {
       states,
       content: options.content,
       replayedWal: this.#replayedWal.buffer,
+      rate: SharedRate.begin(options.maxRate)?.buffer,
       evidence: options.evidence && {
         buffers: options.evidence.table.buffers,
         checks: options.evidence.rules.checks,
@@ -223,6 +229,10 @@ export class ChecksumCheck {
     const queue = this.#queue
     for (; this.#told < queue.length; this.#told++) {
       const code = queue.outcome(this.#told)
+      if (code === outcomeCodes.unchanged) {
+        this.#tellUnchanged(queue.row(this.#told), states)
+        continue
+      }
       const finding = this.#takeFinding(code, this.#told)
       if (code === 0 || (code === outcomeCodes.told && finding === undefined)) break
       const row = queue.row(this.#told)
@@ -231,10 +241,6 @@ export class ChecksumCheck {
       else if (states[row] === fileStates.regular) states[row] = fileStates.intact
       // What the scan has reported already is not reported again.
       if (!isIntact(states, row)) continue
-      if (code === outcomeCodes.unchanged) {
-        this.#countRested(row)
-        continue
-      }
       // What was only to be looked at, and has changed, makes work.
       if (this.#options.evidence?.table.isToCompare(row) === true) this.#addReading(row)
       this.#count(this.#told, finding)
@@ -271,9 +277,11 @@ export class ChecksumCheck {
     totals.pagesChecked += this.#queue.pages(place)
   }
 
-  #countRested(row: number): void {
+  #tellUnchanged(row: number, states: FileStates): void {
+    if (states[row] === fileStates.regular) states[row] = fileStates.intact
+    if (!isIntact(states, row)) return
     const { rested } = this.sample
-    const readAt = this.#options.evidence?.table.readAt[row] ?? 0
+    const readAt = this.#readAt?.[row] ?? 0
     rested.readSince = rested.files === 0 ? readAt : Math.min(rested.readSince, readAt)
     rested.files++
     rested.bytes += this.#table.size(row)

@@ -1,4 +1,5 @@
 import type { PrestartedThread } from '../../threads/prestarted-thread.js'
+import type { SharedRateBuffer } from '../../threads/shared-rate.js'
 import type { StartMessage } from '../../threads/thread-start.js'
 import type { ContentFindings } from '../content/content-findings.js'
 import type { ContentRules } from '../content/decide-content-rules.js'
@@ -30,6 +31,8 @@ export interface StartChecking {
   /** `undefined` when nothing but the checksums of the manifest is checked. */
   readonly content: ContentRules | undefined
   readonly replayedWal: SharedArrayBuffer
+  /** `undefined`: no limit. */
+  readonly rate: SharedRateBuffer | undefined
   /** `undefined` when nobody keeps any; and what is looked at in each file. */
   readonly evidence: { readonly buffers: EvidenceBuffers; readonly checks: number } | undefined
 }

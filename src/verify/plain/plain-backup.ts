@@ -68,7 +68,10 @@ export class PlainBackup implements VerifiedBackup {
       {
         directory,
         jobs,
-        waitingJobs: options.jobs ?? Math.max(jobs, MOST_WAITING_THREADS),
+        maxRate: options.maxRate,
+        // Who is held to a rate waits for that.
+        waitingJobs:
+          options.maxRate === undefined ? (options.jobs ?? Math.max(jobs, MOST_WAITING_THREADS)) : jobs,
         signal,
         onProgress,
         content: content.rules,

@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
+import type { SharedRateBuffer } from '../../threads/shared-rate.js'
 import type { Compression } from '../../files/compression/compression.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { StoredStretch } from '../../files/tar/sparse-member.js'
@@ -51,6 +52,8 @@ export interface StartArchives {
   readonly expected: ExpectedMembers
   readonly progress: ArchiveProgressBuffers
   readonly channel: ByteChannel | undefined
+  /** `undefined`: no limit. */
+  readonly rate: SharedRateBuffer | undefined
 }
 
 /** Counters that all threads share. */

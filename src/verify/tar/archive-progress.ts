@@ -1,4 +1,5 @@
 import { Claims } from '../../threads/claims.js'
+import type { SharedRate } from '../../threads/shared-rate.js'
 import type { ArchiveProgressBuffers } from './archive-messages.js'
 
 /** Which archives are taken and how much of them was read, by all threads. */
@@ -6,8 +7,10 @@ export class ArchiveProgress {
   readonly buffers: ArchiveProgressBuffers
   readonly claims: Claims
   readonly #bytes: BigInt64Array
+  readonly #rate: SharedRate | undefined
 
-  constructor(buffers: ArchiveProgressBuffers = allocate()) {
+  constructor(buffers: ArchiveProgressBuffers = allocate(), rate?: SharedRate) {
+    this.#rate = rate
     this.buffers = buffers
     this.claims = new Claims(buffers.claims)
     this.#bytes = new BigInt64Array(buffers.bytes)
@@ -27,6 +30,7 @@ export class ArchiveProgress {
     for (const chunk of chunks) {
       this.claims.throwIfAbandoned()
       Atomics.add(this.#bytes, 0, BigInt(chunk.length))
+      this.#rate?.takeSleeping(chunk.length, () => this.claims.throwIfAbandoned())
       yield chunk
     }
   }

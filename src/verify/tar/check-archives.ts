@@ -1,4 +1,5 @@
 import { openRegularFile, readOpenedFile } from '../../files/open-regular-file.js'
+import { SharedRate } from '../../threads/shared-rate.js'
 import { Abandoned } from '../../threads/claims.js'
 import type { DoneMessage } from '../thread-pool.js'
 import type { ArchiveFinding, ArchiveMessage, ArchiveTask, StartArchives } from './archive-messages.js'
@@ -28,12 +29,13 @@ export async function checkArchives(
 }
 
 async function checkClaimed(
-  { tasks, expected, progress: progressBuffers, channel }: StartArchives,
+  { tasks, expected, progress: progressBuffers, channel, rate: rateBuffer }: StartArchives,
   post: (message: ArchiveMessage) => void,
 ): Promise<void> {
   const tools = await MemberCheckTools.load(expected)
-  const progress = new ArchiveProgress(progressBuffers)
-  const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+  const rate = rateBuffer && new SharedRate(rateBuffer)
+  const progress = new ArchiveProgress(progressBuffers, rate)
+  const buffer = Buffer.allocUnsafeSlow(Math.min(BUFFER_BYTES, rate?.pieceBytes ?? BUFFER_BYTES))
   const open = ({ path }: ArchiveTask): Iterable<Buffer> => {
     if (path !== undefined) return progress.follow(readArchive(path, buffer))
     if (channel === undefined) throw new TypeError('an archive has neither a path nor a channel')

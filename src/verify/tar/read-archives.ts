@@ -5,6 +5,7 @@ import { ioError } from '../../files/system-error.js'
 import type { ContentRules } from '../content/decide-content-rules.js'
 import { ReplayedWal } from '../content/replayed-wal.js'
 import type { VerifyContext } from '../verify-context.js'
+import { SharedRate } from '../../threads/shared-rate.js'
 import { ThreadPool } from '../thread-pool.js'
 import { type Archive, pathnamePrefix } from './archive.js'
 import type { ArchiveMessage, StartArchives } from './archive-messages.js'
@@ -96,6 +97,7 @@ function startOf(
     },
     progress: progress.buffers,
     channel: sender?.channel,
+    rate: SharedRate.begin(options.maxRate)?.buffer,
   }
 }
 

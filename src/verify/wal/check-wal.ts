@@ -52,6 +52,8 @@ export interface WalContext {
   readonly readSmallFile: ReadSmallBackupFile
   readonly jobs: number
   readonly signal: AbortSignal | undefined
+  /** What is read in a second, in kB; `undefined`: no limit. */
+  readonly maxRate?: number | undefined
   readonly manifest: ManifestContents
   readonly control: ControlFile | undefined
   readonly ignore: IgnoreRules

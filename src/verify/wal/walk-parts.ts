@@ -1,5 +1,6 @@
 import { createWalBuffer } from '../../postgres/wal/wal-buffer.js'
 import { Abandoned, Claims } from '../../threads/claims.js'
+import { SharedRate, type SharedRateBuffer } from '../../threads/shared-rate.js'
 import type { DoneMessage } from '../thread-pool.js'
 import { openWalSource } from './file-wal-source.js'
 import type { WalSourceDescription } from './wal-source.js'
@@ -19,6 +20,8 @@ export interface StartWalking {
   readonly parts: readonly WalPart[]
   /** See `Claims`. */
   readonly claims: SharedArrayBuffer
+  /** `undefined`: no limit. */
+  readonly rate: SharedRateBuffer | undefined
 }
 
 /** What a thread sends for each part that it has read. */
@@ -43,26 +46,31 @@ export function walkParts(start: StartWalking, post: (message: PartWalked | Done
 }
 
 function walkTaken(
-  { source: description, expected, parts, claims: claimsBuffer }: StartWalking,
+  { source: description, expected, parts, claims: claimsBuffer, rate: rateBuffer }: StartWalking,
   post: (message: PartWalked) => void,
 ): void {
   const source = openWalSource(description)
   const buffer = createWalBuffer(WAL_BUFFER_BYTES)
   const claims = new Claims(claimsBuffer)
+  const rate = rateBuffer && new SharedRate(rateBuffer)
+  const onBuffer = (): void => {
+    claims.throwIfAbandoned()
+    rate?.takeSleeping(WAL_BUFFER_BYTES, () => claims.throwIfAbandoned())
+  }
   for (;;) {
     const index = claims.claim()
     const part = parts[index]
     if (part === undefined) return
-    post({ type: 'part', index, result: runToEnd(walkPart(source, expected, part, buffer), claims) })
+    post({ type: 'part', index, result: runToEnd(walkPart(source, expected, part, buffer), onBuffer) })
   }
 }
 
 /** A source that has a description never has to be waited for. */
-function runToEnd(walk: PartWalk, claims: Claims): PartResult {
+function runToEnd(walk: PartWalk, onBuffer: () => void): PartResult {
   for (;;) {
     const step = walk.next()
     if (step.done === true) return step.value
     if (step.value !== undefined) throw new TypeError('bytes of WAL that are still to come')
-    claims.throwIfAbandoned()
+    onBuffer()
   }
 }

@@ -1,3 +1,4 @@
+import { SharedRate } from '../../threads/shared-rate.js'
 import { createWalBuffer } from '../../postgres/wal/wal-buffer.js'
 import type { Yielder } from '../../files/yielder.js'
 import { planParts, type SegmentRun, wholeRun } from './plan-parts.js'
@@ -25,6 +26,8 @@ export interface RunReaders {
   readonly jobs: number
   readonly yielder: Yielder
   readonly signal: AbortSignal | undefined
+  /** What is read in a second, in kB; `undefined`: no limit. */
+  readonly maxRate?: number | undefined
 }
 
 /** Reads all records of a run of segments; in several threads when it is long. The result is the same. */
@@ -33,10 +36,15 @@ export async function walkRun(
   expected: ExpectedWal,
   run: SegmentRun,
 ): Promise<RunResult> {
-  const { source, jobs, yielder, signal } = readers
+  const { source, jobs, yielder, signal, maxRate } = readers
+  const rate = SharedRate.begin(maxRate)
   const buffer = createWalBuffer(WAL_BUFFER_BYTES)
   const walk = (part: WalPart): Promise<PartResult> =>
-    runYielding(walkPart(source, expected, part, buffer), yielder)
+    runYielding(
+      walkPart(source, expected, part, buffer),
+      yielder,
+      rate && (() => rate.take(WAL_BUFFER_BYTES, signal)),
+    )
   const bytes = Number(run.lastSegment - run.firstSegment + 1n) * expected.segmentSize
   const threads = Math.min(jobs, Math.floor(bytes / BYTES_PER_THREAD))
   const { description } = source
@@ -46,7 +54,7 @@ export async function walkRun(
   }
 
   const parts = planParts(run, expected.segmentSize)
-  const pool = new WalPool({ source: description, expected, parts })
+  const pool = new WalPool({ source: description, expected, parts, rate: rate?.buffer })
   try {
     pool.start(threads, signal)
     return await joinParts(parts, expected.segmentSize, (index) => pool.resultOf(index), walk)
@@ -55,11 +63,20 @@ export async function walkRun(
   }
 }
 
-/** Runs a walk to its end, giving way on the way. */
-export async function runYielding(walk: PartWalk, yielder: Yielder): Promise<PartResult> {
+/**
+ * Runs a walk to its end, giving way on the way.
+ *
+ * @param pause - is waited for after each buffer
+ */
+export async function runYielding(
+  walk: PartWalk,
+  yielder: Yielder,
+  pause?: () => Promise<void>,
+): Promise<PartResult> {
   try {
     let step = walk.next()
     while (step.done !== true) {
+      await pause?.()
       if (yielder.isDue) await yielder.yield()
       step = step.value === undefined ? walk.next() : await goOnWith(walk, step.value)
     }

@@ -55,6 +55,7 @@ async function checkAfterScan(state: number = fileStates.intact): Promise<Outcom
     signal: undefined,
     onProgress: undefined,
     evidence: undefined,
+    maxRate: undefined,
   }
   const check = new ChecksumCheck(options, table, 1000)
   try {
@@ -141,6 +142,7 @@ test('a thread that waits to learn of the WAL is ended all the same', async () =
     signal: undefined,
     onProgress,
     evidence: undefined,
+    maxRate: undefined,
   }
   const check = new ChecksumCheck(options, table, 1000)
   check.publish(0, 1, () => true)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readRate } from '../../../../cli/commands/backup/rate.js'
+import { readRate } from '../../cli/read-rate.js'
 
 test.each([
   ['32', 32],

@@ -1,8 +1,5 @@
-import { usageError } from '../../usage-error.js'
-
-// Of the replication command BASE_BACKUP. @see src/include/backup/basebackup.h
-const MIN_RATE = 32
-const MAX_RATE = 1024 * 1024
+import { MAX_RATE, MIN_RATE } from '../src/threads/shared-rate.js'
+import { usageError } from './usage-error.js'
 
 /**
  * Reads a rate as pg_basebackup does: a number in kB/s, or with the suffix `k` or `M`.
