@@ -31,8 +31,17 @@ export interface SignatureDemand {
  */
 export const signatureProblemKinds = ['signature-missing', 'signature-invalid', 'signer-not-allowed'] as const
 
+/** What is known of a problem with a signature, as values. Each is there where it has a meaning. */
+interface SignatureFacts {
+  /** The file of the signature. */
+  readonly signaturePath?: string
+  /** By which key the signature is good, although that may not sign. */
+  readonly keyType?: string
+  readonly fingerprint?: string
+}
+
 /** Something that is wrong with a signature. */
-export interface SignatureProblem {
+export interface SignatureProblem extends SignatureFacts {
   readonly kind: (typeof signatureProblemKinds)[number]
   /** One line. */
   readonly message: string
@@ -64,9 +73,9 @@ const MAX_SIGNERS_BYTES = 4 * 1024 * 1024
 class SignatureFault extends Error {
   readonly problem: SignatureProblem
 
-  constructor(kind: SignatureProblem['kind'], message: string, detail: string) {
+  constructor(kind: SignatureProblem['kind'], message: string, detail: string, facts: SignatureFacts = {}) {
     super(message)
-    this.problem = { kind, message, detail }
+    this.problem = { kind, message, detail, ...facts }
   }
 }
 
@@ -130,7 +139,8 @@ export class SignatureCheck {
     const signer = findAllowedSigner(this.#signers, demand)
     if (typeof signer === 'string') {
       const message = `signature "${path}" is by nobody who is allowed to sign`
-      throw new SignatureFault('signer-not-allowed', message, `by "${allowedSigners}", ${signer}`)
+      const facts = { signaturePath: path, keyType: key.type, fingerprint: fingerprintOf(key.blob) }
+      throw new SignatureFault('signer-not-allowed', message, `by "${allowedSigners}", ${signer}`, facts)
     }
     return {
       path,
@@ -181,7 +191,8 @@ function understand<Result>(path: string, read: () => Result): Result {
 }
 
 function invalid(path: string, why: string): SignatureFault {
-  return new SignatureFault('signature-invalid', `signature "${path}" is not valid`, why)
+  const message = `signature "${path}" is not valid`
+  return new SignatureFault('signature-invalid', message, why, { signaturePath: path })
 }
 
 function attempt<Result>(step: () => Result): Result | SignatureFault {

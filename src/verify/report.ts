@@ -93,6 +93,11 @@ export interface ProblemFacts {
   readonly systemIdentifier?: ExpectedAndFound<string>
   /** What the operating system said: `EACCES`. */
   readonly errorCode?: string
+  /** The file of a signature. */
+  readonly signaturePath?: string
+  /** By which key it is good, although that may not sign. */
+  readonly keyType?: string
+  readonly fingerprint?: string
 }
 
 /** Something that is wrong with the backup. */

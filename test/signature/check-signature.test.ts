@@ -172,6 +172,9 @@ describeWithOpenSsh('a signature by ssh-keygen', () => {
         kind: 'signer-not-allowed',
         message: expect.stringMatching(/^signature ".*" is by nobody who is allowed to sign$/),
         detail: expect.stringMatching(/^by ".*", key SHA256:\S+ is not in the file$/),
+        signaturePath: expect.stringMatching(/\.sig$/),
+        keyType: 'ssh-ed25519',
+        fingerprint: expect.stringMatching(/^SHA256:\S{43}$/),
       },
     },
   ])('$name is a problem', async ({ change, problem, hasNoOracle }) => {

@@ -145,6 +145,9 @@ const problemKeys = {
   target: 'optional',
   systemIdentifier: 'optional',
   errorCode: 'optional',
+  signaturePath: 'optional',
+  keyType: 'optional',
+  fingerprint: 'optional',
 } as const satisfies PresenceOf<Problem>
 
 const optionKeys = {
@@ -223,6 +226,9 @@ const signatureProblemKeys = {
   kind: 'required',
   message: 'required',
   detail: 'required',
+  signaturePath: 'optional',
+  keyType: 'optional',
+  fingerprint: 'optional',
 } as const satisfies PresenceOf<SignatureProblem>
 
 const notCheckedKeys = {
