@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openRegularFile } from '../files/open-regular-file.js'
+import { PbManifestError } from '../errors.js'
+import { NotARegularFileError, openRegularFile } from '../files/open-regular-file.js'
 import { displayPathname } from '../files/pathname.js'
 import { ioError } from '../files/system-error.js'
 import { throwIfAborted } from '../files/yielder.js'
@@ -47,6 +48,12 @@ export function readSql(file: string): string {
       closeSync(descriptor)
     }
   } catch (error) {
+    if (error instanceof NotARegularFileError) {
+      throw new PbManifestError(
+        'IO',
+        `could not open file "${displayPathname(file)}": it is not a regular file`,
+      )
+    }
     throw ioError(`could not open file "${displayPathname(file)}"`, error)
   }
 }

@@ -1,11 +1,13 @@
-import type { Client, DatabaseError } from 'pg'
-import { PbManifestError } from '../errors.js'
+import type { Client } from 'pg'
 import { throwIfAborted } from '../files/yielder.js'
 import type { DrillCheck } from './report.js'
 import {
   CheckNotDone,
   describeError,
   Findings,
+  isOfBackup,
+  isOfLibrary,
+  isReported,
   listDatabases,
   type RunningServer,
   withClient,
@@ -41,28 +43,46 @@ export async function checkDatabases(server: RunningServer): Promise<DrillCheck>
 export async function checkByAmcheck(server: RunningServer): Promise<DrillCheck> {
   const findings = new Findings()
   for (const database of await listDatabases(server)) {
-    await withClient(server, database, async (client) => {
-      const schema = await makeAmcheck(client)
-      for (const { name, oid, kind } of await listRelations(client, server.major)) {
-        throwIfAborted(server.signal)
-        findings.objects++
-        try {
-          const sql =
-            kind === 'i'
-              ? `SELECT ${schema}.bt_index_check($1::pg_catalog.oid::pg_catalog.regclass, true)`
-              : `SELECT blkno, offnum, attnum, msg FROM ${schema}.verify_heapam($1::pg_catalog.oid::pg_catalog.regclass)`
-          const { rows } = await client.query<HeapProblem>(sql, [oid])
-          if (kind === 'i') continue
-          for (const row of rows)
-            findings.add({ database, relation: name, message: describeHeapProblem(row) })
-        } catch (error) {
-          if (!isOfBackup(error)) throw notDone(`amcheck could not look at "${name}"`, error)
-          findings.add({ database, relation: name, message: describeError(error) })
-        }
-      }
-    })
+    try {
+      await withClient(server, database, async (client) => {
+        findings.objects += await checkDatabase(client, server, (relation, message) =>
+          findings.add({ database, relation, message }),
+        )
+      })
+    } catch (error) {
+      if (!isOfBackup(error)) throw error
+      findings.add({ database, message: describeError(error) })
+    }
   }
   return findings.conclude('amcheck')
+}
+
+/** Looks at all that amcheck can look at, in the database of the connection. @returns how many relations */
+async function checkDatabase(
+  client: Client,
+  { major, signal }: RunningServer,
+  add: (relation: string, message: string) => void,
+): Promise<number> {
+  const schema = await makeAmcheck(client)
+  const relations = await listRelations(client, major)
+  for (const { name, oid, kind } of relations) {
+    throwIfAborted(signal)
+    try {
+      const sql =
+        kind === 'i'
+          ? `SELECT ${schema}.bt_index_check($1::pg_catalog.oid::pg_catalog.regclass, true)`
+          : `SELECT blkno, offnum, attnum, msg FROM ${schema}.verify_heapam($1::pg_catalog.oid::pg_catalog.regclass)`
+      const { rows } = await client.query<HeapProblem>(sql, [oid])
+      for (const row of kind === 'i' ? [] : rows) add(name, describeHeapProblem(row))
+    } catch (error) {
+      // Damage shows in errors of any kind, where a function of a type meets a value that is none.
+      if (!isReported(error)) throw error
+      if (isOfLibrary(error))
+        throw new CheckNotDone(`amcheck could not look at "${name}": ${describeError(error)}`)
+      add(name, describeError(error))
+    }
+  }
+  return relations.length
 }
 
 interface HeapProblem {
@@ -92,6 +112,7 @@ async function makeAmcheck(client: Client): Promise<string> {
     )
     return rows[0]?.schema ?? 'public'
   } catch (error) {
+    if (isOfBackup(error)) throw error
     throw new CheckNotDone(
       `the extension amcheck cannot be used: ${describeError(error)}`,
       'It comes with the contrib modules of the server.',
@@ -114,18 +135,4 @@ async function listRelations(
      ORDER BY c.oid`,
   )
   return rows
-}
-
-/** Whether an error tells of damaged data: what the server cannot read, or finds corrupted. */
-function isOfBackup(error: unknown): boolean {
-  const { code, message = '' } = error as Partial<DatabaseError>
-  if (code === undefined) return false
-  // Of a library that is missing, the class is the same as of a data file that is.
-  if (/could not (?:access|load)/.test(message)) return false
-  return /^(?:XX|58)/.test(code) || code === '08P01'
-}
-
-function notDone(what: string, error: unknown): unknown {
-  if (error instanceof PbManifestError) return error
-  return new CheckNotDone(`${what}: ${describeError(error)}`)
 }

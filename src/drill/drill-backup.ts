@@ -18,7 +18,7 @@ import { explainFailure } from './explain-failure.js'
 import { findServerPrograms, findServerUser, type ServerPrograms, type ServerUser } from './find-server.js'
 import type { DrillOptions } from './options.js'
 import type { DrillCheck, DrillFailure, DrillReport } from './report.js'
-import { CheckNotDone, type RunningServer } from './running-server.js'
+import { CheckNotDone, isOfBackup, type RunningServer } from './running-server.js'
 import { makeScratchPlace, type ScratchPlace } from './scratch-place.js'
 import { serverSettings } from './server-settings.js'
 import { SupervisedServer } from './supervised-server.js'
@@ -220,6 +220,8 @@ function lostServer(error: unknown, { log, hasEnded }: SupervisedServer): DrillF
   const said = log.map(({ text }) => text)
   const crash = said.find((line) => /^PANIC:|was terminated by signal/.test(line))
   const message = error instanceof Error ? error.message : String(error)
+  if (isOfBackup(error))
+    return { part: 'backup', message: `no database can be used: ${message}`, details: [] }
   if (crash === undefined)
     return { part: 'drill', message: `a check failed: ${message}`, details: said.slice(-5) }
   const part = hasEnded || /PANIC/.test(crash) ? 'backup' : 'drill'

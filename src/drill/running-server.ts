@@ -58,6 +58,7 @@ export class Findings {
  * @throws {@link CheckNotDone} when nobody is let in, whatever the backup is
  */
 export async function listDatabases(server: RunningServer): Promise<string[]> {
+  let damage: unknown
   for (const database of [server.database, 'template1']) {
     try {
       return await withClient(server, database, async (client) => {
@@ -75,9 +76,11 @@ export async function listDatabases(server: RunningServer): Promise<string[]> {
           'Say with -U, --username=NAME who is a superuser of the cluster.',
         )
       }
-      if (code !== '3D000') throw error
+      if (isOfBackup(error)) damage ??= error
+      else if (code !== '3D000') throw error
     }
   }
+  if (damage !== undefined) throw damage
   throw new CheckNotDone(`there is no database "${server.database}"`, 'Say with -d, --dbname=NAME which one.')
 }
 
@@ -115,4 +118,19 @@ export async function withClient<Result>(
 
 export function describeError(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+/** Whether this is an error that the server has reported. */
+export function isReported(error: unknown): error is DatabaseError {
+  return error instanceof Error && 'code' in error && 'severity' in error
+}
+
+/** Whether the server lacks a library: its class of error is that of a data file that is missing. */
+export function isOfLibrary({ message }: DatabaseError): boolean {
+  return /could not (?:access|load)/.test(message)
+}
+
+/** Whether an error tells of damaged data: what the server cannot read, or finds corrupted. */
+export function isOfBackup(error: unknown): boolean {
+  return isReported(error) && /^(?:XX|58)/.test(error.code ?? '') && !isOfLibrary(error)
 }

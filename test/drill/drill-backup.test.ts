@@ -121,6 +121,23 @@ describeWithDebianPostgres('pbmanifest drill', (programs) => {
     expect(leftovers()).toEqual([])
   })
 
+  test('says that it is the backup that failed, when a database cannot be used', async () => {
+    // pg_class of "postgres".
+    await removeFile(backup, 'base/5/1259')
+    const { status, stderr } = await drill('--amcheck')
+    expect(status).toBe(1)
+    expect(stderr).toContain('error: database "postgres": could not open file "base/5/1259"')
+    expect(stderr).toContain('a database cannot be used, and amcheck found damage')
+    expect(stderr).toContain('drill failed: it is the backup that failed')
+  })
+
+  test('takes no file of SQL that is none', async () => {
+    expect(await drill('--sql', scratch.path)).toMatchObject({
+      status: 5,
+      stderr: expect.stringContaining('it is not a regular file'),
+    })
+  })
+
   test('says that it is the backup that failed, when SQL fails', async () => {
     const sql = join(scratch.path, 'checks.sql')
     await writeFile(sql, 'SELECT 1;\nSELECT * FROM nothing;\n')
