@@ -1,3 +1,7 @@
+import {
+  type ChecksumAlgorithm,
+  parseChecksumAlgorithm,
+} from '../src/manifest/checksum/checksum-algorithm.js'
 import type { WalRange } from '../src/manifest/model.js'
 import { parseWholeNumber } from '../src/manifest/manifest-parts.js'
 import { parseLsn } from '../src/postgres/lsn.js'
@@ -21,6 +25,13 @@ export function readOptional<Value>(
 /** A count of things there must be at least one of: jobs, workers. */
 export function readCount(name: string, text: string): number {
   return Number(readInRange(name, text, 1n, BigInt(Number.MAX_SAFE_INTEGER), 'a whole number, at least 1'))
+}
+
+/** How files are summed; upper or lower case. */
+export function readChecksumAlgorithm(name: string, text: string): ChecksumAlgorithm {
+  const algorithm = parseChecksumAlgorithm(text)
+  if (algorithm !== undefined) return algorithm
+  throw invalidValue(name, text, 'one of CRC32C, SHA224, SHA256, SHA384, SHA512 and NONE')
 }
 
 /** How long the other side of a connection may be silent, in seconds. */

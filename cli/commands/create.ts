@@ -1,13 +1,12 @@
 import { displayPathname, type Pathname } from '../../src/files/pathname.js'
 import type { CreateManifestOptions, CreateManifestResult } from '../../src/create/create-manifest.js'
 import type { EndFoundBy } from '../../src/create/find-positions.js'
-import { parseChecksumAlgorithm } from '../../src/manifest/checksum/checksum-algorithm.js'
 import { formatLsn } from '../../src/postgres/lsn.js'
 import { exitStatus } from '../exit-status.js'
 import { formatBytes, formatCount } from '../../src/renderings/format.js'
 import { readOnlyOperand } from '../operands.js'
 import {
-  invalidValue,
+  readChecksumAlgorithm,
   readCount,
   readLsn,
   readOptional,
@@ -113,16 +112,14 @@ function readOptions(values: Values, operands: readonly string[]): CreateManifes
       endLsn: readOptional(readLsn, '--end-lsn', values['end-lsn']),
       endTimeline: readOptional(readTimeline, '--end-timeline', values['end-timeline']),
       historyDirectory: values['history-dir'],
-      checksumAlgorithm: readOptional(readAlgorithm, '--manifest-checksums', values['manifest-checksums']),
+      checksumAlgorithm: readOptional(
+        readChecksumAlgorithm,
+        '--manifest-checksums',
+        values['manifest-checksums'],
+      ),
       jobs: readOptional(readCount, '-j/--jobs', values.jobs),
     } satisfies { [Name in keyof CreateManifestOptions]?: CreateManifestOptions[Name] | undefined }),
   }
-}
-
-function readAlgorithm(name: string, text: string): NonNullable<CreateManifestOptions['checksumAlgorithm']> {
-  const algorithm = parseChecksumAlgorithm(text)
-  if (algorithm !== undefined) return algorithm
-  throw invalidValue(name, text, 'one of CRC32C, SHA224, SHA256, SHA384, SHA512 and NONE')
 }
 
 export const createCommand: Command = defineCommand({

@@ -110,6 +110,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
   let stopped: string
   let standbyCopy: LowLevelCopy
   let stoppedStandby: string
+  let crashedStandby: string
 
   beforeAll(async () => {
     // What cannot be archived stays, the history file of a backup too.
@@ -133,6 +134,9 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
       standbyCopy = await copyInBackupMode(standby, 'standby', cluster)
       await standby.stop()
       stoppedStandby = await copyCluster(standby, 'stopped-standby', cluster.scratch.path)
+      await standby.start()
+      await standby.stop('immediate')
+      crashedStandby = await copyCluster(standby, 'crashed-standby', cluster.scratch.path)
     } finally {
       await standby.remove()
     }
@@ -324,6 +328,17 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     expect(stdout).toContain('(end: by the minimum recovery point in pg_control)')
     expect(await pgVerifyBackup(programs, [stoppedStandby])).toMatchObject({ status: 0 })
     await expectVerified(stoppedStandby)
+  })
+
+  test('so does a snapshot of a standby', { timeout }, async () => {
+    const refused = await pbmanifest(['create', crashedStandby])
+    expect(refused.status).toBe(4)
+    expect(refused.stderr).toContain('was not shut down (pg_control says "in archive recovery")')
+    const { status, stdout, stderr } = await pbmanifest(['create', '--snapshot', crashedStandby])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: expect.not.stringContaining('warning') })
+    expect(stdout).toContain('(end: by the minimum recovery point in pg_control)')
+    expect(await pgVerifyBackup(programs, [crashedStandby])).toMatchObject({ status: 0 })
+    await expectVerified(crashedStandby)
   })
 
   test(

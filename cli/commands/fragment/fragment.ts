@@ -1,15 +1,18 @@
 import { displayPathname, type Pathname } from '../../../src/files/pathname.js'
-import {
-  checksumAlgorithms,
-  parseChecksumAlgorithm,
-} from '../../../src/manifest/checksum/checksum-algorithm.js'
+import { checksumAlgorithms } from '../../../src/manifest/checksum/checksum-algorithm.js'
 import { isBackupId } from '../../../src/manifest/fragment/backup-id.js'
 import type { WriteFragmentOptions } from '../../../src/manifest/fragment/write-fragment.js'
 import { exitStatus } from '../../exit-status.js'
 import { readFilesFrom } from './files-from.js'
 import { formatBytes, formatCount } from '../../../src/renderings/format.js'
 import { readOnlyOperand } from '../../operands.js'
-import { invalidValue, readCount, readOptional, readWorkerNumber } from '../../option-values.js'
+import {
+  invalidValue,
+  readChecksumAlgorithm,
+  readCount,
+  readOptional,
+  readWorkerNumber,
+} from '../../option-values.js'
 import { usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from '../command.js'
@@ -95,7 +98,11 @@ function readOptions(values: Values, operands: readonly string[]): WriteFragment
     ...withoutUndefined({
       workers: isOnlyWorker ? 1 : workers,
       includeAll: values['include-all'],
-      checksumAlgorithm: readOptional(readAlgorithm, '--checksum-algorithm', values['checksum-algorithm']),
+      checksumAlgorithm: readOptional(
+        readChecksumAlgorithm,
+        '--checksum-algorithm',
+        values['checksum-algorithm'],
+      ),
     }),
   }
 }
@@ -104,14 +111,6 @@ function readBackupId(name: string, text: string): string {
   if (!isBackupId(text))
     throw invalidValue(name, text, '32 hexadecimal digits, as "pbmanifest backup-id" prints')
   return text
-}
-
-function readAlgorithm(name: string, text: string): NonNullable<WriteFragmentOptions['checksumAlgorithm']> {
-  const algorithm = parseChecksumAlgorithm(text)
-  if (algorithm === undefined) {
-    throw invalidValue(name, text, 'one of CRC32C, SHA224, SHA256, SHA384, SHA512 and NONE')
-  }
-  return algorithm
 }
 
 export const fragmentCommand: Command = defineCommand({
