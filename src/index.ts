@@ -139,7 +139,13 @@ export { formatReportAsHtml } from './renderings/html/report-page.js'
 export { formatReportAsJUnit } from './renderings/junit.js'
 export { formatReportForNagios, type NagiosState, nagiosStates } from './renderings/nagios.js'
 export { formatReportForPrometheus } from './renderings/prometheus.js'
-export { type ReportFile, type ReportKind, reportKinds, writeReportFile } from './renderings/report-files.js'
+export {
+  type ReportFile,
+  type ReportKind,
+  reportKinds,
+  writeReportFile,
+  type WriteReportOptions,
+} from './renderings/report-files.js'
 export { findBackups, type FoundBackups } from './verify/several/find-backups.js'
 export {
   type BackupOutcome,

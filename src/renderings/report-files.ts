@@ -4,6 +4,7 @@ import { basename, dirname, join, sep } from 'node:path'
 import { PbManifestError } from '../errors.js'
 import { displayJson } from '../files/display-text.js'
 import { describeSystemError, ioError, isNotThere } from '../files/system-error.js'
+import type { StatusReport } from '../state/status.js'
 import type { BackupsReport } from '../verify/several/verify-backups.js'
 
 /** The kinds of files that a report is written as. */
@@ -85,22 +86,29 @@ async function targetOf(path: string): Promise<string> {
   }
 }
 
+/** How a report is written. */
+export interface WriteReportOptions {
+  /** Whether JSON is that of several backups. Default: when there is not exactly one. */
+  readonly isPlural?: boolean
+  /** For a page: what is known of earlier verifications, or why it cannot be read. */
+  readonly history?: StatusReport | string
+}
+
 /**
  * Writes a report into a file, whole and durable, or not at all.
  *
- * @param isPlural - whether JSON is that of several backups. Default: when there is not exactly one
  * @throws {@link PbManifestError} `IO`
  */
 export async function writeReportFile(
   { kind, path }: ReportFile,
   report: BackupsReport,
-  isPlural: boolean = report.backups.length !== 1,
+  options: WriteReportOptions = {},
 ): Promise<void> {
   const { DurableFile } = await import('../files/durable-file.js')
   const file = await DurableFile.create(path, MODE)
   try {
     let text = ''
-    for await (const piece of await render(kind, report, isPlural)) {
+    for await (const piece of await render(kind, report, options)) {
       text += piece
       if (text.length < BATCH) continue
       await file.write(Buffer.from(text))
@@ -117,12 +125,12 @@ export async function writeReportFile(
 async function render(
   kind: ReportKind,
   report: BackupsReport,
-  isPlural: boolean,
+  { isPlural = report.backups.length !== 1, history }: WriteReportOptions,
 ): Promise<Iterable<string> | AsyncIterable<string>> {
   switch (kind) {
     case 'html': {
       const { formatReportAsHtml } = await import('./html/report-page.js')
-      return formatReportAsHtml(report)
+      return formatReportAsHtml(report, history)
     }
     case 'json':
       return await renderJson(report, isPlural)

@@ -194,6 +194,22 @@ describeWithProgram(browserProgram, browserProgram, 'a page in a browser', () =>
     await page.locator('#b1-count', { hasText: /^1 of/ }).waitFor()
   })
 
+  test('has the history that is kept with --state, this verification in it', async () => {
+    const state = join(scratch.path, 'state')
+    const copy = join(scratch.path, 'copy <b>')
+    await cp(backup, copy, { recursive: true })
+    await verify('--state', state, backup)
+    await writeFile(join(copy, 'PG_VERSION'), '16\n')
+    await verify('--state', state, copy)
+    const { page } = await openFile(browser, file)
+    const history = page.locator('[aria-labelledby="history"]')
+    const verdicts = await history.locator('tbody tr td:nth-child(5)').allTextContents()
+    expect(verdicts.toSorted()).toEqual(['failed', 'verified'])
+    expect(await history.locator('tbody tr td:nth-child(2)').allTextContents()).toContain(copy)
+    expect(await history.locator('figure > svg rect').count()).toBe(2)
+    expect(await findBarriers(page)).toEqual([])
+  })
+
   test('has an overview of several backups, with links to each', async () => {
     const copy = join(scratch.path, 'copy')
     await cp(backup, copy, { recursive: true })

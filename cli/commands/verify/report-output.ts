@@ -1,6 +1,12 @@
 import { isPbManifestError } from '../../../src/errors.js'
 import type { NagiosState } from '../../../src/renderings/nagios.js'
-import { type ReportFile, type ReportKind, reportKinds } from '../../../src/renderings/report-files.js'
+import {
+  type ReportFile,
+  type ReportKind,
+  reportKinds,
+  type WriteReportOptions,
+} from '../../../src/renderings/report-files.js'
+import type { StatusReport } from '../../../src/state/status.js'
 import { startRun } from '../../../src/run-facts.js'
 import type { BackupsReport } from '../../../src/verify/several/verify-backups.js'
 import { type ExitStatus, exitStatus, exitStatusOfError, worstStatus } from '../../exit-status.js'
@@ -51,6 +57,8 @@ interface Ending {
   readonly status: ExitStatus
   /** Prints it as text, or JSON. */
   readonly print: () => Promise<void>
+  /** Where earlier verifications are known. */
+  readonly stateDirectory?: string | undefined
   /** What is left to be done when it has been told. @returns the exit status after that */
   readonly keep?: (status: ExitStatus) => Promise<ExitStatus>
 }
@@ -64,25 +72,39 @@ interface Ending {
 export async function tellReport(
   { print, messages }: Pick<CommandContext, 'print' | 'messages'>,
   { kind, files }: ReportOutput,
-  { report: makeReport, isPlural, status, print: printReport, keep = async (status) => status }: Ending,
+  ending: Ending,
 ): Promise<ExitStatus> {
-  if (kind !== 'nagios' && files.length === 0) {
-    await printReport()
-    return await keep(status)
-  }
+  const { report: makeReport, isPlural, status, print: printReport } = ending
+  const { stateDirectory, keep = async (status) => status } = ending
+  if (kind !== 'nagios') await printReport()
+  // So that what is known of earlier verifications is known of this one.
+  const kept = await keep(status)
+  if (kind !== 'nagios' && files.length === 0) return kept
   const report = await makeReport()
-  const failures = await writeReportFiles(files, report, isPlural)
-  const ended = worstStatus([status, ...failures.map((error) => exitStatusOfError(error, 'verify'))])
+  const history = files.some(({ kind }) => kind === 'html') ? await readHistory(stateDirectory) : undefined
+  const options = { isPlural, ...(history !== undefined && { history }) }
+  const failures = await writeReportFiles(files, report, options)
+  const ended = worstStatus([kept, ...failures.map((error) => exitStatusOfError(error, 'verify'))])
   if (kind === 'nagios') {
     const { formatReportForNagios, nagiosStates } = await import('../../../src/renderings/nagios.js')
-    // Nothing follows the line.
-    const state = nagiosStateOfStatus(await keep(ended))
+    const state = nagiosStateOfStatus(ended)
     print(formatReportForNagios(report, { state, remarks: failures.map(({ message }) => message) }))
     return nagiosStates[state]
   }
-  await printReport()
   for (const { message } of failures) messages.error(message)
-  return await keep(ended)
+  return ended
+}
+
+/** @returns why not, where it cannot be read; `undefined` when nothing is kept */
+async function readHistory(stateDirectory: string | undefined): Promise<StatusReport | string | undefined> {
+  if (stateDirectory === undefined) return undefined
+  const { readStatus } = await import('../../../src/state/status.js')
+  try {
+    return readStatus(stateDirectory)
+  } catch (error) {
+    if (!isPbManifestError(error)) throw error
+    return error.message
+  }
 }
 
 /** Writes into the files of a verification why it could not be one. The error is told by whoever catches it. */
@@ -97,21 +119,21 @@ export async function tellFailure(
   const error = describeFailure(thrown, signal)
   if (error === undefined) return
   const report = summarizeOutcomes([{ directory, error }], startRun()())
-  const failures = await writeReportFiles(files, report, false)
+  const failures = await writeReportFiles(files, report, { isPlural: false })
   if (kind !== 'nagios') for (const { message } of failures) messages.error(message)
 }
 
 async function writeReportFiles(
   files: readonly ReportFile[],
   report: BackupsReport,
-  isPlural: boolean,
+  options: WriteReportOptions,
 ): Promise<Error[]> {
   if (files.length === 0) return []
   const { writeReportFile } = await import('../../../src/renderings/report-files.js')
   const failures: Error[] = []
   for (const file of files) {
     try {
-      await writeReportFile(file, report, isPlural)
+      await writeReportFile(file, report, options)
     } catch (error) {
       if (!isPbManifestError(error)) throw error
       failures.push(error)

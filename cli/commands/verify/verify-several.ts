@@ -89,6 +89,7 @@ export async function runVerifySeveral(
     isPlural: true,
     status,
     print,
+    stateDirectory: state?.directory,
   })
 }
 

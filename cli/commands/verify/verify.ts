@@ -324,6 +324,7 @@ export const verifyCommand: Command = defineCommand({
       status,
       print,
       ...(keep && { keep }),
+      stateDirectory: state?.directory,
     })
   },
 })

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { StatusReport } from '../../state/status.js'
 import { type BackupsReport, outcomeVerdicts, verdictOf } from '../../verify/several/verify-backups.js'
 import { formatBytes, formatCount, formatSeconds } from '../format.js'
 import { readBackupFiles } from './backup-files.js'
@@ -10,6 +11,7 @@ import {
   scriptEnd,
   takeProblems,
 } from './backup-section.js'
+import { formatHistory } from './history.js'
 import { Markup, markup } from './markup.js'
 import { script } from './script.js'
 import { style } from './style.js'
@@ -20,8 +22,13 @@ const MAX_PROBLEMS = 20_000
 /**
  * What came of a verification as a page in one file: it loads nothing, and runs no script but its own. Pictures of the files are
  * drawn of the manifest, which is read again; a page without them says why.
+ *
+ * @param history - what is known of earlier verifications, or why it cannot be read
  */
-export async function* formatReportAsHtml(report: BackupsReport): AsyncGenerator<string, void, undefined> {
+export async function* formatReportAsHtml(
+  report: BackupsReport,
+  history?: StatusReport | string,
+): AsyncGenerator<string, void, undefined> {
   const { backups } = report
   yield formatHead(report).text
   yield '<main>\n'
@@ -38,6 +45,7 @@ export async function* formatReportAsHtml(report: BackupsReport): AsyncGenerator
     room -= listed.length
     yield formatBackup(outcome.report, id, files, listed).text
   }
+  if (history !== undefined) yield formatHistory(history).text
   yield '</main>\n'
   yield markup`<footer><p>Made by pbmanifest ${report.pbmanifestVersion} on ${report.host}. This page is one file, and loads nothing.</p></footer>
 <script>${new Markup(script)}${scriptEnd}

@@ -76,6 +76,7 @@ rect.main { fill: var(--main); } rect.fsm { fill: var(--fsm); } rect.vm { fill: 
 rect.init { fill: var(--init); } rect.other { fill: var(--other); }
 rect.main, rect.fsm, rect.vm, rect.init, rect.other { stroke: var(--paper); stroke-width: 1; }
 rect.group { fill: none; stroke: var(--ink); stroke-width: 1.5; }
+rect.run-verified { fill: var(--good); } rect.run-failed { fill: var(--bad); } rect.run-partial, rect.run-sampled { fill: var(--part); }
 rect.bar { fill: var(--main); } rect.track { fill: var(--other); } rect.damage { fill: var(--bad); }
 @media print { rect.damage { fill: #000; } }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; padding: 0; margin: .35rem 0; color: var(--soft); font-size: .9rem; }
