@@ -9,6 +9,20 @@ export type Subset =
   | { readonly type: 'share'; readonly share: number }
   | { readonly type: 'bytes'; readonly bytes: number }
 
+/** `5%`, `3/30`, or a number of bytes. */
+export function describeSubset(subset: Subset): string {
+  switch (subset.type) {
+    case 'part':
+      return `${subset.part}/${subset.of}`
+    case 'share':
+      return `${Number((subset.share * 100).toFixed(6))}%`
+    case 'bytes':
+      return String(subset.bytes)
+    default:
+      return subset satisfies never
+  }
+}
+
 /** What need not be read. Without any of it, every file is. */
 export interface ReadingPlan {
   /** Evidence counts as long as it is not older. Default: it does not age, when there is a subset. */
@@ -69,7 +83,9 @@ function* sampleOf(files: PlannedFiles, subset: Subset): Generator<number, void,
   candidates.sort((left, right) => (readAt[left] ?? 0) - (readAt[right] ?? 0))
   let taken = 0
   for (const row of candidates) {
-    if (taken >= wanted) return
+    // An empty file takes no share, and would have to wait for a night in which there is some left.
+    const isFree = size(row) === 0 && readAt[row] === 0
+    if (taken >= wanted && !isFree) continue
     taken += size(row)
     yield row
   }

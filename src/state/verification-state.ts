@@ -8,7 +8,7 @@ import type { VerifyReport } from '../verify/report.js'
 import type { BegunVerification, VerificationKeeper } from '../verify/verification-keeper.js'
 import { type BackupRecord, readRecord, setRecordAside, withRun, writeRecord } from './backup-record.js'
 import { readEvidence, removeEvidence, writeEvidence } from './evidence-file.js'
-import { planFiles, type ReadingPlan } from './plan-files.js'
+import { describeSubset, planFiles, type ReadingPlan } from './plan-files.js'
 import { RunLock } from './run-lock.js'
 import { makeDirectory, requireOutside, StateDirectory, syncParent, writeDurably } from './state-directory.js'
 
@@ -22,6 +22,7 @@ export interface VerificationStateOptions extends ReadingPlan {
 
 /** What is kept of the verifications of one backup, while one of them runs. */
 export class VerificationState implements VerificationKeeper {
+  readonly asked: VerificationKeeper['asked']
   readonly #state: StateDirectory | undefined
   readonly #options: VerificationStateOptions
   /** Why nothing can be kept, which is no reason not to verify. */
@@ -38,6 +39,11 @@ export class VerificationState implements VerificationKeeper {
   ) {
     this.#state = state
     this.#options = options
+    const { maxAgeSeconds, subset } = options
+    this.asked = {
+      ...(maxAgeSeconds !== undefined && { maxAgeSeconds }),
+      ...(subset !== undefined && { subset: describeSubset(subset) }),
+    }
     this.#failure = failure
   }
 

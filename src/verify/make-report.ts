@@ -34,6 +34,8 @@ export interface ReportParts extends Pick<VerifyReport, 'directory' | 'path' | '
   /** Whether only a part of the backup was seen. */
   readonly isPartial: boolean
   readonly sample?: VerifyReport['sample'] | undefined
+  /** What was asked of whoever keeps the report. */
+  readonly asked?: Pick<ReportedOptions, 'maxAgeSeconds' | 'subset'> | undefined
 }
 
 const lists = new WeakMap<VerifyReport, Iterable<Problem>>()
@@ -94,7 +96,7 @@ function whereFrom({ skipChecksums, knownChecksums }: VerifyOptions): VerifyRepo
   return knownChecksums === undefined ? 'files' : 'copying'
 }
 
-function describeOptions({ options, jobs, archive }: ReportParts): ReportedOptions {
+function describeOptions({ options, jobs, archive, asked }: ReportParts): ReportedOptions {
   const { manifestPath, walDirectory, allowedSigners, signerIdentity, signaturePath } = options
   return {
     jobs,
@@ -105,6 +107,7 @@ function describeOptions({ options, jobs, archive }: ReportParts): ReportedOptio
     noParseWal: options.noParseWal ?? false,
     partialWal: options.partialWal ?? false,
     ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
+    ...asked,
     ...(manifestPath !== undefined && { manifestPath: resolve(manifestPath) }),
     ...(walDirectory !== undefined && { walDirectory: resolve(walDirectory) }),
     ...(allowedSigners !== undefined && { allowedSigners: resolve(allowedSigners) }),

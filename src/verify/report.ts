@@ -179,6 +179,10 @@ export interface ReportedOptions {
   readonly partialWal: boolean
   /** In kB/s. */
   readonly maxRate?: number
+  /** How long ago a file may have been read that need not be read again. */
+  readonly maxAgeSeconds?: number
+  /** What part of the files was to be read: `5%`, `3/30`, or a number of bytes. */
+  readonly subset?: string
   readonly manifestPath?: string
   readonly walDirectory?: string
   readonly allowedSigners?: string

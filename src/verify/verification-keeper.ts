@@ -1,3 +1,4 @@
+import type { ReportedOptions } from './report.js'
 import type { FileTable } from './file-table/file-table.js'
 import type { EvidenceRules, EvidenceTable } from './plain/evidence.js'
 
@@ -22,6 +23,8 @@ export interface BackupEvidence {
 
 /** Whoever keeps what is found, from one verification of a backup to the next. */
 export interface VerificationKeeper {
+  /** What it was asked for, for the report. */
+  readonly asked: Pick<ReportedOptions, 'maxAgeSeconds' | 'subset'>
   /**
    * Is told what is verified as soon as that is known.
    *

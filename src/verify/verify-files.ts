@@ -105,6 +105,7 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
     seconds,
     isPartial,
     sample,
+    asked: verification.keeper?.asked,
   })
 }
 

@@ -83,6 +83,7 @@ describe('verify --max-age', () => {
     const again = await verify('--max-age=30d')
     expect(again).toMatchObject({
       verdict: 'sampled',
+      options: { maxAgeSeconds: 30 * 86_400 },
       filesChecked: 0,
       sample: { rested: { files: FILES + 1 }, left: { files: 0, bytes: 0 } },
     })
@@ -171,6 +172,7 @@ describe('verify --subset', () => {
   test('reads each file once in as many nights as the share needs, the oldest first', async () => {
     const nights: VerifyReport[] = []
     for (let night = 0; night < 6; night++) nights.push(await verify('--subset=25%'))
+    expect(nights[0]?.options.subset).toBe('25%')
     const left = nights.map(({ sample }) => sample?.left.files ?? -1)
     const read = nights.map(({ filesChecked }) => filesChecked)
     // Nothing is read twice before all was read once, and then a quarter goes on being read.

@@ -159,6 +159,8 @@ const optionKeys = {
   noParseWal: 'required',
   partialWal: 'required',
   maxRate: 'optional',
+  maxAgeSeconds: 'optional',
+  subset: 'optional',
   manifestPath: 'optional',
   walDirectory: 'optional',
   allowedSigners: 'optional',
