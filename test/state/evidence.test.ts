@@ -27,6 +27,15 @@ const pathnames = Array.from({ length: FILES }, (_, index) => `base/1/f${1000 + 
 /** Files of the same size can be taken for each other. */
 const contents = new Map(pathnames.map((name, index) => [name, Buffer.alloc(100 + (index % 5), `${name} `)]))
 
+const label = `START WAL LOCATION: 0/2000028 (file 000000010000000000000002)
+CHECKPOINT LOCATION: 0/2000060
+BACKUP METHOD: streamed
+BACKUP FROM: primary
+START TIME: 2026-01-02 03:04:05 UTC
+LABEL: monday
+START TIMELINE: 1
+`
+
 let scratch: ScratchDirectory
 let backup: string
 let state: string
@@ -153,9 +162,12 @@ describe('verify --max-age', () => {
   })
 
   test('is of the checks that were made, and of this manifest', async () => {
+    // It says that there are no incremental files, so that without page checksums there is nothing in a file to look at.
+    await writeBackupOfFiles(backup, { ...Object.fromEntries(contents), backup_label: label })
+    await untilOld()
     await verify()
     const more = await verify('--max-age=30d', '--page-checksums=on')
-    expect(more).toMatchObject({ filesChecked: FILES + 1 })
+    expect(more).toMatchObject({ filesChecked: FILES + 2 })
     expect(await verify('--max-age=30d')).toMatchObject({ filesChecked: 0 })
     const manifest = join(backup, 'backup_manifest')
     const first = readFileSync(manifest)

@@ -25,6 +25,8 @@ const SMALL_FILE_BYTES = 64 * 1024
 export interface ContentDecision {
   /** `undefined` when there is nothing to look at. */
   readonly rules: ContentRules | undefined
+  /** Pages of a whole file of a relation, also when there is nothing to look at. */
+  readonly segmentPages: number
   /** What this backup builds on, when backup_label says that it is an incremental one. */
   readonly incrementalFrom: BackupLabel['incrementalFrom']
   /** Why page checksums are not checked; a sentence. */
@@ -104,6 +106,7 @@ function decide(options: VerifyOptions, { control, label }: Statements, obstacle
   }
   return {
     rules: rules.hasPageChecksums || rules.hasIncrementalFiles ? rules : undefined,
+    segmentPages: rules.segmentPages,
     incrementalFrom,
     whyNoPageChecksums,
   }

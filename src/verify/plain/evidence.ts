@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs'
-import type { ContentRules } from '../content/decide-content-rules.js'
+import type { ContentDecision } from '../content/decide-content-rules.js'
 
 /** What is to be done with a file: read it; only look whether it is what it was; or leave it to a later run. */
 export const filePlans = { read: 0, compare: 1, leave: 2 } as const
@@ -19,8 +19,8 @@ export interface EvidenceRules {
   readonly segmentPages: number
 }
 
-export function evidenceRulesOf(content: ContentRules | undefined): EvidenceRules {
-  const { hasPageChecksums = false, hasIncrementalFiles = false, segmentPages = 0 } = content ?? {}
+export function evidenceRulesOf({ rules, segmentPages }: ContentDecision): EvidenceRules {
+  const { hasPageChecksums = false, hasIncrementalFiles = false } = rules ?? {}
   const pages = hasPageChecksums ? checkBits.pages : 0
   const incremental = hasIncrementalFiles ? checkBits.incremental : 0
   return { version: RULES_VERSION, checks: checkBits.checksum | pages | incremental, segmentPages }

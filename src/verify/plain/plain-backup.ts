@@ -60,7 +60,7 @@ export class PlainBackup implements VerifiedBackup {
     this.evidence = plan.keepsEvidence
       ? {
           table: EvidenceTable.allocate(maxRowsOf(manifestBytes)),
-          rules: evidenceRulesOf(content.rules),
+          rules: evidenceRulesOf(content),
         }
       : undefined
     const { evidence } = this
