@@ -3,7 +3,7 @@ import { problemsOf } from '../verify/make-report.js'
 import { type NotChecked, type ProblemKind, problemKinds, type VerifyReport } from '../verify/report.js'
 import type { BackupOutcome, BackupsReport } from '../verify/several/verify-backups.js'
 import { formatCount } from './format.js'
-import { formatProblemCounts, formatSummary } from './verify-text.js'
+import { formatProblemCounts, formatSample, formatSummary } from './verify-text.js'
 
 /** So many problems of a kind are named. */
 const MAX_NAMED = 1000
@@ -106,6 +106,7 @@ function formatResult(result: Exclude<CaseResult, { readonly is: 'passed' }>): s
 }
 
 function formatProperties({
+  verdict,
   path,
   pbmanifestVersion,
   startedAt,
@@ -114,6 +115,7 @@ function formatProperties({
   manifest,
 }: VerifyReport): string {
   const known = {
+    verdict,
     path,
     pbmanifestVersion,
     startedAt,
@@ -181,12 +183,18 @@ function resultOfKind(report: VerifyReport, kind: ProblemKind, lines: readonly s
 }
 
 /** What was not checked and belongs to no kind of problem, or not to one alone. */
-function skippedCases({ notChecked }: VerifyReport): TestCase[] {
+function skippedCases(report: VerifyReport): TestCase[] {
+  const { notChecked, verdict } = report
+  const unread: TestCase[] =
+    verdict === 'sampled'
+      ? [{ name: 'not read this time', result: { is: 'skipped', message: formatSample(report) } }]
+      : []
   const words = new Set(notChecked.map(({ what }) => what))
-  return [...words].map((what) => {
+  const left = [...words].map((what): TestCase => {
     const reasons = notChecked.filter((entry) => entry.what === what).map(({ why }) => why)
     return { name: `not checked: ${what}`, result: { is: 'skipped', message: reasons.join('; ') } }
   })
+  return [...unread, ...left]
 }
 
 function countCases(cases: readonly TestCase[]): Record<'tests' | 'failures' | 'errors' | 'skipped', number> {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { validateXML } from 'xmllint-wasm'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
+import { writeBackupOfFiles } from '../state/backup-of-files.js'
 import { pbmanifest } from './pbmanifest.js'
 import { writeSmallBackup } from './small-backup.js'
 
@@ -119,6 +120,18 @@ test('several backups are suites, also one that could not be verified and one of
   ])
   expect(xml).toContain('<failure message="only a part of the backup was verified" type="partial">')
   expect(xml).toMatch(/<error message="could not open file [^"]*" type="IO">/)
+})
+
+test('a sampled verdict is named so, and what was not read is no case that passed', async () => {
+  const many = join(scratch.path, 'many')
+  const names = Array.from({ length: 8 }, (_, number) => `base/1/${number + 16_385}`)
+  await writeBackupOfFiles(many, Object.fromEntries(names.map((name) => [name, name.repeat(1000)])))
+  const state = join(scratch.path, 'state')
+  const { status, xml, cases } = await verify('-n', '--state', state, '--subset=25%', many)
+  expect(status).toBe(0)
+  expect(xml).toContain('<property name="verdict" value="sampled"/>')
+  expect(cases.get('verdict')).toBe('passed')
+  expect(cases.get('not read this time')).toBe('skipped')
 })
 
 test('after the first problem, what was not looked for any more is skipped', async () => {
