@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { hostname } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { PbManifestError } from '../errors.js'
 import { describeSystemError, ioError } from '../files/system-error.js'
 
@@ -30,9 +30,9 @@ interface LockHolder {
 }
 
 /**
- * What keeps two runs from writing the state of one backup at once: a file `lock.N`, of which the one with the highest number
- * counts. A holder that was killed is noticed by its pid or, from another machine or container, by the time of the file,
- * and the next number is taken. Numbers make that safe: whoever comes second finds the number taken, or a higher one.
+ * What keeps two runs from writing the state of one backup at once: a file `lock.*` of a name that nobody has had before. Whoever makes one
+ * looks for others after that, and takes its own away when there is another whose holder is there. So of two, one at least sees the other.
+ * A holder that was killed is noticed by its pid or, from another machine or container, by the time of the file.
  */
 export class RunLock {
   readonly #path: string
@@ -50,19 +50,24 @@ export class RunLock {
    * @throws {@link PbManifestError} `IO`, also when another process holds it
    */
   static take(directory: string, what: string): RunLock {
-    for (;;) {
-      const last = lastNumber(directory)
-      if (last > 0) requireGone(lockPath(directory, last), what)
-      const path = lockPath(directory, last + 1)
-      if (!create(path)) continue
-      // The last holder may have ended, and others come, between the two looks.
-      if (lastNumber(directory) > last + 1) {
+    for (let attempt = 1; ; attempt++) {
+      const path = join(directory, `lock.${randomBytes(8).toString('hex')}`)
+      create(path)
+      try {
+        const holder = findHolder(directory, path)
+        if (holder === undefined) return new RunLock(path)
+        if (attempt === ATTEMPTS) {
+          throw new PbManifestError('IO', `${holder} is using the state of ${what}`, {
+            hint: 'Try again when it has ended.',
+          })
+        }
+      } catch (error) {
         remove(path)
-        continue
+        throw error
       }
-      for (let number = last; number > 0 && existsSync(lockPath(directory, number)); number--)
-        remove(lockPath(directory, number))
-      return new RunLock(path)
+      remove(path)
+      // Two that have seen each other do not meet again and again.
+      Atomics.wait(nobodyWakes, 0, 0, Math.random() * LONGEST_DELAY_MS)
     }
   }
 
@@ -78,66 +83,62 @@ export class RunLock {
   }
 }
 
-function lockPath(directory: string, number: number): string {
-  return join(directory, `lock.${number}`)
-}
+/** So often is it tried, with so long between at most, in milliseconds. */
+const ATTEMPTS = 20
+const LONGEST_DELAY_MS = 50
 
-function lastNumber(directory: string): number {
-  const numbers = readdirSync(directory).map((name) => /^lock\.(\d{1,15})$/.exec(name)?.[1] ?? '0')
-  return Math.max(0, ...numbers.map(Number))
-}
+const nobodyWakes = new Int32Array(new SharedArrayBuffer(4))
 
-/**
- * Makes the file appear with all that it says.
- *
- * @returns false when it is there
- */
-function create(path: string): boolean {
-  const temporary = join(dirname(path), `lock-${randomBytes(6).toString('hex')}.tmp`)
+/** Makes the file appear with all that it says. */
+function create(path: string): void {
+  const temporary = `${path}.tmp`
   const holder = `${JSON.stringify(ourselves())}\n`
   try {
     writeFileSync(temporary, holder, { flag: 'wx', mode: 0o600 })
-    linkSync(temporary, path)
-    return true
+    linkOrWrite(temporary, path, holder)
   } catch (error) {
-    const code = describeSystemError(error)?.code ?? ''
-    // Whoever has the lock removes such files.
-    if (code === 'EEXIST' || code === 'ENOENT') return false
-    if (withoutHardLinks.has(code)) return createAtOnce(path, holder)
     throw ioError(`could not create file "${path}"`, error)
   } finally {
     remove(temporary)
   }
 }
 
-/** What a file system says that has no hard links. */
-const withoutHardLinks: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
+/** What a file system says that has no hard links; or a file is gone, because whoever has the lock removes such files. */
+const linkFailures: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'ENOENT'])
 
-/** Where it cannot appear with what it says: who is killed between the two is taken for somebody elsewhere. */
-function createAtOnce(path: string, holder: string): boolean {
+function linkOrWrite(temporary: string, path: string, holder: string): void {
   try {
-    writeFileSync(path, holder, { flag: 'wx', mode: 0o600 })
-    return true
+    linkSync(temporary, path)
   } catch (error) {
-    if (describeSystemError(error)?.code === 'EEXIST') return false
-    throw ioError(`could not create file "${path}"`, error)
+    if (!linkFailures.has(describeSystemError(error)?.code ?? '')) throw error
+    // Who is killed between making the file and writing it is taken for somebody elsewhere.
+    writeFileSync(path, holder, { flag: 'wx', mode: 0o600 })
   }
 }
 
-/** @throws {@link PbManifestError} `IO` when its holder is there, or may be */
-function requireGone(path: string, what: string): void {
+/** Who else has a lock, for the message. Those of processes that are gone are removed: nobody has their names again. */
+function findHolder(directory: string, own: string): string | undefined {
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name)
+    if (!/^lock\.[0-9a-f]{16}$/.test(name) || path === own) continue
+    const holder = describeHolder(path)
+    if (holder !== undefined) return holder
+    remove(path)
+  }
+  return undefined
+}
+
+/** @returns `undefined` when it is gone */
+function describeHolder(path: string): string | undefined {
   try {
     const { mtimeMs } = statSync(path)
     const holder = parseHolder(readFileSync(path, 'utf8'))
     const isHere = holder?.place === placeOfPids()
-    if (isHere ? !isRunning(holder) : Date.now() - mtimeMs > GONE_MS) return
-    const who = holder === undefined ? 'another process' : `process ${holder.pid} on "${holder.host}"`
-    throw new PbManifestError('IO', `${who} is using the state of ${what}`, {
-      hint: 'Try again when it has ended.',
-    })
+    if (isHere ? !isRunning(holder) : Date.now() - mtimeMs > GONE_MS) return undefined
+    return holder === undefined ? 'another process' : `process ${holder.pid} on "${holder.host}"`
   } catch (error) {
     // It has ended meanwhile.
-    if (describeSystemError(error)?.code === 'ENOENT') return
+    if (describeSystemError(error)?.code === 'ENOENT') return undefined
     throw ioError(`could not read file "${path}"`, error)
   }
 }
