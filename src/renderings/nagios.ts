@@ -79,7 +79,7 @@ function describeAll({ verdict, counts, backups }: BackupsReport): string {
   if (verdict === 'verified') return `${formatCount(backups.length, 'backup')} successfully verified`
   const numbers = outcomeVerdicts.filter((verdict) => counts[verdict] > 0)
   const bad = outcomeVerdicts
-    .filter((verdict) => verdict !== 'verified')
+    .filter((verdict) => verdict !== 'verified' && verdict !== 'sampled')
     .flatMap((verdict) => backups.filter((outcome) => verdictOf(outcome) === verdict))
   const named = bad.slice(0, MAX_NAMED).map((outcome) => `"${outcome.directory}": ${describeOne(outcome)}`)
   const more = bad.length > named.length ? [`and ${bad.length - named.length} more`] : []

@@ -245,3 +245,18 @@ async function killWithLock(place: string): Promise<void> {
   child.stdout.once('data', () => child.kill('SIGKILL'))
   await new Promise((resolve) => child.once('exit', resolve))
 }
+
+test('verify --state of several backups keeps a report of each, and says nothing with -q', async () => {
+  const tuesday = join(scratch.path, 'tuesday')
+  await writeBackupOfFiles(tuesday, { 'base/1/1': 'one' })
+  for (let run = 0; run < 2; run++) {
+    const args = ['verify', '-nq', `--state=${state}`, '--subset=1/2', backup, tuesday]
+    expect(await pbmanifest(args)).toEqual({ status: 0, stdout: '', stderr: '' })
+  }
+  const places = readdirSync(join(state, 'backups')).map((name) => join(state, 'backups', name))
+  expect(places.map((place) => readdirSync(join(place, 'reports')).length)).toEqual([2, 2])
+  const text = await pbmanifest(['verify', '-n', `--state=${state}`, '--subset=1/2', backup, tuesday])
+  expect(text).toMatchObject({ status: 0, stderr: '' })
+  expect(text.stdout).toMatch(/\nof 2 backups: 2 without a problem, but not all files were read\n$/)
+  expect(text.stdout).not.toContain('successfully verified')
+})

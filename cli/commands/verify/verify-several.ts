@@ -133,7 +133,9 @@ function printTotals({ print, messages }: CommandContext, report: BackupsReport,
   const parts = outcomeVerdicts
     .filter((verdict) => counts[verdict] > 0)
     .map((verdict) => `${counts[verdict]} ${totalWords[verdict]}`)
-  messages.note(`of ${formatCount(backups.length, 'backup')}: ${parts.join(', ')}`)
+  const line = `of ${formatCount(backups.length, 'backup')}: ${parts.join(', ')}`
+  if (verdict !== 'sampled') messages.note(line)
+  else if (!isQuiet) print(line)
 }
 
 function exitStatusOfOutcome(outcome: BackupOutcome): ExitStatus {
