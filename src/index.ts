@@ -157,5 +157,13 @@ export {
   verifyBackups,
   type VerifyBackupsOptions,
 } from './verify/several/verify-backups.js'
+export type { BackupRecord, VerificationRun } from './state/backup-record.js'
+export {
+  type BackupPresence,
+  type BackupStatus,
+  readStatus,
+  type StatusOptions,
+  type StatusReport,
+} from './state/status.js'
 export { verifyBackup } from './verify/verify-backup.js'
 export { type VerifyArchiveOptions, verifyArchiveStream } from './verify/verify-archive-stream.js'

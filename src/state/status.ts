@@ -10,11 +10,11 @@ import { StateDirectory } from './state-directory.js'
 /**
  * Whether a backup is where it was verified: `replaced` by another one, `removed`, or not to be seen by us.
  */
-type Presence = 'present' | 'replaced' | 'removed' | 'unknown'
+export type BackupPresence = 'present' | 'replaced' | 'removed' | 'unknown'
 
 /** What is known of a backup. */
 export interface BackupStatus extends Omit<BackupRecord, 'runs'> {
-  readonly presence: Presence
+  readonly presence: BackupPresence
   /** Bytes more than the backup of the same system before it; `null` when there is none. */
   readonly growthBytes: number | null
   /** How many verifications are known. */
@@ -129,7 +129,7 @@ function timeOfLastRun({ runs }: BackupRecord): number {
   return Date.parse(runs.at(-1)?.startedAt ?? '')
 }
 
-function lookFor(path: string): Presence {
+function lookFor(path: string): BackupPresence {
   try {
     statSync(path)
     return 'present'
@@ -140,7 +140,7 @@ function lookFor(path: string): Presence {
 }
 
 interface Circumstances {
-  readonly presence: Presence
+  readonly presence: BackupPresence
   readonly growthBytes: number | null
   readonly staleSeconds: number | undefined
   readonly now: number
