@@ -57,7 +57,7 @@ describe('status', () => {
     const text = await pbmanifest(['status'], { PBMANIFEST_STATE: state })
     expect(text).toMatchObject({ status: 0, stderr: '' })
     expect(text.stdout.split('\n')[2]).toMatch(
-      /^verified {2}0 min ago {2}0 min ago {2}15 bytes {2}\+9 bytes {2}\/.*\/tuesday$/,
+      /^verified {2}\d min ago {2}\d min ago {2}15 bytes {2}\+9 bytes {2}\/.*\/tuesday$/,
     )
   })
 
