@@ -13,9 +13,7 @@ export interface VerifyProgress {
 export type KnownChecksums = ReadonlyMap<Pathname, string>
 
 /** The choices for page checksums. */
-export const pageChecksumsChoices = ['auto', 'on', 'off'] as const
-
-type PageChecksums = (typeof pageChecksumsChoices)[number]
+type PageChecksums = 'auto' | 'on' | 'off'
 
 /** What to verify, and how. Every option has the default of `pg_verifybackup`. */
 export interface VerifyOptions {
