@@ -117,8 +117,8 @@ export { type GoodSignature } from './signature/check-signature.js'
 export { signFile, type SignOptions, type SignResult } from './signature/sign-file.js'
 export type { KnownChecksums } from './verify/options.js'
 export type { VerifyOptions, VerifyProgress } from './verify/options.js'
+export { type BackupFacts } from './verify/backup-facts.js'
 export {
-  type BackupFacts,
   type CheckedPages,
   type ExpectedAndFound,
   type NotChecked,

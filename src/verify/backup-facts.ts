@@ -6,14 +6,33 @@ import { parseControlFile } from '../postgres/control-file.js'
 import { BACKUP_LABEL, CONTROL_FILE } from '../postgres/data-directory.js'
 import { formatLsn } from '../postgres/lsn.js'
 import type { IgnoreRules } from './ignore-rules.js'
-import type { BackupFacts } from './report.js'
-import type { ReadSmallBackupFile } from './verify-context.js'
 
 const MAX_BYTES = 1024 * 1024
 
+/** What a backup says of itself. `null` is what it does not say, or what could not be read. */
+export interface BackupFacts {
+  /** The one that was given to it, from backup_label. */
+  readonly label: string | null
+  /** When it was begun, from backup_label, in its words: `2026-11-22 21:36:05 UTC`. */
+  readonly startTime: string | null
+  /** The same in UTC, by ISO 8601; `null` also when the time zone is an abbreviation that has several meanings. */
+  readonly startTimeUtc: string | null
+  /** What kind of server it was taken from. */
+  readonly takenFrom: 'primary' | 'standby' | null
+  /** Where recovery begins. */
+  readonly startLsn: string | null
+  readonly startTimeline: number | null
+  /** The start of the backup that it builds on; `null` also of a full one. */
+  readonly incrementalFrom: { readonly lsn: string; readonly timeline: number } | null
+  /** From PG_VERSION. */
+  readonly serverMajorVersion: number | null
+  /** Decimal. The manifest's; when that has none, as before PostgreSQL 17, that of pg_control. */
+  readonly systemIdentifier: string | null
+}
+
 /** Reads what a backup says of itself. What is wrong with its files is told elsewhere. */
 export function readBackupFacts(
-  readSmallFile: ReadSmallBackupFile,
+  readSmallFile: (name: string, maxBytes: number) => Buffer | undefined,
   ignore: IgnoreRules,
   { systemIdentifier }: ManifestHeader,
 ): BackupFacts {

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
 import type { RunFacts } from '../run-facts.js'
 import { formatLsn } from '../postgres/lsn.js'
+import type { BackupFacts } from './backup-facts.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
 import type { ProblemList } from './problems.js'
 import type {
-  BackupFacts,
   NotChecked,
   Problem,
   ReportedOptions,

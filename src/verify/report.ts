@@ -1,6 +1,7 @@
 import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import type { GoodSignature } from '../signature/check-signature.js'
 import type { RunFacts } from '../run-facts.js'
+import type { BackupFacts } from './backup-facts.js'
 
 /**
  * The kinds of problem that a verification can find. Programs may rely on these words.
@@ -190,27 +191,6 @@ export interface ReportedOptions {
   readonly signaturePath?: string
   /** Of an archive that came in alone: which one it was said to be. */
   readonly archive?: string
-}
-
-/** What a backup says of itself. `null` is what it does not say, or what could not be read. */
-export interface BackupFacts {
-  /** The one that was given to it, from backup_label. */
-  readonly label: string | null
-  /** When it was begun, from backup_label, in its words: `2026-11-22 21:36:05 UTC`. */
-  readonly startTime: string | null
-  /** The same in UTC, by ISO 8601; `null` also when the time zone is an abbreviation that has several meanings. */
-  readonly startTimeUtc: string | null
-  /** What kind of server it was taken from. */
-  readonly takenFrom: 'primary' | 'standby' | null
-  /** Where recovery begins. */
-  readonly startLsn: string | null
-  readonly startTimeline: number | null
-  /** The start of the backup that it builds on; `null` also of a full one. */
-  readonly incrementalFrom: { readonly lsn: string; readonly timeline: number } | null
-  /** From PG_VERSION. */
-  readonly serverMajorVersion: number | null
-  /** Decimal. The manifest's; when that has none, as before PostgreSQL 17, that of pg_control. */
-  readonly systemIdentifier: string | null
 }
 
 /** The steps of a verification, in their order. */

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
-import { readBackupFacts } from '../../src/verify/backup-facts.js'
+import { type BackupFacts, readBackupFacts } from '../../src/verify/backup-facts.js'
 import { IgnoreRules } from '../../src/verify/ignore-rules.js'
-import type { BackupFacts } from '../../src/verify/report.js'
 
 function labelOf(startTime: string): string {
   return `START WAL LOCATION: 0/E00028 (file 00000002000000000000000E)

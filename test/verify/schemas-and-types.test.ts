@@ -13,6 +13,7 @@ import {
   type SignatureProblem,
   signatureProblemKinds,
 } from '../../src/signature/check-signature.js'
+import type { BackupFacts } from '../../src/verify/backup-facts.js'
 import {
   type BackupOutcome,
   type BackupsReport,
@@ -23,7 +24,6 @@ import {
 import type { SignedReportCheck } from '../../src/signature/signed-report.js'
 import type { SchemaName } from '../../src/schemas/validator.js'
 import {
-  type BackupFacts,
   type CheckedPages,
   type NotChecked,
   type Problem,

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { WalRange } from '../../manifest/model.js'
-import { absentFile, type FileOutcome } from './check-file.js'
+import { absentFile } from './check-file.js'
 import {
   BUFFER_BYTES,
   checksumThread,
@@ -17,28 +17,21 @@ import { ReplayedWal } from '../content/replayed-wal.js'
 import type { FileTable } from '../file-table/file-table.js'
 import { maxRowsOf } from '../file-table/file-table-layout.js'
 import { SharedRate } from '../../threads/shared-rate.js'
+import { problemOf } from './file-problem.js'
 import { type FileStates, fileStates, isIntact } from './file-states.js'
 import type { VerifyProgress } from '../options.js'
 import type { BackupEvidence } from '../verification-keeper.js'
-import { checksumFacts, fileProblem, type ProblemList } from '../problems.js'
+import type { ProblemList } from '../problems.js'
 import type { Problem, VerifyReport } from '../report.js'
 import type { ScanResult } from './scan-directory.js'
 import { type EngineUse, nameEngines } from '../name-engines.js'
 import { type DoneMessage, ThreadPool } from '../thread-pool.js'
 import { StorageWatch } from './storage-watch.js'
-import { outcomeCodes, WorkQueue } from './work-queue.js'
+import { ThreadDemand, threadsWhereWaiting } from './thread-demand.js'
+import { largestFirst, outcomeCodes, WorkQueue } from './work-queue.js'
 
 /** How often what the threads found is passed on, in milliseconds. */
 const INTERVAL_MS = 50
-
-/** One more thread for less work costs more than it helps. */
-const BYTES_PER_THREAD = 64 * 1024 * 1024
-const FILES_PER_THREAD = 2000
-/** Of files that are only looked at, because there is evidence on them. */
-const COMPARED_PER_THREAD = 60_000
-
-/** Where each file is waited for, so many take as long as a thread's start. */
-const FILES_PER_WAITING_THREAD = 64
 
 /** What to read, and how. */
 export interface ChecksumOptions {
@@ -84,8 +77,7 @@ export class ChecksumCheck {
   readonly #engines: EngineUse[] = []
   readonly #storage = new StorageWatch()
   #bytesTotal = 0
-  /** What there is to do for the threads: files to read, and their bytes; files to look at. */
-  readonly #work = { files: 0, bytes: 0, compared: 0 }
+  readonly #demand = new ThreadDemand()
   #told = 0
 
   /**
@@ -154,26 +146,16 @@ export class ChecksumCheck {
       }
       rows[count++] = row
       bytes += table.size(row)
-      if (evidence?.table.isToCompare(row) === true) this.#work.compared++
-      else this.#addReading(row)
+      if (evidence?.table.isToCompare(row) === true) this.#demand.addComparing()
+      else this.#demand.addReading(table.size(row))
     }
     this.#queue.publish(largestFirst(rows.subarray(0, count), table), bytes)
     this.#bytesTotal += bytes
     this.#grow()
   }
 
-  #addReading(row: number): void {
-    this.#work.files++
-    this.#work.bytes += this.#table.size(row)
-  }
-
   #grow(): void {
-    const { files, bytes, compared } = this.#work
-    const wanted = Math.max(
-      files / FILES_PER_THREAD + compared / COMPARED_PER_THREAD,
-      bytes / BYTES_PER_THREAD,
-    )
-    this.#threads.growTo(Math.min(Math.ceil(wanted), this.#options.jobs))
+    this.#threads.growTo(Math.min(this.#demand.threads, this.#options.jobs))
   }
 
   /** Tells the threads, which may be waiting for it, what WAL the backup needs. Due before {@link finish}. */
@@ -211,11 +193,9 @@ export class ChecksumCheck {
     const threads = this.#threads.size
     const files = this.#queue.length - this.#told
     const { bytesLeft, bytesDone } = this.#queue
-    const isMuch = files >= FILES_PER_WAITING_THREAD * threads || bytesLeft >= BYTES_PER_THREAD * threads
     const pieces = this.#told + bytesDone / BUFFER_BYTES
-    if (this.#storage.isWaiting(threads, pieces) && isMuch) {
-      this.#threads.growTo(Math.min(2 * threads, threads + files, this.#options.waitingJobs))
-    }
+    if (!this.#storage.isWaiting(threads, pieces)) return
+    this.#threads.growTo(Math.min(threadsWhereWaiting(threads, files, bytesLeft), this.#options.waitingJobs))
   }
 
   #abandon(): void {
@@ -242,12 +222,13 @@ export class ChecksumCheck {
       // What the scan has reported already is not reported again.
       if (!isIntact(states, row)) continue
       // What was only to be looked at, and has changed, makes work.
-      if (this.#options.evidence?.table.isToCompare(row) === true) this.#addReading(row)
+      if (this.#options.evidence?.table.isToCompare(row) === true)
+        this.#demand.addReading(this.#table.size(row))
       this.#count(this.#told, finding)
       if (finding?.content !== undefined) this.pages.add(this.#table.pathname(row), finding.content)
       for (const problem of found) problems.add(problem)
     }
-    if (this.#work.compared > 0) this.#grow()
+    if (this.#demand.hasComparing) this.#grow()
     this.#tellProgress(queue.bytesDone)
   }
 
@@ -300,55 +281,4 @@ export class ChecksumCheck {
   }
 }
 
-/** Files of the same size stay in the manifest's order. */
-function largestFirst(rows: Uint32Array, table: FileTable): Uint32Array {
-  let largest = 0
-  for (const row of rows) largest = Math.max(largest, table.size(row))
-  if (largest >= 2 ** 32 || rows.length > 2 ** 20)
-    return rows.toSorted((left, right) => table.size(right) - table.size(left))
-  // Numbers are sorted much faster than by a function that compares: the size above, the place below.
-  const keys = new Float64Array(rows.length)
-  for (let place = 0; place < rows.length; place++)
-    keys[place] = (largest - table.size(rows[place] as number)) * 2 ** 20 + place
-  keys.sort()
-  const sorted = new Uint32Array(rows.length)
-  for (let place = 0; place < rows.length; place++)
-    sorted[place] = rows[(keys[place] as number) % 2 ** 20] as number
-  return sorted
-}
-
 const absent: FileFinding = { outcome: absentFile, content: undefined }
-
-/** What there is to report about a file that was read. */
-export function problemOf(table: FileTable, row: number, outcome: FileOutcome): Problem | undefined {
-  if (outcome.type === 'match') return undefined
-  const pathname = table.pathname(row)
-  const size = table.size(row)
-  switch (outcome.type) {
-    case 'mismatch':
-      return fileProblem(
-        'checksum-mismatch',
-        pathname,
-        (name) => `checksum mismatch for file "${name}"`,
-        checksumFacts(table, row, outcome.checksum),
-      )
-    case 'wrong size':
-      return fileProblem(
-        'changed-while-read',
-        pathname,
-        (name) => `file "${name}" should contain ${size} bytes, but read ${outcome.bytes}`,
-        { size: { expected: size, found: outcome.bytes } },
-      )
-    case 'not a file':
-      return fileProblem('not-a-file', pathname, (name) => `"${name}" is not a regular file or directory`)
-    case 'failed':
-      return fileProblem(
-        'unreadable',
-        pathname,
-        (name) => `could not ${outcome.call} file "${name}": ${outcome.message}`,
-        { errorCode: outcome.code },
-      )
-    default:
-      return outcome satisfies never
-  }
-}
