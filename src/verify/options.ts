@@ -12,9 +12,6 @@ export interface VerifyProgress {
 /** Checksums by pathname, in lower-case hexadecimal, as whoever wrote the files computed them. */
 export type KnownChecksums = ReadonlyMap<Pathname, string>
 
-/** The choices for page checksums. */
-type PageChecksums = 'auto' | 'on' | 'off'
-
 /** What to verify, and how. Every option has the default of `pg_verifybackup`. */
 export interface VerifyOptions {
   /**
@@ -37,7 +34,7 @@ export interface VerifyOptions {
    * Whether to check the checksum of every data page, while the files are read. Default `auto`: when `pg_control` says
    * that the cluster has them. `on` is refused (code `USAGE`) where they cannot be checked.
    */
-  readonly pageChecksums?: PageChecksums
+  readonly pageChecksums?: 'auto' | 'on' | 'off'
   /**
    * Checksums by pathname that are known already, because whoever wrote the files computed them meanwhile. They are
    * compared with the manifest, and of the files only those are read whose checksum is not known or not the manifest's.
