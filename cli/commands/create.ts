@@ -5,16 +5,10 @@ import { formatLsn } from '../../src/postgres/lsn.js'
 import { exitStatus } from '../exit-status.js'
 import { formatBytes, formatCount } from '../../src/renderings/format.js'
 import { readOnlyOperand } from '../operands.js'
-import {
-  readChecksumAlgorithm,
-  readCount,
-  readLsn,
-  readOptional,
-  readTimeline,
-  readWalRange,
-} from '../option-values.js'
+import { readChecksumAlgorithm, readCount, readOptional } from '../option-values.js'
 import { formatShare, ProgressReporter } from '../progress-reporter.js'
 import { usageError } from '../usage-error.js'
+import { positionOptions, readWalRangeOptions } from '../wal-range-options.js'
 import { withoutUndefined } from '../without-undefined.js'
 import { type Command, type CommandContext, defineCommand, type OptionValues } from './command.js'
 
@@ -33,15 +27,7 @@ const options = {
       kind: 'directory',
       describe: 'where the WAL is (default: pg_wal in DIRECTORY)',
     },
-    'start-lsn': { type: 'string', value: 'LSN', kind: 'text', describe: 'where the backup began' },
-    'start-timeline': {
-      type: 'string',
-      value: 'TLI',
-      kind: 'number',
-      describe: 'timeline on which it began',
-    },
-    'end-lsn': { type: 'string', value: 'LSN', kind: 'text', describe: 'where the backup ended' },
-    'end-timeline': { type: 'string', value: 'TLI', kind: 'number', describe: 'timeline on which it ended' },
+    ...positionOptions,
     'wal-range': {
       type: 'string',
       array: true,
@@ -91,11 +77,6 @@ function readOptions(values: Values, operands: readonly string[]): CreateManifes
   if (values.progress === true && values.quiet === true) {
     throw usageError('cannot specify both -P/--progress and -q/--quiet')
   }
-  const positions = ['start-lsn', 'start-timeline', 'end-lsn', 'end-timeline', 'history-dir'] as const
-  const other = positions.find((name) => values[name] !== undefined)
-  if (values['wal-range'] !== undefined && other !== undefined) {
-    throw usageError(`cannot specify both --wal-range and --${other}`)
-  }
   if (values['end-timeline'] !== undefined && values['end-lsn'] === undefined) {
     throw usageError('--end-timeline is for use with --end-lsn')
   }
@@ -106,12 +87,7 @@ function readOptions(values: Values, operands: readonly string[]): CreateManifes
       overwrite: values.force,
       isSnapshot: values.snapshot,
       walPath: values['wal-path'],
-      walRanges: values['wal-range']?.map((text) => readWalRange('--wal-range', text)),
-      startLsn: readOptional(readLsn, '--start-lsn', values['start-lsn']),
-      startTimeline: readOptional(readTimeline, '--start-timeline', values['start-timeline']),
-      endLsn: readOptional(readLsn, '--end-lsn', values['end-lsn']),
-      endTimeline: readOptional(readTimeline, '--end-timeline', values['end-timeline']),
-      historyDirectory: values['history-dir'],
+      ...readWalRangeOptions(values),
       checksumAlgorithm: readOptional(
         readChecksumAlgorithm,
         '--manifest-checksums',

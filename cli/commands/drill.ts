@@ -125,8 +125,8 @@ export const drillCommand: Command = defineCommand({
     const { drillBackup } = await import('../../src/drill/drill-backup.js')
     const report = await drillBackup(directory, { ...readOptions(values, env), signal })
     if (values.output === 'json') {
-      const { formatDrillReportAsJson } = await import('../../src/drill/format-report.js')
-      printJson(formatDrillReportAsJson(report))
+      const { formatAsJson } = await import('../../src/schemas/validator.js')
+      printJson(formatAsJson('drill-report', report))
       return exitStatusOf(report)
     }
     if (!isQuiet) for (const note of report.notes) messages.warning(note)

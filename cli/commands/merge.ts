@@ -2,15 +2,9 @@ import { displayPathname } from '../../src/files/pathname.js'
 import type { MergeOptions } from '../../src/manifest/merge/merge-options.js'
 import { exitStatus } from '../exit-status.js'
 import { formatBytes, formatCount } from '../../src/renderings/format.js'
-import {
-  readCount,
-  readLsn,
-  readOptional,
-  readSystemIdentifier,
-  readTimeline,
-  readWalRange,
-} from '../option-values.js'
+import { readCount, readOptional, readSystemIdentifier } from '../option-values.js'
 import { usageError } from '../usage-error.js'
+import { positionOptions, readWalRangeOptions } from '../wal-range-options.js'
 import { withoutUndefined } from '../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from './command.js'
 
@@ -62,15 +56,7 @@ const options = {
       kind: 'text',
       describe: 'timeline and LSNs of a range; no other WAL option then',
     },
-    'start-lsn': { type: 'string', value: 'LSN', kind: 'text', describe: 'where the backup began' },
-    'start-timeline': {
-      type: 'string',
-      value: 'TLI',
-      kind: 'number',
-      describe: 'timeline on which it began',
-    },
-    'end-lsn': { type: 'string', value: 'LSN', kind: 'text', describe: 'where the backup ended' },
-    'end-timeline': { type: 'string', value: 'TLI', kind: 'number', describe: 'timeline on which it ended' },
+    ...positionOptions,
     'history-dir': {
       type: 'string',
       value: 'DIRECTORY',
@@ -96,18 +82,9 @@ const options = {
 
 type Values = OptionValues<typeof options>
 
-// A range that is given outright leaves nothing to work out.
-function checkWalOptions(values: Values): void {
-  if (values['wal-range'] === undefined) return
-  const names = ['start-lsn', 'start-timeline', 'end-lsn', 'end-timeline', 'history-dir'] as const
-  const other = names.find((name) => values[name] !== undefined)
-  if (other !== undefined) throw usageError(`cannot specify both --wal-range and --${other}`)
-}
-
 /** What the command line says, but for the fragments, which are found later. */
 function readOptions(values: Values): Omit<MergeOptions, 'fragments'> {
   if (values.output === undefined) throw usageError('no output file specified')
-  checkWalOptions(values)
   const manifestVersion = values['manifest-version']
   return {
     output: values.output,
@@ -121,12 +98,7 @@ function readOptions(values: Values): Omit<MergeOptions, 'fragments'> {
         values['system-identifier'],
       ),
       pgdata: values.pgdata,
-      walRanges: values['wal-range']?.map((text) => readWalRange('--wal-range', text)),
-      startLsn: readOptional(readLsn, '--start-lsn', values['start-lsn']),
-      startTimeline: readOptional(readTimeline, '--start-timeline', values['start-timeline']),
-      endLsn: readOptional(readLsn, '--end-lsn', values['end-lsn']),
-      endTimeline: readOptional(readTimeline, '--end-timeline', values['end-timeline']),
-      historyDirectory: values['history-dir'],
+      ...readWalRangeOptions(values),
       allowUnsealed: values['allow-unsealed'],
     } satisfies { [Name in keyof MergeOptions]?: MergeOptions[Name] | undefined }),
   }

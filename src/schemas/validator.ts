@@ -53,6 +53,22 @@ export function validatorOf(name: SchemaName): Validator {
   }
 }
 
+/**
+ * A document of ours as JSON.
+ *
+ * @throws Error when it does not fit its schema: a bug of ours
+ */
+export function formatAsJson(name: SchemaName, document: object): string {
+  requireFit(name, document)
+  return JSON.stringify(document, null, 2)
+}
+
+/** @throws Error when a document of ours does not fit its schema: a bug of ours */
+export function requireFit(name: SchemaName, document: object): void {
+  const mismatch = validatorOf(name)(document)
+  if (mismatch !== undefined) throw new Error(`the document does not fit schema ${name}: ${mismatch}`)
+}
+
 function explain(error: ErrorObject | undefined): string {
   if (error === undefined) return 'does not fit'
   const place = error.instancePath === '' ? '' : `"${error.instancePath.slice(1)}" `

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { isPbManifestError } from '../errors.js'
 import { describeSystemError } from '../files/system-error.js'
-import { validatorOf } from '../schemas/validator.js'
+import { formatAsJson } from '../schemas/validator.js'
 import { version } from '../version.js'
 import { type BackupRecord, readRecord, type VerificationRun } from './backup-record.js'
 import { StateDirectory } from './state-directory.js'
@@ -110,9 +110,7 @@ export function readStatus(stateDirectory: string, options: StatusOptions = {}):
  * @throws Error when it does not fit `schemas/status-report.schema.json`: a bug of ours
  */
 export function formatStatusAsJson(status: StatusReport): string {
-  const mismatch = validatorOf('status-report')(status)
-  if (mismatch !== undefined) throw new Error(`the status does not fit its schema: ${mismatch}`)
-  return JSON.stringify(status, null, 2)
+  return formatAsJson('status-report', status)
 }
 
 /** Whether a backup counts: one that was removed or replaced needs no verification. */

@@ -1,4 +1,4 @@
-import { type SchemaName, validatorOf } from '../schemas/validator.js'
+import { requireFit } from '../schemas/validator.js'
 import type { ChainReport } from './chain/chain-report.js'
 import type { BackupsReport } from './several/verify-backups.js'
 import { problemsOf } from './make-report.js'
@@ -14,13 +14,13 @@ const BATCH = 1000
  */
 export function* formatReportAsJson(report: VerifyReport): Generator<string, void, undefined> {
   const frame = frameOf(report)
-  validate(frame, 'verify-report')
+  requireFit('verify-report', frame)
   yield* formatReport(frame, problemsOf(report), '')
 }
 
 /** The same for a chain, by `schemas/verify-chain-report.schema.json`. */
 export function* formatChainReportAsJson(report: ChainReport): Generator<string, void, undefined> {
-  validate({ ...report, backups: report.backups.map(frameOf) }, 'verify-chain-report')
+  requireFit('verify-chain-report', { ...report, backups: report.backups.map(frameOf) })
   const [before, after] = splitAt({ ...report, backups: [] }, 'backups', '')
   yield before
   for (const [index, backup] of report.backups.entries()) {
@@ -35,7 +35,7 @@ export function* formatBackupsReportAsJson(report: BackupsReport): Generator<str
   const frames = report.backups.map((outcome) =>
     'report' in outcome ? { ...outcome, report: frameOf(outcome.report) } : outcome,
   )
-  validate({ ...report, backups: frames }, 'verify-backups-report')
+  requireFit('verify-backups-report', { ...report, backups: frames })
   const [before, after] = splitAt({ ...report, backups: [] }, 'backups', '')
   yield before
   for (const [index, outcome] of report.backups.entries()) {
@@ -68,7 +68,7 @@ function* formatReport(
   yield before
   let isFirst = true
   for (const batch of batches(problems)) {
-    validate({ ...frame, problems: batch }, 'verify-report')
+    requireFit('verify-report', { ...frame, problems: batch })
     const text = indented(JSON.stringify(batch, null, 2).slice(1, -2), `${indent}  `)
     yield isFirst ? text : `,${text}`
     isFirst = false
@@ -97,9 +97,4 @@ function* batches(problems: Iterable<Problem>): Generator<Problem[], void, undef
     batch = []
   }
   if (batch.length > 0) yield batch
-}
-
-function validate(report: object, schema: SchemaName): void {
-  const mismatch = validatorOf(schema)(report)
-  if (mismatch !== undefined) throw new Error(`the report does not fit its schema: ${mismatch}`)
 }

@@ -82,5 +82,5 @@ test.each([[], [0], [1, 0, 1001]])('so is the report of a chain of %j', (...coun
 
 test('a report that does not fit its schema is not formatted', () => {
   const report = { ...reportOf(1), verdict: 'fine' } as never
-  expect(() => [...formatReportAsJson(report)]).toThrow('the report does not fit its schema')
+  expect(() => [...formatReportAsJson(report)]).toThrow('the document does not fit schema verify-report')
 })

@@ -181,8 +181,8 @@ export const repairCommand: Command = defineCommand({
     })
     progress?.finish()
     if (isJson) {
-      const { formatRepairReportAsJson } = await import('../../../src/repair/format-report.js')
-      printJson(formatRepairReportAsJson(report))
+      const { formatAsJson } = await import('../../../src/schemas/validator.js')
+      printJson(formatAsJson('repair-report', report))
     } else printReport(context, report, isQuiet)
     return exitStatusOf(report)
   },

@@ -22,10 +22,8 @@ export async function runVerifySignedReport(
   const check = checkSignedReport(path, demand, signal)
   const { signature, verdict, problems } = check
   if (isJson) {
-    const { validatorOf } = await import('../../../src/schemas/validator.js')
-    const mismatch = validatorOf('signed-report')(check)
-    if (mismatch !== undefined) throw new Error(`the document does not fit its schema: ${mismatch}`)
-    printJson(JSON.stringify(check, null, 2))
+    const { formatAsJson } = await import('../../../src/schemas/validator.js')
+    printJson(formatAsJson('signed-report', check))
   } else if (signature === null) {
     for (const problem of problems) printProblem(messages, problem)
     messages.note('verification of the report failed')
