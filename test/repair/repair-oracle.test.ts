@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { repairBackup, type RepairOptions, type RepairReport } from 'pbmanifest'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type BackupCopy, copyBackup } from '../helpers/copy-backup.js'
+import type { BackupCopy } from '../helpers/copy-backup.js'
 import { pgVerifyBackup } from '../helpers/pg-verify-backup.js'
 import type { PlainBackup } from '../helpers/plain-backup.js'
 import { realBackup } from '../helpers/real-backups.js'
@@ -30,7 +30,7 @@ import {
   wal,
   walRows,
 } from '../verify/oracle-rows.js'
-import { ownTree, pbmanifestWithoutPrivileges } from '../verify/run-without-privileges.js'
+import { copyAsOwner, pbmanifestWithoutPrivileges } from '../verify/run-without-privileges.js'
 
 let real: PlainBackup
 let otherCluster: PlainBackup
@@ -122,9 +122,8 @@ describeWithDebianPostgres('what pg_verifybackup refuses is repaired from a good
   const originals: BackupCopy[] = []
 
   async function own(fixture: PlainBackup): Promise<PlainBackup> {
-    const original = await copyBackup(fixture)
+    const original = await copyAsOwner(fixture)
     originals.push(original)
-    ownTree(original.root)
     return original
   }
 

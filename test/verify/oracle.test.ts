@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pgBaseBackup } from '../helpers/base-backup.js'
 import { createCluster } from '../helpers/cluster.js'
-import { type BackupCopy, copyBackup, copyBackupTo } from '../helpers/copy-backup.js'
+import { type BackupCopy, copyBackupTo } from '../helpers/copy-backup.js'
 import { type PlainBackup, readPlainBackup } from '../helpers/plain-backup.js'
 import type { PostgresPrograms } from '../helpers/postgres-programs.js'
 import { realBackup } from '../helpers/real-backups.js'
@@ -26,7 +26,7 @@ import {
   walFault,
   walRows,
 } from './oracle-rows.js'
-import { ownTree, pbmanifestWithoutPrivileges, runWithoutPrivileges } from './run-without-privileges.js'
+import { copyAsOwner, pbmanifestWithoutPrivileges, runWithoutPrivileges } from './run-without-privileges.js'
 
 const limit = 120_000
 
@@ -51,11 +51,9 @@ let otherCluster: PlainBackup
 describeWithDebianPostgres('our verdict is that of pg_verifybackup', (programs) => {
   const originals: BackupCopy[] = []
 
-  /** What the rows damage copies of; ours, so that we may not read what its owner may not. */
   async function own(fixture: PlainBackup): Promise<PlainBackup> {
-    const original = await copyBackup(fixture)
+    const original = await copyAsOwner(fixture)
     originals.push(original)
-    ownTree(original.root)
     return original
   }
 

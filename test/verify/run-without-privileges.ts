@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { type BackupCopy, copyBackup } from '../helpers/copy-backup.js'
+import type { PlainBackup } from '../helpers/plain-backup.js'
 import { type ProgramResult, runProgram } from '../helpers/run-program.js'
 import { mainFile } from '../cli/pbmanifest.js'
 
@@ -22,4 +24,11 @@ export function ownTree(root: string): void {
   if (!isRoot) return
   const { status, stderr } = spawnSync('chown', ['-hR', '0:0', root])
   if (status !== 0) throw new Error(`chown: ${stderr.toString()}`)
+}
+
+/** A copy of a backup that is ours, so that we may not read what its owner may not. */
+export async function copyAsOwner(backup: PlainBackup): Promise<BackupCopy> {
+  const copy = await copyBackup(backup)
+  ownTree(copy.root)
+  return copy
 }
