@@ -20,6 +20,8 @@ export interface ProxiedConnection {
   cut(): void
   /** Says something to the client in the server's name. */
   say(bytes: Buffer): void
+  /** From now on nothing that the server says reaches the client. */
+  hold(): void
 }
 
 export type AtMoment = (
@@ -84,7 +86,12 @@ export class FaultProxy {
         if (!this.#isFrozen) cut()
       })
     }
-    const connection: ProxiedConnection = { cut, say: (bytes) => void client.write(bytes) }
+    let isHeld = false
+    const connection: ProxiedConnection = {
+      cut,
+      say: (bytes) => void client.write(bytes),
+      hold: () => void (isHeld = true),
+    }
     const asked: Request[] = []
     const answers: Buffer[] = []
     this.answers[number] = answers
@@ -93,7 +100,7 @@ export class FaultProxy {
       if (request !== undefined && !this.#isFrozen) await this.at(request, moment, connection)
     }
     const forward = async (socket: Socket, bytes: Buffer): Promise<void> => {
-      if (this.#isFrozen) await new Promise(() => {})
+      if (this.#isFrozen || (isHeld && socket === client)) await new Promise(() => {})
       if (bytes.length === 0 || socket.destroyed || socket.write(bytes)) return
       await once(socket, 'drain')
     }

@@ -148,8 +148,10 @@ describe('a backup whose WAL receiver fails when backup mode has ended', () => {
     let receiver: ProxiedConnection | undefined
     proxy.at = async ({ text }, moment, connection) => {
       if (text.startsWith('START_REPLICATION') && moment === 'heard') receiver = connection
-      if (!text.includes('textsend(labelfile)') || moment !== 'answered' || receiver === undefined) return
-      fail(receiver)
+      if (!text.includes('textsend(labelfile)') || receiver === undefined) return
+      // It must not have all WAL already when it fails: then it is done, and hears nothing more.
+      if (moment === 'asked') receiver.hold()
+      if (moment === 'heard') fail(receiver)
     }
     try {
       const result = await runBackupProgram(cluster, { directory, ...place.backup(proxy) })
