@@ -97,7 +97,7 @@ export {
   activities as workerActivities,
   type Activity as WorkerActivity,
 } from './transfer/client/worker-counters.js'
-export type { TablespaceMapping } from './transfer/client/target/tablespace-mapping.js'
+export type { TablespaceMapping } from './target/tablespace-mapping.js'
 export type { SessionNotice } from './transfer/session/backup-session.js'
 export type { RunFacts } from './run-facts.js'
 export { drillBackup } from './drill/drill-backup.js'

@@ -7,7 +7,7 @@ import {
 } from '../../../src/transfer/client/options.js'
 import { invalidValue, readOptional } from '../../option-values.js'
 import { readRate } from '../../read-rate.js'
-import { parseTablespaceMapping } from '../../../src/transfer/client/target/tablespace-mapping.js'
+import { parseTablespaceMapping } from '../../../src/target/tablespace-mapping.js'
 import { usageError } from '../../usage-error.js'
 import type { OptionValues } from '../command.js'
 import { withoutUndefined } from '../../without-undefined.js'

@@ -1,5 +1,5 @@
 import type { SessionNotice } from '../session/backup-session.js'
-import type { TablespaceMapping } from './target/tablespace-mapping.js'
+import type { TablespaceMapping } from '../../target/tablespace-mapping.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'
 
 /** Of workers, where nobody says otherwise. */

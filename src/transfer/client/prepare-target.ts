@@ -4,8 +4,8 @@ import { displayPathname, pathOf } from '../../files/pathname.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { ClusterFacts, ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
 import type { RunContext } from './run-context.js'
-import { requireEmptyOrMissing } from './target/claimed-directory.js'
-import { TargetDirectory } from './target/target-directory.js'
+import { requireEmptyOrMissing } from '../../target/claimed-directory.js'
+import { TargetDirectory } from '../../target/target-directory.js'
 
 /** How files and directories of a backup are made. */
 export interface TargetModes {

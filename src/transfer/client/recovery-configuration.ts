@@ -1,8 +1,8 @@
 import { appendFile, type FileHandle, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PostgresVersion } from '../../../postgres/versions.js'
-import { ioError } from '../../../files/system-error.js'
-import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { PostgresVersion } from '../../postgres/versions.js'
+import { ioError } from '../../files/system-error.js'
+import type { ConnectionOptions } from '../connection/connection-options.js'
 
 export interface RecoveryConfiguration {
   readonly conninfo: ConnectionOptions['conninfo']

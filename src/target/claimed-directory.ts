@@ -1,8 +1,8 @@
 import { chmod, lstat, mkdir, readdir, realpath, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { PbManifestError } from '../../../errors.js'
-import { decodePathname, displayPathname, type Pathname, pathOf, pathTo } from '../../../files/pathname.js'
-import { describeSystemError, ioError, isNotThere } from '../../../files/system-error.js'
+import { PbManifestError } from '../errors.js'
+import { decodePathname, displayPathname, type Pathname, pathOf, pathTo } from '../files/pathname.js'
+import { describeSystemError, ioError, isNotThere } from '../files/system-error.js'
 import { readUnfinishedMark } from './unfinished-mark.js'
 
 /**

@@ -1,7 +1,7 @@
 import { mkdir, symlink, unlink, writeFile, readdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { PbManifestError } from '../../../errors.js'
-import { syncDirectory } from '../../../files/durable-file.js'
+import { PbManifestError } from '../errors.js'
+import { syncDirectory } from '../files/durable-file.js'
 import {
   displayPathname,
   isUtf8Pathname,
@@ -10,12 +10,11 @@ import {
   pathTo,
   decodePathname,
   encodePathname,
-} from '../../../files/pathname.js'
-import { ownPathname, type SafePathname } from '../../../files/safe-pathname.js'
-import { ioError } from '../../../files/system-error.js'
-import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
-import type { Tablespace } from '../../cluster-files/cluster-files.js'
-import { UNFINISHED_MARK } from '../../../manifest/contents/made-by-backup.js'
+} from '../files/pathname.js'
+import { ownPathname, type SafePathname } from '../files/safe-pathname.js'
+import { ioError } from '../files/system-error.js'
+import { parsePositiveUnsignedInt32 } from '../postgres/unsigned-int.js'
+import { UNFINISHED_MARK } from '../manifest/contents/made-by-backup.js'
 import {
   claimDirectory,
   type ClaimedDirectory,
@@ -26,11 +25,19 @@ import { mapTablespace, type TablespaceMapping } from './tablespace-mapping.js'
 import { formatUnfinishedMark } from './unfinished-mark.js'
 import type { Dirent } from 'node:fs'
 
+/** A tablespace of the cluster. */
+interface ClusterTablespace {
+  /** `undefined`: the data directory itself. */
+  readonly oid: number | undefined
+  /** An absolute path; of an in-place tablespace, its directory in pg_tblspc. */
+  readonly location: Pathname
+}
+
 export interface TargetOptions {
-  /** `-D` */
+  /** Where the data directory goes. */
   readonly directory: string
-  /** All of the cluster, as LIST_TABLESPACES gives them: the data directory and in-place ones are passed over. */
-  readonly tablespaces: readonly Tablespace[]
+  /** All of the cluster: the data directory and in-place ones are passed over. */
+  readonly tablespaces: readonly ClusterTablespace[]
   /** `-T` */
   readonly mappings: readonly TablespaceMapping[]
   readonly hasGroupAccess: boolean

@@ -1,8 +1,8 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import type { Pathname } from '../../../files/pathname.js'
-import { readSmallFile } from '../../../files/read-small-file.js'
-import { UNFINISHED_MARK } from '../../../manifest/contents/made-by-backup.js'
+import type { Pathname } from '../files/pathname.js'
+import { readSmallFile } from '../files/read-small-file.js'
+import { UNFINISHED_MARK } from '../manifest/contents/made-by-backup.js'
 
 /** What the mark of an unfinished backup tells to whoever finds it. */
 export interface UnfinishedMark {

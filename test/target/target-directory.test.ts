@@ -12,15 +12,12 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { encodePathname } from '../../../../src/files/pathname.js'
-import {
-  TargetDirectory,
-  type TargetOptions,
-} from '../../../../src/transfer/client/target/target-directory.js'
-import type { Tablespace } from '../../../../src/transfer/cluster-files/cluster-files.js'
-import { validatorOf } from '../../../../src/schemas/validator.js'
-import { mountSmallDisk } from '../../../helpers/small-disk.js'
-import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
+import { encodePathname } from '../../src/files/pathname.js'
+import { TargetDirectory, type TargetOptions } from '../../src/target/target-directory.js'
+import type { Tablespace } from '../../src/transfer/cluster-files/cluster-files.js'
+import { validatorOf } from '../../src/schemas/validator.js'
+import { mountSmallDisk } from '../helpers/small-disk.js'
+import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 
 let scratch: ScratchDirectory
 let root: string
@@ -338,7 +335,7 @@ function oddLocation(): string {
 }
 
 function odd(): Partial<TargetOptions> {
-  return { mappings: [], tablespaces: [{ oid: 16384, location: oddLocation(), bytes: undefined }] }
+  return { mappings: [], tablespaces: [{ oid: 16384, location: oddLocation() }] }
 }
 
 describe('a tablespace whose location is not UTF-8', () => {

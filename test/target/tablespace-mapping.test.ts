@@ -1,9 +1,6 @@
 import { expect, test } from 'vitest'
-import { displayPathname } from '../../../../src/files/pathname.js'
-import {
-  mapTablespace,
-  parseTablespaceMapping,
-} from '../../../../src/transfer/client/target/tablespace-mapping.js'
+import { displayPathname } from '../../src/files/pathname.js'
+import { mapTablespace, parseTablespaceMapping } from '../../src/target/tablespace-mapping.js'
 
 test.each([
   ['/a=/b', '/a', '/b'],

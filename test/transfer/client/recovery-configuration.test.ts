@@ -5,12 +5,12 @@ import { expect, test } from 'vitest'
 import {
   formatRecoveryConfiguration,
   writeRecoveryConfiguration,
-} from '../../../../src/transfer/client/target/recovery-configuration.js'
-import { nearestVersion, newestVersion } from '../../../../src/postgres/versions.js'
-import { createCluster } from '../../../helpers/cluster.js'
-import { requireDebianPostgres } from '../../../helpers/requires.js'
-import { mustRun } from '../../../helpers/run-program.js'
-import { resolve } from '../../connection/resolve.js'
+} from '../../../src/transfer/client/recovery-configuration.js'
+import { nearestVersion, newestVersion } from '../../../src/postgres/versions.js'
+import { createCluster } from '../../helpers/cluster.js'
+import { requireDebianPostgres } from '../../helpers/requires.js'
+import { mustRun } from '../../helpers/run-program.js'
+import { resolve } from '../connection/resolve.js'
 
 test('values are quoted for the connection string, and that for the file', () => {
   const conninfo = [

@@ -1,6 +1,6 @@
 import { isAbsolute, posix } from 'node:path'
-import { PbManifestError } from '../../../errors.js'
-import { type Pathname, unescapePathname } from '../../../files/pathname.js'
+import { PbManifestError } from '../errors.js'
+import { type Pathname, unescapePathname } from '../files/pathname.js'
 
 /**
  * `-T OLDDIR=NEWDIR`: where the backup of a tablespace goes. A byte that is no part of valid UTF-8 is the lone surrogate
