@@ -15,3 +15,25 @@ export function withSuggestion(message: string, meant: string | undefined): PbMa
     ? usageError(message)
     : new PbManifestError('USAGE', message, { hint: `Perhaps you meant ${meant}.` })
 }
+
+/** @throws {@link PbManifestError} `USAGE` */
+export function requireQuietOrProgress({
+  progress,
+  quiet,
+}: {
+  readonly progress?: boolean | undefined
+  readonly quiet?: boolean | undefined
+}): void {
+  if (progress === true && quiet === true) {
+    throw usageError('cannot specify both -P/--progress and -q/--quiet')
+  }
+}
+
+/** @throws {@link PbManifestError} `USAGE` when a signature is spoken of, and nobody is named who may sign */
+export function requireAllowedSigners(
+  values: Readonly<Partial<Record<'allowed-signers' | 'signer-identity' | 'signature', string | undefined>>>,
+): void {
+  if (values['allowed-signers'] !== undefined) return
+  const name = (['signer-identity', 'signature'] as const).find((name) => values[name] !== undefined)
+  if (name !== undefined) throw usageError(`--${name} is for use with --allowed-signers`)
+}

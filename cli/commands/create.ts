@@ -7,7 +7,7 @@ import { formatBytes, formatCount } from '../../src/renderings/format.js'
 import { readOnlyOperand } from '../operands.js'
 import { readChecksumAlgorithm, readCount, readOptional } from '../option-values.js'
 import { formatShare, ProgressReporter } from '../progress-reporter.js'
-import { usageError } from '../usage-error.js'
+import { requireQuietOrProgress, usageError } from '../usage-error.js'
 import { positionOptions, readWalRangeOptions } from '../wal-range-options.js'
 import { withoutUndefined } from '../without-undefined.js'
 import { type Command, type CommandContext, defineCommand, type OptionValues } from './command.js'
@@ -74,9 +74,7 @@ type Values = OptionValues<typeof options>
 
 function readOptions(values: Values, operands: readonly string[]): CreateManifestOptions {
   const directory = readOnlyOperand(operands, 'directory')
-  if (values.progress === true && values.quiet === true) {
-    throw usageError('cannot specify both -P/--progress and -q/--quiet')
-  }
+  requireQuietOrProgress(values)
   if (values['end-timeline'] !== undefined && values['end-lsn'] === undefined) {
     throw usageError('--end-timeline is for use with --end-lsn')
   }

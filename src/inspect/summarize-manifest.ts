@@ -2,7 +2,12 @@ import { Yielder } from '../files/yielder.js'
 import { createFileHasher } from '../manifest/checksum/create-file-hasher.js'
 import { type ChecksumAlgorithm, checksumAlgorithms } from '../manifest/checksum/checksum-algorithm.js'
 import type { ManifestVersion, WalRange } from '../manifest/model.js'
-import { findPageFile, findRelationFork } from '../postgres/data-page/page-files.js'
+import {
+  type PageDirectory,
+  readPageDirectory,
+  readPageFileName,
+  splitPathname,
+} from '../postgres/data-page/page-files.js'
 import type { RelationFork } from '../postgres/relation-file-name.js'
 import { postgresVersions } from '../postgres/versions.js'
 import { fileOf, type InventoryFile, type ManifestInventory, readInventory } from './manifest-inventory.js'
@@ -128,6 +133,23 @@ async function findMajorVersion({ table }: ManifestInventory): Promise<number | 
 
 type Count = { files: number; bytes: number }
 
+/** What the pathname of a directory says of all files in it. */
+interface DirectoryName {
+  readonly pathname: string
+  readonly tablespace: string | undefined
+  readonly database: number | undefined
+  readonly pages: PageDirectory
+}
+
+function readDirectoryName(pathname: string): DirectoryName {
+  return {
+    pathname,
+    tablespace: tablespaceOf(`${pathname}/`),
+    database: databaseOf(`${pathname}/`),
+    pages: readPageDirectory(pathname),
+  }
+}
+
 class FileCounts {
   readonly #incremental = noFiles()
   readonly #notOfRelations = noFiles()
@@ -135,17 +157,20 @@ class FileCounts {
   readonly #tablespaces = new Counts<string>()
   readonly #databases = new Counts<number>()
   readonly #forks = new Counts<RelationFork>()
+  /** Of the file before: of most files, the directory is the same. */
+  #directory = readDirectoryName('')
 
   add(pathname: string, size: number, algorithm: ChecksumAlgorithm): void {
     this.#algorithms.add(algorithm, size)
-    const tablespace = tablespaceOf(pathname)
+    const [directory, name] = splitPathname(pathname)
+    if (directory !== this.#directory.pathname) this.#directory = readDirectoryName(directory)
+    const { tablespace, database, pages } = this.#directory
     if (tablespace !== undefined) this.#tablespaces.add(tablespace, size)
-    const database = databaseOf(pathname)
     if (database !== undefined) this.#databases.add(database, size)
-    const fork = relationForks[findRelationFork(pathname)?.fork ?? -1]
-    if (fork === undefined) addTo(this.#notOfRelations, size)
-    else this.#forks.add(fork, size)
-    if (findPageFile(pathname)?.isIncremental === true) addTo(this.#incremental, size)
+    const file = readPageFileName(pages, name)
+    if (file?.relation === undefined) addTo(this.#notOfRelations, size)
+    else this.#forks.add(file.relation.fork, size)
+    if (file?.isIncremental === true) addTo(this.#incremental, size)
   }
 
   result(): Pick<

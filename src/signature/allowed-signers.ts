@@ -21,50 +21,56 @@ export interface AllowedSigner {
   readonly validBefore?: number
 }
 
-/** A line that is not understood. */
-export class AllowedSignersError extends Error {
+/** A line that is not understood: nobody is allowed by it. */
+export interface UnreadableLine {
   readonly line: number
-
-  constructor(line: number, message: string) {
-    super(message)
-    this.line = line
-  }
+  readonly fault: string
 }
 
-/**
- * Reads a file of allowed signers. A line that `ssh-keygen` would stumble over when it gets there is refused at once.
- *
- * @throws {@link AllowedSignersError}
- */
-export function parseAllowedSigners(file: Buffer): AllowedSigner[] {
-  const signers: AllowedSigner[] = []
+/** Reads a file of allowed signers. As `ssh-keygen` does, it goes on after a line that is not understood. */
+export function parseAllowedSigners(file: Buffer): (AllowedSigner | UnreadableLine)[] {
+  const signers: (AllowedSigner | UnreadableLine)[] = []
   // Bytes: names need not be UTF-8, and are compared as they are.
   for (const [index, text] of file.toString('latin1').split('\n').entries()) {
     const trimmed = text.trim()
     if (trimmed === '' || trimmed.startsWith('#')) continue
-    signers.push(parseLine(trimmed, index + 1))
+    signers.push(attemptLine(trimmed, index + 1))
   }
   return signers
 }
 
-function parseLine(text: string, line: number): AllowedSigner {
-  const refuse = (message: string): never => {
-    throw new AllowedSignersError(line, message)
+class LineFault extends Error {}
+
+function attemptLine(text: string, line: number): AllowedSigner | UnreadableLine {
+  try {
+    return parseLine(text, line)
+  } catch (error) {
+    if (!(error instanceof LineFault)) throw error
+    return { line, fault: error.message }
   }
+}
+
+function refuse(message: string): never {
+  throw new LineFault(message)
+}
+
+function parseLine(text: string, line: number): AllowedSigner {
   if (text.includes('\0')) refuse('there is a byte of zero in it')
   const [principals, afterPrincipals] = takePrincipals(text) ?? refuse('its quotation mark has no end')
-  if (principals.includes('"')) refuse('there is a quotation mark within its principals')
   const bare = readKey(afterPrincipals)
   if (bare !== undefined) return { line, principals, key: bare, isAuthority: false }
   const [options, afterOptions] = takeOptions(afterPrincipals)
   const key = readKey(afterOptions) ?? refuse('there is no key in it')
-  return { line, principals, key, ...parseOptions(options, refuse) }
+  return { line, principals, key, ...parseOptions(options) }
 }
 
+/** Up to the first blank, or to the end of what is between quotation marks. @see misc.c of OpenSSH, strdelim_internal */
 function takePrincipals(text: string): [principals: string, rest: string] | undefined {
-  if (!text.startsWith('"')) return splitAtBlank(text, 0)
-  const end = text.indexOf('"', 1)
-  return end === -1 ? undefined : [text.slice(1, end), text.slice(end + 1).trimStart()]
+  const at = text.search(/[ \t\r"]/)
+  if (text.charAt(at) !== '"') return splitAtBlank(text, 0)
+  const end = text.indexOf('"', at + 1)
+  if (end === -1) return undefined
+  return [text.slice(0, at) + text.slice(at + 1, end), text.slice(end + 1).trimStart()]
 }
 
 /** Up to the first blank that is not between quotation marks. */
@@ -100,7 +106,7 @@ function readKey(text: string): Buffer | undefined {
 
 type SignerOptions = Pick<AllowedSigner, 'isAuthority' | 'namespaces' | 'validAfter' | 'validBefore'>
 
-function parseOptions(text: string, refuse: (message: string) => never): SignerOptions {
+function parseOptions(text: string): SignerOptions {
   const values = new Map<string, string>()
   for (let rest = text; ;) {
     const [whole, rawName = '', equals, rawValue = ''] =
@@ -178,12 +184,13 @@ export interface SignerDemand {
 
 /** The signer by whom the demand is met; else why there is none, as a whole sentence would say it. */
 export function findAllowedSigner(
-  signers: readonly AllowedSigner[],
+  lines: readonly (AllowedSigner | UnreadableLine)[],
   { key, namespace, identity, now }: SignerDemand,
 ): AllowedSigner | string {
   const isOf = ({ principals }: AllowedSigner): boolean =>
     identity === undefined || matchesList(toBytes(identity), principals)
   let why: string | undefined
+  const signers = lines.filter((line) => 'key' in line)
   for (const signer of signers) {
     if (!signer.key.equals(key)) continue
     const fault = isOf(signer) ? faultOf(signer, namespace, now) : `it is not a key of "${identity ?? ''}"`
@@ -194,7 +201,9 @@ export function findAllowedSigner(
   const authority = signers.find((signer) => signer.isAuthority && isOf(signer))
   const ending =
     authority === undefined ? '' : ` (line ${authority.line} is a cert-authority, which is not supported)`
-  return `key ${fingerprintOf(key)} is not in the file${ending}`
+  const unread = lines.find((line) => 'fault' in line)
+  const doubt = unread === undefined ? '' : `; line ${unread.line} is not understood: ${unread.fault}`
+  return `key ${fingerprintOf(key)} is not in the file${ending}${doubt}`
 }
 
 function faultOf(signer: AllowedSigner, namespace: string, now: number): string | undefined {

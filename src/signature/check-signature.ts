@@ -1,13 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
-import { isPbManifestError, PbManifestError } from '../errors.js'
+import { isPbManifestError } from '../errors.js'
 import { readSmallFile, requireSmallFile } from '../files/read-small-file.js'
-import {
-  type AllowedSigner,
-  AllowedSignersError,
-  findAllowedSigner,
-  parseAllowedSigners,
-  showPrincipals,
-} from './allowed-signers.js'
+import { findAllowedSigner, parseAllowedSigners, showPrincipals } from './allowed-signers.js'
 import { fingerprintOf, parsePublicKey, type SshPublicKey, verifyWithKey } from './ssh-key.js'
 import { SshFormatError } from './ssh-wire.js'
 import { bytesToSign, parseSshSignature, type SshSignature } from './sshsig.js'
@@ -86,7 +80,7 @@ class SignatureFault extends Error {
 export class SignatureCheck {
   readonly #demand: SignatureDemand
   readonly #namespace: string
-  readonly #signers: readonly AllowedSigner[]
+  readonly #signers: ReturnType<typeof parseAllowedSigners>
   readonly #found: FoundSignature | SignatureFault
   readonly #hash: Hash | undefined
 
@@ -95,13 +89,13 @@ export class SignatureCheck {
    *
    * @param what - what is signed: `backup manifest`
    * @param places - where the signature may be, if the demand does not say it; the first one counts
-   * @throws {@link PbManifestError} `IO` or `BAD_FILE`, for the file of allowed signers
+   * @throws {@link PbManifestError} `IO`, for the file of allowed signers
    */
   constructor(demand: SignatureDemand, what: string, namespace: string, places: readonly string[]) {
     const { signaturePath } = demand
     this.#demand = demand
     this.#namespace = namespace
-    this.#signers = readAllowedSigners(demand.allowedSigners)
+    this.#signers = parseAllowedSigners(requireSmallFile(demand.allowedSigners, MAX_SIGNERS_BYTES))
     this.#found = attempt(() =>
       findSignature(what, namespace, signaturePath === undefined ? places : [signaturePath]),
     )
@@ -201,21 +195,5 @@ function attempt<Result>(step: () => Result): Result | SignatureFault {
   } catch (error) {
     if (error instanceof SignatureFault) return error
     throw error
-  }
-}
-
-function readAllowedSigners(path: string): AllowedSigner[] {
-  const bytes = requireSmallFile(path, MAX_SIGNERS_BYTES)
-  try {
-    return parseAllowedSigners(bytes)
-  } catch (error) {
-    if (!(error instanceof AllowedSignersError)) throw error
-    throw new PbManifestError(
-      'BAD_FILE',
-      `line ${error.line} of file "${path}" is not understood: ${error.message}`,
-      {
-        hint: 'The format is that of allowed signers of ssh-keygen(1).',
-      },
-    )
   }
 }

@@ -101,13 +101,23 @@ describeWithOpenSsh('pbmanifest', () => {
     expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining(`error: ${message}\n`) })
   })
 
-  test('a line of allowed signers that is not understood ends verify, in JSON too', async () => {
-    await writeFile(signers, 'ops@example.com ssh-ed25519 \u001b[31mred\n')
+  test('a line of allowed signers that is not understood allows nobody, and is named when nobody else is allowed', async () => {
+    await pbmanifest(['sign', '-f', key, backup])
+    const bad = 'ops@example.com ssh-ed25519 \u001b[31mred\n'
+    await writeFile(signers, `${bad}ops@example.com ${await readFile(`${key}.pub`, 'utf8')}`)
+    expect((await pbmanifest(['verify', '-n', '--allowed-signers', signers, backup])).status).toBe(0)
+    await writeFile(signers, bad)
     const args = ['verify', '-n', '--output=json', '--allowed-signers', signers, backup]
-    const { status, stdout, stderr } = await pbmanifest(args)
-    const message = `line 1 of file "${signers}" is not understood: there is no key in it`
-    expect({ status, stderr }).toEqual({ status: 5, stderr: expect.stringContaining(`error: ${message}\n`) })
-    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'BAD_FILE', message } })
+    const { status, stdout } = await pbmanifest(args)
+    expect(status).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject({
+      problems: [
+        {
+          kind: 'signer-not-allowed',
+          detail: expect.stringContaining('; line 1 is not understood: there is no key in it'),
+        },
+      ],
+    })
   })
 
   test('what is signed for a hostile purpose is shown without its escapes', async () => {

@@ -5,7 +5,7 @@ import type { RepairReport } from '../../../src/repair/report.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import { readOnlyOperand } from '../../operands.js'
 import { invalidValue, readCount, readOptional } from '../../option-values.js'
-import { usageError } from '../../usage-error.js'
+import { requireAllowedSigners, requireQuietOrProgress, usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from '../command.js'
 import { itemPrinter, printCopy, printReport, StepProgress } from './repair-text.js'
@@ -108,16 +108,11 @@ function readOptions(values: Values): Omit<RepairOptions, 'signal'> {
   if (values.write === true && values['dry-run'] === true) {
     throw usageError('cannot specify both --write and --dry-run')
   }
-  if (values.progress === true && values.quiet === true) {
-    throw usageError('cannot specify both -P/--progress and -q/--quiet')
-  }
+  requireQuietOrProgress(values)
   if (values['manifest-from-copy'] === true && values['manifest-path'] !== undefined) {
     throw usageError('cannot specify both --manifest-from-copy and -m/--manifest-path')
   }
-  if (values['allowed-signers'] === undefined) {
-    const name = (['signer-identity', 'signature'] as const).find((name) => values[name] !== undefined)
-    if (name !== undefined) throw usageError(`--${name} is for use with --allowed-signers`)
-  }
+  requireAllowedSigners(values)
   return {
     from,
     links: readLinks(values),

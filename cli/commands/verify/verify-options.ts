@@ -1,7 +1,7 @@
 import type { VerifyOptions } from '../../../src/verify/options.js'
 import { readCount, readOptional } from '../../option-values.js'
 import { readRate } from '../../read-rate.js'
-import { usageError } from '../../usage-error.js'
+import { requireAllowedSigners, requireQuietOrProgress, usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import type { OptionValues } from '../command.js'
 
@@ -152,16 +152,11 @@ export type VerifyValues = OptionValues<typeof verifyOptions>
  * @throws {@link PbManifestError} `USAGE` for those that contradict each other
  */
 export function readVerifyOptions(values: VerifyValues): VerifyOptions {
-  if (values.progress === true && values.quiet === true) {
-    throw usageError('cannot specify both -P/--progress and -q/--quiet')
-  }
+  requireQuietOrProgress(values)
   if (values.verbose === true && values.quiet === true) {
     throw usageError('cannot specify both -v/--verbose and -q/--quiet')
   }
-  if (values['allowed-signers'] === undefined) {
-    const name = (['signer-identity', 'signature'] as const).find((name) => values[name] !== undefined)
-    if (name !== undefined) throw usageError(`--${name} is for use with --allowed-signers`)
-  }
+  requireAllowedSigners(values)
   return withoutUndefined({
     format: readFormat(values.format),
     manifestPath: values['manifest-path'],
