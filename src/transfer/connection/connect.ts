@@ -14,6 +14,7 @@ import {
 import type { ConnectionHost, ConnectionOptions, SessionAttributes } from './connection-options.js'
 import { keepAlive } from './keep-alive.js'
 import { destroyConnection, endConnection, GOODBYE_MS, type PgClient, PgConnection } from './pg-connection.js'
+import { passwordForDatabase } from './pin-host.js'
 import { isUnixSocket } from './resolve-tls.js'
 import { type TlsAttempt, tlsAttempts } from './tls-attempts.js'
 
@@ -77,22 +78,20 @@ interface Variant {
   readonly mayHelp: (error: unknown) => boolean
 }
 
-/** With TLS or without; and when nobody named a database, in the one that every server has. */
+/** With TLS or without; and when nobody named a database, in each of those that it may be. */
 function attemptsAt(options: ConnectionOptions, host: ConnectionHost, mode: ConnectMode): readonly Variant[] {
   const variants = tlsAttempts(options.tls, host)
   const first = variants.map((tls): Variant => ({ options, tls, mayHelp: mayWorkOtherwise }))
-  const { fallbackDatabase } = options
   // A connection for replication is to no database.
-  if (fallbackDatabase === undefined || mode.replication !== undefined) return first
-  const fallback = { ...options, database: fallbackDatabase }
-  return [
-    ...first,
-    ...variants.map((tls, place): Variant => ({
-      options: fallback,
+  if (mode.replication !== undefined) return first
+  const others = options.fallbackDatabases.flatMap((database) =>
+    variants.map((tls, place): Variant => ({
+      options: { ...options, database },
       tls,
-      mayHelp: (error) => (place === 0 ? mayWorkInAnotherDatabase(error) : mayWorkOtherwise(error)),
+      mayHelp: place === 0 ? mayWorkInAnotherDatabase : mayWorkOtherwise,
     })),
-  ]
+  )
+  return [...first, ...others]
 }
 
 /**
@@ -212,7 +211,7 @@ function passwordFor(
   mode: ConnectMode,
 ): string | undefined {
   if (mode.replication !== undefined) return host.replicationPassword
-  return options.database === options.fallbackDatabase ? host.fallbackPassword : host.password
+  return passwordForDatabase(options, host, options.database)
 }
 
 /** Whatever else is done about the signal, and by whom: so long after it the connection is gone. */

@@ -40,11 +40,12 @@ export function isNoTls(error: unknown): boolean {
   return error instanceof Error && error.message === 'The server does not support SSL connections'
 }
 
-const NO_SUCH_DATABASE = '3D000'
+/** This database is not there; pg_hba.conf, or its owner, does not let us in; or nobody may connect to it. */
+const notThisDatabase: ReadonlySet<string | undefined> = new Set(['3D000', NOT_THIS_WAY, '42501', '55000'])
 
-/** Whether the same server could have us in another database: this one is not there, or not for us. */
+/** Whether the same server could have us in another database. */
 export function mayWorkInAnotherDatabase(error: unknown): boolean {
-  return error instanceof DatabaseError && (error.code === NO_SUCH_DATABASE || error.code === NOT_THIS_WAY)
+  return error instanceof DatabaseError && notThisDatabase.has(error.code)
 }
 
 function isTlsFailure(error: Error): boolean {

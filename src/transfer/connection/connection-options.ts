@@ -28,8 +28,8 @@ export interface ConnectionHost {
   readonly password: string | undefined
   /** The same for replication connections: in a password file their database is `replication`. */
   readonly replicationPassword: string | undefined
-  /** The same for {@link ConnectionOptions.fallbackDatabase}. */
-  readonly fallbackPassword: string | undefined
+  /** The same for each of {@link ConnectionOptions.fallbackDatabases}. */
+  readonly fallbackPasswords: readonly (string | undefined)[]
 }
 
 /** TLS as it was asked for; the files are read already. */
@@ -58,8 +58,8 @@ export interface ConnectionOptions {
   readonly hosts: readonly ConnectionHost[]
   readonly user: string
   readonly database: string
-  /** Where to go when `database` is not there, or not for the user: nobody has named it. `undefined`: nowhere. */
-  readonly fallbackDatabase: string | undefined
+  /** Where to go, in this order, when `database` is not there, or not for the user: nobody has named it. Empty: nowhere. */
+  readonly fallbackDatabases: readonly string[]
   readonly applicationName: string
   /** libpq's `options`: settings for the session, in the syntax of the server's command line. */
   readonly sessionOptions: string | undefined

@@ -10,13 +10,23 @@ export function pinHost(connection: ConnectionOptions, client: PgClient): Connec
   const { host, port, database } = client
   const found = connection.hosts.find((one) => (one.address ?? one.host) === host && one.port === port)
   if (found === undefined || database === undefined) return connection
-  const password = database === connection.fallbackDatabase ? found.fallbackPassword : found.password
+  const password = passwordForDatabase(connection, found, database)
   return {
     ...connection,
     database,
-    fallbackDatabase: undefined,
-    hosts: [{ ...found, password, address: addressOf(found, client) }],
+    fallbackDatabases: [],
+    hosts: [{ ...found, password, fallbackPasswords: [], address: addressOf(found, client) }],
   }
+}
+
+/** The password for one of the databases that the options name. */
+export function passwordForDatabase(
+  { fallbackDatabases }: ConnectionOptions,
+  host: ConnectionHost,
+  database: string,
+): string | undefined {
+  const place = fallbackDatabases.indexOf(database)
+  return place === -1 ? host.password : host.fallbackPasswords[place]
 }
 
 function addressOf(host: ConnectionHost, client: PgClient): string | undefined {

@@ -46,15 +46,13 @@ export function resolveConnection(
   const { homeDirectory } = environment
   refuseUnsupported(values)
   const user = values.get('user') || requireUserName(environment)
-  const given = values.get('dbname') || undefined
-  const database = given ?? user
-  const fallbackDatabase = given === undefined && user !== EVERY_SERVERS ? EVERY_SERVERS : undefined
-  const { hosts, warnings } = resolveHosts({ values, user, database, fallbackDatabase, homeDirectory })
+  const [database = user, ...fallbackDatabases] = databasesToTry(values.get('dbname'), user)
+  const { hosts, warnings } = resolveHosts({ values, user, database, fallbackDatabases, homeDirectory })
   const options: ConnectionOptions = {
     hosts,
     user,
     database,
-    fallbackDatabase,
+    fallbackDatabases,
     applicationName:
       values.get('application_name') || values.get('fallback_application_name') || 'pbmanifest',
     sessionOptions: values.get('options') || undefined,
@@ -74,8 +72,13 @@ export function resolveConnection(
   return { options, warnings }
 }
 
-/** What a database cluster has from the first. */
-const EVERY_SERVERS = 'postgres'
+/**
+ * Whoever calls pg_basebackup names no database, because a WAL sender has none. So it is one of those that a cluster has from
+ * the first, where the grants of a role for backups are; and the user's own, as everywhere in PostgreSQL, is the last.
+ */
+function databasesToTry(given: string | undefined, user: string): readonly string[] {
+  return given ? [given] : [...new Set(['postgres', 'template1', user])]
+}
 
 function readDemands(values: Conninfo): AuthenticationDemands {
   return {

@@ -15,7 +15,7 @@ export interface HostQuery {
   readonly values: Conninfo
   readonly user: string
   readonly database: string
-  readonly fallbackDatabase: string | undefined
+  readonly fallbackDatabases: readonly string[]
   readonly homeDirectory: string
 }
 
@@ -34,7 +34,7 @@ export function resolveHosts(query: HostQuery): ResolvedHosts {
       ...place,
       password,
       replicationPassword: password,
-      fallbackPassword: password,
+      fallbackPasswords: query.fallbackDatabases.map(() => password),
     }))
     return { hosts: inOrder(hosts, values), warnings: [] }
   }
@@ -43,14 +43,19 @@ export function resolveHosts(query: HostQuery): ResolvedHosts {
     const find = (database: string): string | undefined =>
       file.find({ host: nameInPasswordFile(place), port: place.port, database, user: query.user })
     const found = find(query.database)
+    const fallbackPasswords = query.fallbackDatabases.map(find)
     return {
       ...place,
       password: found,
-      replicationPassword: find('replication') ?? found,
-      fallbackPassword: query.fallbackDatabase === undefined ? undefined : find(query.fallbackDatabase),
+      replicationPassword: find('replication') ?? [found, ...fallbackPasswords].find(isGiven),
+      fallbackPasswords,
     }
   })
   return { hosts: inOrder(hosts, values), warnings: file.warning === undefined ? [] : [file.warning] }
+}
+
+function isGiven(password: string | undefined): boolean {
+  return password !== undefined
 }
 
 type Place = Pick<ConnectionHost, 'host' | 'address' | 'port'>

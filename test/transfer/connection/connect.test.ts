@@ -57,7 +57,8 @@ describeWithDebianPostgres('connections to a real server', (programs) => {
     await makeCertificates(cluster, certificates)
     await cluster.sql("CREATE ROLE tester LOGIN REPLICATION PASSWORD 'se cret'")
     await cluster.sql('CREATE ROLE limited LOGIN CONNECTION LIMIT 0; CREATE ROLE certified LOGIN')
-    await cluster.sql("CREATE ROLE elsewhere LOGIN PASSWORD 'se cret'")
+    await cluster.sql("CREATE ROLE elsewhere LOGIN PASSWORD 'se cret'; CREATE ROLE secluded LOGIN PASSWORD 'se cret'")
+    await cluster.sql('CREATE DATABASE secluded')
     const many = formatScramVerifier(await makeScramVerifier('se cret', undefined, 600_000))
     await cluster.sql(`CREATE ROLE careful LOGIN PASSWORD '${many}'; CREATE ROLE kerberos LOGIN`)
     await cluster.sql('CREATE DATABASE plain')
@@ -76,8 +77,10 @@ describeWithDebianPostgres('connections to a real server', (programs) => {
         'local all all scram-sha-256',
         'local replication postgres trust',
         'local replication all scram-sha-256',
-        'host postgres elsewhere all scram-sha-256',
+        'host template1 elsewhere all scram-sha-256',
         'host all elsewhere all reject',
+        'host secluded secluded all scram-sha-256',
+        'host all secluded,nowhere all reject',
         'hostnossl plain all all trust',
         'hostssl plain all all reject',
         'hostssl template1 all all trust',
@@ -152,22 +155,27 @@ describeWithDebianPostgres('connections to a real server', (programs) => {
     )
   })
 
+  // pg_hba.conf may let a role into one database only.
   test.each([
-    ['the database does not exist', 'user=tester'],
-    // What pg_hba.conf says comes first: it may let the role into one database only.
-    ['the role may not go there', 'user=elsewhere'],
-  ])('without the name of a database: %s, so it is "postgres"', async (_, user) => {
-    const conninfo = `host=${address} ${user} password='se cret'`
-    expect(await rowOf(conninfo, 'SELECT current_database()')).toEqual({ current_database: 'postgres' })
-    const named = `${conninfo} dbname=${user.slice('user='.length)}`
-    expect((await rejectionOf(named)).message).toMatch(/database "(?:tester|elsewhere)"/)
+    { user: 'tester', database: 'postgres' },
+    { user: 'elsewhere', database: 'template1' },
+    { user: 'secluded', database: 'secluded' },
+  ])('without the name of a database, user $user gets into "$database"', async ({ user, database }) => {
+    const conninfo = `host=${address} user=${user} password='se cret'`
+    expect(await rowOf(conninfo, 'SELECT current_database()')).toEqual({ current_database: database })
+  })
+
+  test('without the name of a database, and let into none, each that was tried is named', async () => {
+    const { message, details } = await rejectionOf(`host=${address} user=nowhere sslmode=disable`)
+    const tried = [message, ...details].flatMap((line) => /database "([^"]*)"/.exec(line)?.[1] ?? [])
+    expect(tried).toEqual(['nowhere', 'template1', 'postgres'])
   })
 
   test('of a password file, the password is that for the database it ends up in', async () => {
     const passfile = join(cluster.scratch.path, 'passfile-fallback')
-    await writeFile(passfile, `*:*:postgres:tester:se cret\n*:*:tester:tester:se cret\n`, { mode: 0o600 })
-    const conninfo = socket(`user=tester passfile=${passfile}`).replace('dbname=postgres', '')
-    expect(await rowOf(conninfo, 'SELECT current_database()')).toEqual({ current_database: 'postgres' })
+    await writeFile(passfile, `*:*:template1:elsewhere:se cret\n*:*:postgres:elsewhere:x\n`, { mode: 0o600 })
+    const conninfo = `host=${address} user=elsewhere passfile=${passfile}`
+    expect(await rowOf(conninfo, 'SELECT current_database()')).toEqual({ current_database: 'template1' })
   })
 
   test('a wrong password', async () => {

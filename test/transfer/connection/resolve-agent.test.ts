@@ -44,7 +44,7 @@ describe('an agent', () => {
     }
     expect(resolve('db1', {}, variables)).toMatchObject({
       hosts: [{ host: 'db1', address: undefined, port: 5433 }],
-      database: 'somebody',
+      database: 'postgres',
       sessionOptions: undefined,
       sessionAttributes: 'any',
     })

@@ -27,28 +27,28 @@ function summary(settings: ConnectionSettings, variables: Readonly<Record<string
 }
 
 test.each<{ conninfo: string; expected: string }>([
-  { conninfo: 'host=h', expected: 'h:5432 somebody somebody -' },
-  { conninfo: 'host=h user=u', expected: 'h:5432 u u -' },
+  { conninfo: 'host=h', expected: 'h:5432 somebody postgres -' },
+  { conninfo: 'host=h user=u', expected: 'h:5432 u postgres -' },
   { conninfo: 'host = h  user= u\tdbname =d', expected: 'h:5432 u d -' },
   {
     conninfo: String.raw`host=h password='a b\'c\\d'`,
-    expected: String.raw`h:5432 somebody somebody a b'c\d`,
+    expected: String.raw`h:5432 somebody postgres a b'c\d`,
   },
-  { conninfo: String.raw`host=h password=a\ b`, expected: 'h:5432 somebody somebody a b' },
-  { conninfo: `host=h password='p'user=u`, expected: 'h:5432 u u p' },
-  { conninfo: 'host=h user=a user=b', expected: 'h:5432 b b -' },
-  { conninfo: 'host=a,b,c port=1,,3', expected: 'a:1 b:5432 c:3 somebody somebody -' },
-  { conninfo: 'host=a,b port=7', expected: 'a:7 b:7 somebody somebody -' },
-  { conninfo: 'host=n hostaddr=10.0.0.1', expected: 'n(10.0.0.1):5432 somebody somebody -' },
-  { conninfo: 'hostaddr=::1', expected: '::1(::1):5432 somebody somebody -' },
-  { conninfo: 'postgresql://h', expected: 'h:5432 somebody somebody -' },
+  { conninfo: String.raw`host=h password=a\ b`, expected: 'h:5432 somebody postgres a b' },
+  { conninfo: `host=h password='p'user=u`, expected: 'h:5432 u postgres p' },
+  { conninfo: 'host=h user=a user=b', expected: 'h:5432 b postgres -' },
+  { conninfo: 'host=a,b,c port=1,,3', expected: 'a:1 b:5432 c:3 somebody postgres -' },
+  { conninfo: 'host=a,b port=7', expected: 'a:7 b:7 somebody postgres -' },
+  { conninfo: 'host=n hostaddr=10.0.0.1', expected: 'n(10.0.0.1):5432 somebody postgres -' },
+  { conninfo: 'hostaddr=::1', expected: '::1(::1):5432 somebody postgres -' },
+  { conninfo: 'postgresql://h', expected: 'h:5432 somebody postgres -' },
   { conninfo: 'postgres://u:p%40%3A@h:6/d%2Fe', expected: 'h:6 u d/e p@:' },
-  { conninfo: 'postgres://u:p:q@h', expected: 'h:5432 u u p:q' },
+  { conninfo: 'postgres://u:p:q@h', expected: 'h:5432 u postgres p:q' },
   { conninfo: 'postgresql://u@[::1]:7/d', expected: '::1:7 u d -' },
   { conninfo: 'postgresql://a:1,b,c:3/d?user=u', expected: 'a:1 b:5432 c:3 u d -' },
   { conninfo: 'postgresql://%2Fsocket%20dir/d', expected: '/socket dir:5432 somebody d -' },
   { conninfo: 'postgresql:///d?host=/s&port=9', expected: '/s:9 somebody d -' },
-  { conninfo: 'postgresql://h?password=a+b', expected: 'h:5432 somebody somebody a+b' },
+  { conninfo: 'postgresql://h?password=a+b', expected: 'h:5432 somebody postgres a+b' },
 ])('$conninfo', ({ conninfo, expected }) => {
   expect(summary({ conninfo })).toBe(expected)
 })
