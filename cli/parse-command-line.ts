@@ -27,7 +27,7 @@ export async function parseCommandLine(args: readonly string[]): Promise<Request
   const [name, ...rest] = args
   if (name === undefined || name.startsWith('-')) return await parseWithoutCommand(args)
   const command = findCommand(name, program)
-  const read = readArguments(rest, { ...program.generalOptions, ...command.options })
+  const read = readArguments(rest, { ...program.generalOptions, ...command.options }, command.refused)
   const answer = await answerTo(read, command)
   if (answer !== undefined) return answer
   const { color, debug, ...options } = read.options

@@ -21,12 +21,18 @@ export interface ReadArguments {
  * yargs, which writes the help, reads otherwise: it takes `-iPATH` for five options, `-m -x` for two, and
  * makes a list of an option that is given twice. Loading it takes longer than everything else before the work begins.
  *
+ * @param refused - what to do instead of options that are not in the table, by their spellings: `-x`, `--xlog`
  * @throws {@link PbManifestError} `USAGE`
  */
-export function readArguments(args: readonly string[], table: OptionTable): ReadArguments {
+export function readArguments(
+  args: readonly string[],
+  table: OptionTable,
+  refused: Readonly<Record<string, string>> = {},
+): ReadArguments {
   const options: Record<string, true | string | string[]> = {}
   const operands: string[] = []
   const rest = [...args]
+  const known = { table, refused }
 
   const take: Take = (name, value) => {
     const earlier = options[name]
@@ -40,9 +46,9 @@ export function readArguments(args: readonly string[], table: OptionTable): Read
     if (arg === '--') {
       operands.push(...rest.splice(0))
     } else if (arg.startsWith('--')) {
-      readLongOption(arg, rest, table, take)
+      readLongOption(arg, rest, known, take)
     } else if (arg.startsWith('-') && arg !== '-') {
-      readShortOptions(arg, rest, table, take)
+      readShortOptions(arg, rest, known, take)
     } else {
       operands.push(arg)
     }
@@ -61,10 +67,15 @@ function defaultsOf(table: OptionTable): Record<string, string> {
 
 type Take = (name: string, value?: string) => void
 
-function readLongOption(arg: string, rest: string[], table: OptionTable, take: Take): void {
+interface KnownOptions {
+  readonly table: OptionTable
+  readonly refused: Readonly<Record<string, string>>
+}
+
+function readLongOption(arg: string, rest: string[], known: KnownOptions, take: Take): void {
   const equals = arg.indexOf('=')
   const typed = equals === -1 ? arg : arg.slice(0, equals)
-  const { name, option, spelled } = resolveLongOption(typed, arg, table)
+  const { name, option, spelled } = resolveLongOption(typed, arg, known)
   const inline = equals === -1 ? undefined : arg.slice(equals + 1)
   if (option.type === 'boolean') {
     if (inline !== undefined) throw usageError(`option '${spelled}' doesn't allow an argument`)
@@ -79,7 +90,7 @@ function readLongOption(arg: string, rest: string[], table: OptionTable, take: T
 function resolveLongOption(
   typed: string,
   arg: string,
-  table: OptionTable,
+  { table, refused }: KnownOptions,
 ): { readonly name: string; readonly option: OptionDescription; readonly spelled: string } {
   const found = findLongOptions(typed.slice(2), table)
   const [first, second] = found
@@ -89,6 +100,7 @@ function resolveLongOption(
   }
   const option = first === undefined ? undefined : table[first[0]]
   if (first === undefined || option === undefined) {
+    refuse(typed, refused)
     const names = Object.entries(table).flatMap(([name, option]) => spellingsOf(name, option).names)
     const closest = closestName(typed.slice(2), names)
     throw withSuggestion(`unrecognized option '${typed}'`, closest && `the option "--${closest}"`)
@@ -97,12 +109,15 @@ function resolveLongOption(
 }
 
 // A cluster of letters, of which the last may have a value: `-esq`, `-em FILE`, `-emFILE`, `-em=FILE`.
-function readShortOptions(arg: string, rest: string[], table: OptionTable, take: Take): void {
+function readShortOptions(arg: string, rest: string[], { table, refused }: KnownOptions, take: Take): void {
   for (let at = 1; at < arg.length; at++) {
     const letter = arg.charAt(at)
     const name = findLetter(letter, table)
     const option = name === undefined ? undefined : table[name]
-    if (name === undefined || option === undefined) throw usageError(`invalid option -- '${letter}'`)
+    if (name === undefined || option === undefined) {
+      refuse(`-${letter}`, refused)
+      throw usageError(`invalid option -- '${letter}'`)
+    }
     if (option.type === 'boolean') {
       take(name)
       continue
@@ -112,6 +127,11 @@ function readShortOptions(arg: string, rest: string[], table: OptionTable, take:
     if (value === undefined) throw usageError(`option requires an argument -- '${letter}'`)
     return take(name, checkValue(`-${letter}`, value, option))
   }
+}
+
+function refuse(spelling: string, refused: KnownOptions['refused']): void {
+  const instead = Object.hasOwn(refused, spelling) ? refused[spelling] : undefined
+  if (instead !== undefined) throw usageError(`option ${spelling} is not supported`, instead)
 }
 
 // An empty value is nearly always a shell variable that is not set, and as a path it would mean the current directory.

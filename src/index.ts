@@ -77,6 +77,7 @@ export {
   type ResolvedConnection,
   resolveConnection,
 } from './transfer/connection/resolve-connection.js'
+export { type SyncMethod, syncMethods } from './files/sync-file-system.js'
 export {
   type BackupOptions,
   type BackupProgress,

@@ -50,6 +50,8 @@ interface CommandDescription {
   readonly synopsis: string
   /** What its operands are: of a kind, one of a few words, the name of a command, or nothing at all. */
   readonly operands: ValueKind | 'command' | 'none' | readonly string[]
+  /** Options that are no options of this command, by their spellings, `-x` or `--xlog`, and what to do instead. */
+  readonly refused?: Readonly<Record<string, string>>
   /** A signal is this command's ordinary end: nothing is said about it, and the exit status is what `run` returns. */
   readonly endsBySignal?: true
   /** Arguments, and what they do. */

@@ -2,6 +2,7 @@ import { mkdir, symlink, unlink, writeFile, readdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { PbManifestError } from '../errors.js'
 import { syncDirectory } from '../files/durable-file.js'
+import { type SyncMethod, syncFileSystem } from '../files/sync-file-system.js'
 import {
   displayPathname,
   isUtf8Pathname,
@@ -40,6 +41,8 @@ export interface TargetOptions {
   readonly tablespaces: readonly ClusterTablespace[]
   /** `-T` */
   readonly mappings: readonly TablespaceMapping[]
+  /** `--waldir` */
+  readonly walDirectory: string | undefined
   readonly hasGroupAccess: boolean
 }
 
@@ -52,7 +55,7 @@ export interface TargetTablespace {
 }
 
 /**
- * Where a backup goes: the target directory and the directories of the tablespaces.
+ * Where a backup goes: the target directory, the directories of the tablespaces, and one for WAL.
  *
  * Until `complete`, each holds a mark by which a later run recognises what a killed one left.
  */
@@ -73,20 +76,22 @@ export class TargetDirectory {
   }
 
   /**
-   * Looks at all directories first, then makes them, with the links in pg_tblspc. When it throws, nothing is left.
+   * Looks at all directories first, then makes them, with the links to them. When it throws, nothing is left.
    *
    * @throws {@link PbManifestError} `USAGE`, `IO`, or `SERVER` for a tablespace that none can be
    */
   static async prepare(options: TargetOptions): Promise<TargetDirectory> {
     const directory = resolve(options.directory)
     const tablespaces = placeTablespaces(options)
-    refuseOverlaps([directory, ...tablespaces.map(({ location }) => location)])
-    await requireEmptyOrMissing(directory, undefined)
+    const wal = options.walDirectory === undefined ? [] : [options.walDirectory]
+    const directories = [directory, ...wal, ...tablespaces.map(({ location }) => location)]
+    refuseOverlaps(directories)
+    for (const path of [directory, ...wal]) await requireEmptyOrMissing(path, undefined)
     for (const { location } of tablespaces) await requireEmptyOrMissing(location, mapHint)
     const mode = options.hasGroupAccess ? 0o750 : 0o700
     const claims: ClaimedDirectory[] = []
     try {
-      for (const path of [directory, ...tablespaces.map(({ location }) => location)]) {
+      for (const path of directories) {
         claims.push(await claimDirectory(path, mode))
         // By their real paths, links resolved.
         refuseOverlaps(claims.map((claim) => claim.path))
@@ -95,6 +100,7 @@ export class TargetDirectory {
       const target = new TargetDirectory(claims[0]?.path ?? directory, tablespaces, claims)
       await target.mark(undefined)
       await linkTablespaces(target, mode)
+      for (const path of wal) await linkWalDirectory(target, path)
       return target
     } catch (error) {
       await release(claims)
@@ -118,15 +124,24 @@ export class TargetDirectory {
   /**
    * Takes the marks away; only backup_manifest is missing after that, whose presence means that the backup is complete.
    *
-   * @param sync - whether to make every directory durable; the files are the business of who wrote them
+   * @param sync - whether and how to make every directory durable; the files are the business of who wrote them, but for
+   * `syncfs`, which makes all durable
    */
-  async complete({ sync }: { readonly sync: boolean }): Promise<void> {
+  async complete({ sync }: { readonly sync: SyncMethod | undefined }): Promise<void> {
     for (const { path } of this.#claims) await remove(join(path, UNFINISHED_MARK))
-    if (!sync) return
+    if (sync === undefined) return
+    if (sync === 'syncfs') return await this.#syncFileSystems()
     for (const claim of this.#claims) {
       await syncDirectoryTree(claim.path)
       for (const path of [claim.path, ...claim.createdParents]) await syncDirectory(pathTo(dirname(path)))
     }
+  }
+
+  /** Directories elsewhere are reached by their links, whose names are text. */
+  async #syncFileSystems(): Promise<void> {
+    const links = ['pg_wal', ...this.tablespaces.map(({ link }) => link)]
+    for (const path of [this.path, ...links.map((link) => `${this.path}/${link}`)]) await syncFileSystem(path)
+    for (const { path } of this.#claims) await syncDirectory(pathTo(dirname(path)))
   }
 
   /**
@@ -189,6 +204,15 @@ async function linkTablespaces(target: TargetDirectory, mode: number): Promise<v
     }
   } catch (error) {
     throw ioError(`could not create symbolic links in "${directory}"`, error)
+  }
+}
+
+async function linkWalDirectory(target: TargetDirectory, location: string): Promise<void> {
+  const path = `${target.path}/pg_wal`
+  try {
+    await symlink(location, path)
+  } catch (error) {
+    throw ioError(`could not create symbolic link "${path}"`, error)
   }
 }
 

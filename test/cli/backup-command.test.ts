@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { readdir, readlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { Ajv2020, type Schema } from 'ajv/dist/2020.js'
@@ -23,7 +23,7 @@ function validates(schema: string, document: unknown): boolean {
 describe('a command line that makes no sense', () => {
   // The words of pg_basebackup where it has any.
   test.each([
-    [[], 'no target directory specified'],
+    [[], 'must specify output directory or backup target'],
     [['-D', '/x', 'y'], 'too many command-line arguments (first is "y")'],
     [['-D', '/x', '-F', 't'], 'tar format is not supported'],
     [['-D', '/x', '-F', 'zip'], 'invalid output format "zip", must be "plain" or "tar"'],
@@ -46,7 +46,28 @@ describe('a command line that makes no sense', () => {
     ],
     [['-D', '/x', '--no-manifest', '--verify'], '--no-manifest and --verify are incompatible options'],
     [['-D', '/x', '-w', '-W'], '-w/--no-password and -W/--password are incompatible options'],
-    [['-D', '/x', '-Z', 'gzip'], "invalid option -- 'Z'"],
+    [['-D', '/x', '-Z', 'gzip'], 'only tar mode backups can be compressed'],
+    [['-D', '/x', '--compress=client-lz4:9'], 'only tar mode backups can be compressed'],
+    [['-D', '/x', '-Z', '5'], 'only tar mode backups can be compressed'],
+    [['-D', '/x', '-Z', 'server-zstd'], 'compression on the server is not supported'],
+    [['-D', '/x', '-Z', 'xz'], 'unrecognized compression algorithm: "xz"'],
+    [['-D', '/x', '-z'], 'option -z is not supported'],
+    [['-D', '/x', '--gzip'], 'option --gzip is not supported'],
+    [['-D', '/x', '-vx'], 'option -x is not supported'],
+    [['-D', '/x', '--xlog-method=stream'], 'option --xlog-method is not supported'],
+    [['-D', '/x', '--xlogdir', '/y'], 'option --xlogdir is not supported'],
+    [['-t', 'server:/x', '-X', 'none'], 'backup target "server" is not supported'],
+    [['--target=blackhole'], 'backup target "blackhole" is not supported'],
+    [['-t', 'elsewhere'], 'unrecognized target: "elsewhere"'],
+    [['-t', 'blackhole', '-D', '/x'], 'cannot specify both output directory and backup target'],
+    [['-t', 'blackhole', '-F', 'p'], 'cannot specify both format and backup target'],
+    [['-D', '/x', '-C'], '--create-slot needs a slot to be specified using --slot'],
+    [['-D', '/x', '-C', '-S', 's', '-X', 'none'], 'replication slots can only be used with WAL streaming'],
+    [['-D', '/x', '--waldir=wal'], 'WAL directory location must be an absolute path'],
+    [['-D', '/x', '--sync-method=sync'], 'unrecognized sync method: sync'],
+    [['-D', '/x', '-s', 'x'], 'invalid value "x" for option -s/--status-interval'],
+    [['-D', '/x', '-s', '2147484'], '-s/--status-interval must be in range 0..2147483'],
+    [['-D', '/x', '-P', '--no-estimate-size'], '--progress and --no-estimate-size are incompatible options'],
   ])('%j', async (args, message) => {
     const { status, stdout, stderr } = await pbmanifest(['backup', ...args])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
@@ -176,6 +197,37 @@ describe('a backup', () => {
     expect(names.filter((name) => /\.tmp$|unfinished|backup_manifest_/.test(name))).toEqual([])
     const wal = await readdir(join(scratch.path, 'backup', 'pg_wal'))
     expect(wal.some((name) => name.length === 24)).toBe(!args.includes('none'))
+  })
+
+  test('has its WAL elsewhere, keeps the slot that it made, and is that of a standby', async () => {
+    const wal = join(scratch.path, 'wal')
+    const target = ['-D', join(scratch.path, 'backup'), '-c', 'FAST', '-t', 'client', '-Z', 'none']
+    const slot = ['-R', '-C', '-S', 'kept', '-s', '0', '--no-estimate-size', '-v']
+    const args = ['backup', ...target, ...slot, `--waldir=${wal}/./`, '--sync-method=syncfs']
+    const { status, stderr } = await pbmanifest(args, cluster.environment())
+    expect(stderr).toContain('pbmanifest: created replication slot "kept"\n')
+    expect(status).toBe(0)
+    expect(await readlink(join(scratch.path, 'backup', 'pg_wal'))).toBe(wal)
+    const names = await readdir(wal)
+    expect(names.filter((name) => name.length !== 24).toSorted()).toEqual(['archive_status', 'summaries'])
+    expect(names.length).toBeGreaterThan(1)
+    const settings = readFileSync(join(scratch.path, 'backup', 'postgresql.auto.conf'), 'utf8')
+    expect(settings).toContain("primary_slot_name = 'kept'\n")
+    const slots = await cluster.sql(
+      'SELECT slot_name, temporary, restart_lsn IS NOT NULL AS keeps FROM pg_replication_slots',
+    )
+    expect(slots).toEqual([{ slot_name: 'kept', temporary: false, keeps: true }])
+    const other = ['-D', join(scratch.path, 'again'), `--waldir=${join(scratch.path, 'other')}`]
+    const again = await pbmanifest(['backup', ...other, '-C', '-S', 'kept'], cluster.environment())
+    expect(again.stderr).toContain('ERROR:  replication slot "kept" already exists')
+    expect(again.status).toBe(6)
+    expect((await readdir(scratch.path)).toSorted()).toEqual(['backup', 'wal'])
+    const full = await pbmanifest(
+      ['backup', '-D', join(scratch.path, 'third'), `--waldir=${wal}`],
+      cluster.environment(),
+    )
+    expect(full.stderr).toContain(`directory "${wal}" exists but is not empty`)
+    expect((await pbmanifest(['verify', join(scratch.path, 'backup')])).status).toBe(0)
   })
 
   test('asks for no password without a terminal', async () => {

@@ -49,6 +49,7 @@ function prepare(more: Partial<TargetOptions> = {}): Promise<TargetDirectory> {
       { from: join(root, 'server/two'), to: join(root, 'new/two') },
       { from: '/no/such/tablespace', to: '/elsewhere' },
     ],
+    walDirectory: undefined,
     hasGroupAccess: false,
     ...more,
   })
@@ -94,7 +95,7 @@ describe.each([
       { oid: 16384, link: 'pg_tblspc/16384', location: join(root, 'new/one') },
       { oid: 16385, link: 'pg_tblspc/16385', location: join(root, 'new/two') },
     ])
-    await target.complete({ sync: true })
+    await target.complete({ sync: 'fsync' })
     expect(await tree()).toEqual([
       `/a directory ${mode}`,
       `/a/b directory ${mode}`,
@@ -107,6 +108,30 @@ describe.each([
       `/new/two directory ${mode}`,
     ])
   })
+})
+
+test('the directory for WAL is made, and linked to, and its file system is synced', async () => {
+  const walDirectory = join(root, 'fast/wal')
+  const target = await prepare({ walDirectory, tablespaces: [] })
+  await target.mark('0'.repeat(32))
+  expect(await readdir(walDirectory)).toEqual(['pbmanifest.unfinished'])
+  await target.complete({ sync: 'syncfs' })
+  expect(await tree()).toEqual([
+    '/fast directory 700',
+    '/fast/wal directory 700',
+    '/target directory 700',
+    '/target/pg_wal -> /fast/wal',
+  ])
+  expect(await target.remove()).toEqual([])
+  expect(await tree()).toEqual([])
+})
+
+test.each([
+  { what: 'in the target', walDirectory: 'target/wal', message: /is inside ".*target"$/ },
+  { what: 'the directory of a tablespace', walDirectory: 'new/one', message: /new\/one" is used twice$/ },
+])('WAL is not to go where other files go: $what', async ({ walDirectory, message }) => {
+  await expect(prepare({ walDirectory: join(root, walDirectory) })).rejects.toThrow(message)
+  expect(await tree()).toEqual([])
 })
 
 describe('after a failure everything is as it was', () => {
@@ -144,7 +169,7 @@ describe('after a failure everything is as it was', () => {
   test('also when it was completed already, before the manifest', async () => {
     const target = await prepare()
     await halfABackup(target)
-    await target.complete({ sync: false })
+    await target.complete({ sync: undefined })
     expect(await target.remove()).toEqual([])
     expect(await tree()).toEqual([])
   })
@@ -350,7 +375,7 @@ describe('a tablespace whose location is not UTF-8', () => {
       ),
       details: expect.arrayContaining([String.raw`It has files in "${root}/server/l\xe4".`]),
     })
-    await target.complete({ sync: true })
+    await target.complete({ sync: 'fsync' })
     expect(await readdir(encodePathname(oddLocation()))).toEqual([])
   })
 

@@ -1,18 +1,6 @@
-import { parseChecksumAlgorithm } from '../../../src/manifest/checksum/checksum-algorithm.js'
-import {
-  type BackupOptions,
-  MAX_JOBS,
-  type WalMethod,
-  walMethods,
-} from '../../../src/transfer/client/options.js'
-import { invalidValue, readOptional } from '../../option-values.js'
-import { readRate } from '../../read-rate.js'
-import { parseTablespaceMapping } from '../../../src/target/tablespace-mapping.js'
-import { usageError } from '../../usage-error.js'
 import type { OptionValues } from '../command.js'
-import { withoutUndefined } from '../../without-undefined.js'
 
-/** Those of pg_basebackup, and -j, --verify and --output. */
+/** Those of pg_basebackup, whose words they have, and ours. */
 export const backupOptions = {
   'Options controlling the output:': {
     pgdata: {
@@ -42,6 +30,14 @@ export const backupOptions = {
       type: 'boolean',
       describe: 'write configuration for replication',
     },
+    target: {
+      alias: 't',
+      type: 'string',
+      value: 'client',
+      kind: 'text',
+      suggestions: ['client'],
+      describe: 'backup target: client, the only one',
+    },
     'tablespace-mapping': {
       alias: 'T',
       type: 'string',
@@ -50,6 +46,12 @@ export const backupOptions = {
       kind: 'text',
       describe: 'relocate tablespace in OLDDIR to NEWDIR',
     },
+    waldir: {
+      type: 'string',
+      value: 'WALDIR',
+      kind: 'directory',
+      describe: 'location for the write-ahead log directory',
+    },
     'wal-method': {
       alias: 'X',
       type: 'string',
@@ -57,6 +59,14 @@ export const backupOptions = {
       kind: 'text',
       suggestions: ['none', 'fetch', 'stream'],
       describe: 'include required WAL files with specified method (default: stream)',
+    },
+    compress: {
+      alias: 'Z',
+      type: 'string',
+      value: 'none',
+      kind: 'text',
+      suggestions: ['none'],
+      describe: 'do not compress, the only choice',
     },
     output: {
       choices: ['text', 'json'],
@@ -82,6 +92,7 @@ export const backupOptions = {
       suggestions: ['fast', 'spread'],
       describe: 'set fast or spread (default) checkpointing',
     },
+    'create-slot': { alias: 'C', type: 'boolean', describe: 'create replication slot' },
     label: { alias: 'l', type: 'string', value: 'LABEL', kind: 'text', describe: 'set backup label' },
     'no-clean': { alias: 'n', type: 'boolean', describe: 'do not clean up after errors' },
     'no-sync': {
@@ -109,6 +120,7 @@ export const backupOptions = {
       type: 'boolean',
       describe: 'hex encode all file names in manifest',
     },
+    'no-estimate-size': { type: 'boolean', describe: 'do not estimate backup size' },
     'no-manifest': {
       type: 'boolean',
       describe: 'suppress generation of backup manifest',
@@ -118,6 +130,13 @@ export const backupOptions = {
       describe: 'prevent creation of temporary replication slot',
     },
     'no-verify-checksums': { type: 'boolean', describe: 'do not verify checksums' },
+    'sync-method': {
+      type: 'string',
+      value: 'fsync|syncfs',
+      kind: 'text',
+      suggestions: ['fsync', 'syncfs'],
+      describe: 'set method for syncing files to disk (default: fsync)',
+    },
     verify: {
       type: 'boolean',
       describe: 'read the whole backup again at the end, as "pbmanifest verify" does',
@@ -151,6 +170,13 @@ export const backupOptions = {
       kind: 'number',
       describe: 'database server port number',
     },
+    'status-interval': {
+      alias: 's',
+      type: 'string',
+      value: 'INTERVAL',
+      kind: 'number',
+      describe: 'time between status packets sent to server (in seconds; default: 10)',
+    },
     username: {
       alias: 'U',
       type: 'string',
@@ -179,102 +205,14 @@ export type BackupValues = OptionValues<typeof backupOptions>
 /** Those of them that say how to connect. */
 export type ConnectionValues = OptionValues<Pick<typeof backupOptions, 'Connection options:'>>
 
-/** All of the command line but for the connections, which are worked out later. */
-export type BackupSettings = Omit<BackupOptions, 'connection' | 'agent'>
+const onlyTar = 'Only tar archives are compressed, and a backup is a directory: compress it afterwards.'
 
-/**
- * What the command line says. The refusals are those of pg_basebackup.
- *
- * @throws {@link PbManifestError} `USAGE`
- */
-export function readBackupOptions(values: BackupValues): BackupSettings {
-  if (values.pgdata === undefined) throw usageError('no target directory specified')
-  checkFormat(values.format)
-  const walMethod = readWalMethod(values['wal-method'])
-  checkConflicts(values, walMethod)
-  return {
-    directory: values.pgdata,
-    walMethod,
-    useTemporarySlot: values['no-slot'] !== true,
-    writeRecoveryConf: values['write-recovery-conf'] === true,
-    cleanUp: values['no-clean'] !== true,
-    sync: values['no-sync'] !== true,
-    manifest: values['no-manifest'] ? 'no' : values['manifest-force-encode'] ? 'force-encode' : 'yes',
-    verifyPageChecksums: values['no-verify-checksums'] !== true,
-    ...withoutUndefined({
-      jobs: readOptional(readJobs, '-j/--jobs', values.jobs),
-      tablespaceMappings: values['tablespace-mapping']?.map(parseTablespaceMapping),
-      slot: values.slot,
-      checkpoint: readCheckpoint(values.checkpoint),
-      label: values.label,
-      maxRate: values['max-rate'] === undefined ? undefined : readRate(values['max-rate']),
-      manifestChecksums: readAlgorithm(values['manifest-checksums']),
-    }),
-  }
-}
-
-function checkFormat(format: string | undefined): void {
-  switch (format) {
-    case undefined:
-    case 'p':
-    case 'plain':
-      return
-    case 't':
-    case 'tar':
-      throw usageError(
-        'tar format is not supported',
-        'Take the backup as a directory: each worker writes its files there.',
-      )
-    default:
-      throw usageError(`invalid output format "${format}", must be "plain" or "tar"`)
-  }
-}
-
-function readWalMethod(text: string | undefined): WalMethod {
-  if (text === undefined) return 'stream'
-  // pg_basebackup takes the first letter, too.
-  const method = walMethods.find((method) => text === method || text === method.charAt(0))
-  if (method !== undefined) return method
-  throw usageError(`invalid wal-method option "${text}", must be "fetch", "stream", or "none"`)
-}
-
-function readCheckpoint(text: string | undefined): 'fast' | 'spread' | undefined {
-  if (text === undefined || text === 'fast' || text === 'spread') return text
-  throw usageError(`invalid checkpoint argument "${text}", must be "fast" or "spread"`)
-}
-
-function readJobs(name: string, text: string): number {
-  const jobs = /^[0-9]{1,9}$/.test(text) ? Number(text) : 0
-  if (jobs < 1 || jobs > MAX_JOBS) throw invalidValue(name, text, `a whole number from 1 to ${MAX_JOBS}`)
-  return jobs
-}
-
-function readAlgorithm(text: string | undefined): string | undefined {
-  if (text !== undefined && parseChecksumAlgorithm(text) === undefined) {
-    throw usageError(`unrecognized checksum algorithm: "${text}"`)
-  }
-  return text
-}
-
-/** In the words of pg_basebackup. */
-function checkConflicts(values: BackupValues, walMethod: WalMethod): void {
-  if (values.slot !== undefined && walMethod !== 'stream') {
-    throw usageError('replication slots can only be used with WAL streaming')
-  }
-  if (values.slot !== undefined && values['no-slot']) {
-    throw usageError('--no-slot cannot be used with slot name')
-  }
-  if (values['no-manifest'] && values['manifest-checksums'] !== undefined) {
-    throw incompatible('--no-manifest', '--manifest-checksums')
-  }
-  if (values['no-manifest'] && values['manifest-force-encode']) {
-    throw incompatible('--no-manifest', '--manifest-force-encode')
-  }
-  // There is nothing to verify against.
-  if (values['no-manifest'] && values.verify) throw incompatible('--no-manifest', '--verify')
-  if (values['no-password'] && values.password) throw incompatible('-w/--no-password', '-W/--password')
-}
-
-function incompatible(one: string, other: string): Error {
-  return usageError(`${one} and ${other} are incompatible options`)
+/** Spellings of pg_basebackup, of this or an older version, that are refused, and what to do instead. */
+export const refusedBackupOptions: Readonly<Record<string, string>> = {
+  '-z': onlyTar,
+  '--gzip': onlyTar,
+  '-x': 'Since PostgreSQL 10 it is -X fetch; -X stream, the default, needs no WAL to be kept.',
+  '--xlog': 'Since PostgreSQL 10 it is --wal-method=fetch; stream, the default, needs no WAL to be kept.',
+  '--xlog-method': 'Since PostgreSQL 10 it is --wal-method.',
+  '--xlogdir': 'Since PostgreSQL 10 it is --waldir.',
 }

@@ -1,4 +1,5 @@
-import { backupOptions, type BackupSettings, type BackupValues, readBackupOptions } from './backup-options.js'
+import { backupOptions, type BackupValues, refusedBackupOptions } from './backup-options.js'
+import { type BackupSettings, readBackupOptions } from './read-backup-options.js'
 import { formatBackupProgress, formatBottleneck, formatBackupSummary, formatWorkers } from './backup-text.js'
 import { type ExitStatus, exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { refuseOperands } from '../../operands.js'
@@ -17,6 +18,7 @@ export const backupCommand: Command = defineCommand({
   synopsis: '[OPTION]...',
   operands: 'none',
   options: backupOptions,
+  refused: refusedBackupOptions,
   examples: [
     ['-h db1 -U backup -D /backups/monday -j 8 -c fast -P', '8 workers, with progress'],
     [

@@ -17,14 +17,20 @@ The first failure ends the backup and is the one that is reported. What this run
       '`stream` receives the WAL while files are copied, over a connection of its own. `fetch` copies it at the end. With `none` the backup needs the archive.',
     jobs: 'From 1 to 128.',
     checkpoint: 'A spread one may take minutes before the first file is copied.',
-    slot: 'One that exists; only with `-X stream`. Without it there is a temporary one.',
+    waldir: 'An absolute path. `pg_wal` becomes a link to it.',
+    'create-slot':
+      'The slot of `--slot`, which must not be there. It stays; when the backup fails, it is dropped, but not with `--no-clean`.',
+    slot: 'One that exists, or that `--create-slot` makes; only with `-X stream`. Without it there is a temporary one.',
+    'sync-method':
+      '`syncfs` has Linux write out the file systems that the backup is on, with all that others wrote there.',
+    'status-interval': 'From 0, which is only when the server asks, to 2147483.',
     progress: 'The server looks at the size of all files once more for it.',
     verbose: 'Each step, and what each worker did with its time.',
     'no-manifest': 'Then there is no closing check either.',
     agent:
       'Files then come from an agent that runs beside the server, see `pbmanifest-serve`(1). `-d`, `-h`, `-p` and `-U` still name the database server, which the stream of WAL comes from.',
     dbname:
-      'A connection string, a URI, or the name of a database. Without one it is that of the user, or `postgres`.',
+      'A connection string, a URI, or the name of a database. Without one it is `postgres`, else `template1`, else that of the user.',
     'io-timeout': 'From 1 to 86400. A checkpoint, or the archive at the end, may take longer.',
     output:
       'The document follows `backup-report.schema.json`, or `error.schema.json` when there is no backup.',

@@ -8,7 +8,7 @@ import type { ConnectionOptions } from '../connection/connection-options.js'
 import type { ReplicationProof } from '../connection/gate/connect-replication.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import type { FirstFailure } from './first-failure.js'
-import type { WalMethod } from './options.js'
+import type { BackupOptions, WalMethod } from './options.js'
 import { type BackupPositions, removed, requireWalFiles } from './require-wal-files.js'
 import type { WalSlot } from './wal-receiver/wal-sender-commands.js'
 import { WalReceiver } from './wal-receiver/wal-receiver.js'
@@ -24,6 +24,8 @@ export interface BackupWalOptions {
   readonly fileMode: number
   readonly sync: boolean
   readonly slot: WalSlot
+  /** Seconds between two status updates. */
+  readonly statusInterval: number | undefined
   readonly failure: FirstFailure
   readonly findWalSender: ReplicationProof['findWalSender']
 }
@@ -58,6 +60,7 @@ export class BackupWal {
       slot,
       proof: { systemIdentifier, majorVersion, findWalSender },
       walSegmentSize,
+      ...(options.statusInterval !== undefined && { statusInterval: options.statusInterval * 1000 }),
       signal: options.failure.signal,
     })
     return wal
@@ -106,6 +109,23 @@ export class BackupWal {
     return await finishing
   }
 
+  /**
+   * After a failure: drops the slot, if this run made one that would stay. Never throws.
+   *
+   * @returns why it could not be dropped, a line
+   */
+  async dropSlot(): Promise<readonly string[]> {
+    const { slot } = this.#options
+    if (this.#receiver === undefined || slot.kind !== 'created') return []
+    try {
+      await this.#receiver.dropSlot(slot.name)
+      return []
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      return [`replication slot "${slot.name}" was made, and is left on the server: ${reason}`]
+    }
+  }
+
   /** Ends the connection, and with it a temporary slot, and waits until nothing is written any more. Never throws. */
   async close(): Promise<void> {
     await this.#receiver?.close()
@@ -144,8 +164,12 @@ export class BackupWal {
 }
 
 /** The slot that these options mean. */
-export function chooseSlot(slot: string | undefined, useTemporarySlot: boolean): WalSlot {
-  if (slot !== undefined) return { kind: 'existing', name: slot }
+export function chooseSlot({
+  slot,
+  createSlot = false,
+  useTemporarySlot = true,
+}: Pick<BackupOptions, 'slot' | 'createSlot' | 'useTemporarySlot'>): WalSlot {
+  if (slot !== undefined) return { kind: createSlot ? 'created' : 'existing', name: slot }
   if (!useTemporarySlot) return { kind: 'none' }
   return { kind: 'temporary', name: `pbmanifest_${randomBytes(8).toString('hex')}` }
 }

@@ -101,13 +101,13 @@ export class ClusterCopy {
 
   #describeWorkers(): StartWorker[] {
     const { options, leader, directory } = this.#options
-    const { verifyPageChecksums = true, sync = true } = options
+    const { verifyPageChecksums = true, sync = true, syncMethod = 'fsync' } = options
     return Array.from({ length: options.jobs }, (_, worker) => ({
       server: leader.workers,
       directory,
       verifyPageChecksums,
       checksumAlgorithm: leader.workers.kind === 'agent' ? algorithmOf(options) : undefined,
-      sync,
+      sync: sync && syncMethod === 'fsync',
       worker,
       counters: this.counters.buffer,
     }))

@@ -1,3 +1,4 @@
+import type { SyncMethod } from '../../files/sync-file-system.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { TablespaceMapping } from '../../target/tablespace-mapping.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'
@@ -36,8 +37,14 @@ export interface BackupOptions {
   readonly tablespaceMappings?: readonly TablespaceMapping[]
   /** Default `stream`: WAL is received while files are copied. */
   readonly walMethod?: WalMethod
-  /** A replication slot that exists, for `stream`. Default: a temporary one. */
+  /** A replication slot, for `stream`. Default: a temporary one. */
   readonly slot?: string
+  /** Whether `slot` is made, and not to be there already; it stays when the backup is there. Default false. */
+  readonly createSlot?: boolean
+  /** An absolute path: the directory for `pg_wal`, which becomes a link. Created; or it must be empty. */
+  readonly walDirectory?: string
+  /** Seconds between two status updates to the server while WAL is streamed; 0: only those that it asks for. Default 10. */
+  readonly statusInterval?: number
   /** Whether a temporary replication slot is made. Default true. */
   readonly useTemporarySlot?: boolean
   /** Default `spread`: the checkpoint at the start does not hurry. */
@@ -52,6 +59,8 @@ export interface BackupOptions {
   readonly cleanUp?: boolean
   /** Whether to wait until everything is durable. Default true. */
   readonly sync?: boolean
+  /** How. Default `fsync`; `syncfs` is for Linux only. */
+  readonly syncMethod?: SyncMethod
   /** Default `yes`. */
   readonly manifest?: 'yes' | 'no' | 'force-encode'
   /** `CRC32C` (the default), `SHA224`, `SHA256`, `SHA384`, `SHA512` or `NONE`. */

@@ -51,11 +51,12 @@ export async function claimTarget(
   tablespaces: readonly Tablespace[],
   { hasGroupAccess }: ClusterFacts,
 ): Promise<TargetDirectory> {
-  const { directory, tablespaceMappings = [], onNotice } = options
+  const { directory, tablespaceMappings = [], walDirectory, onNotice } = options
   const target = await TargetDirectory.prepare({
     directory,
     tablespaces,
     mappings: tablespaceMappings,
+    walDirectory,
     hasGroupAccess,
   })
   cleanUp.addRemoval(async () => {

@@ -110,8 +110,8 @@ class BackupRun {
   async #openWal(): Promise<BackupWal> {
     const { context, leader, facts, target } = this.#parts
     const { options, failure, cleanUp } = context
-    const { walMethod = 'stream', useTemporarySlot = true, sync = true } = options
-    const slot = chooseSlot(options.slot, useTemporarySlot)
+    const { walMethod = 'stream', sync = true, statusInterval } = options
+    const slot = chooseSlot(options)
     const wal = await BackupWal.open({
       method: walMethod,
       connection: leader.database,
@@ -120,13 +120,18 @@ class BackupRun {
       fileMode: targetModes(facts).fileMode,
       sync,
       slot,
+      statusInterval,
       failure,
       findWalSender: (applicationName) =>
         runCommand(leader.session, failure, { command: 'FIND_WAL_SENDER', applicationName }),
     })
     cleanUp.add(() => wal.close())
-    if (walMethod === 'stream' && slot.kind === 'temporary') {
-      options.onStep?.(`created temporary replication slot "${slot.name}"`)
+    cleanUp.addRemoval(async () => {
+      for (const message of await wal.dropSlot()) options.onNotice?.({ severity: 'WARNING', message })
+    })
+    if (walMethod === 'stream' && (slot.kind === 'temporary' || slot.kind === 'created')) {
+      const what = slot.kind === 'temporary' ? 'temporary replication slot' : 'replication slot'
+      options.onStep?.(`created ${what} "${slot.name}"`)
     }
     return wal
   }
@@ -192,11 +197,9 @@ class BackupRun {
   async #complete(end: StoppedBackup): Promise<void> {
     const { context, facts, target } = this.#parts
     const { options, failure, cleanUp } = context
-    const { sync = true } = options
-    if (sync) {
-      options.onStep?.('syncing data to disk ...')
-      await this.#written.sync(failure.signal)
-    }
+    const { sync = true, syncMethod = 'fsync' } = options
+    if (sync) options.onStep?.('syncing data to disk ...')
+    if (sync && syncMethod === 'fsync') await this.#written.sync(failure.signal)
     if (options.writeRecoveryConf === true) {
       const { fileMode } = targetModes(facts)
       const configuration = {
@@ -207,7 +210,7 @@ class BackupRun {
       await writeRecoveryConfiguration(target.path, configuration, { fileMode, sync })
     }
     failure.throwIfFailed()
-    await target.complete({ sync })
+    await target.complete({ sync: sync ? syncMethod : undefined })
     failure.throwIfFailed()
     if (end.checksumFailures > 0) {
       cleanUp.keepFiles()

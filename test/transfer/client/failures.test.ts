@@ -98,6 +98,17 @@ describe.each(servers)('a backup of $name that fails in the middle', ({ programs
     await expectNothingHere()
   })
 
+  test('with --create-slot: the slot goes, too', async () => {
+    const running = await startSlowBackup(cluster, '--create-slot', '--slot=made')
+    const slots = (): Promise<readonly object[]> => cluster.sql('SELECT slot_name FROM pg_replication_slots')
+    expect(await slots()).toEqual([{ slot_name: 'made' }])
+    running.process.kill('SIGINT')
+    expect(await running.result).toMatchObject({ status: 130, stderr: 'pbmanifest: interrupted\n' })
+    expect(await slots()).toEqual([])
+    await expectNothingLeft(cluster)
+    await expectNothingHere()
+  })
+
   test.each([
     ["one worker's connection", `query LIKE '%COPY%pg_read_binary_file%'`],
     ["the leader's, which holds backup mode", `query LIKE '%dattablespace%'`],

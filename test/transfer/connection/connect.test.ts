@@ -57,7 +57,9 @@ describeWithDebianPostgres('connections to a real server', (programs) => {
     await makeCertificates(cluster, certificates)
     await cluster.sql("CREATE ROLE tester LOGIN REPLICATION PASSWORD 'se cret'")
     await cluster.sql('CREATE ROLE limited LOGIN CONNECTION LIMIT 0; CREATE ROLE certified LOGIN')
-    await cluster.sql("CREATE ROLE elsewhere LOGIN PASSWORD 'se cret'; CREATE ROLE secluded LOGIN PASSWORD 'se cret'")
+    await cluster.sql(
+      "CREATE ROLE elsewhere LOGIN PASSWORD 'se cret'; CREATE ROLE secluded LOGIN PASSWORD 'se cret'",
+    )
     await cluster.sql('CREATE DATABASE secluded')
     const many = formatScramVerifier(await makeScramVerifier('se cret', undefined, 600_000))
     await cluster.sql(`CREATE ROLE careful LOGIN PASSWORD '${many}'; CREATE ROLE kerberos LOGIN`)

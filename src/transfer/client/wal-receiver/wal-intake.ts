@@ -4,7 +4,7 @@ import { WalStream, type WalStreamEnd, type WalStreamOptions } from './wal-strea
 import { formatStatusUpdate, type WalStreamMessage } from './wal-stream-messages.js'
 
 export interface WalIntakeOptions {
-  /** Milliseconds between two status updates. */
+  /** Milliseconds between two status updates; 0: none but those that the server asks for. */
   readonly statusInterval: number
   /** Whether a slot waits for us: only then is a flushed position told. */
   readonly hasSlot: boolean
@@ -53,12 +53,17 @@ export class WalIntake {
     // Where silence is limited, the server is asked to break it: it has nothing to say while nothing is written there.
     const { longestSilence = Number.POSITIVE_INFINITY } = stream
     const wantsReply = Number.isFinite(longestSilence)
-    const interval = Math.min(this.#options.statusInterval, longestSilence / 2)
-    const timer = setInterval(() => this.#report(wantsReply), interval)
+    const interval = Math.min(this.#options.statusInterval || Number.POSITIVE_INFINITY, longestSilence / 2)
+    const isTimed = Number.isFinite(interval)
+    const timer = isTimed ? setInterval(() => this.#report(wantsReply), interval) : undefined
     try {
       const end = await stream.ended
       await this.#writing
       return end
+    } catch (error) {
+      // The connection may be needed for something else.
+      stream.stop()
+      throw error
     } finally {
       clearInterval(timer)
       this.#stream = undefined

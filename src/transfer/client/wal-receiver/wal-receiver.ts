@@ -9,7 +9,7 @@ import {
   type ReplicationClient,
   type ReplicationProof,
 } from '../../connection/gate/connect-replication.js'
-import { fetchTimelineHistory, prepareSlot, type WalSlot } from './wal-sender-commands.js'
+import { dropSlot, fetchTimelineHistory, prepareSlot, type WalSlot } from './wal-sender-commands.js'
 import { WalIntake } from './wal-intake.js'
 import { type WalFileOptions, WalSegmentWriter, writeWalFile } from './wal-segment-writer.js'
 
@@ -17,7 +17,7 @@ export interface WalReceiverOptions extends WalFileOptions {
   readonly connection: ConnectionOptions
   readonly proof: ReplicationProof
   readonly slot: WalSlot
-  /** Milliseconds between two status updates, beside those that the server asks for. Default 10000. */
+  /** Milliseconds between two status updates, beside those that the server asks for; 0: no others. Default 10000. */
   readonly statusInterval?: number
   readonly signal?: AbortSignal | undefined
 }
@@ -91,6 +91,18 @@ export class WalReceiver {
     }
   }
 
+  /**
+   * After a failure, while {@link close} is due: drops the slot that `open` has made. Its signal ends the connection soon, so
+   * this takes no longer.
+   *
+   * @throws {@link PbManifestError} `SERVER`, also when the connection is lost
+   */
+  async dropSlot(name: string): Promise<void> {
+    this.#leaveStream()
+    await this.#received.catch(ignore)
+    await dropSlot(this.#client, name)
+  }
+
   /** Ends the connection at once, whatever it does. Safe to call at any time. Never throws. */
   async close(): Promise<void> {
     await endConnection(this.#client)
@@ -103,7 +115,7 @@ export class WalReceiver {
     const writer = new WalSegmentWriter(this.#options, start.timeline, start.startLsn)
     this.#writer = writer
     const { signal } = this.#options
-    const leave = (): void => destroyConnection(this.#client)
+    const leave = (): void => this.#leaveStream()
     signal?.addEventListener('abort', leave, { once: true })
     try {
       throwIfAborted(signal)
@@ -135,6 +147,13 @@ export class WalReceiver {
       startLsn = this.#segmentStart(end.switchLsn)
       await writer.startAt(timeline, startLsn)
     }
+  }
+
+  /** At once. A slot that was made is dropped over the same connection. */
+  #leaveStream(): void {
+    if (this.#options.slot.kind !== 'created') return destroyConnection(this.#client)
+    this.#endLsn = 0n
+    this.#intake?.stopAt(0n)
   }
 
   async #storeHistory(timeline: number): Promise<void> {

@@ -11,15 +11,20 @@ import { serverError } from '../../connection/server-error.js'
 /** Which slot keeps the WAL that is streamed from being removed. */
 export type WalSlot =
   | { readonly kind: 'temporary'; readonly name: string }
+  /** It stays. */
+  | { readonly kind: 'created'; readonly name: string }
   | { readonly kind: 'existing'; readonly name: string }
   | { readonly kind: 'none' }
 
-/** Makes the temporary slot, or looks whether the existing one is there (where the server can tell). */
+/** Makes the slot, or looks whether the existing one is there (where the server can tell). */
 export async function prepareSlot(client: ReplicationClient, slot: WalSlot): Promise<void> {
   switch (slot.kind) {
     case 'temporary':
       // Understood by every version, unlike the list in parentheses.
       await run(client, `CREATE_REPLICATION_SLOT ${quote(slot.name)} TEMPORARY PHYSICAL RESERVE_WAL`)
+      return
+    case 'created':
+      await run(client, `CREATE_REPLICATION_SLOT ${quote(slot.name)} PHYSICAL RESERVE_WAL`)
       return
     case 'existing':
       await requireSlot(client, slot.name)
@@ -29,6 +34,11 @@ export async function prepareSlot(client: ReplicationClient, slot: WalSlot): Pro
     default:
       slot satisfies never
   }
+}
+
+/** Drops a slot that this connection has made, and uses no more. */
+export async function dropSlot(client: ReplicationClient, name: string): Promise<void> {
+  await run(client, `DROP_REPLICATION_SLOT ${quote(name)}`)
 }
 
 async function requireSlot(client: ReplicationClient, name: string): Promise<void> {

@@ -1,0 +1,197 @@
+import { isAbsolute, posix } from 'node:path'
+import { type SyncMethod, syncMethods } from '../../../src/files/sync-file-system.js'
+import { parseChecksumAlgorithm } from '../../../src/manifest/checksum/checksum-algorithm.js'
+import { parseWholeNumber } from '../../../src/manifest/manifest-parts.js'
+import {
+  type BackupOptions,
+  MAX_JOBS,
+  type WalMethod,
+  walMethods,
+} from '../../../src/transfer/client/options.js'
+import { parseTablespaceMapping } from '../../../src/target/tablespace-mapping.js'
+import { invalidValue, readOptional } from '../../option-values.js'
+import { readRate } from '../../read-rate.js'
+import { usageError } from '../../usage-error.js'
+import { withoutUndefined } from '../../without-undefined.js'
+import type { BackupValues } from './backup-options.js'
+
+/** All of the command line but for the connections, which are worked out later. */
+export type BackupSettings = Omit<BackupOptions, 'connection' | 'agent'>
+
+/**
+ * What the command line says. The refusals are those of pg_basebackup.
+ *
+ * @throws {@link PbManifestError} `USAGE`
+ */
+export function readBackupOptions(values: BackupValues): BackupSettings {
+  checkTarget(values)
+  if (values.pgdata === undefined) throw usageError('must specify output directory or backup target')
+  checkFormat(values.format)
+  checkCompression(values.compress)
+  const walMethod = readWalMethod(values['wal-method'])
+  checkConflicts(values, walMethod)
+  return {
+    directory: values.pgdata,
+    walMethod,
+    useTemporarySlot: values['no-slot'] !== true,
+    writeRecoveryConf: values['write-recovery-conf'] === true,
+    cleanUp: values['no-clean'] !== true,
+    sync: values['no-sync'] !== true,
+    manifest: values['no-manifest'] ? 'no' : values['manifest-force-encode'] ? 'force-encode' : 'yes',
+    verifyPageChecksums: values['no-verify-checksums'] !== true,
+    ...withoutUndefined({
+      jobs: readOptional(readJobs, '-j/--jobs', values.jobs),
+      tablespaceMappings: values['tablespace-mapping']?.map(parseTablespaceMapping),
+      slot: values.slot,
+      createSlot: values['create-slot'],
+      walDirectory: readWalDirectory(values.waldir),
+      syncMethod: readSyncMethod(values['sync-method']),
+      statusInterval: readOptional(readStatusInterval, '-s/--status-interval', values['status-interval']),
+      checkpoint: readCheckpoint(values.checkpoint),
+      label: values.label,
+      maxRate: values['max-rate'] === undefined ? undefined : readRate(values['max-rate']),
+      manifestChecksums: readAlgorithm(values['manifest-checksums']),
+    }),
+  }
+}
+
+/** A server would write such a backup itself, from one process, where nobody could verify it. */
+function checkTarget({ target, format, pgdata }: BackupValues): void {
+  if (target === undefined || target === 'client') return
+  if (format !== undefined) throw usageError('cannot specify both format and backup target')
+  if (pgdata !== undefined) throw usageError('cannot specify both output directory and backup target')
+  const [name = ''] = target.split(':', 1)
+  switch (name) {
+    case 'server':
+      throw usageError(
+        'backup target "server" is not supported',
+        'The workers write the backup on this machine: give its directory with -D, or run pbmanifest on the server.',
+      )
+    case 'blackhole':
+      throw usageError(
+        'backup target "blackhole" is not supported',
+        'A backup that nobody keeps cannot be verified: to measure the speed, take one into a directory, and remove it.',
+      )
+    default:
+      throw usageError(`unrecognized target: "${name}"`)
+  }
+}
+
+function checkFormat(format: string | undefined): void {
+  switch (format) {
+    case undefined:
+    case 'p':
+    case 'plain':
+      return
+    case 't':
+    case 'tar':
+      throw usageError(
+        'tar format is not supported',
+        'Take the backup as a directory: each worker writes its files there.',
+      )
+    default:
+      throw usageError(`invalid output format "${format}", must be "plain" or "tar"`)
+  }
+}
+
+/**
+ * `none`, however it is spelled: a directory is not compressed.
+ *
+ * @see src/bin/pg_basebackup/pg_basebackup.c (`backup_parse_compress_options`)
+ */
+function checkCompression(text: string | undefined): void {
+  if (text === undefined) return
+  const [, side, method = ''] = /^(?:(client|server)-)?([^:]*)/.exec(text) ?? []
+  if (method === 'none' || /^0+$/.test(method)) return
+  if (!/^(?:gzip|lz4|zstd|[0-9]+)$/.test(method)) {
+    throw usageError(`unrecognized compression algorithm: "${method}"`)
+  }
+  throw side === 'server'
+    ? usageError(
+        'compression on the server is not supported',
+        'Leave it out: the backup is the same, and only its way over the network is not compressed.',
+      )
+    : usageError('only tar mode backups can be compressed')
+}
+
+function readWalDirectory(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  if (!isAbsolute(text)) throw usageError('WAL directory location must be an absolute path')
+  return posix.normalize(text).replace(/(?<=.)\/$/, '')
+}
+
+function readSyncMethod(text: string | undefined): SyncMethod | undefined {
+  if (text === undefined) return undefined
+  const method = syncMethods.find((method) => method === text)
+  if (method === undefined) throw usageError(`unrecognized sync method: ${text}`)
+  if (method === 'syncfs' && process.platform !== 'linux') {
+    throw usageError('this build does not support sync method "syncfs"')
+  }
+  return method
+}
+
+/** As many seconds as pg_basebackup can count in milliseconds. */
+const MAX_STATUS_INTERVAL = 2_147_483n
+
+/** @see src/fe_utils/option_utils.c (`option_parse_int`) */
+function readStatusInterval(name: string, text: string): number {
+  const seconds = parseWholeNumber(text.trim())
+  if (seconds === undefined) throw usageError(`invalid value "${text}" for option ${name}`)
+  if (seconds > MAX_STATUS_INTERVAL) throw usageError(`${name} must be in range 0..${MAX_STATUS_INTERVAL}`)
+  return Number(seconds)
+}
+
+function readWalMethod(text: string | undefined): WalMethod {
+  if (text === undefined) return 'stream'
+  // pg_basebackup takes the first letter, too.
+  const method = walMethods.find((method) => text === method || text === method.charAt(0))
+  if (method !== undefined) return method
+  throw usageError(`invalid wal-method option "${text}", must be "fetch", "stream", or "none"`)
+}
+
+function readCheckpoint(text: string | undefined): 'fast' | 'spread' | undefined {
+  const word = text?.toLowerCase()
+  if (word === undefined || word === 'fast' || word === 'spread') return word
+  throw usageError(`invalid checkpoint argument "${text}", must be "fast" or "spread"`)
+}
+
+function readJobs(name: string, text: string): number {
+  const jobs = /^[0-9]{1,9}$/.test(text) ? Number(text) : 0
+  if (jobs < 1 || jobs > MAX_JOBS) throw invalidValue(name, text, `a whole number from 1 to ${MAX_JOBS}`)
+  return jobs
+}
+
+function readAlgorithm(text: string | undefined): string | undefined {
+  if (text !== undefined && parseChecksumAlgorithm(text) === undefined) {
+    throw usageError(`unrecognized checksum algorithm: "${text}"`)
+  }
+  return text
+}
+
+/** In the words of pg_basebackup. */
+function checkConflicts(values: BackupValues, walMethod: WalMethod): void {
+  if (values.slot !== undefined && walMethod !== 'stream') {
+    throw usageError('replication slots can only be used with WAL streaming')
+  }
+  if (values.slot !== undefined && values['no-slot']) {
+    throw usageError('--no-slot cannot be used with slot name')
+  }
+  if (values['create-slot']) {
+    if (values.slot === undefined) throw usageError('--create-slot needs a slot to be specified using --slot')
+    if (values['no-slot']) throw incompatible('--create-slot', '--no-slot')
+  }
+  if (values.progress && values['no-estimate-size']) throw incompatible('--progress', '--no-estimate-size')
+  if (values['no-manifest'] && values['manifest-checksums'] !== undefined) {
+    throw incompatible('--no-manifest', '--manifest-checksums')
+  }
+  if (values['no-manifest'] && values['manifest-force-encode']) {
+    throw incompatible('--no-manifest', '--manifest-force-encode')
+  }
+  // There is nothing to verify against.
+  if (values['no-manifest'] && values.verify) throw incompatible('--no-manifest', '--verify')
+  if (values['no-password'] && values.password) throw incompatible('-w/--no-password', '-W/--password')
+}
+
+function incompatible(one: string, other: string): Error {
+  return usageError(`${one} and ${other} are incompatible options`)
+}
