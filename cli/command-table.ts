@@ -11,6 +11,7 @@ import { diffCommand } from './commands/inspect/diff.js'
 import { lsCommand } from './commands/inspect/ls.js'
 import { showCommand } from './commands/inspect/show.js'
 import { mergeCommand } from './commands/merge.js'
+import { mergeReportsCommand } from './commands/merge-reports.js'
 import { repairCommand } from './commands/repair/repair.js'
 import { serveCommand } from './commands/serve/serve.js'
 import { signCommand } from './commands/sign.js'
@@ -34,6 +35,7 @@ const generalOptions = {
 export const program: Program = {
   commands: [
     verifyCommand,
+    mergeReportsCommand,
     statusCommand,
     backupCommand,
     repairCommand,

@@ -147,6 +147,9 @@ export {
   writeReportFile,
   type WriteReportOptions,
 } from './renderings/report-files.js'
+export { mergeReports, type MergeReportsOptions } from './shards/merge-reports.js'
+export type { Shard } from './shards/plan-shards.js'
+export { verifyShard, type VerifyShardOptions, type VerifyShardResult } from './shards/verify-shard.js'
 export { findBackups, type FoundBackups } from './verify/several/find-backups.js'
 export {
   type BackupOutcome,

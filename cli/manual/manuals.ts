@@ -8,11 +8,13 @@ import { repairManual } from './pages/repair.js'
 import { serveManual } from './pages/serve.js'
 import { signManual } from './pages/sign.js'
 import { statusManual } from './pages/status.js'
+import { mergeReportsManual } from './pages/merge-reports.js'
 import { verifyManual } from './pages/verify.js'
 
 /** By the names of the commands. */
 export const manuals: Readonly<Record<string, Manual>> = {
   verify: verifyManual,
+  'merge-reports': mergeReportsManual,
   status: statusManual,
   backup: backupManual,
   repair: repairManual,

@@ -17,6 +17,8 @@ const schemaNames = [
   'manifest-file-list',
   'manifest-overview',
   'repair-report',
+  'report-fragment-line',
+  'report-fragment-seal',
   'signed-report',
   'verify-backups-report',
   'state-backup',

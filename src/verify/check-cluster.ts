@@ -16,6 +16,7 @@ import type { IgnoreRules } from './ignore-rules.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { ProblemList } from './problems.js'
 import type { NotChecked, ProblemKind } from './report.js'
+import { placeInCluster } from './share.js'
 
 const MAX_BYTES = 1024 * 1024
 
@@ -89,12 +90,15 @@ function readStatement<Statement>(
     // The scan or the checksums may have met it; without checksums, nobody has tried to read it.
     else if (!context.problems.concern(pathname)) {
       const code = describeSystemError(error.cause)?.code
-      context.problems.add({
-        kind: 'unreadable',
-        path: pathname,
-        message: error.message,
-        ...(code !== undefined && { errorCode: code }),
-      })
+      context.problems.add(
+        {
+          kind: 'unreadable',
+          path: pathname,
+          message: error.message,
+          ...(code !== undefined && { errorCode: code }),
+        },
+        { ...placeInCluster, condition: 'unless-concerned' },
+      )
     }
     return undefined
   }

@@ -42,31 +42,76 @@ const lists = new WeakMap<VerifyReport, Iterable<Problem>>()
 
 /** Puts the report together. Its array of problems is made only for those who ask for it: there may be millions. */
 export function makeReport(parts: ReportParts): VerifyReport {
-  let problems: readonly Problem[] | undefined
-  const report: VerifyReport = {
-    reportVersion: 2,
-    ...parts.run,
-    directory: parts.directory,
-    path: parts.path,
-    format: parts.format,
-    verdict: decideVerdict(parts),
-    options: describeOptions(parts),
-    backup: parts.backup,
-    manifest: describeManifest(parts.manifest),
-    ...(parts.signature !== undefined && { signature: parts.signature }),
-    get problems() {
-      return (problems ??= [...parts.problems])
+  return reportOfProblems(
+    {
+      reportVersion: 2,
+      ...parts.run,
+      directory: parts.directory,
+      path: parts.path,
+      format: parts.format,
+      options: describeOptions(parts),
+      backup: parts.backup,
+      manifest: describeManifest(parts.manifest),
+      ...(parts.signature !== undefined && { signature: parts.signature }),
+      warnings: parts.warnings,
+      checksumsFrom: whereFrom(parts.options),
+      ...parts.totals,
+      ...(parts.sample !== undefined && { sample: parts.sample }),
+      engines: parts.engines,
+      seconds: parts.seconds,
+      notChecked: parts.notChecked,
     },
-    problemCounts: parts.problems.count(),
-    warnings: parts.warnings,
-    checksumsFrom: whereFrom(parts.options),
-    ...parts.totals,
-    ...(parts.sample !== undefined && { sample: parts.sample }),
-    engines: parts.engines,
-    seconds: parts.seconds,
-    notChecked: parts.notChecked,
+    parts.problems,
+    parts.isPartial,
+  )
+}
+
+/**
+ * The report whose problems these are. The order of its members is that of the JSON document.
+ *
+ * @param isPartial - whether only a part of the backup was seen
+ */
+export function reportOfProblems(
+  {
+    reportVersion,
+    pbmanifestVersion,
+    host,
+    startedAt,
+    endedAt,
+    directory,
+    path,
+    format,
+    options,
+    backup,
+    manifest,
+    ...rest
+  }: Omit<VerifyReport, 'verdict' | 'problems' | 'problemCounts'>,
+  list: ProblemList,
+  isPartial: boolean,
+): VerifyReport {
+  let problems: readonly Problem[] | undefined
+  const { signature, ...others } = rest
+  const report: VerifyReport = {
+    reportVersion,
+    pbmanifestVersion,
+    host,
+    startedAt,
+    endedAt,
+    directory,
+    path,
+    format,
+    verdict: decideVerdict(list, isPartial, rest.sample),
+    options,
+    backup,
+    manifest,
+    ...(signature !== undefined && { signature }),
+    get problems() {
+      return (problems ??= [...list])
+    },
+    problemCounts: list.count(),
+    ...others,
   }
-  lists.set(report, parts.problems)
+  lists.set(report, list)
   return report
 }
 
@@ -85,7 +130,11 @@ export function withNotChecked(report: VerifyReport, notChecked: readonly NotChe
   return changed
 }
 
-function decideVerdict({ problems, isPartial, sample }: ReportParts): VerifyReport['verdict'] {
+function decideVerdict(
+  problems: ProblemList,
+  isPartial: boolean,
+  sample: VerifyReport['sample'],
+): VerifyReport['verdict'] {
   if (!problems.isEmpty) return 'failed'
   if (isPartial) return 'partial'
   return sample !== undefined && sample.rested.files + sample.left.files > 0 ? 'sampled' : 'verified'

@@ -22,6 +22,8 @@ export interface BackupDirectories {
   readonly tablespaces: readonly string[]
   /** Where they are looked for, to be read after "not": `on disk`. */
   readonly place: string
+  /** Whether archives have them, of which others may be read elsewhere. Default false. */
+  readonly isOfArchives?: boolean
   /** Is awaited before any of them is reported, for what is to be reported before. */
   readonly beforeProblems?: () => Promise<void>
 }
@@ -55,7 +57,11 @@ export async function checkNeededDirectories(
   if (wanted.length > 0) await directories.beforeProblems?.()
   for (const pathname of wanted) {
     if (!listed.has(pathname) && !problems.concern(pathname))
-      problems.add(neededProblem(pathname, directories))
+      problems.add(neededProblem(pathname, directories), {
+        phase: 'directories',
+        key: [],
+        condition: directories.isOfArchives === true ? 'unless-in-archive' : 'unless-concerned',
+      })
   }
   for (const { pathname, setting } of directoriesOfSettings(version)) {
     if (directories.presence(pathname) !== 'absent' || ignore.coversOnRequest(pathname)) continue

@@ -2,6 +2,7 @@ import { displayPathname, encodePathname, isUtf8Pathname, type Pathname } from '
 import { ProblemStore } from './problem-store.js'
 import type { FileRows } from './file-table/file-rows.js'
 import { type Problem, type ProblemFacts, type ProblemKind, problemKinds } from './report.js'
+import { placeInCluster, type ProblemPlace, type VerificationShare } from './share.js'
 
 /** Thrown to end the steps when the first problem is enough. */
 export class StopAtFirstProblem extends Error {}
@@ -12,11 +13,18 @@ export class ProblemList implements Iterable<Problem> {
   readonly #counts = Object.fromEntries(problemKinds.map((kind) => [kind, 0])) as Record<ProblemKind, number>
   readonly #onProblem: ((problem: Problem) => void) | undefined
   readonly #isFirstEnough: boolean
+  readonly #onPlace: VerificationShare['onProblem'] | undefined
   #isEmpty = true
 
-  constructor(onProblem: ((problem: Problem) => void) | undefined, isFirstEnough: boolean) {
+  /** @param onPlace - is told where each problem stands, when it is one of a share of the backup */
+  constructor(
+    onProblem: ((problem: Problem) => void) | undefined,
+    isFirstEnough: boolean,
+    onPlace?: VerificationShare['onProblem'],
+  ) {
     this.#onProblem = onProblem
     this.#isFirstEnough = isFirstEnough
+    this.#onPlace = onPlace
   }
 
   get isEmpty(): boolean {
@@ -27,12 +35,16 @@ export class ProblemList implements Iterable<Problem> {
     return this.#problems[Symbol.iterator]()
   }
 
-  /** @throws {@link StopAtFirstProblem} when that was asked for */
-  add(problem: Problem): void {
+  /**
+   * @param place - default: behind the files, in the order in which they are found
+   * @throws {@link StopAtFirstProblem} when that was asked for
+   */
+  add(problem: Problem, place: ProblemPlace = placeInCluster): void {
     this.#isEmpty = false
     this.#problems.add(problem)
     this.#counts[problem.kind]++
     this.#onProblem?.(problem)
+    this.#onPlace?.(problem, place)
     if (this.#isFirstEnough) throw new StopAtFirstProblem()
   }
 

@@ -11,6 +11,7 @@ import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import type { ChecksumThread } from './plain/checksum-messages.js'
+import type { VerificationShare } from './share.js'
 import type { VerificationKeeper } from './verification-keeper.js'
 import { verifyFiles } from './verify-files.js'
 
@@ -22,6 +23,7 @@ export interface VerificationPlan {
   /** For the first of the threads that read files. */
   readonly prestarted: ChecksumThread | undefined
   readonly keeper: VerificationKeeper | undefined
+  readonly share?: VerificationShare | undefined
 }
 
 /**
@@ -31,7 +33,7 @@ export interface VerificationPlan {
  */
 export async function runVerification(
   directory: string,
-  { options, jobs, format, prestarted, keeper }: VerificationPlan,
+  { options, jobs, format, prestarted, keeper, share }: VerificationPlan,
 ): Promise<VerifyReport> {
   const endRun = startRun()
   const signature = await demandSignature(options, directory)
@@ -53,6 +55,7 @@ export async function runVerification(
           manifestBytes: source.size,
           prestarted,
           keepsEvidence: keeper !== undefined,
+          isShare: share !== undefined,
         })
   try {
     return await verifyFiles(backup, {
@@ -67,6 +70,7 @@ export async function runVerification(
       signature,
       table,
       keeper,
+      share,
     })
   } finally {
     await backup.close()

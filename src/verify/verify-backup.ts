@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
 import { type ChecksumThread, checksumThread } from './plain/checksum-messages.js'
 import type { VerificationKeeper } from './verification-keeper.js'
+import type { VerificationShare } from './share.js'
 import { detectBackupFormat } from './detect-backup-format.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
@@ -25,12 +26,35 @@ import { PrestartedThread } from '../threads/prestarted-thread.js'
  * ```
  */
 export async function verifyBackup(directory: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  return await verifyBackupAndKeep(undefined, directory, options)
+  return await verifyBackupFor({}, directory, options)
 }
 
 /** The same for somebody who keeps what is found: see `src/state`. */
 export async function verifyBackupAndKeep(
-  keeper: VerificationKeeper | undefined,
+  keeper: VerificationKeeper,
+  directory: string,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  return await verifyBackupFor({ keeper }, directory, options)
+}
+
+/** The same for one share of the backup: see `src/shards`. */
+export async function verifyShareOfBackup(
+  share: VerificationShare,
+  directory: string,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  return await verifyBackupFor({ share }, directory, options)
+}
+
+/** For whom a backup is verified otherwise than for its own sake. */
+interface Purpose {
+  readonly keeper?: VerificationKeeper
+  readonly share?: VerificationShare
+}
+
+async function verifyBackupFor(
+  { keeper, share }: Purpose,
   directory: string,
   options: VerifyOptions,
 ): Promise<VerifyReport> {
@@ -44,7 +68,7 @@ export async function verifyBackupAndKeep(
   try {
     // Only now, so that the thread loads what it needs at the same time.
     const { runVerification } = await import('./run-verification.js')
-    return await runVerification(directory, { options, jobs, format, prestarted, keeper })
+    return await runVerification(directory, { options, jobs, format, prestarted, keeper, share })
   } finally {
     await prestarted?.close()
   }

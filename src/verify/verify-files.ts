@@ -1,6 +1,6 @@
 import { Yielder } from '../files/yielder.js'
 import type { ManifestSource } from '../manifest/read-manifest.js'
-import type { ReadSmallBackupFile, VerifyContext } from './verify-context.js'
+import { type ReadSmallBackupFile, unheard, type VerifyContext } from './verify-context.js'
 import type { VerifiedBackup } from './verified-backup.js'
 import { checkCluster } from './check-cluster.js'
 import type { DemandedSignature } from './demand-signature.js'
@@ -13,6 +13,7 @@ import { loadManifest, type ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
 import { ProblemList, StopAtFirstProblem } from './problems.js'
 import { type NotChecked, type VerifyReport, verifySteps, type Warning } from './report.js'
+import type { VerificationShare } from './share.js'
 import type { RunFacts } from '../run-facts.js'
 import { StepClock } from '../step-clock.js'
 import type { VerificationKeeper } from './verification-keeper.js'
@@ -42,6 +43,8 @@ export interface Verification {
   /** Empty yet. */
   readonly table: FileTable
   readonly keeper?: VerificationKeeper | undefined
+  /** `undefined`: all of the backup. */
+  readonly share?: VerificationShare | undefined
 }
 
 /**
@@ -50,7 +53,7 @@ export interface Verification {
  * @throws {@link PbManifestError}
  */
 export async function verifyFiles(backup: VerifiedBackup, verification: Verification): Promise<VerifyReport> {
-  const { directory, path, archive, options, jobs, ignore, content, source, table } = verification
+  const { directory, path, archive, options, jobs, ignore, content, source, table, share } = verification
   const clock = new StepClock(verifySteps, options.onStep)
   const isWanted = (row: number): boolean => !isIgnored(row, table, ignore)
   const manifest = await clock.time('manifest', () =>
@@ -61,19 +64,21 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
     const { evidence } = backup
     await verification.keeper?.begin({ path, manifestChecksum, table, isWanted, evidence })
   }
-  const problems = new ProblemList(options.onProblem, options.exitOnError === true)
+  share?.begin(table)
+  const problems = new ProblemList(options.onProblem, options.exitOnError === true, share?.onProblem)
   const notChecked = listWhatIsLeftOut(options, manifest)
   if (content !== undefined) notChecked.push(...listUncheckedContent(options, content))
   const warnings: Warning[] = []
   const yielder = new Yielder(options.signal)
-  const context = { options, jobs, manifest, ignore, problems, notChecked, warnings, clock, yielder }
+  const context = { options, jobs, manifest, ignore, problems, notChecked, warnings, clock, yielder, share }
   const found: Found = {
-    wal: { walRecords: 0, walBytes: 0 },
+    wal: noWal(),
     pages: { mismatched: 0, newer: 0, replayed: 0 },
   }
   const signature = verification.signature?.conclude()
   try {
-    if (signature?.problem !== undefined) problems.add(signature.problem)
+    if (signature?.problem !== undefined && share?.hasCluster !== false)
+      problems.add(signature.problem, { phase: 'signature', key: [] })
     await runSteps(backup, context, found, path === null ? undefined : directory)
   } catch (error) {
     if (!(error instanceof StopAtFirstProblem)) throw error
@@ -154,20 +159,30 @@ async function runSteps(
   found: Found,
   directory: string | undefined,
 ): Promise<void> {
-  const { options, manifest, ignore, problems, notChecked, clock } = context
   await backup.compare(context)
+  const isOthers = context.share?.hasCluster === false
+  // Then the cluster and its WAL are looked at for this share's pages only, and what is wrong with them is another's to report.
+  if (isOthers && backup.pages.isEmpty) return
+  const seen = isOthers ? unheard(context) : context
+  const { options, manifest, ignore, problems, notChecked, clock } = seen
   const readSmallFile: ReadSmallBackupFile = (...file) => backup.readSmallFile(...file)
   const control = await clock.time('cluster', async () =>
     checkCluster({ readSmallFile, manifest, ignore, problems, notChecked }),
   )
-  const isWhole = !backup.isPart && problems.count()['bad-archive'] === 0
-  const segmentSize = control?.walSegmentSize
-  await checkLeftOutFiles({ ...context, backup, directory, isWhole, segmentSize })
+  if (!isOthers) {
+    const isWhole = !backup.isPart && problems.count()['bad-archive'] === 0
+    const segmentSize = control?.walSegmentSize
+    await checkLeftOutFiles({ ...context, backup, directory, isWhole, segmentSize })
+  }
   const touches =
     options.noParseWal === true
       ? undefined
-      : await clock.time('wal', () => readWal(backup, context, control, found.wal))
+      : await clock.time('wal', () => readWal(backup, seen, control, isOthers ? noWal() : found.wal))
   found.pages = backup.pages.report(touches, context)
+}
+
+function noWal(): WalTotals {
+  return { walRecords: 0, walBytes: 0 }
 }
 
 /**

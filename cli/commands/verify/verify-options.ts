@@ -49,6 +49,18 @@ export const verifyOptions = {
       suggestions: ['base', 'pg_wal'],
       describe: 'of an archive on standard input: base (default), pg_wal or an OID',
     },
+    shard: {
+      type: 'string',
+      value: 'I/N',
+      kind: 'text',
+      describe: 'verify the I-th of N shards of the backup; merge-reports makes the report of all',
+    },
+    'report-fragment': {
+      type: 'string',
+      value: 'FILE',
+      kind: 'file',
+      describe: 'where what was found in the shard goes',
+    },
     chain: {
       type: 'boolean',
       describe: 'verify a full backup and the incremental ones that build on it, in this order',
@@ -157,6 +169,9 @@ export function readVerifyOptions(values: VerifyValues): VerifyOptions {
     throw usageError('cannot specify both -v/--verbose and -q/--quiet')
   }
   requireAllowedSigners(values)
+  if (values['report-fragment'] !== undefined && values.shard === undefined) {
+    throw usageError('--report-fragment is for use with --shard')
+  }
   return withoutUndefined({
     format: readFormat(values.format),
     manifestPath: values['manifest-path'],

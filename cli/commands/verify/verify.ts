@@ -64,12 +64,17 @@ export const verifyCommand: Command = defineCommand({
     ['"/backups/*"', 'several backups, each by itself'],
     ['--chain FULL INCR1 INCR2', 'what pg_combinebackup is to combine'],
     ['-F tar -m MANIFEST - < base.tar.gz', 'one archive, from standard input'],
+    ['--shard 2/7 --report-fragment FILE BACKUP', 'a seventh of it, while other machines verify the rest'],
     ['--output=json BACKUP', 'the report as JSON, for programs'],
     ['--allowed-signers SIGNERS BACKUP', 'and whether the manifest is signed by one of them'],
   ],
   run: async (context, values, operands) => {
     const { printJson, messages, signal, stdin } = context
     const options = { ...readVerifyOptions(values), ...verboseOptions(values, messages) }
+    if (values.shard !== undefined) {
+      const { runVerifyShard } = await import('./verify-shard.js')
+      return await runVerifyShard(context, options, values, operands)
+    }
     const output = readReportOutput(values.output, values.report)
     const isJson = output.kind === 'json'
     const isVerbose = values.verbose === true

@@ -16,6 +16,8 @@ Problems are told on standard error as they are found, and all of them are told.
       'Without it, a directory with a `PG_VERSION` is in plain format, and one with files that are named like archives (`base.tar`, also with `.gz`, `.lz4` or `.zst`) in tar format.',
     archive:
       'The OID is that of a tablespace; the name of the archive does as well. Status 0 is given for this archive alone, because it is all that is to be verified.',
+    shard:
+      'Which files are in a shard follows from the manifest alone. `auto/N` takes the number that a scheduler gives, from 0, in the environment variable `JOB_COMPLETION_INDEX` or `AWS_BATCH_JOB_ARRAY_INDEX`. The exit status is 1 when there is a problem in the shard; that there is none says nothing of the backup.',
     chain:
       'Name the backups as for `pg_combinebackup`: the full one first, each other one after the one that it builds on. The last line says whether they may be combined.',
     'page-checksums':

@@ -7,6 +7,7 @@ import { type FirstTouches, packBlocks, type WantedBlocks } from '../../postgres
 import type { BlockAddress } from '../../postgres/wal/record-body.js'
 import type { VerifyContext } from '../verify-context.js'
 import type { CheckedPages } from '../report.js'
+import type { ProblemPlace } from '../share.js'
 import { pageProblems } from './content-problems.js'
 import type { BadPage, ContentFindings } from './content-findings.js'
 
@@ -21,6 +22,7 @@ interface FileInQuestion {
   readonly pages: readonly BadPage[]
   readonly furtherNewer: number
   readonly furtherOlder: number
+  readonly place: ProblemPlace | undefined
 }
 
 /**
@@ -31,8 +33,16 @@ export class PagesInQuestion {
   readonly #files: FileInQuestion[] = []
   #count = 0
 
+  get isEmpty(): boolean {
+    return this.#files.length === 0
+  }
+
   /** Takes those of one file. */
-  add(pathname: Pathname, { badPages, furtherNewer, furtherOlder }: ContentFindings): void {
+  add(
+    pathname: Pathname,
+    { badPages, furtherNewer, furtherOlder }: ContentFindings,
+    place?: ProblemPlace,
+  ): void {
     if (badPages.length === 0) return
     const pages = badPages.slice(0, Math.max(MAX_PAGES - this.#count, 5))
     const rest = badPages.slice(pages.length)
@@ -43,6 +53,7 @@ export class PagesInQuestion {
       pages,
       furtherNewer: furtherNewer + restNewer,
       furtherOlder: furtherOlder + rest.length - restNewer,
+      place,
     })
   }
 
@@ -81,7 +92,7 @@ export class PagesInQuestion {
     const detail =
       touches === undefined ? 'the WAL, whose replay may write it anew, was not read to its end' : undefined
     let place = 0
-    for (const { pathname, pages, furtherNewer, furtherOlder } of this.#files) {
+    for (const { pathname, pages, furtherNewer, furtherOlder, place: at } of this.#files) {
       const bad: BadPage[] = []
       for (const page of pages) {
         const isHarmless = touches === undefined ? page.isNewer : touches.writesAnew[place] === 1
@@ -92,7 +103,7 @@ export class PagesInQuestion {
       }
       counts.newer += furtherNewer
       counts.mismatched += bad.length + furtherOlder
-      for (const problem of pageProblems(pathname, bad, furtherOlder, detail)) problems.add(problem)
+      for (const problem of pageProblems(pathname, bad, furtherOlder, detail)) problems.add(problem, at)
     }
     return counts
   }

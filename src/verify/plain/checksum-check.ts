@@ -22,6 +22,7 @@ import { type FileStates, fileStates, isIntact } from './file-states.js'
 import type { VerifyProgress } from '../options.js'
 import type { BackupEvidence } from '../verification-keeper.js'
 import type { ProblemList } from '../problems.js'
+import type { ProblemPlace } from '../share.js'
 import type { Problem, VerifyReport } from '../report.js'
 import type { ScanResult } from './scan-directory.js'
 import { type EngineUse, nameEngines } from '../name-engines.js'
@@ -51,6 +52,9 @@ export interface ChecksumOptions {
   /** Becomes the first thread. */
   readonly prestarted?: ChecksumThread | undefined
 }
+
+/** Says where problems of a row stand. */
+export type PlaceOfRow = (row: number, phase: 'checksums' | 'pages') => ProblemPlace
 
 /**
  * The reading of files, beside everything else: threads begin with the first files that the manifest names.
@@ -168,7 +172,7 @@ export class ChecksumCheck {
    *
    * @throws {@link PbManifestError} `ABORTED`, or `IO` when a thread dies; what `problems` throws
    */
-  async finish(scan: ScanResult, problems: ProblemList): Promise<void> {
+  async finish(scan: ScanResult, problems: ProblemList, placeOf?: PlaceOfRow): Promise<void> {
     this.#queue.complete()
     this.#tellProgress(0)
     const end = this.#threads.finish(this.#options.signal).then(() => true)
@@ -176,7 +180,7 @@ export class ChecksumCheck {
     end.catch(() => {})
     for (let isEnd = false; !isEnd;) {
       isEnd = await Promise.race([end, setTimeout(INTERVAL_MS, false, { ref: false })])
-      await this.#tell(scan, problems)
+      await this.#tell(scan, problems, placeOf)
       if (!isEnd) this.#growWhileWaiting()
     }
     await scan.settle()
@@ -205,7 +209,7 @@ export class ChecksumCheck {
   }
 
   /** Passes on all that is known without a gap. */
-  async #tell({ states, settle }: ScanResult, problems: ProblemList): Promise<void> {
+  async #tell({ states, settle }: ScanResult, problems: ProblemList, placeOf?: PlaceOfRow): Promise<void> {
     const queue = this.#queue
     for (; this.#told < queue.length; this.#told++) {
       const code = queue.outcome(this.#told)
@@ -225,8 +229,10 @@ export class ChecksumCheck {
       if (this.#options.evidence?.table.isToCompare(row) === true)
         this.#demand.addReading(this.#table.size(row))
       this.#count(this.#told, finding)
-      if (finding?.content !== undefined) this.pages.add(this.#table.pathname(row), finding.content)
-      for (const problem of found) problems.add(problem)
+      if (finding?.content !== undefined) {
+        this.pages.add(this.#table.pathname(row), finding.content, placeOf?.(row, 'pages'))
+      }
+      for (const problem of found) problems.add(problem, placeOf?.(row, 'checksums'))
     }
     if (this.#demand.hasComparing) this.#grow()
     this.#tellProgress(queue.bytesDone)

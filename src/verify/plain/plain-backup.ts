@@ -7,7 +7,7 @@ import { parsePositiveUnsignedInt32 } from '../../postgres/unsigned-int.js'
 import type { VerifyContext } from '../verify-context.js'
 import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
 import { listWalSegments } from '../wal/list-wal-segments.js'
-import { ChecksumCheck } from './checksum-check.js'
+import { ChecksumCheck, type PlaceOfRow } from './checksum-check.js'
 import { compareKnownChecksums } from './known-checksums.js'
 import { type BackupDirectories, checkNeededDirectories } from '../needed-directories.js'
 import { PagesInQuestion } from '../content/pages-in-question.js'
@@ -36,6 +36,8 @@ export interface PlainBackupOptions {
   readonly prestarted: ChecksumThread | undefined
   /** Whether somebody keeps evidence: then no file is read before it is known what there is. */
   readonly keepsEvidence: boolean
+  /** Whether it is one share of the backup: which files are in it is known when the manifest is. */
+  readonly isShare: boolean
 }
 
 /** A backup in plain format: a directory. Its files are read while the manifest is still being parsed. */
@@ -48,6 +50,7 @@ export class PlainBackup implements VerifiedBackup {
   /** `undefined` when files are not to be read. */
   readonly #checksums: ChecksumCheck | undefined
   readonly evidence: BackupEvidence | undefined
+  readonly #isShare: boolean
   /** Files that wait for what is known of them. */
   readonly #waiting: Parameters<VerifiedBackup['expect']>[] = []
 
@@ -56,6 +59,7 @@ export class PlainBackup implements VerifiedBackup {
     const { directory, options, jobs, content, table, manifestBytes, prestarted } = plan
     const { signal, onProgress } = options
     this.#directory = directory
+    this.#isShare = plan.isShare
     if (options.skipChecksums === true || options.knownChecksums !== undefined) return
     this.evidence = plan.keepsEvidence
       ? {
@@ -102,18 +106,21 @@ export class PlainBackup implements VerifiedBackup {
   }
 
   expect(...rows: Parameters<VerifiedBackup['expect']>): void {
-    if (this.evidence === undefined) this.#checksums?.publish(...rows)
+    if (this.evidence === undefined && !this.#isShare) this.#checksums?.publish(...rows)
     else this.#waiting.push(rows)
   }
 
   async compare(context: VerifyContext): Promise<void> {
-    const { options, manifest, ignore, problems, clock, yielder } = context
+    const { options, manifest, ignore, problems, clock, yielder, share } = context
     const { knownChecksums, skipChecksums } = options
     const directory = this.#directory
     const { table } = manifest
     this.#checksums?.tellWalRanges(manifest.walRanges)
     const checksums = this.#checksums
-    for (const rows of this.#waiting.splice(0)) checksums?.publish(...rows)
+    const pieces = this.#waiting.splice(0)
+    for (const [first, end, isWanted] of pieces)
+      checksums?.publish(first, end, share ? (row) => share.ownsRow(row) && isWanted(row) : isWanted)
+    const placeOf = share && placesInQueue(pieces, table)
     const isLeft = (row: number): boolean => this.evidence?.table.isLeft(row) === true
     const scan = await clock.time('scan', async () => {
       const found = await scanDirectory({
@@ -124,7 +131,9 @@ export class PlainBackup implements VerifiedBackup {
         yielder,
         states: checksums?.states,
         isRead: checksums && ((row) => table.algorithm(row) !== undefined && !isLeft(row)),
+        share,
       })
+      if (share?.hasCluster === false) return found
       await checkNeededDirectories(
         { ...directoriesOnDisk(directory), beforeProblems: found.settle },
         (...file) => this.readSmallFile(...file),
@@ -133,7 +142,7 @@ export class PlainBackup implements VerifiedBackup {
       return found
     })
     await clock.time('checksums', async () => {
-      await checksums?.finish(scan, problems)
+      await checksums?.finish(scan, problems, placeOf)
       if (knownChecksums === undefined || skipChecksums === true) return
       const known = { directory, table, states: scan.states, problems, yielder }
       this.#totals = { ...noTotals, ...(await compareKnownChecksums(knownChecksums, known)) }
@@ -158,6 +167,22 @@ export class PlainBackup implements VerifiedBackup {
 
   async close(): Promise<void> {
     await this.#checksums?.close()
+  }
+}
+
+/** The places of the whole backup's queue: piece after piece of the manifest, of each the largest file first. */
+function placesInQueue(
+  pieces: readonly Parameters<VerifiedBackup['expect']>[],
+  table: FileTable,
+): PlaceOfRow {
+  return (row, phase) => {
+    let [piece, end] = [0, pieces.length]
+    while (end - piece > 1) {
+      const middle = (piece + end) >> 1
+      if ((pieces[middle]?.[0] ?? 0) <= row) piece = middle
+      else end = middle
+    }
+    return { phase, key: [piece, -table.size(row), row] }
   }
 }
 

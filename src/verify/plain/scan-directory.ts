@@ -1,13 +1,22 @@
-import { type BigIntStats, type Stats, statSync } from 'node:fs'
+import { type Stats, statSync } from 'node:fs'
 import type { Yielder } from '../../files/yielder.js'
 import { type Pathname, pathOf } from '../../files/pathname.js'
-import { type DirectoryEntry, readDirectory, readNames } from '../../files/read-directory.js'
+import type { DirectoryEntry } from '../../files/read-directory.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { FileTable } from '../file-table/file-table.js'
 import { type FileStates, fileStates } from './file-states.js'
 import type { IgnoreRules } from '../ignore-rules.js'
 import { fileProblem, type ProblemList } from '../problems.js'
 import type { Problem } from '../report.js'
+import type { ProblemPlace, VerificationShare } from '../share.js'
+import {
+  identityOf,
+  identityOfTop,
+  listEntries,
+  type ScannedDirectory,
+  UnreadableDirectories,
+} from './scanned-directory.js'
+import { ShareOfScan } from './share-of-scan.js'
 
 /** What a scan compares a directory with, and where it tells what it finds. */
 export interface ScanContext {
@@ -20,6 +29,8 @@ export interface ScanContext {
   readonly states?: FileStates | undefined
   /** Whether threads read the file of this row, and so see what size it has. */
   readonly isRead?: ((row: number) => boolean) | undefined
+  /** `undefined`: all is looked at. */
+  readonly share?: VerificationShare | undefined
 }
 
 /** What a scan has found. */
@@ -49,36 +60,30 @@ export async function scanDirectory(context: ScanContext): Promise<ScanResult> {
   return { states: scan.states, settle: () => scan.settle() }
 }
 
-/** A directory on the way down, by its identity and by its name. */
-interface Parent {
-  readonly pathname: Pathname
-  /** `device:inode` of it and of all directories above it, to notice a link that leads back up. */
-  readonly identities: ReadonlySet<string>
-}
-
 class DirectoryScan {
   readonly states: FileStates
   readonly #context: ScanContext
-  /** Directories that could not be looked into: what should be in them is not called missing. */
-  readonly #unreadable = new Set<Pathname>()
+  readonly #share: ShareOfScan | undefined
+  readonly #unreadable = new UnreadableDirectories()
   /** The rows whose state was left at `regular`, in the order of the walk. */
   readonly #unseen: Uint32Array
   #unseenEnd = 0
   #settled = 0
   /** Problems that are to be reported when the files before them are settled. */
-  #found: Problem[] = []
+  #found: { readonly problem: Problem; readonly place: ProblemPlace | undefined }[] = []
 
   constructor(context: ScanContext) {
     this.#context = context
+    this.#share = context.share && new ShareOfScan(context.share, context.table)
     this.states = context.states ?? new Uint8Array(context.table.rows)
     this.#unseen = new Uint32Array(context.table.rows)
   }
 
   async walk(): Promise<void> {
     const { directory, yielder } = this.#context
-    const pending: Parent[] = [{ pathname: '', identities: new Set([identityOfTop(directory)]) }]
+    const pending: ScannedDirectory[] = [{ pathname: '', identities: new Set([identityOfTop(directory)]) }]
     for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
-      const children: Parent[] = []
+      const children: ScannedDirectory[] = []
       let left = 0
       const entries = this.#list(parent.pathname)
       const mayBeIgnored = this.#context.ignore.mayMatchIn(parent.pathname)
@@ -130,7 +135,7 @@ class DirectoryScan {
 
   #tellFound(): void {
     if (this.#found.length === 0) return
-    for (const problem of this.#found.splice(0)) this.#context.problems.add(problem)
+    for (const { problem, place } of this.#found.splice(0)) this.#context.problems.add(problem, place)
   }
 
   /** Reports what the manifest has and the walk did not meet, in the manifest's order. */
@@ -138,13 +143,19 @@ class DirectoryScan {
     const { table, ignore, yielder } = this.#context
     const states = this.states.subarray(0, table.rows)
     for (let row = states.indexOf(0); row !== -1; row = states.indexOf(0, row + 1)) {
+      if (this.#share?.ownsRow(row) === false) {
+        if (yielder.isDue) await yielder.yield()
+        continue
+      }
       const pathname = table.pathname(row)
-      if (!this.#isBelowUnreadable(pathname) && !ignore.covers(pathname)) {
-        this.#found.push(
-          fileProblem('missing', pathname, (name) => `"${name}" is present in the manifest but not on disk`, {
-            size: { expected: table.size(row) },
-          }),
+      if (!this.#unreadable.covers(pathname) && !ignore.covers(pathname)) {
+        const problem = fileProblem(
+          'missing',
+          pathname,
+          (name) => `"${name}" is present in the manifest but not on disk`,
+          { size: { expected: table.size(row) } },
         )
+        this.#found.push({ problem, place: { phase: 'missing', key: [row] } })
         await this.#report()
       }
       if (yielder.isDue) await yielder.yield()
@@ -152,27 +163,41 @@ class DirectoryScan {
   }
 
   /** Looks at one entry; returns it when it is a directory to walk. */
-  #visit(parent: Parent, { name, kind }: DirectoryEntry): Parent | undefined {
+  #visit(parent: ScannedDirectory, { name, kind }: DirectoryEntry): ScannedDirectory | undefined {
     const { ignore, table } = this.#context
     const pathname = parent.pathname === '' ? name : `${parent.pathname}/${name}`
     if (ignore.matches(pathname)) return undefined
     if (kind === 'file' && this.#leaveToThreads(table.find(pathname))) return undefined
+    if (this.#share?.isLookedAt(pathname, kind) === false) return undefined
     const stats = this.#look(pathname)
     if (stats === undefined) return undefined
-    if (stats.isDirectory()) return this.#enter(parent, pathname)
+    if (stats.isDirectory()) {
+      const entered = this.#enter(parent, pathname)
+      return this.#share?.entersDirectory(pathname) === false ? undefined : entered
+    }
     if (stats.isFile()) this.#compare(pathname, table.find(pathname), stats.size)
     else this.#specialFile(pathname)
     return undefined
   }
 
   /** The same for an entry of which no rule says that it is ignored: nearly all are such, so its pathname is not made. */
-  #isLeftToThreads({ pathname }: Parent, { name, kind }: DirectoryEntry): boolean {
+  #isLeftToThreads({ pathname }: ScannedDirectory, { name, kind }: DirectoryEntry): boolean {
     return kind === 'file' && this.#leaveToThreads(this.#context.table.findBelow(pathname, name))
+  }
+
+  /** Notes a problem with an entry, or, `isEntered`, with what is in it; if it is this share's to report. */
+  #note(pathname: Pathname, problem: Problem, isEntered = false): void {
+    const share = this.#share
+    if (share === undefined) this.#found.push({ problem, place: undefined })
+    else if (share.owns(pathname, isEntered)) {
+      this.#found.push({ problem, place: share.placeOf(pathname, isEntered) })
+    }
   }
 
   /** Leaves it to the threads that read a file to see what size it has, if they do. */
   #leaveToThreads(row: number): boolean {
-    if (row === -1 || this.#context.isRead?.(row) !== true) return false
+    if (row === -1 || this.#share?.ownsRow(row) === false) return false
+    if (this.#context.isRead?.(row) !== true) return false
     this.states[row] = fileStates.regular
     this.#unseen[this.#unseenEnd++] = row
     return true
@@ -186,7 +211,7 @@ class DirectoryScan {
     }
   }
 
-  #enter(parent: Parent, pathname: Pathname): Parent | undefined {
+  #enter(parent: ScannedDirectory, pathname: Pathname): ScannedDirectory | undefined {
     let identity: string
     try {
       identity = identityOf(pathOf(this.#context.directory, pathname))
@@ -195,7 +220,8 @@ class DirectoryScan {
     }
     if (parent.identities.has(identity)) {
       this.#unreadable.add(pathname)
-      this.#found.push(
+      this.#note(
+        pathname,
         fileProblem(
           'unreadable',
           pathname,
@@ -212,17 +238,20 @@ class DirectoryScan {
   #compare(pathname: Pathname, row: number, size: number): void {
     if (row === -1) {
       if (this.#context.ignore.isAdded(pathname)) return
-      this.#found.push(
+      this.#note(
+        pathname,
         fileProblem('extra', pathname, (name) => `"${name}" is present on disk but not in the manifest`, {
           size: { found: size },
         }),
       )
       return
     }
+    if (this.#share?.ownsRow(row) === false) return
     const expected = this.#context.table.size(row)
     this.states[row] = expected === size ? fileStates.intact : fileStates.faulty
     if (expected === size) return
-    this.#found.push(
+    this.#note(
+      pathname,
       fileProblem(
         'size-mismatch',
         pathname,
@@ -236,7 +265,8 @@ class DirectoryScan {
     // The peer calls it missing as well, when the manifest has it: two messages for one cause.
     const row = this.#context.table.find(pathname)
     if (row !== -1) this.states[row] = fileStates.faulty
-    this.#found.push(
+    this.#note(
+      pathname,
       fileProblem('not-a-file', pathname, (name) => `"${name}" is not a regular file or directory`),
     )
   }
@@ -247,51 +277,22 @@ class DirectoryScan {
       return listEntries(pathname === '' ? directory : pathOf(directory, pathname))
     } catch (error) {
       if (pathname === '') throw ioError(`could not open directory "${directory}"`, error)
-      this.#unreadableEntry(pathname, 'could not open directory', error)
+      this.#unreadableEntry(pathname, 'could not open directory', error, true)
       return []
     }
   }
 
-  #unreadableEntry(pathname: Pathname, attempt: string, error: unknown): undefined {
+  #unreadableEntry(pathname: Pathname, attempt: string, error: unknown, isEntered = false): undefined {
     const description = describeSystemError(error)
     if (description === undefined) throw error
     this.#unreadable.add(pathname)
-    this.#found.push(
-      fileProblem('unreadable', pathname, (name) => `${attempt} "${name}": ${description.message}`, {
-        errorCode: description.code,
-      }),
+    const problem = fileProblem(
+      'unreadable',
+      pathname,
+      (name) => `${attempt} "${name}": ${description.message}`,
+      { errorCode: description.code },
     )
+    this.#note(pathname, problem, isEntered)
     return undefined
   }
-
-  #isBelowUnreadable(pathname: Pathname): boolean {
-    if (this.#unreadable.size === 0) return false
-    for (let slash = pathname.indexOf('/'); slash !== -1; slash = pathname.indexOf('/', slash + 1)) {
-      if (this.#unreadable.has(pathname.slice(0, slash))) return true
-    }
-    return this.#unreadable.has(pathname)
-  }
-}
-
-/** Where a file system does not say what its entries are, each is looked at for it, which may fail: then it is left open. */
-function listEntries(path: string | Buffer): DirectoryEntry[] {
-  try {
-    return readDirectory(path)
-  } catch {
-    return readNames(path).map((name) => ({ name, kind: 'other' }))
-  }
-}
-
-function identityOfTop(directory: string): string {
-  try {
-    return identityOf(directory)
-  } catch (error) {
-    throw ioError(`could not open directory "${directory}"`, error)
-  }
-}
-
-/** Exact: two inode numbers above 2^53 may be the same as a JavaScript number. */
-function identityOf(path: string | Buffer): string {
-  const stats: BigIntStats = statSync(path, { bigint: true })
-  return `${stats.dev}:${stats.ino}`
 }

@@ -12,6 +12,8 @@ import type { Pathname } from '../../files/pathname.js'
 
 interface Result {
   readonly archive: Archive
+  /** Where it stands in the report. */
+  readonly rank: number
   readonly findings: ArchiveFinding[]
   summary: ArchiveSummary | undefined
 }
@@ -32,16 +34,22 @@ export class ArchiveResults {
   readonly unread: Set<Archive> = new Set()
   /** Of each row, the number of the archive that has it, from 1. */
   readonly #holders: Uint32Array
-  readonly #content: MemberFindings[] = []
+  readonly #content: (MemberFindings & { readonly rank: number })[] = []
   /** Archives with more wrong pages than are told. */
-  readonly #cutNames: string[] = []
+  readonly #cut: { readonly name: string; readonly rank: number }[] = []
   #pages = 0
   readonly #results: readonly Result[]
   readonly #context: VerifyContext
   #told = 0
 
-  constructor(archives: readonly Archive[], context: VerifyContext) {
-    this.#results = archives.map((archive) => ({ archive, findings: [], summary: undefined }))
+  /** @param all - among which these stand in the report. Default: there are no others */
+  constructor(archives: readonly Archive[], context: VerifyContext, all: readonly Archive[] = archives) {
+    this.#results = archives.map((archive) => ({
+      archive,
+      rank: all.indexOf(archive),
+      findings: [],
+      summary: undefined,
+    }))
     this.#context = context
     this.#holders = new Uint32Array(context.manifest.table.rows)
   }
@@ -60,41 +68,63 @@ export class ArchiveResults {
     return this.#holders[row] !== 0
   }
 
+  /** Whether what was found in the files' content depends on what pg_control says. */
+  get hasContent(): boolean {
+    return this.#content.length > 0 || this.#cut.length > 0
+  }
+
+  /** The rows that its archives have. */
+  *rows(): Generator<number, void, undefined> {
+    for (const [row, holder] of this.#holders.entries()) if (holder !== 0) yield row
+  }
+
+  /** Counts the pages that were checked, without a look at what pg_control says. */
+  countPages(): void {
+    this.totals.pagesChecked = this.#pages
+  }
+
   /** Tells what was found in the files' content, as far as it counts by these rules. */
   tellContent({ rules }: ContentDecision): void {
-    const { manifest, problems, notChecked } = this.#context
+    const { manifest, problems, notChecked, share } = this.#context
     if (rules?.hasPageChecksums === true) this.totals.pagesChecked = this.#pages
-    for (const { row, findings: all } of this.#content) {
+    for (const { row, findings: all, rank } of this.#content) {
       const findings = rules && whatCounts(all, rules)
       if (findings === undefined) continue
       const pathname = manifest.table.pathname(row)
-      this.pages.add(pathname, findings)
-      for (const problem of layoutProblems(pathname, findings)) problems.add(problem)
+      this.pages.add(pathname, findings, { phase: 'pages', key: [rank] })
+      for (const problem of layoutProblems(pathname, findings)) {
+        problems.add(problem, { phase: 'content', key: [rank] })
+      }
     }
     if (rules?.hasPageChecksums !== true) return
-    for (const name of this.#cutNames) {
+    for (const { name, rank } of this.#cut) {
       const why = `more files of archive "${name}" than are named may have wrong pages`
-      notChecked.push({ what: 'page-checksums', why })
+      const entry = { what: 'page-checksums', why } as const
+      if (share === undefined) notChecked.push(entry)
+      else share.archives.notChecked.push({ at: [0, rank], entry })
     }
   }
 
   #tell(): void {
     for (let result = this.#results[this.#told]; result !== undefined; result = this.#results[this.#told]) {
-      for (const finding of result.findings.splice(0)) this.#tellFinding(result.archive, finding)
+      for (const finding of result.findings.splice(0)) this.#tellFinding(result, finding)
       if (result.summary === undefined) return
       this.#told++
-      this.#merge(result.archive, result.summary)
+      this.#merge(result, result.summary)
       result.summary = undefined
     }
   }
 
-  #tellFinding(archive: Archive, finding: ArchiveFinding): void {
+  #tellFinding({ archive, rank }: Result, finding: ArchiveFinding): void {
     if (finding.type === 'damaged' || finding.type === 'unreadable') this.unread.add(archive)
     const { manifest, problems } = this.#context
-    problems.add(archiveProblem(archive.name, finding, manifest.table))
+    problems.add(archiveProblem(archive.name, finding, manifest.table), {
+      phase: 'archives',
+      key: [rank],
+    })
   }
 
-  #merge(archive: Archive, summary: ArchiveSummary): void {
+  #merge({ archive, rank }: Result, summary: ArchiveSummary): void {
     const { rows, filesChecked, bytesChecked, smallFiles, walMembers, engines } = summary
     this.totals.filesChecked += filesChecked
     this.totals.bytesChecked += bytesChecked
@@ -102,19 +132,19 @@ export class ArchiveResults {
     for (const directory of summary.directories) this.directories.add(directory)
     this.engines.push(...engines)
     for (const [pathname, bytes] of smallFiles) this.smallFiles.set(pathname, Buffer.from(bytes))
-    for (const row of rows) this.#claim(row)
+    for (const row of rows) this.#claim(row, rank)
     this.#pages += summary.pages
-    for (const findings of summary.content) this.#content.push(findings)
-    if (summary.isContentCut) this.#cutNames.push(archive.name)
+    for (const findings of summary.content) this.#content.push({ ...findings, rank })
+    if (summary.isContentCut) this.#cut.push({ name: archive.name, rank })
   }
 
-  #claim(row: number): void {
+  #claim(row: number, rank: number): void {
     const { manifest, problems } = this.#context
     const holder = this.#holders[row] ?? 0
     this.#holders[row] = this.#told
     if (holder === 0) return
     const names = [holder, this.#told].map((number) => this.#results[number - 1]?.archive.name ?? '')
-    problems.add(twoArchivesProblem(manifest.table, row, names))
+    problems.add(twoArchivesProblem(manifest.table, row, names), { phase: 'archives', key: [rank] })
   }
 }
 

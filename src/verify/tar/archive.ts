@@ -1,3 +1,4 @@
+import type { Pathname } from '../../files/pathname.js'
 import type { Compression } from '../../files/compression/compression.js'
 import { parsePositiveUnsignedInt32 } from '../../postgres/unsigned-int.js'
 
@@ -55,4 +56,9 @@ export function parseArchiveContents(stem: string): ArchiveContents | undefined 
 export function pathnamePrefix(contents: ArchiveContents): string {
   if (contents === 'base') return ''
   return contents === 'pg_wal' ? 'pg_wal/' : `pg_tblspc/${contents.tablespaceOid}/`
+}
+
+/** What stands before the name of a file in its archive, by its pathname: that of a tablespace, or nothing. */
+export function archivePrefixOf(pathname: Pathname): string {
+  return /^pg_tblspc\/[0-9]+\//.exec(pathname)?.[0] ?? ''
 }

@@ -4,7 +4,11 @@ import { readNames } from '../../files/read-directory.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { IgnoreRules } from '../ignore-rules.js'
 import { fileProblem, type ProblemList } from '../problems.js'
+import type { ProblemPlace } from '../share.js'
 import { type Archive, parseArchiveName, pathnamePrefix } from './archive.js'
+
+/** Before all that is in archives, in the order of the names. */
+const placeOfListing: ProblemPlace = { phase: 'scan', key: [] }
 
 /**
  * Finds the archives in a directory, and reports what else is there. Links are followed.
@@ -22,7 +26,7 @@ export function listArchives(directory: string, ignore: IgnoreRules, problems: P
     const contents = pathnamePrefix(archive.contents)
     const other = byContents.get(contents)
     if (other === undefined) byContents.set(contents, archive)
-    else problems.add(sameContents(archive, other))
+    else problems.add(sameContents(archive, other), placeOfListing)
   }
   return [...byContents.values()].toSorted((left, right) => right.size - left.size)
 }
@@ -42,6 +46,7 @@ function examine(directory: string, name: Pathname, problems: ProblemList): Arch
   if (parsed !== undefined) return { ...parsed, name, path: `${directory}/${name}`, size }
   problems.add(
     fileProblem('extra', name, (shown) => `file "${shown}" is not expected in a tar format backup`),
+    placeOfListing,
   )
   return undefined
 }
@@ -50,7 +55,10 @@ function sizeOfFile(directory: string, name: Pathname, problems: ProblemList): n
   try {
     const stats = statSync(pathOf(directory, name))
     if (stats.isFile()) return stats.size
-    problems.add(fileProblem('not-a-file', name, (shown) => `file "${shown}" is not a regular file`))
+    problems.add(
+      fileProblem('not-a-file', name, (shown) => `file "${shown}" is not a regular file`),
+      placeOfListing,
+    )
   } catch (error) {
     const description = describeSystemError(error)
     if (description === undefined) throw error
@@ -61,6 +69,7 @@ function sizeOfFile(directory: string, name: Pathname, problems: ProblemList): n
         (shown) => `could not stat file or directory "${shown}": ${description.message}`,
         { errorCode: description.code },
       ),
+      placeOfListing,
     )
   }
   return undefined

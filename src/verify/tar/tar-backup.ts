@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
-import { isPbManifestError } from '../../errors.js'
+import { isPbManifestError, PbManifestError } from '../../errors.js'
+import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { parseTablespaceMap } from '../../postgres/tablespace-map.js'
-import type { VerifyContext } from '../verify-context.js'
+import { unheard, type VerifyContext } from '../verify-context.js'
 import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
 import {
   contentRulesOfArchives,
@@ -14,8 +15,9 @@ import { nameEngines } from '../name-engines.js'
 import { PagesInQuestion } from '../content/pages-in-question.js'
 import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
+import type { SharedArchives } from '../share.js'
 import type { OpenedWal } from '../wal/wal-source.js'
-import type { Archive, ArchiveContents } from './archive.js'
+import { type Archive, type ArchiveContents, archivePrefixOf, pathnamePrefix } from './archive.js'
 import { ArchiveResults } from './archive-results.js'
 import { ArchiveWalSource, type ArchivedWal } from './archive-wal-source.js'
 import { listArchives } from './list-archives.js'
@@ -43,8 +45,11 @@ export class TarBackup implements VerifiedBackup {
   /** `undefined`: all archives in the directory. */
   readonly #stream: ArchiveStream | undefined
   readonly #algorithms = new Set<RealChecksumAlgorithm>()
+  /** Those that were read. */
   #archives: readonly Archive[] = []
   #results: ArchiveResults | undefined
+  /** Where the small files and the WAL are: of one share of a backup, in archives that are not its own. */
+  #frame: { readonly archives: readonly Archive[]; readonly results: ArchiveResults } | undefined
 
   constructor(source: TarBackupOptions, stream?: ArchiveStream) {
     this.#source = source
@@ -64,33 +69,48 @@ export class TarBackup implements VerifiedBackup {
   }
 
   async compare(context: VerifyContext): Promise<void> {
-    const { clock } = context
-    const archives = await clock.time('scan', async () => this.#findArchives(context))
-    const results = new ArchiveResults(archives, context)
-    this.#archives = archives
+    const { clock, share } = context
+    const isOthers = share?.hasCluster === false
+    const all = await clock.time('scan', async () =>
+      this.#findArchives(isOthers ? unheard(context) : context),
+    )
+    const archives = share === undefined ? all : all.filter(({ contents }) => share.ownsArchive(contents))
+    const results = new ArchiveResults(archives, context, all)
+    this.#archives = all
     this.#results = results
     await clock.time('checksums', () => this.#read(archives, context, results))
-    this.#tellContent(context, results)
-    const unseen = new UnseenFiles(archives, results.unread, this.#stream !== undefined)
-    const unseenFiles = await reportMissingFiles(context, results, unseen)
+    this.#frame = { archives, results }
+    if (isOthers) await this.#readFrame(all, context, results)
+    else this.#tellContent(context, results)
+    const unseen = new UnseenFiles(all, results.unread, this.#stream !== undefined)
+    const isOwn = share && whichAreIn(archives, all, share.hasCluster)
+    const unseenFiles = await reportMissingFiles(context, results, unseen, isOwn)
     this.isPart = this.#stream !== undefined && unseenFiles > 0
+    if (share !== undefined && isOwn !== undefined) {
+      await requireOwn(isOwn, context, results)
+      Object.assign(share.archives, {
+        names: all.map(({ name, size }) => [name, size]),
+        hasUnread: results.unread.size > 0,
+        directories: [...results.directories],
+      } satisfies Partial<SharedArchives>)
+    }
     const isBaseGiven = this.#stream === undefined || this.#stream.contents === 'base'
-    if (isBaseGiven) {
-      const directories = this.#directories(archives, results)
+    if (isBaseGiven && !isOthers) {
+      const directories = this.#directories(all, results)
       await checkNeededDirectories(directories, (pathname) => this.readSmallFile(pathname), context)
     }
   }
 
   readSmallFile(pathname: string): Buffer | undefined {
-    return this.#results?.smallFiles.get(pathname)
+    return this.#frame?.results.smallFiles.get(pathname)
   }
 
   listWal(): readonly string[] {
-    return [...new Set(this.#results?.walMembers.map(({ name }) => name))]
+    return [...new Set(this.#frame?.results.walMembers.map(({ name }) => name))]
   }
 
   openWal({ options, notChecked, yielder }: VerifyContext): OpenedWal | undefined {
-    const wal = archivedWal(this.#source.directory, this.#archives, this.#results)
+    const wal = archivedWal(this.#source.directory, this.#archives, this.#frame?.results)
     // Other archives may have it.
     if (this.#stream !== undefined && this.#stream.contents !== 'pg_wal' && wal.members.length === 0) {
       this.isPart = true
@@ -125,14 +145,36 @@ export class TarBackup implements VerifiedBackup {
         return pathname === 'pg_wal' && !isWalSeen ? 'unknown' : absent
       },
       tablespaces: [...new Set([...ofArchives, ...ofMap])],
+      isOfArchives: true,
       place: this.#stream === undefined ? 'in any archive' : `in archive "${this.#stream.name}"`,
     }
   }
 
-  #tellContent({ options, ignore, notChecked }: VerifyContext, results: ArchiveResults): void {
+  #tellContent({ options, ignore, notChecked, share }: VerifyContext, results: ArchiveResults): void {
     const content = decideContentOfArchives(options, ignore, (pathname) => this.readSmallFile(pathname))
     notChecked.push(...listUncheckedContent(options, content))
+    if (share !== undefined) {
+      share.archives.countsPages = content.rules?.hasPageChecksums === true
+      share.archives.before = notChecked.length
+    }
     results.tellContent(content)
+  }
+
+  /**
+   * Reads the archives of another share that say what counts of what was found in this share's, if anything was: the data
+   * directory and the WAL. What is wrong with them is the other's to report.
+   */
+  async #readFrame(all: readonly Archive[], context: VerifyContext, results: ArchiveResults): Promise<void> {
+    results.countPages()
+    if (!results.hasContent) return
+    const archives = all.filter(({ contents }) => contents === 'base' || contents === 'pg_wal')
+    const { onProgress: _, ...options } = context.options
+    const quiet = { ...unheard(context), options, share: undefined }
+    const frame = new ArchiveResults(archives, quiet)
+    await this.#read(archives, quiet, frame)
+    this.#frame = { archives, results: frame }
+    const { ignore } = context
+    results.tellContent(decideContentOfArchives(options, ignore, (pathname) => this.readSmallFile(pathname)))
   }
 
   /** Whether it is looked for in the archives. */
@@ -166,6 +208,42 @@ export class TarBackup implements VerifiedBackup {
       },
       context,
       results,
+    )
+  }
+}
+
+/** Tells files that would be in these archives from those in others; what has no archive would be in the data directory. */
+function whichAreIn(
+  archives: readonly Archive[],
+  all: readonly Archive[],
+  hasBase: boolean,
+): (pathname: Pathname) => boolean {
+  const own = prefixesOf(archives)
+  const every = prefixesOf(all)
+  return (pathname) => {
+    const prefix = archivePrefixOf(pathname)
+    return every.has(prefix) && prefix !== '' ? own.has(prefix) : hasBase
+  }
+}
+
+function prefixesOf(archives: readonly Archive[]): ReadonlySet<string> {
+  return new Set(archives.map(({ contents }) => pathnamePrefix(contents)))
+}
+
+/** Requires that no archive has files of another that is not in this share: then neither alone could be judged. */
+async function requireOwn(
+  isOwn: (pathname: Pathname) => boolean,
+  { manifest, yielder }: VerifyContext,
+  results: ArchiveResults,
+): Promise<void> {
+  for (const row of results.rows()) {
+    if (yielder.isDue) await yielder.yield()
+    const pathname = manifest.table.pathname(row)
+    if (isOwn(pathname)) continue
+    throw new PbManifestError(
+      'BAD_FILE',
+      `file "${displayPathname(pathname)}" is in another archive than that of its tablespace`,
+      { hint: 'Such a backup cannot be verified in shards.' },
     )
   }
 }

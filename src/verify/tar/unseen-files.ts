@@ -1,7 +1,7 @@
 import type { Pathname } from '../../files/pathname.js'
 import type { VerifyContext } from '../verify-context.js'
 import { fileProblem } from '../problems.js'
-import { type Archive, pathnamePrefix } from './archive.js'
+import { type Archive, archivePrefixOf, pathnamePrefix } from './archive.js'
 import type { ArchiveResults } from './archive-results.js'
 
 /** Which files may be where nobody could look: in an archive that cannot be read to its end, or that was not given. */
@@ -22,7 +22,7 @@ export class UnseenFiles {
 
   /** Why a file that was not seen may be there nevertheless; `undefined` when it would have been seen. */
   reason(pathname: Pathname): string | undefined {
-    const prefix = /^pg_tblspc\/[0-9]+\//.exec(pathname)?.[0] ?? ''
+    const prefix = archivePrefixOf(pathname)
     const own = this.#byPrefix.get(prefix)
     if (own === undefined && this.#isPartial) return 'in archives that were not given'
     const archive = own ?? this.#byPrefix.get('')
@@ -35,35 +35,40 @@ export class UnseenFiles {
 /**
  * Reports what the manifest has and no archive had, in the manifest's order.
  *
+ * @param isOwn - whether the file of this row would be in one of them
  * @returns how many files may be where nobody could look
  */
 export async function reportMissingFiles(
-  { manifest, ignore, problems, notChecked, yielder }: VerifyContext,
+  { manifest, ignore, problems, notChecked, yielder, share }: VerifyContext,
   results: ArchiveResults,
   unseen: UnseenFiles,
+  isOwn: (pathname: Pathname) => boolean = () => true,
 ): Promise<number> {
   const { table } = manifest
-  const counts = new Map<string, number>()
+  const counts = new Map<string, { count: number; readonly first: number }>()
   for (let row = 0; row < table.rows; row++) {
     if (yielder.isDue) await yielder.yield()
     if (results.has(row)) continue
     const pathname = table.pathname(row)
-    if (ignore.covers(pathname)) continue
+    if (ignore.covers(pathname) || !isOwn(pathname)) continue
     const reason = unseen.reason(pathname)
-    if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1)
+    const counted = counts.get(reason ?? '')
+    if (counted !== undefined) counted.count++
+    else if (reason !== undefined) counts.set(reason, { count: 1, first: row })
     else {
       problems.add(
         fileProblem('missing', pathname, (name) => `"${name}" is present in the manifest but not on disk`, {
           size: { expected: table.size(row) },
         }),
+        { phase: 'missing', key: [row] },
       )
     }
   }
-  for (const [reason, count] of counts) {
-    notChecked.push({
-      what: 'unseen-files',
-      why: `${count} ${count === 1 ? 'file' : 'files'} of the manifest may be ${reason}`,
-    })
+  for (const [reason, { count, first }] of counts) {
+    const why = `${count} ${count === 1 ? 'file' : 'files'} of the manifest may be ${reason}`
+    const entry = { what: 'unseen-files', why } as const
+    if (share === undefined) notChecked.push(entry)
+    else share.archives.notChecked.push({ at: [1, first], entry })
   }
-  return [...counts.values()].reduce((sum, count) => sum + count, 0)
+  return [...counts.values()].reduce((sum, { count }) => sum + count, 0)
 }
