@@ -8,16 +8,17 @@ import { formatCount } from './format.js'
 const MAX_NAMED = 10
 
 /**
- * The status as Nagios wants it: CRITICAL when a backup has problems, WARNING when one was not verified for too long, UNKNOWN
+ * The status as Nagios wants it: CRITICAL when a backup has problems or could not be verified, WARNING when one was not verified for too long, UNKNOWN
  * when there is none, or a part of the state cannot be read.
  */
 export function formatStatusForNagios(report: StatusReport): {
   readonly line: string
   readonly state: NagiosState
 } {
-  const { bad, stale, damaged, staleSeconds } = report
+  const { bad, stale, failed, damaged, staleSeconds } = report
   const there = report.backups.filter(isThere)
   const said = [
+    ...failed.map(({ path, error }) => `"${path}" could not be verified: ${error.message}`),
     ...there.filter(({ isBad }) => isBad).map(({ path, lastRun }) => `"${path}" ${lastRun.verdict}`),
     ...there
       .filter(({ isBad, isStale }) => isStale && !isBad)
@@ -26,6 +27,7 @@ export function formatStatusForNagios(report: StatusReport): {
   const more = said.length > MAX_NAMED ? [`and ${said.length - MAX_NAMED} more`] : []
   const words = [
     `${formatCount(there.length, 'backup')}, ${bad} bad, ${stale} stale`,
+    ...(failed.length > 0 ? [`${failed.length} could not be verified`] : []),
     ...(damaged.length > 0 ? [`the state of ${damaged.length} cannot be read`] : []),
     ...said.slice(0, MAX_NAMED),
     ...more,
@@ -42,8 +44,8 @@ export function formatStatusForNagios(report: StatusReport): {
   return { line: formatNagiosLine(state, words.join('; '), data), state }
 }
 
-function nagiosStateOf({ bad, stale, damaged }: StatusReport, backups: number): NagiosState {
-  if (bad > 0) return 'critical'
+function nagiosStateOf({ bad, stale, failed, damaged }: StatusReport, backups: number): NagiosState {
+  if (bad > 0 || failed.length > 0) return 'critical'
   if (stale > 0) return 'warning'
   return damaged.length > 0 || backups === 0 ? 'unknown' : 'ok'
 }
@@ -92,6 +94,12 @@ export function formatStatusForPrometheus(report: StatusReport): string {
   }))
   return formatMetrics([
     ...families,
+    {
+      name: 'verification_failed',
+      type: 'gauge',
+      help: 'Backup directories whose last verification came to no verdict.',
+      samples: report.failed.map(({ path }) => ({ labels: { path }, value: 1 })),
+    },
     {
       name: 'state_damaged',
       type: 'gauge',

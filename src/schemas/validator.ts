@@ -22,6 +22,7 @@ const schemaNames = [
   'signed-report',
   'verify-backups-report',
   'state-backup',
+  'state-failure',
   'status-report',
   'unfinished-backup',
   'verify-chain-report',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { PbManifestError } from '../errors.js'
 import { DurableFile, syncDirectory } from '../files/durable-file.js'
@@ -11,6 +11,7 @@ const STATE_VERSION = 1
 
 const MARK = 'pbmanifest-state.json'
 const BACKUPS = 'backups'
+const FAILURES = 'failures'
 const MAX_MARK_BYTES = 64 * 1024
 
 /** A directory in which verifications leave what they found. */
@@ -54,6 +55,20 @@ export class StateDirectory {
   placeOf(backup: { readonly path: string; readonly manifestChecksum: string }): string {
     const digest = createHash('sha256').update(`${backup.path}\0${backup.manifestChecksum}`).digest('hex')
     return join(this.path, BACKUPS, digest.slice(0, 32))
+  }
+
+  /** Where it is kept which directories could not be verified the last time: a file each. */
+  get failures(): string {
+    return join(this.path, FAILURES)
+  }
+
+  /** The files there. */
+  listFailures(): string[] {
+    if (!existsSync(this.failures)) return []
+    return listNames(this.failures)
+      .filter((name) => /^[0-9a-f]{32}\.json$/.test(name))
+      .toSorted()
+      .map((name) => join(this.failures, name))
   }
 
   /** Where what is known of each backup is kept, in no order that means anything. */

@@ -5,6 +5,7 @@ import { describeSystemError } from '../files/system-error.js'
 import { formatAsJson } from '../schemas/validator.js'
 import { version } from '../version.js'
 import { type BackupRecord, readRecord, type VerificationRun } from './backup-record.js'
+import { type FailedRun, readFailedRun } from './failed-run.js'
 import { StateDirectory } from './state-directory.js'
 
 /**
@@ -52,6 +53,8 @@ export interface StatusReport {
   /** How many of those that are there are stale or bad. */
   readonly stale: number
   readonly bad: number
+  /** Of directories that are there, those whose last verification came to no verdict: they are not in order, whatever was known before. */
+  readonly failed: readonly FailedRun[]
   /** What in the state could not be read: of such a backup nothing is known. */
   readonly damaged: readonly string[]
 }
@@ -83,6 +86,16 @@ export function readStatus(stateDirectory: string, options: StatusOptions = {}):
       return []
     }
   })
+  const failed = state.listFailures().flatMap((path) => {
+    try {
+      const run = readFailedRun(path)
+      return run !== undefined && lookFor(run.path) !== 'removed' ? run : []
+    } catch (error) {
+      if (!isPbManifestError(error)) throw error
+      damaged.push(error.message)
+      return []
+    }
+  })
   const sorted = records.toSorted(byPathAndTime)
   const paths = new Set<string>()
   const backups = sorted.map((record) => {
@@ -100,6 +113,7 @@ export function readStatus(stateDirectory: string, options: StatusOptions = {}):
     backups,
     stale: backups.filter(({ isStale }) => isStale).length,
     bad: backups.filter(({ isBad }) => isBad).length,
+    failed: failed.toSorted((left, right) => (left.path < right.path ? -1 : 1)),
     damaged,
   }
 }

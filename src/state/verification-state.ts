@@ -8,6 +8,7 @@ import type { VerifyReport } from '../verify/report.js'
 import type { BegunVerification, VerificationKeeper } from '../verify/verification-keeper.js'
 import { type BackupRecord, readRecord, setRecordAside, withRun, writeRecord } from './backup-record.js'
 import { readEvidence, removeEvidence, writeEvidence } from './evidence-file.js'
+import { forgetFailedRun, writeFailedRun } from './failed-run.js'
 import { describeSubset, planFiles, type ReadingPlan } from './plan-files.js'
 import { RunLock } from './run-lock.js'
 import { makeDirectory, requireOutside, StateDirectory, syncParent, writeDurably } from './state-directory.js'
@@ -24,6 +25,7 @@ export interface VerificationStateOptions extends ReadingPlan {
 export class VerificationState implements VerificationKeeper {
   readonly asked: VerificationKeeper['asked']
   readonly #state: StateDirectory | undefined
+  readonly #directory: string
   readonly #options: VerificationStateOptions
   /** Why nothing can be kept, which is no reason not to verify. */
   #failure: unknown
@@ -31,13 +33,17 @@ export class VerificationState implements VerificationKeeper {
   #place = ''
   #begun: BegunVerification | undefined
   #hasProblem = false
+  /** Another run has the backup, and will say what came of it. */
+  #isRefused = false
 
   private constructor(
     state: StateDirectory | undefined,
+    directory: string,
     options: VerificationStateOptions,
     failure?: unknown,
   ) {
     this.#state = state
+    this.#directory = directory
     this.#options = options
     const { maxAgeSeconds, subset } = options
     this.asked = {
@@ -59,9 +65,10 @@ export class VerificationState implements VerificationKeeper {
   ): Promise<VerificationState> {
     requireOutside(stateDirectory, backupDirectory)
     try {
-      return new VerificationState(await StateDirectory.prepare(resolve(stateDirectory)), options)
+      const state = await StateDirectory.prepare(resolve(stateDirectory))
+      return new VerificationState(state, backupDirectory, options)
     } catch (error) {
-      if (isOfDisk(error)) return new VerificationState(undefined, options, error)
+      if (isOfDisk(error)) return new VerificationState(undefined, backupDirectory, options, error)
       throw error
     }
   }
@@ -105,7 +112,9 @@ export class VerificationState implements VerificationKeeper {
   async #take(place: string, path: string): Promise<void> {
     makeDirectory(join(place, REPORTS))
     await syncParent(place)
+    this.#isRefused = true
     this.#lock = RunLock.take(place, `the backup in "${displayPathname(path)}"`)
+    this.#isRefused = false
     this.#place = place
     for (const directory of [place, join(place, REPORTS)]) removeTemporaryFiles(directory)
   }
@@ -148,6 +157,7 @@ export class VerificationState implements VerificationKeeper {
     const name = `${REPORTS}/${nameOf(report, record)}`
     await writeDurably(join(place, name), endWithLineFeed(formatReportAsJson(report)))
     await writeRecord(place, withRun(record, report, { allReadSince: readSince(report), report: name }))
+    if (this.#state !== undefined) forgetFailedRun(this.#state, this.#directory)
     return join(place, name)
   }
 
@@ -164,6 +174,18 @@ export class VerificationState implements VerificationKeeper {
     if (evidence === undefined) return
     const { rules } = evidence
     await writeEvidence(this.#place, { manifestChecksum, rows: table.rows, rules }, evidence.table)
+  }
+
+  /**
+   * Keeps that there is no report, and why. What was asked for wrongly, or was stopped, or is done by another run, says nothing of
+   * the backup.
+   *
+   * @throws {@link PbManifestError} `IO`
+   */
+  async keepFailure(error: unknown): Promise<void> {
+    if (this.#state === undefined || this.#isRefused || !isPbManifestError(error)) return
+    if (error.code === 'USAGE' || error.code === 'ABORTED') return
+    await writeFailedRun(this.#state, this.#directory, error)
   }
 
   /** To be called in any case. */

@@ -1,3 +1,4 @@
+import { displayText } from '../../../src/files/display-text.js'
 import { displayPathname } from '../../../src/files/pathname.js'
 import { type BackupStatus, isThere, type StatusReport } from '../../../src/state/status.js'
 import { formatBytes, formatCount } from '../../../src/renderings/format.js'
@@ -8,6 +9,8 @@ export function formatStatus(report: StatusReport, isAll: boolean): string {
   const hidden = report.backups.length - shown.length
   const lines = shown.length === 0 ? ['no backups'] : formatTable(shown)
   if (hidden > 0) lines.push(`${formatCount(hidden, 'backup')} removed or replaced: see --all`)
+  for (const { path, at, error } of report.failed)
+    lines.push(`"${displayPathname(path)}" could not be verified at ${at}: ${displayText(error.message)}`)
   return lines.join('\n')
 }
 

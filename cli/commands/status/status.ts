@@ -101,8 +101,8 @@ async function readReport({ env }: CommandContext, values: Values): Promise<Stat
 }
 
 /** A backup of which nothing is known any more is no good one. */
-function statusOf({ bad, stale, damaged, staleSeconds, backups }: StatusReport): ExitStatus {
-  if (bad > 0 || stale > 0) return exitStatus.problems
+function statusOf({ bad, stale, failed, damaged, staleSeconds, backups }: StatusReport): ExitStatus {
+  if (bad > 0 || stale > 0 || failed.length > 0) return exitStatus.problems
   if (damaged.length > 0) return exitStatus.inputOutput
   // Whoever waits for verifications has to hear that there were none.
   return staleSeconds !== null && backups.length === 0 ? exitStatus.problems : exitStatus.done

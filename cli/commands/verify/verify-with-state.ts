@@ -99,6 +99,7 @@ export async function verifyWithState(
   } catch (error) {
     // Its own failure is worth no word: what counts is why there is no report.
     await state.keepEvidence().catch(() => {})
+    await state.keepFailure(error).catch(() => {})
     state.close()
     throw error
   }
