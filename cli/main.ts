@@ -57,7 +57,18 @@ function watchOutput(): void {
     if (error.code === 'EPIPE' || (error.code === 'EIO' && stdout.isTTY)) return
     const reason = describeSystemError(error)?.message ?? error.message
     stderr.write(`pbmanifest: error: could not write to standard output: ${reason}\n`)
-    process.exitCode ||= exitStatus.inputOutput
+    // For Nagios, 5 is out of bounds, and 3 is UNKNOWN.
+    process.exitCode ||= isForNagios() ? exitStatusForNagios : exitStatus.inputOutput
+  })
+}
+
+const exitStatusForNagios = 3
+
+/** Whether `--output=nagios`, or its beginning, is what was asked for. */
+function isForNagios(): boolean {
+  return args.some((arg, index) => {
+    const [name = '', value = args[index + 1]] = arg.split('=', 2)
+    return /^--out?p?u?t?$/.test(name) && value === 'nagios'
   })
 }
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import {
   existsSync,
-  linkSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   statSync,
   unlinkSync,
   utimesSync,
@@ -13,7 +13,7 @@ import {
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { PbManifestError } from '../errors.js'
-import { describeSystemError, ioError } from '../files/system-error.js'
+import { describeSystemError, ioError, isNotThere } from '../files/system-error.js'
 
 /** How often a holder shows that it is there, and after how long without that it is taken for gone, in milliseconds. */
 const HEARTBEAT_MS = 30_000
@@ -89,30 +89,26 @@ const LONGEST_DELAY_MS = 50
 
 const nobodyWakes = new Int32Array(new SharedArrayBuffer(4))
 
-/** Makes the file appear with all that it says. */
+/**
+ * Makes the file appear with all that it says, also where there are no hard links: nobody else has its name, so a rename replaces
+ * nothing.
+ */
 function create(path: string): void {
   const temporary = `${path}.tmp`
-  const holder = `${JSON.stringify(ourselves())}\n`
   try {
-    writeFileSync(temporary, holder, { flag: 'wx', mode: 0o600 })
-    linkOrWrite(temporary, path, holder)
+    for (let attempt = 1; ; attempt++) {
+      writeFileSync(temporary, `${JSON.stringify(ourselves())}\n`, { flag: 'wx', mode: 0o600 })
+      try {
+        renameSync(temporary, path)
+        return
+      } catch (error) {
+        // Whoever has the lock removes such files.
+        if (!isNotThere(error) || attempt === ATTEMPTS) throw error
+      }
+    }
   } catch (error) {
-    throw ioError(`could not create file "${path}"`, error)
-  } finally {
     remove(temporary)
-  }
-}
-
-/** What a file system says that has no hard links; or a file is gone, because whoever has the lock removes such files. */
-const linkFailures: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'ENOENT'])
-
-function linkOrWrite(temporary: string, path: string, holder: string): void {
-  try {
-    linkSync(temporary, path)
-  } catch (error) {
-    if (!linkFailures.has(describeSystemError(error)?.code ?? '')) throw error
-    // Who is killed between making the file and writing it is taken for somebody elsewhere.
-    writeFileSync(path, holder, { flag: 'wx', mode: 0o600 })
+    throw ioError(`could not create file "${path}"`, error)
   }
 }
 

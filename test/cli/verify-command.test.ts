@@ -160,6 +160,9 @@ describe('a backup that verifies', () => {
 
   test('has status 5 when the verdict cannot be written', async () => {
     expect(await shell('pbmanifest verify -n "$1" > /dev/full', backup)).toMatchObject({ status: 5 })
+    // Nagios knows no 5.
+    const forNagios = 'pbmanifest verify -n --output=nagios "$1" > /dev/full'
+    expect(await shell(forNagios, backup)).toMatchObject({ status: 3 })
   })
 })
 
