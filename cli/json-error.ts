@@ -3,7 +3,7 @@ import type { Program } from './commands/command.js'
 import { findLongOptions } from './option-table.js'
 
 /**
- * What `--output=json` prints in place of a report when there can be none.
+ * What `--output=json`, or `--json` where `--output` is a file, prints in place of a report when there can be none.
  *
  * @see schemas/error.schema.json
  */
@@ -35,14 +35,16 @@ export function outputAskedFor(
 ): string | undefined {
   const options = commands.find((command) => command.name === name)?.options ?? {}
   const output = options['output']
-  if (output === undefined || !('choices' in output)) return undefined
+  const choices = output !== undefined && 'choices' in output ? output.choices : []
   let answer: string | undefined
   for (const [index, arg] of rest.entries()) {
     if (arg === '--') break
     const [spelled = '', value] = arg.split('=', 2)
     if (!spelled.startsWith('--')) continue
     const found = [...findLongOptions(spelled.slice(2), options).keys()]
-    if (found.length === 1 && found[0] === 'output') answer = value ?? rest[index + 1]
+    if (found.length !== 1) continue
+    if (found[0] === 'json') return 'json'
+    if (found[0] === 'output') answer = value ?? rest[index + 1]
   }
-  return answer !== undefined && output.choices.includes(answer) ? answer : undefined
+  return answer !== undefined && choices.includes(answer) ? answer : undefined
 }

@@ -1,7 +1,9 @@
+import { resolve } from 'node:path'
 import { displayPathname, type Pathname } from '../../src/files/pathname.js'
 import type { CreateManifestOptions, CreateManifestResult } from '../../src/create/create-manifest.js'
 import type { EndFoundBy } from '../../src/create/find-positions.js'
 import { formatLsn } from '../../src/postgres/lsn.js'
+import { version } from '../../src/version.js'
 import { exitStatus } from '../exit-status.js'
 import { formatBytes, formatCount } from '../../src/renderings/format.js'
 import { readOnlyOperand } from '../operands.js'
@@ -23,9 +25,9 @@ const options = {
     'wal-path': {
       alias: ['w', 'wal-directory'],
       type: 'string',
-      value: 'DIRECTORY',
-      kind: 'directory',
-      describe: 'where the WAL is (default: pg_wal in DIRECTORY)',
+      value: 'PATH',
+      kind: 'file',
+      describe: 'directory or archive with the WAL (default: pg_wal in DIRECTORY)',
     },
     ...positionOptions,
     'wal-range': {
@@ -65,6 +67,7 @@ const options = {
       kind: 'number',
       describe: 'threads that read files (default: one for each processor)',
     },
+    json: { type: 'boolean', describe: 'result as one JSON document on standard output' },
     progress: { alias: 'P', type: 'boolean', describe: 'show progress' },
     quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors and warnings' },
   },
@@ -121,10 +124,36 @@ export const createCommand: Command = defineCommand({
       ...(progress && { onProgress: (state) => progress.report(state) }),
     })
     progress?.finish()
-    printResult(context, result, values.quiet === true)
+    const isJson = values.json === true
+    printResult(context, result, isJson || values.quiet === true)
+    if (isJson) {
+      const { formatAsJson } = await import('../../src/schemas/validator.js')
+      context.printJson(formatAsJson('create-report', describeResult(result)))
+    }
     return exitStatus.done
   },
 })
+
+/** As `schemas/create-report.schema.json` says. */
+function describeResult(result: CreateManifestResult): object {
+  const { output, files, bytes, walRanges, endFoundBy, unusualFiles, specialFiles, warnings } = result
+  return {
+    reportVersion: 1,
+    pbmanifestVersion: version,
+    manifest: resolve(output),
+    files,
+    bytes,
+    walRanges: walRanges.map(({ timeline, startLsn, endLsn }) => ({
+      timeline,
+      startLsn: formatLsn(startLsn),
+      endLsn: formatLsn(endLsn),
+    })),
+    endFoundBy,
+    unusualFiles: unusualFiles.map(displayPathname),
+    specialFiles: specialFiles.map(displayPathname),
+    warnings,
+  }
+}
 
 function printResult(
   { print, messages }: CommandContext,

@@ -9,7 +9,7 @@ import { Yielder } from '../files/yielder.js'
 import type { ChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import { readClusterLayout } from '../manifest/contents/cluster-layout.js'
 import { readBackupLabel, readControlFile, readMajorVersion } from '../manifest/data-directory-files.js'
-import { listBackupFiles } from '../manifest/fragment/fragment-files.js'
+import { visitBackupFiles } from '../manifest/fragment/fragment-files.js'
 import { mergeFragments } from '../manifest/merge/merge-fragments.js'
 import type { MergeResult } from '../manifest/merge/merge-options.js'
 import type { WalRange } from '../manifest/model.js'
@@ -19,6 +19,8 @@ import { CONTROL_FILE } from '../postgres/data-directory.js'
 import { findVersion } from '../postgres/versions.js'
 import { timelineHistoryFileName } from '../postgres/timeline-history.js'
 import { listWalSegments, walDirectoriesOf } from '../verify/wal/list-wal-segments.js'
+import { isWalArchive, openWalArchive } from '../verify/tar/open-wal-path.js'
+import type { OpenedWal } from '../verify/wal/wal-source.js'
 import {
   cannotCreate,
   type EndFoundBy,
@@ -27,6 +29,7 @@ import {
   HOW_TO_COPY,
   requireRest,
 } from './find-positions.js'
+import { PlannedFiles } from './planned-files.js'
 import { recordFiles } from './record-files.js'
 import { findRunningServer, findSharedTablespace } from './running-server.js'
 
@@ -42,11 +45,11 @@ export interface CreateManifestOptions extends Partial<BackupPositions> {
   readonly overwrite?: boolean
   /** The directory is as it was at one moment, as file systems make snapshots of a running cluster. Default false. */
   readonly isSnapshot?: boolean
-  /** A directory with the WAL that the backup needs. Default: `pg_wal` in the directory. */
+  /** A directory or tar archive with the WAL that the backup needs. Default: `pg_wal` in the directory. */
   readonly walPath?: string
   /** The WAL ranges outright, newest timeline first. Default: worked out from where the backup begins and ends. */
   readonly walRanges?: readonly WalRange[]
-  /** Where timeline history files are. Default: where the WAL is. */
+  /** Where timeline history files are. Default: where the WAL is, or `pg_wal` if that is an archive. */
   readonly historyDirectory?: string
   /** Default CRC32C. */
   readonly checksumAlgorithm?: ChecksumAlgorithm
@@ -96,13 +99,15 @@ export async function createManifest(options: CreateManifestOptions): Promise<Cr
   requireOwnTablespaces(directory)
   const before = readState(directory)
   const positions = await planPositions(options, control, yielder)
-  const { files, specialFiles, unusual } = await listBackupFiles(
+  const files = new PlannedFiles()
+  const { specialFiles, unusual } = await visitBackupFiles(
     directory,
     readClusterLayout(directory),
+    (file) => files.add(file),
     yielder,
     true,
   )
-  const bytesTotal = files.reduce((sum, { size }) => sum + size, 0)
+  const bytesTotal = files.bytes
   const recorded = await recordFiles({
     directory,
     files,
@@ -111,6 +116,7 @@ export async function createManifest(options: CreateManifestOptions): Promise<Cr
     jobs: options.jobs ?? availableParallelism(),
     onProgress: (bytesDone) => options.onProgress?.({ bytesDone, bytesTotal }),
     signal,
+    yielder,
   })
   try {
     requireNoServer(directory)
@@ -144,14 +150,40 @@ async function planPositions(
   control: ControlFile,
   yielder: Yielder,
 ): Promise<Positions> {
-  const { directory, walPath, walRanges, isSnapshot = false } = options
+  const { directory, walRanges, isSnapshot = false } = options
   const label = readBackupLabel(directory)
   if (label === undefined && !isSnapshot) requireRest(directory, control)
   if (walRanges !== undefined) return { walRanges, endFoundBy: 'stated' }
-  const walDirectories =
-    walPath === undefined ? ([`${directory}/pg_wal`] as const) : walDirectoriesOf(walPath)
-  const wal = listWalSegments(walDirectories, false)
-  return await findPositions({ directory, control, label, walDirectories, wal, stated: options, yielder })
+  const { source, directories, close } = await openWal(options, yielder)
+  try {
+    return await findPositions({
+      directory,
+      control,
+      label,
+      walDirectories: directories,
+      wal: source,
+      stated: options,
+      yielder,
+    })
+  } finally {
+    await close()
+  }
+}
+
+/** @returns also the directories that may have history files */
+async function openWal(
+  { directory, walPath }: CreateManifestOptions,
+  yielder: Yielder,
+): Promise<OpenedWal & { readonly directories: readonly string[] }> {
+  if (walPath !== undefined && isWalArchive(walPath)) {
+    const { fault, ...opened } = await openWalArchive(walPath, false, yielder)
+    if (fault === undefined) return { ...opened, directories: [] }
+    await opened.close()
+    const why = 'message' in fault ? fault.message : fault.type
+    throw new PbManifestError('BAD_FILE', `could not read archive "${walPath}": ${why}`)
+  }
+  const directories = walPath === undefined ? ([`${directory}/pg_wal`] as const) : walDirectoriesOf(walPath)
+  return { source: listWalSegments(directories, false), directories, close: async () => {} }
 }
 
 function requireCluster(directory: string): { readonly control: ControlFile; readonly major: number } {

@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { PbManifestError } from '../errors.js'
 import type { ChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import { createBackupId, fragmentFileName } from '../manifest/fragment/backup-id.js'
-import { type PlannedFile, planShares } from '../manifest/fragment/plan-shares.js'
+import type { Yielder } from '../files/yielder.js'
 import { Claims } from '../threads/claims.js'
 import { ThreadPool } from '../verify/thread-pool.js'
-import { packShares, type StartWriting, type WritingFailure, type WritingMessage } from './write-shares.js'
+import type { PlannedFiles } from './planned-files.js'
+import type { StartWriting, WritingFailure, WritingMessage } from './write-shares.js'
 
 const file = new URL('fragment-worker.js', import.meta.url)
 
@@ -19,13 +20,14 @@ const PROGRESS_MS = 250
 /** Which files are recorded, and how. */
 export interface RecordFilesOptions {
   readonly directory: string
-  readonly files: readonly PlannedFile[]
+  readonly files: PlannedFiles
   /** Where fragments are while they are needed. */
   readonly fragmentDirectory: string
   readonly checksumAlgorithm: ChecksumAlgorithm
   readonly jobs: number
   readonly onProgress?: ((bytesDone: number) => void) | undefined
   readonly signal: AbortSignal | undefined
+  readonly yielder: Yielder
 }
 
 /** Fragments that nobody has merged yet. */
@@ -41,8 +43,9 @@ export interface RecordedFiles {
  * @throws {@link PbManifestError} `IO` or `ABORTED`; then no fragment remains
  */
 export async function recordFiles(options: RecordFilesOptions): Promise<RecordedFiles> {
-  const { directory, files, fragmentDirectory, checksumAlgorithm, signal } = options
+  const { directory, files, fragmentDirectory, checksumAlgorithm, signal, yielder } = options
   const workers = planWorkers(options)
+  const shares = await files.divide(workers, yielder)
   const backupId = createBackupId()
   const claims = new Claims()
   const bytesDone = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
@@ -60,7 +63,7 @@ export async function recordFiles(options: RecordFilesOptions): Promise<Recorded
       fragmentDirectory,
       backupId,
       checksumAlgorithm,
-      shares: packShares(planShares(files, workers)),
+      shares,
       claims: claims.buffer,
       bytesDone: bytesDone.buffer,
     },
@@ -68,7 +71,7 @@ export async function recordFiles(options: RecordFilesOptions): Promise<Recorded
       if (message.type !== 'failed') return
       failures.push(message)
       // Of files, all are named; anything else would not be better for the rest.
-      if (message.details.length === 0) throwFailures(failures, files.length)
+      if (message.details.length === 0) throwFailures(failures, files.count)
     },
     abandon: () => claims.abandon(),
   })
@@ -78,7 +81,7 @@ export async function recordFiles(options: RecordFilesOptions): Promise<Recorded
   try {
     pool.growTo(workers)
     await pool.finish(signal)
-    throwFailures(failures, files.length)
+    throwFailures(failures, files.count)
     report()
     isDone = true
     return { fragments, remove }
@@ -90,8 +93,7 @@ export async function recordFiles(options: RecordFilesOptions): Promise<Recorded
 }
 
 function planWorkers({ files, jobs }: RecordFilesOptions): number {
-  const bytes = files.reduce((sum, { size }) => sum + size, 0)
-  const worthwhile = Math.max(bytes / BYTES_PER_THREAD, files.length / FILES_PER_THREAD)
+  const worthwhile = Math.max(files.bytes / BYTES_PER_THREAD, files.count / FILES_PER_THREAD)
   return Math.max(1, Math.min(jobs, Math.ceil(worthwhile)))
 }
 

@@ -1,12 +1,11 @@
 import { join } from 'node:path'
 import { type ErrorCode, isPbManifestError } from '../errors.js'
-import { decodePathname, encodePathname, isUtf8Pathname, type Pathname } from '../files/pathname.js'
 import { Yielder } from '../files/yielder.js'
 import type { ChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import { fragmentFileName } from '../manifest/fragment/backup-id.js'
-import type { PlannedFile } from '../manifest/fragment/plan-shares.js'
 import { writeFragmentOf } from '../manifest/fragment/write-fragment.js'
 import { Claims } from '../threads/claims.js'
+import { filesOfShare, type PackedShares } from './planned-files.js'
 
 /** How often a thread looks whether it is still wanted, in milliseconds. */
 const LOOK_MS = 50
@@ -39,62 +38,6 @@ export interface WritingFailure {
   readonly hint?: string
 }
 
-/** The shares of all threads, in memory that they share. */
-export interface PackedShares {
-  /** Of each share, the number of its first file, and of the last one also that of what comes behind. */
-  readonly starts: readonly number[]
-  /** All pathnames, one after the other. */
-  readonly names: SharedArrayBuffer
-  /** Float64: where each pathname ends. */
-  readonly nameEnds: SharedArrayBuffer
-  /** Float64 */
-  readonly sizes: SharedArrayBuffer
-}
-
-/** Without an object for each file. */
-export function packShares(shares: readonly (readonly PlannedFile[])[]): PackedShares {
-  const starts = [0]
-  for (const share of shares) starts.push((starts.at(-1) ?? 0) + share.length)
-  const files = starts.at(-1) ?? 0
-  let nameBytes = 0
-  for (const share of shares) for (const { pathname } of share) nameBytes += lengthOf(pathname)
-  const packed = {
-    names: new SharedArrayBuffer(nameBytes),
-    nameEnds: new SharedArrayBuffer(files * Float64Array.BYTES_PER_ELEMENT),
-    sizes: new SharedArrayBuffer(files * Float64Array.BYTES_PER_ELEMENT),
-  }
-  const bytes = Buffer.from(packed.names)
-  const ends = new Float64Array(packed.nameEnds)
-  const sizes = new Float64Array(packed.sizes)
-  let index = 0
-  let end = 0
-  for (const share of shares) {
-    for (const { pathname, size } of share) {
-      end += isUtf8Pathname(pathname) ? bytes.write(pathname, end) : encodePathname(pathname).copy(bytes, end)
-      ends[index] = end
-      sizes[index] = size
-      index++
-    }
-  }
-  return { ...packed, starts }
-}
-
-function lengthOf(pathname: Pathname): number {
-  return isUtf8Pathname(pathname) ? Buffer.byteLength(pathname) : encodePathname(pathname).length
-}
-
-export function unpackShare({ starts, ...packed }: PackedShares, share: number): PlannedFile[] {
-  const bytes = Buffer.from(packed.names)
-  const ends = new Float64Array(packed.nameEnds)
-  const sizes = new Float64Array(packed.sizes)
-  const files: PlannedFile[] = []
-  for (let index = starts[share] ?? 0; index < (starts[share + 1] ?? 0); index++) {
-    const name = bytes.subarray(ends[index - 1] ?? 0, ends[index])
-    files.push({ pathname: decodePathname(name), size: sizes[index] ?? 0 })
-  }
-  return files
-}
-
 /** Writes the fragments of shares until there are no more. Runs in any thread. */
 export async function writeShares(
   start: StartWriting,
@@ -121,7 +64,7 @@ async function writeShare(start: StartWriting, worker: number, yielder: Yielder)
   const output = join(start.fragmentDirectory, fragmentFileName(backupId, worker))
   const options = { directory, output, backupId, worker, checksumAlgorithm }
   try {
-    const files = unpackShare(start.shares, worker)
+    const files = filesOfShare(start.shares, worker)
     const written = await writeFragmentOf(files, options, yielder, (bytes) => {
       Atomics.add(bytesDone, 0, BigInt(bytes))
     })

@@ -4,23 +4,55 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { pathOf } from '../../src/files/pathname.js'
 import { createBackupId } from '../../src/manifest/fragment/backup-id.js'
-import { packShares, unpackShare, type WritingMessage, writeShares } from '../../src/create/write-shares.js'
+import { filesOfShare, type PackedShares, PlannedFiles } from '../../src/create/planned-files.js'
+import { type WritingMessage, writeShares } from '../../src/create/write-shares.js'
+import { Yielder } from '../../src/files/yielder.js'
+import { type PlannedFile, planShares } from '../../src/manifest/fragment/plan-shares.js'
 import { Claims } from '../../src/threads/claims.js'
 import { arbitraryPathname } from '../manifest/arbitrary-manifest.js'
 import { useScratch } from '../manifest/use-scratch.js'
 
 const scratch = useScratch()
 
-const arbitraryShares = fc.array(
-  fc.array(fc.record({ pathname: arbitraryPathname, size: fc.maxSafeNat() }), { maxLength: 5 }),
-  { maxLength: 4 },
-)
+/** Each with a share of its own: none is larger than another. */
+async function sharesOf(files: readonly PlannedFile[], workers: number): Promise<PackedShares> {
+  const planned = new PlannedFiles()
+  for (const file of files) planned.add(file)
+  expect(planned).toMatchObject({
+    count: files.length,
+    bytes: files.reduce((sum, { size }) => sum + size, 0),
+  })
+  return await planned.divide(workers, new Yielder(undefined))
+}
 
-test('shares are the same behind the memory that threads share', () => {
-  fc.assert(
-    fc.property(arbitraryShares, (shares) => {
-      const packed = packShares(shares)
-      expect(shares.map((_, share) => unpackShare(packed, share))).toEqual(shares)
+test('shares are those that workers plan who do not talk to each other, behind the memory that threads share', async () => {
+  const files = fc.uniqueArray(
+    // Where characters and their bytes have the same order.
+    fc.record({
+      pathname: fc.string({ unit: 'grapheme-ascii', minLength: 1 }),
+      size: fc.oneof(fc.constant(0), fc.nat(9), fc.nat()),
+    }),
+    { selector: ({ pathname }) => pathname, maxLength: 30 },
+  )
+  await fc.assert(
+    fc.asyncProperty(files, fc.integer({ min: 1, max: 4 }), async (files, workers) => {
+      const packed = await sharesOf(files, workers)
+      const shares = Array.from({ length: workers }, (_, share) => [...filesOfShare(packed, share)])
+      expect(shares).toEqual(planShares(files, workers))
+    }),
+  )
+})
+
+test('every pathname is in a share', async () => {
+  const pathnames = fc.uniqueArray(arbitraryPathname, { maxLength: 30 })
+  await fc.assert(
+    fc.asyncProperty(pathnames, async (pathnames) => {
+      const packed = await sharesOf(
+        pathnames.map((pathname) => ({ pathname, size: 1 })),
+        3,
+      )
+      const found = [0, 1, 2].flatMap((share) => [...filesOfShare(packed, share)])
+      expect(found.map(({ pathname }) => pathname).toSorted()).toEqual(pathnames.toSorted())
     }),
   )
 })
@@ -32,7 +64,10 @@ async function write(names: readonly string[]): Promise<WritingMessage[]> {
     fragmentDirectory: scratch.path,
     backupId: createBackupId(),
     checksumAlgorithm: 'CRC32C',
-    shares: packShares(names.map((pathname) => [{ pathname, size: 1 }])),
+    shares: await sharesOf(
+      names.map((pathname) => ({ pathname, size: 1 })),
+      names.length,
+    ),
     claims: new Claims().buffer,
     bytesDone: new SharedArrayBuffer(8),
   } as const

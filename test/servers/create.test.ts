@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -15,7 +16,8 @@ import { open, readlink, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diffManifests, listManifestFiles, readManifest, verifyBackup } from 'pbmanifest'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseLsn } from '../../src/postgres/lsn.js'
+import { formatLsn, parseLsn } from '../../src/postgres/lsn.js'
+import { validatorOf } from '../../src/schemas/validator.js'
 import { mainFile, pbmanifest } from '../cli/pbmanifest.js'
 import { type Cluster, createCluster } from '../helpers/cluster.js'
 import { writeOddFiles } from '../helpers/odd-files.js'
@@ -25,7 +27,7 @@ import { embeddedPostgres } from '../helpers/postgres-programs.js'
 import { takeBaseBackup } from '../helpers/replication-connection.js'
 import { describeWithDebianPostgres } from '../helpers/requires.js'
 import { ownTree, pbmanifestWithoutPrivileges } from '../verify/run-without-privileges.js'
-import { copyTree } from '../helpers/run-program.js'
+import { copyTree, mustRun } from '../helpers/run-program.js'
 import { createScratchDirectory } from '../helpers/scratch-directory.js'
 import { createStandby } from '../helpers/standby.js'
 
@@ -184,6 +186,34 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     rmSync(manifest)
   })
 
+  test('the WAL may be in an archive, and the result be JSON', { timeout }, async () => {
+    const { directory, archive, endLsn } = copy
+    const tar = join(cluster.scratch.path, 'wal.tar.gz')
+    await mustRun('tar', ['-czf', tar, '-C', archive, '.'])
+    const output = join(cluster.scratch.path, 'manifest.json')
+    const { status, stdout } = await pbmanifest(['create', '--json', '-w', tar, '-o', output, directory])
+    expect(status).toBe(0)
+    const report: unknown = JSON.parse(stdout)
+    expect(validatorOf('create-report')(report)).toBe(undefined)
+    const { files, walRanges } = await readManifest(output)
+    expect(report).toMatchObject({
+      manifest: output,
+      files: files.length,
+      endFoundBy: 'backup-end-record',
+      walRanges: [{ timeline: 1, startLsn: formatLsn(walRanges[0]?.startLsn ?? 0n), endLsn }],
+    })
+    rmSync(output)
+
+    truncateSync(tar, statSync(tar).size - 100)
+    const cut = await pbmanifest(['create', '--json', '-w', tar, '-o', output, directory])
+    expect(cut.status).toBe(4)
+    expect(JSON.parse(cut.stdout)).toMatchObject({
+      error: { code: 'BAD_FILE', message: expect.stringContaining(`could not read archive "${tar}": `) },
+    })
+    expect(existsSync(output)).toBe(false)
+    expect(ourFiles(directory)).toEqual([])
+  })
+
   test('the manifest is the same for any number of threads', { timeout }, async () => {
     const { directory, archive } = copy
     const outputs = ['1', '7'].map((jobs) => join(cluster.scratch.path, `manifest-${jobs}`))
@@ -219,11 +249,16 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     })
     const empty = join(cluster.scratch.path, 'empty')
     mkdirSync(empty, { recursive: true })
-    for (const wal of [empty, join(empty, 'none'), join(directory, 'PG_VERSION')]) {
+    for (const wal of [empty, join(empty, 'none')]) {
       const { status, stderr } = await pbmanifest(['create', '-w', wal, directory])
       expect(status).toBe(4)
       expect(stderr).toContain(` is not in "${wal}"`)
     }
+    const noArchive = join(directory, 'PG_VERSION')
+    expect(await pbmanifest(['create', '-w', noArchive, directory])).toMatchObject({
+      status: 4,
+      stderr: expect.stringContaining(`error: could not read archive "${noArchive}": `),
+    })
     const reversed = await pbmanifest(['create', '--end-lsn=0/1', directory])
     expect(reversed).toMatchObject({ status: 4, stdout: '' })
     expect(reversed.stderr).toContain('reversed')

@@ -63,6 +63,7 @@ Every regular file is listed but those of \`pg_wal\`, and so are files that no b
     'end-timeline': 'Without it, the one on which the backup began.',
     'wal-range': 'May be given several times, in any order.',
     output: 'It may lie outside of the directory, or be `backup_manifest` in it.',
+    json: 'The document follows `create-report.schema.json`.',
   },
   exitStatus: {
     done: 'The manifest is complete and on disk.',

@@ -40,18 +40,35 @@ export async function listBackupFiles(
   includesAll = false,
 ): Promise<FragmentFiles> {
   const files: PlannedFile[] = []
+  const passed = await visitBackupFiles(directory, layout, (file) => files.push(file), yielder, includesAll)
+  return { files, ...passed }
+}
+
+/**
+ * The same, one by one.
+ *
+ * @param onFile - is given those that are listed
+ * @throws {@link PbManifestError} `IO` or `ABORTED`
+ */
+export async function visitBackupFiles(
+  directory: string,
+  layout: ClusterLayout,
+  onFile: (file: PlannedFile) => void,
+  yielder: Yielder,
+  includesAll = false,
+): Promise<Omit<FragmentFiles, 'files'>> {
   const leftOut: Pathname[] = []
   const specialFiles: Pathname[] = []
   const unusual: Pathname[] = []
   for (const { pathname, kind } of walkBackup({ directory, layout, filesOf: 'copy' })) {
     const isListed = kind === 'file' || (kind === 'left-out' && includesAll)
-    if (isListed) files.push({ pathname, size: sizeOf(directory, pathname) })
+    if (isListed) onFile({ pathname, size: sizeOf(directory, pathname) })
     if (isListed && kind === 'left-out') unusual.push(pathname)
     if (kind === 'special') specialFiles.push(pathname)
     else if (kind === 'left-out' && !isListed) leftOut.push(pathname)
     if (yielder.isDue) await yielder.yield()
   }
-  return { files, unusual, specialFiles, leftOut }
+  return { unusual, specialFiles, leftOut }
 }
 
 function sizeOf(directory: string, pathname: Pathname): number {

@@ -80,7 +80,7 @@ export async function writeFragment(options: WriteFragmentOptions): Promise<Writ
 
 /** Records these files, which somebody else has planned. */
 export async function writeFragmentOf(
-  files: readonly PlannedFile[],
+  files: Iterable<PlannedFile>,
   options: Pick<WriteFragmentOptions, 'directory' | 'output' | 'backupId' | 'worker' | 'checksumAlgorithm'>,
   yielder: Yielder,
   onBytes?: (bytes: number) => void,
@@ -152,19 +152,21 @@ async function createRecorder(
 
 /** Goes on after a failure, so that all are named at once. */
 async function recordFiles(
-  files: readonly PlannedFile[],
+  files: Iterable<PlannedFile>,
   recorder: Recorder,
   writer: FragmentWriter,
 ): Promise<void> {
   const failures: string[] = []
+  let count = 0
   for (const planned of files) {
+    count++
     const recorded = await recordFile(planned, recorder)
     if (typeof recorded === 'string') failures.push(`"${displayPathname(planned.pathname)}": ${recorded}`)
     else await writer.append(recorded)
     if (recorder.yielder.isDue) await recorder.yielder.yield()
   }
   if (failures.length === 0) return
-  throw new PbManifestError('IO', `could not record ${failures.length} of ${files.length} files`, {
+  throw new PbManifestError('IO', `could not record ${failures.length} of ${count} files`, {
     details: failures,
     hint: 'Nothing may change the directory while its fragments are written.',
   })

@@ -24,6 +24,7 @@ export class SortedKeys {
   #starts: Uint32Array
   #count = 0
   #used = 0
+  #bytes = 0
 
   /** @param expected - how many there will probably be */
   constructor(expected: number) {
@@ -53,6 +54,20 @@ export class SortedKeys {
     if (this.#count === this.#starts.length) this.#grow()
     this.#starts[this.#count++] = this.#used
     this.#used += length
+    this.#bytes += length - 1
+  }
+
+  /** How many bytes all keys have. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Copies a key. @returns how many bytes it has */
+  copy(key: number, target: Buffer, at: number): number {
+    const start = this.#starts[key] as number
+    const piece = this.#pieces[start >>> PIECE_BITS] as Buffer
+    const from = start % PIECE_BYTES
+    return piece.copy(target, at, from, piece.indexOf(END, from))
   }
 
   /** The numbers of all keys, which differ, in the order of their bytes. */

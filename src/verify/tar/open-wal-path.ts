@@ -24,18 +24,33 @@ const BUFFER_BYTES = 256 * 1024
  */
 export async function openWalPath(path: string, context: VerifyContext): Promise<OpenedWal> {
   const usePartial = context.options.partialWal === true
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) {
+  if (!isWalArchive(path)) {
     return { source: listWalSegments(walDirectoriesOf(path), usePartial), close: async () => {} }
   }
-  const { archive, kept, finding } = await listWal(path, context.yielder)
-  if (finding !== undefined) context.problems.add(archiveProblem(path, finding, context.manifest.table))
+  const { fault, ...opened } = await openWalArchive(path, usePartial, context.yielder)
+  if (fault !== undefined) context.problems.add(archiveProblem(path, fault, context.manifest.table))
+  return opened
+}
+
+/** Whether a place of WAL is an archive, and no directory. */
+export function isWalArchive(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true
+}
+
+/**
+ * Opens a tar archive with WAL segments.
+ *
+ * @returns also why it cannot be read to its end, if so: then there may be more in it
+ */
+export async function openWalArchive(
+  path: string,
+  usePartial: boolean,
+  yielder: Yielder,
+): Promise<OpenedWal & { readonly fault: ArchiveFinding | undefined }> {
+  const { archive, kept, finding } = await listWal(path, yielder)
   const members = kept.summary.walMembers.map((member) => ({ ...member, archive }))
-  const source = new ArchiveWalSource(
-    { place: path, members, failure: undefined },
-    usePartial,
-    context.yielder,
-  )
-  return { source, close: () => source.close() }
+  const source = new ArchiveWalSource({ place: path, members, failure: undefined }, usePartial, yielder)
+  return { source, close: () => source.close(), fault: finding }
 }
 
 /** Reads the archive once, to find what is in it. */
