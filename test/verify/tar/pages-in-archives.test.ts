@@ -9,8 +9,10 @@ import type { BackupCopy } from '../../helpers/copy-backup.js'
 import type { PlainBackup } from '../../helpers/plain-backup.js'
 import { embeddedPostgres } from '../../helpers/postgres-programs.js'
 import { packTarBackup } from '../../helpers/tar-backups.js'
+import { mergedReport } from '../../shards/merged-report.js'
 import { flipBit, largestFile, overwrite, removeFile } from '../damage.js'
 import { linkedCopy } from '../linked-copy.js'
+import { sameForAnyJobs } from '../same-for-any-jobs.js'
 
 const limit = 120_000
 const table = 'base/5/'
@@ -46,6 +48,10 @@ describe.each([
     await cluster.sql(
       `CREATE TABLE many AS SELECT n, repeat('x', 100) AS filler FROM generate_series(1, 60000) AS n`,
     )
+    await cluster.createTablespace('other')
+    await cluster.sql(
+      'CREATE TABLE elsewhere TABLESPACE other AS SELECT n FROM generate_series(1, 2000) AS n',
+    )
     full = await takeUnpackedBackup(cluster, 'full')
     await cluster.sql('UPDATE many SET n = -n WHERE n % 5000 = 1')
     incremental = await takeUnpackedBackup(cluster, 'incremental', full)
@@ -78,6 +84,11 @@ describe.each([
       kinds: wrongPage,
     },
     {
+      what: 'a wrong page in a tablespace',
+      damage: async (b) => flipBit(b, await largestFile(b, 'pg_tblspc/'), 5000),
+      kinds: wrongPage,
+    },
+    {
       what: 'many wrong pages',
       damage: async (b) => {
         for (let page = 1; page < 20; page++)
@@ -102,6 +113,7 @@ describe.each([
     expect(plain.problems.map(({ kind }) => kind).toSorted()).toEqual(expected)
     expect(plain.pages.checked > 1000).toBe(dataChecksums && !kinds.includes('missing'))
     expect(findings(await verifyBackup(packed))).toEqual(findings(plain))
+    if (expected.includes('page-checksum')) await expectTheSameInShards(directory, packed)
     expect(findings(await verifyBackup(packed, { pageChecksums: 'off' }))).toEqual(
       findings(await verifyBackup(directory, { pageChecksums: 'off' })),
     )
@@ -128,6 +140,7 @@ describe.each([
     const expected = dataChecksums ? kinds : kinds.filter((kind) => kind !== 'page-checksum')
     expect(plain.problems.map(({ kind }) => kind).toSorted()).toEqual(expected)
     expect(findings(await verifyBackup(packed))).toEqual(findings(plain))
+    if (expected.includes('page-checksum')) await expectTheSameInShards(directory, packed)
   })
 
   test('are checked on demand, or that is refused', async () => {
@@ -158,6 +171,14 @@ describe.each([
     await rm(packed, { recursive: true })
   })
 })
+
+/** Which shard sees a page, and which one the WAL, makes no difference. */
+async function expectTheSameInShards(...directories: readonly string[]): Promise<void> {
+  for (const directory of directories) {
+    const merged = sameForAnyJobs(await mergedReport(directory, 3))
+    expect(merged).toEqual(sameForAnyJobs(await verifyBackup(directory)))
+  }
+}
 
 async function incrementalFile(backup: PlainBackup): Promise<string> {
   return await largestFile(backup, `${table}INCREMENTAL.`)
