@@ -21,6 +21,12 @@ export async function formatHelp(program: Program, command: Command | undefined)
   return `${help.trimEnd()}\n${formatExamples(command)}\nManual: man ${page}`
 }
 
+/** The options alone, for a program of another name. */
+export async function formatOptions(table: OptionTable, group: string): Promise<string> {
+  const help = await describeOptions(createParser(), table, group).getHelp()
+  return help.trim()
+}
+
 // yargs is told what its own words and types are only as far as they are to stand in the help.
 function createParser(): Argv {
   return yargs()

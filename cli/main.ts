@@ -1,14 +1,19 @@
 #!/usr/bin/env node
-import { closeSync } from 'node:fs'
+import { closeSync, realpathSync } from 'node:fs'
+import { basename } from 'node:path'
 import { isatty } from 'node:tty'
 import { displayLines } from '../src/files/display-text.js'
 import { describeSystemError } from '../src/files/system-error.js'
 import { describeBug } from './describe-bug.js'
 import { exitStatus } from './exit-status.js'
-import { bugAddress, version } from '../src/version.js'
+import { bugAddress, standInVersion, version } from '../src/version.js'
+
+/** `pg_basebackup`, `pbmanifest-basebackup`, and with a version as some systems name them: `pg_basebackup-18`. */
+const standInNames = /^(?:pg_|pbmanifest-)?(basebackup|verifybackup)(?:-?[0-9.]+)?$/
 
 const { argv, env, stdin, stdout, stderr } = process
 const args = argv.slice(2)
+const standIn = findStandIn(argv[1] ?? '')
 
 // Node's own status for an exception is 1, which would say that a backup has problems.
 process.on('uncaughtException', (error) => {
@@ -27,7 +32,10 @@ async function runProgram(): Promise<void> {
   process.on('exit', (status) => {
     if (!isDone && status === exitStatus.done) process.exitCode = exitStatus.bug
   })
-  if (args[0] === '--version' || args[0] === '-V') {
+  if (standIn !== undefined && (args[0] === '--version' || args[0] === '-V')) {
+    const { PBMANIFEST_PG_VERSION: claimed = standInVersion } = env
+    stdout.write(`${standIn.peer} (PostgreSQL) ${claimed} (pbmanifest ${version})\n`)
+  } else if (args[0] === '--version' || args[0] === '-V') {
     stdout.write(`pbmanifest ${version}\n`)
     if (args.includes('--verbose')) stdout.write(await describeEngines())
   } else {
@@ -40,11 +48,27 @@ async function runProgram(): Promise<void> {
       stdout,
       stderr,
       signals: watchSignals(process, isOnTerminal),
+      standIn,
     })
     // Not process.exit(): what was written may still be on its way. A failed write may have set a status already.
     process.exitCode = status === exitStatus.done ? (process.exitCode ?? status) : status
   }
   isDone = true
+}
+
+/** By the name that we were called by, or else by that of the file that is run: a link to it may have any name. */
+function findStandIn(path: string): { peer: 'pg_basebackup' | 'pg_verifybackup'; name: string } | undefined {
+  const name = basename(path, '.js')
+  const [, program] = standInNames.exec(name) ?? standInNames.exec(basename(realPathOf(path), '.js')) ?? []
+  return program === undefined ? undefined : { peer: `pg_${program}` as 'pg_basebackup', name }
+}
+
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return ''
+  }
 }
 
 /**

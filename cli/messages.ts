@@ -22,11 +22,14 @@ type Severity = keyof typeof colors
 export class Messages {
   hasColor: boolean
   readonly #output: MessageOutput
+  readonly #program: string
   #unfinished = 0
 
-  constructor(output: MessageOutput, hasColor: boolean) {
+  /** @param program - in whose name messages are; default `pbmanifest` */
+  constructor(output: MessageOutput, hasColor: boolean, program = 'pbmanifest') {
     this.#output = output
     this.hasColor = hasColor
+    this.#program = program
   }
 
   get isTerminal(): boolean {
@@ -51,7 +54,7 @@ export class Messages {
 
   /** A line that is neither an error nor about one. */
   note(text: string): void {
-    this.#writeLine(`pbmanifest: ${displayText(text)}`)
+    this.#writeLine(`${this.#program}: ${displayText(text)}`)
   }
 
   /** Text with lines of its own, for example a stack. */
@@ -83,7 +86,7 @@ export class Messages {
 
   #say(severity: Severity, text: string): void {
     const word = this.hasColor ? `\u001b[${colors[severity]}m${severity}:\u001b[0m` : `${severity}:`
-    this.#writeLine(`pbmanifest: ${word} ${displayText(text)}`)
+    this.#writeLine(`${this.#program}: ${word} ${displayText(text)}`)
   }
 
   #writeLine(line: string): void {

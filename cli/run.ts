@@ -15,7 +15,9 @@ import {
 } from './exit-status.js'
 import { describeErrorAsJson, outputAskedFor } from './json-error.js'
 import { type MessageOutput, Messages } from './messages.js'
-import { commandNameOf, parseCommandLine } from './parse-command-line.js'
+import { commandNameOf, parseCommandLine, type Request } from './parse-command-line.js'
+import type { CommandContext } from './commands/command.js'
+import type { StandInName } from './stand-ins/stand-in.js'
 import { type Signals, stopSignalOf } from './signals.js'
 import { bugAddress } from '../src/version.js'
 
@@ -28,14 +30,57 @@ export interface Host {
   readonly stdout: { write(text: string | Uint8Array): unknown }
   readonly stderr: MessageOutput
   readonly signals: Signals
+  /** When the program was called by the name of one of PostgreSQL, whose place it takes. */
+  readonly standIn?: StandInName | undefined
 }
 
 /** Understands the command line, does what it says, and reports what went wrong. Never throws. */
 export async function run(host: Host): Promise<ExitStatus> {
-  const { args, env, stderr } = host
+  if (host.standIn === undefined) return await runAs(host, pbmanifest(host.args))
+  const { parseStandIn, standInContext, standInStatus } = await import('./stand-ins/stand-in.js')
+  const { standIn, args, env } = host
+  const status = await runAs(host, {
+    name: standIn.name,
+    parse: () => parseStandIn(standIn, args, env),
+    help: `${standIn.name} --help`,
+    output: undefined,
+    command: undefined,
+    adapt: (context, options) => standInContext(standIn, context, options),
+  })
+  return standInStatus(status)
+}
+
+/** As what the program runs: as itself, or in the place of another one. */
+interface Role {
+  /** In whose name messages are. */
+  readonly name: string
+  readonly parse: () => Promise<Request>
+  /** What to try in order to learn how it is used. */
+  readonly help: string
+  /** What is asked for on standard output. */
+  readonly output: string | undefined
+  readonly command: string | undefined
+  readonly adapt: (context: CommandContext, options: Readonly<Record<string, unknown>>) => CommandContext
+}
+
+function pbmanifest(args: readonly string[]): Role {
+  const command = commandNameOf(args)
+  return {
+    name: 'pbmanifest',
+    parse: () => parseCommandLine(args),
+    help: `pbmanifest ${command === undefined ? '' : `${command} `}--help`,
+    output: outputAskedFor(args, program),
+    command,
+    adapt: (context) => context,
+  }
+}
+
+async function runAs(host: Host, role: Role): Promise<ExitStatus> {
+  const { env, stderr } = host
+  const { output } = role
   const { stop: signal, onHangup } = host.signals
   const isTerminal = stderr.isTTY === true
-  const messages = new Messages(stderr, wantsColor(undefined, env, isTerminal))
+  const messages = new Messages(stderr, wantsColor(undefined, env, isTerminal), role.name)
   const print = (text: string): void => void host.stdout.write(`${displayLines(text)}\n`)
   const printBytes = (bytes: Uint8Array): void => void host.stdout.write(bytes)
   const printJson = (json: string | Iterable<string>): void => {
@@ -45,13 +90,13 @@ export async function run(host: Host): Promise<ExitStatus> {
   let wantsStack = Boolean(env['PBMANIFEST_DEBUG'])
   let endsBySignal = false
   const noteStop = (): void => {
-    if (!endsBySignal && outputAskedFor(args, program) !== 'nagios') messages.note(describeStop(signal))
+    if (!endsBySignal && output !== 'nagios') messages.note(describeStop(signal))
   }
   signal.addEventListener('abort', noteStop, { once: true })
 
   let status: ExitStatus
   try {
-    const request = await parseCommandLine(args)
+    const request = await role.parse()
     if (request.kind === 'print') {
       print(request.text)
       return exitStatus.done
@@ -70,17 +115,20 @@ export async function run(host: Host): Promise<ExitStatus> {
       onHangup,
       program,
     }
-    status = await request.command.run(context, request.options, request.operands)
+    status = await request.command.run(
+      role.adapt(context, request.options),
+      request.options,
+      request.operands,
+    )
     if (endsBySignal) return status
   } catch (thrown) {
     const error = isAbort(thrown, signal) ? abortError(signal, thrown) : explainShortage(thrown)
-    const hint = hintFor(error, args)
-    const output = outputAskedFor(args, program)
+    const hint = hintFor(error, role.help)
     if (output === 'json') printJson(JSON.stringify(describeErrorAsJson(error, hint), null, 2))
     if (output === 'nagios') return await reportToNagios(error, print)
     // That we were told to stop was said when the signal came.
     if (!isAbort(thrown, signal)) reportError(error, hint, messages, wantsStack)
-    status = exitStatusOfError(error, commandNameOf(args))
+    status = exitStatusOfError(error, role.command)
   }
   const stopSignal = stopSignalOf(signal)
   return stopSignal === undefined ? status : exitStatusOfSignal(stopSignal)
@@ -107,11 +155,10 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
   return error === signal.reason || (error instanceof Error && error.name === 'AbortError')
 }
 
-function hintFor(error: unknown, args: readonly string[]): string | undefined {
+function hintFor(error: unknown, howToHelp: string): string | undefined {
   if (!isPbManifestError(error)) return undefined
   if (error.code !== 'USAGE') return error.hint
-  const command = commandNameOf(args)
-  const help = `Try "pbmanifest ${command === undefined ? '' : `${command} `}--help" for more information.`
+  const help = `Try "${howToHelp}" for more information.`
   return error.hint === undefined ? help : `${error.hint} ${help}`
 }
 

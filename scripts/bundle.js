@@ -65,4 +65,8 @@ for (const { name, imports = [] } of chunks) {
   if (more.length > 0) throw new Error(`"${name}" of the program imports ${more.join(', ')}`)
 }
 
+// The names of PostgreSQL's programs that ours stands in for: main goes by the name of the file that is run.
+for (const name of ['basebackup', 'verifybackup']) {
+  writeFileSync(`dist/program/${name}.js`, '#!/usr/bin/env node\nrequire("./main.js")\n', { mode: 0o755 })
+}
 writeFileSync('dist/program/package.json', `${JSON.stringify({ type: 'commonjs' })}\n`)

@@ -24,6 +24,9 @@ function findPackage(at: URL): { readonly directory: URL; readonly packageJson: 
 /** The version of this package. */
 export const version: string = packageJson.version
 
+/** Of PostgreSQL whose programs ours can stand in for: the newest release. */
+export const standInVersion = '18.0'
+
 /** Where a bug is to be reported; `undefined` in a package that nobody has published. */
 export const bugAddress: string | undefined = packageJson.bugs?.url
 

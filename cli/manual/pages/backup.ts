@@ -5,7 +5,8 @@ export const backupManual: Manual = {
 \`pbmanifest backup\` takes a base backup of a running PostgreSQL 13 to 19 by several workers, over nothing but database connections: nothing is installed on the server. What it makes is what \`pg_basebackup\` makes, and it has its options. A server starts on the backup, and \`pg_verifybackup\` takes its manifest.
 The role needs the grants of \`docs/backup-role.sql\`; it need not be a superuser. There is a connection for each worker, four more, and one for the stream of WAL. All must reach the same server, which each of them proves; a connection pooler is refused.
 \`backup_manifest\` gets its name last of all: a directory that has one is a complete backup. Then everything that \`pbmanifest verify\` checks is checked, except that files are not read again; \`--verify\` reads them.
-The first failure ends the backup and is the one that is reported. What this run has made is then removed, and the server is out of backup mode. A server that finds data pages with a wrong checksum does not hinder the backup; it fails at its end, and the files are left.`,
+The first failure ends the backup and is the one that is reported. What this run has made is then removed, and the server is out of backup mode. A server that finds data pages with a wrong checksum does not hinder the backup; it fails at its end, and the files are left.
+\`pbmanifest-basebackup\`, also by a link that is called \`pg_basebackup\`, is the same with the command line, the silence and the exit status (0 or 1) of \`pg_basebackup\`; what that command line cannot say, variables of the environment say.`,
   options: {
     pgdata: 'It is created, or must be empty.',
     'max-rate': 'From 32 kB/s to 1024 MB/s, as for `pg_basebackup`.',
@@ -51,6 +52,14 @@ The first failure ends the backup and is the one that is reported. What this run
     [
       'PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGPASSFILE, PGSERVICE, PGSERVICEFILE, PGSSLMODE, PGAPPNAME ...',
       "Count as they do for PostgreSQL's programs.",
+    ],
+    [
+      'PBMANIFEST_JOBS, PBMANIFEST_AGENT, PBMANIFEST_IO_TIMEOUT, PBMANIFEST_VERIFY=1',
+      'For `pbmanifest-basebackup` alone: `--jobs`, `--agent`, `--io-timeout` and `--verify`.',
+    ],
+    [
+      'PBMANIFEST_PG_VERSION',
+      'For `pbmanifest-basebackup` alone: the version that `--version` tells, such as `16.4`.',
     ],
   ],
   seeAlso: ['pbmanifest(1)', 'pbmanifest-serve(1)', 'pbmanifest-verify(1)', 'pg_basebackup(1)'],
