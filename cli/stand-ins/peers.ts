@@ -77,6 +77,7 @@ const basebackup: Peer = {
     PBMANIFEST_JOBS: 'jobs',
     PBMANIFEST_AGENT: 'agent',
     PBMANIFEST_IO_TIMEOUT: 'io-timeout',
+    PBMANIFEST_RETRIES: 'retries',
     PBMANIFEST_VERIFY: 'verify',
   },
 }

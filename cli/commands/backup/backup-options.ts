@@ -190,6 +190,12 @@ export const backupOptions = {
       kind: 'number',
       describe: 'how long the other side may be silent when it has to answer (default: as TCP has it)',
     },
+    retries: {
+      type: 'string',
+      value: 'N',
+      kind: 'number',
+      describe: 'how often in a row a worker whose connection is lost connects again (default: 3)',
+    },
     'no-password': {
       alias: 'w',
       type: 'boolean',

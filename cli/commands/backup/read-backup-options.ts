@@ -5,6 +5,7 @@ import { parseWholeNumber } from '../../../src/manifest/manifest-parts.js'
 import {
   type BackupOptions,
   MAX_JOBS,
+  MAX_RETRIES,
   type WalMethod,
   walMethods,
 } from '../../../src/transfer/client/options.js'
@@ -40,6 +41,7 @@ export function readBackupOptions(values: BackupValues): BackupSettings {
     manifest: values['no-manifest'] ? 'no' : values['manifest-force-encode'] ? 'force-encode' : 'yes',
     verifyPageChecksums: values['no-verify-checksums'] !== true,
     ...withoutUndefined({
+      retries: readOptional(readRetries, '--retries', values.retries),
       jobs: readOptional(readJobs, '-j/--jobs', values.jobs),
       tablespaceMappings: values['tablespace-mapping']?.map(parseTablespaceMapping),
       slot: values.slot,
@@ -159,6 +161,12 @@ function readJobs(name: string, text: string): number {
   const jobs = /^[0-9]{1,9}$/.test(text) ? Number(text) : 0
   if (jobs < 1 || jobs > MAX_JOBS) throw invalidValue(name, text, `a whole number from 1 to ${MAX_JOBS}`)
   return jobs
+}
+
+function readRetries(name: string, text: string): number {
+  const retries = parseWholeNumber(text)
+  if (retries !== undefined && retries <= MAX_RETRIES) return Number(retries)
+  throw invalidValue(name, text, `a whole number from 0 to ${MAX_RETRIES}`)
 }
 
 function readAlgorithm(text: string | undefined): string | undefined {

@@ -2,6 +2,7 @@ import type { Pathname } from '../../files/pathname.js'
 import type { ReceivedFile } from './file-receiver.js'
 import type { ClusterListing } from './list-cluster.js'
 import type { ReportParts } from './make-report.js'
+import { DEFAULT_RETRIES } from './options.js'
 import { planBatches } from './plan-batches.js'
 import { ProgressMeter } from './progress-meter.js'
 import { algorithmOf } from './received-checksums.js'
@@ -81,6 +82,7 @@ export class ClusterCopy {
       worker,
       files: counters.files(worker),
       bytes: counters.bytes(worker),
+      reconnects: counters.reconnects(worker),
       seconds: counters.seconds(worker),
     }))
     return { files: this.#files, bytes: this.#bytes, filesVanished: this.#filesVanished, workers }
@@ -101,13 +103,19 @@ export class ClusterCopy {
 
   #describeWorkers(): StartWorker[] {
     const { options, leader, directory } = this.#options
-    const { verifyPageChecksums = true, sync = true, syncMethod = 'fsync' } = options
+    const {
+      verifyPageChecksums = true,
+      sync = true,
+      syncMethod = 'fsync',
+      retries = DEFAULT_RETRIES,
+    } = options
     return Array.from({ length: options.jobs }, (_, worker) => ({
       server: leader.workers,
       directory,
       verifyPageChecksums,
       checksumAlgorithm: leader.workers.kind === 'agent' ? algorithmOf(options) : undefined,
       sync: sync && syncMethod === 'fsync',
+      retries,
       worker,
       counters: this.counters.buffer,
     }))

@@ -6,6 +6,12 @@ import type { ConnectionOptions } from '../connection/connection-options.js'
 /** Of workers, where nobody says otherwise. */
 export const DEFAULT_JOBS = 4
 
+/** How often in a row a worker connects again. */
+export const DEFAULT_RETRIES = 3
+
+/** More attempts than this, with up to half a minute between them, are none. */
+export const MAX_RETRIES = 1000
+
 /** More workers than this are refused: the server bears each as a connection, this machine as a thread of some 15 MB. */
 export const MAX_JOBS = 128
 
@@ -34,6 +40,10 @@ export interface BackupOptions {
   readonly agent?: ConnectionOptions
   /** How many workers copy files, each on a connection of its own, 1 to 128. Default 4. */
   readonly jobs?: number
+  /**
+   * How often in a row a worker whose connection is lost connects again, 0 to 1000; then the backup fails. Over SQL only. Default 3.
+   */
+  readonly retries?: number
   readonly tablespaceMappings?: readonly TablespaceMapping[]
   /** Default `stream`: WAL is received while files are copied. */
   readonly walMethod?: WalMethod

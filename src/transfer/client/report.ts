@@ -27,6 +27,8 @@ export interface WorkerReport {
   readonly worker: number
   readonly files: number
   readonly bytes: number
+  /** How often it has lost a connection, and made another one. */
+  readonly reconnects: number
   readonly seconds: Readonly<Record<Activity, number>>
 }
 

@@ -11,6 +11,7 @@ import { FirstFailure } from './first-failure.js'
 import { ReceivedChecksums } from './received-checksums.js'
 import { runCommand } from './run-context.js'
 import { openWorkerSession } from './source/open-source.js'
+import type { OpenOptions } from './source/source.js'
 import { WrittenFiles } from './written-files.js'
 import { WorkerCounters } from './worker-counters.js'
 import { Inbox } from '../../threads/wake-up.js'
@@ -27,6 +28,7 @@ export async function runWorker(port: MessagePort): Promise<void> {
       fragmentDirectory: start.directory,
       onNotice: (notice) => post({ type: 'notice', notice }),
       onLost: (error) => failure.report(error),
+      retries: retriesOf(start, post),
       signal: failure.signal,
     })
     session = opened.session
@@ -48,6 +50,22 @@ export async function runWorker(port: MessagePort): Promise<void> {
   } finally {
     failure.close()
     inbox.close()
+  }
+}
+
+/** What a worker does about a lost connection. */
+function retriesOf(
+  { retries, worker, counters }: StartWorker,
+  post: (message: MessageFromWorker) => void,
+): OpenOptions['retries'] {
+  if (retries === 0) return undefined
+  return {
+    limit: retries,
+    onReconnect: ({ message }, attempt) => {
+      new WorkerCounters(counters).addReconnect(worker)
+      const again = `worker ${worker} has connected again, attempt ${attempt} of ${retries}`
+      post({ type: 'notice', notice: { severity: 'WARNING', message: `${again}: ${message}` } })
+    },
   }
 }
 

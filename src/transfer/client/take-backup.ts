@@ -2,7 +2,7 @@ import { PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
 import { CleanUp } from './run-context.js'
 import { FirstFailure } from './first-failure.js'
-import { type BackupOptions, DEFAULT_JOBS, MAX_JOBS } from './options.js'
+import { type BackupOptions, DEFAULT_JOBS, MAX_JOBS, MAX_RETRIES } from './options.js'
 import type { BackupReport } from './report.js'
 import { PrestartedWorkers } from './prestarted-workers.js'
 
@@ -51,6 +51,7 @@ export async function takeBackupWith(
   options: BackupOptions,
 ): Promise<TakenBackup> {
   const jobs = jobsOf(options)
+  requireRetries(options)
   // Only now, so that the threads load what they need at the same time.
   const { runBackup } = await import('./run-backup.js')
   const failure = new FirstFailure(options.signal)
@@ -64,6 +65,11 @@ export async function takeBackupWith(
   } finally {
     failure.close()
   }
+}
+
+function requireRetries({ retries = 0 }: BackupOptions): void {
+  if (Number.isSafeInteger(retries) && retries >= 0 && retries <= MAX_RETRIES) return
+  throw new PbManifestError('USAGE', `retries must be a whole number from 0 to ${MAX_RETRIES}`)
 }
 
 function jobsOf({ jobs = DEFAULT_JOBS }: BackupOptions): number {

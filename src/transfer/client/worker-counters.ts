@@ -22,7 +22,8 @@ export type WorkerCountersBuffer = SharedArrayBuffer
 
 const BYTES_SLOT = 0
 const FILES_SLOT = 1
-const FIRST_ACTIVITY_SLOT = 2
+const RECONNECTS_SLOT = 2
+const FIRST_ACTIVITY_SLOT = 3
 const SLOTS = FIRST_ACTIVITY_SLOT + activities.length
 
 /**
@@ -55,6 +56,11 @@ export class WorkerCounters {
     this.#add(worker, FILES_SLOT, 1)
   }
 
+  /** A connection was lost, and there is another one. */
+  addReconnect(worker: number): void {
+    this.#add(worker, RECONNECTS_SLOT, 1)
+  }
+
   /** @param milliseconds - of wall time */
   addTime(worker: number, activity: Activity, milliseconds: number): void {
     this.#add(worker, FIRST_ACTIVITY_SLOT + activities.indexOf(activity), Math.round(milliseconds * 1000))
@@ -66,6 +72,10 @@ export class WorkerCounters {
 
   files(worker: number): number {
     return this.#read(worker, FILES_SLOT)
+  }
+
+  reconnects(worker: number): number {
+    return this.#read(worker, RECONNECTS_SLOT)
   }
 
   seconds(worker: number): Record<Activity, number> {

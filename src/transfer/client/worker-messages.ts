@@ -16,6 +16,8 @@ export interface StartWorker {
   /** By which what arrives is compared with what was sent; `undefined` when it is computed here. */
   readonly checksumAlgorithm: RealChecksumAlgorithm | undefined
   readonly sync: boolean
+  /** How often in a row a lost connection is made again. */
+  readonly retries: number
   /** Counted from 0; its place among the counters. */
   readonly worker: number
   readonly counters: WorkerCountersBuffer

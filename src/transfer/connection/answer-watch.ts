@@ -54,7 +54,7 @@ export class AnswerWatch {
     if (bytesRead !== this.#bytesRead) this.#heardAt = now
     this.#bytesRead = bytesRead
     const left = this.#heardAt + this.#milliseconds - now
-    if (left <= 0) this.#stream.destroy(silence(this.#milliseconds))
+    if (left <= 0) this.#stream.destroy(new SilenceError(this.#milliseconds))
     // Twice at the least, so that what came just after one look counts from there.
     else this.#timer = setTimeout(this.#look, Math.min(left, this.#milliseconds / 4)).unref()
   }
@@ -74,9 +74,16 @@ function bytesReadOf(stream: Duplex): number {
   return (stream as Socket).bytesRead
 }
 
-/** Who was talking says whose silence it was, and to what end. */
-function silence(milliseconds: number): Error {
-  return new Error(`no answer for ${milliseconds / 1000} s, as long as --io-timeout allows`)
+/** An answer did not come in time. Who was talking says whose silence it was, and to what end. */
+class SilenceError extends Error {
+  constructor(milliseconds: number) {
+    super(`no answer for ${milliseconds / 1000} s, as long as --io-timeout allows`)
+  }
+}
+
+/** Whether a connection was ended because the other side was silent for too long. */
+export function isSilence(error: unknown): boolean {
+  return error instanceof SilenceError
 }
 
 function ignore(): void {}

@@ -147,7 +147,7 @@ describe('a backup', () => {
       '-v',
       '-w',
       '-d',
-      `${dsn} dbname=postgres connect_timeout=5`,
+      `${dsn} dbname=postgres connect_timeout=5 replication=1`,
       '--waldir',
       wal,
     ]

@@ -67,6 +67,7 @@ const workerKeys = {
   worker: true,
   files: true,
   bytes: true,
+  reconnects: true,
   seconds: true,
 } as const satisfies KeysOf<WorkerReport>
 const walKeys = { method: true, bytes: true } as const satisfies KeysOf<BackupReport['wal']>

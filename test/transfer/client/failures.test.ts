@@ -115,7 +115,7 @@ describe.each(servers)('a backup of $name that fails in the middle', ({ programs
     ["the leader's, which lists files", `query LIKE '%COPY%pg_ls_dir%'`],
     ["the WAL receiver's", `backend_type = 'walsender'`],
   ])('when the server ends %s', async (_whose, condition) => {
-    const running = await startSlowBackup(cluster)
+    const running = await startSlowBackup(cluster, '--retries=0')
     await poll('a connection of this kind', async () => {
       const rows = await cluster.sql(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -131,6 +131,37 @@ describe.each(servers)('a backup of $name that fails in the middle', ({ programs
     })
     await expectNothingLeft(cluster)
     await expectNothingHere()
+  })
+
+  // What the server ends is the end of the process at the other side of a connection, in the middle of a file.
+  test('goes on when the server ends the connections of workers', async () => {
+    const running = await startSlowBackup(cluster, '--output=json')
+    for (let ended = 0; ended < 3;) {
+      ended += await poll('a worker that reads', async () => {
+        const rows = await cluster.sql(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name LIKE 'pbmanifest%' AND query LIKE '%COPY%pg_read_binary_file%' LIMIT 1`,
+        )
+        return rows.length
+      })
+    }
+    const { status, stdout, stderr } = await running.result
+    expect(stderr).toMatch(
+      /^pbmanifest: warning: worker [01] has connected again, attempt 1 of 3: terminating connection due to administrator command$/m,
+    )
+    expect(status).toBe(0)
+    const { workers }: { readonly workers: readonly { readonly reconnects: number }[] } = JSON.parse(stdout)
+    const warnings = stderr.split('\n').filter((line) => line.includes('has connected again'))
+    expect(workers.reduce((sum, { reconnects }) => sum + reconnects, 0)).toBe(warnings.length)
+    // Nobody writes there: the files of the tables are the same, byte for byte.
+    const files = await cluster.sql<{ path: string }>(
+      `SELECT pg_relation_filepath(oid) AS path FROM pg_class WHERE relname IN ('filler', 'other')`,
+    )
+    for (const { path } of files) {
+      const copied = await readFile(join(target(), path))
+      expect(copied.equals(await readFile(join(cluster.dataDirectory, path)))).toBe(true)
+    }
+    await expectNothingLeft(cluster)
   })
 
   test('leaves its files with --no-clean, but never a manifest', async () => {

@@ -41,11 +41,17 @@ afterAll(async () => {
 const places = {
   'the database server': {
     start: () => FaultProxy.start(cluster.socketDirectory, cluster.port),
-    backup: ({ directory }: FaultProxy) => ({ args: ['--jobs=1'], env: { PGHOST: directory } }),
+    backup: ({ directory }: FaultProxy) => ({
+      args: ['--jobs=1', '--retries=0'],
+      env: { PGHOST: directory },
+    }),
   },
   'the agent': {
     start: () => FaultProxy.start(agent.socketDirectory, agent.port),
-    backup: ({ directory }: FaultProxy) => ({ args: ['--jobs=1', `--agent=${directory}`], env: {} }),
+    backup: ({ directory }: FaultProxy) => ({
+      args: ['--jobs=1', '--retries=0', `--agent=${directory}`],
+      env: {},
+    }),
   },
 } as const
 

@@ -32,10 +32,9 @@ export async function openSqlLeader(
   void mode.lost.then(onLost)
   try {
     const search = { connection: server.connection, proof: () => proofOf(mode), onNotice, signal }
-    const files = await SqlClusterFiles.open(
-      () => connectWatched(server, onLost, signal),
-      (suspects) => findSpecialFiles(search, suspects),
-    )
+    const files = await SqlClusterFiles.open(() => connectWatched(server, onLost, signal), {
+      findSpecialFiles: (suspects) => findSpecialFiles(search, suspects),
+    })
     const registry = new BackupRegistry()
     return {
       session: new ReplicationSession({ files, mode, registry, fragmentDirectory, onNotice }),
@@ -57,14 +56,19 @@ export async function openSqlLeader(
  */
 export async function openSqlWorker(
   server: FoundServer,
-  { fragmentDirectory, onNotice, onLost, signal }: OpenOptions,
+  { fragmentDirectory, onNotice, onLost, retries, signal }: OpenOptions,
 ): Promise<OpenedWorker> {
   let pid: number | undefined
-  const files = await SqlClusterFiles.open(async () => {
-    const client = await connectWatched(server, onLost, signal)
+  const connect = async (): Promise<SqlClient> => {
+    // One that is idle when it is lost is missed when there is more to read.
+    const client =
+      retries === undefined
+        ? await connectWatched(server, onLost, signal)
+        : await connectToServer(server, signal)
     pid ??= processIdOf(client)
     return client
-  })
+  }
+  const files = await SqlClusterFiles.open(connect, { retries: retries && { ...retries, signal } })
   const registry = new BackupRegistry()
   return {
     session: new ReplicationSession({ files, registry, fragmentDirectory, onNotice }),

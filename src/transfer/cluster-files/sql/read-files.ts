@@ -53,6 +53,7 @@ async function* readBatch(
         for (const piece of pieces) parser.push(piece)
         for (const event of assembler.takeEvents()) {
           conflicts.forget()
+          connection.goesOn()
           yield event
         }
       }
@@ -60,9 +61,9 @@ async function* readBatch(
       assembler.requireProgress()
     } catch (error) {
       // A standby cancels queries that are in the way of replay; what was not read yet can be read by another. Sometimes it
-      // ends the connection as well, which may show only later.
-      if (!conflicts.allowRetry(error)) throw error
-      await connection.renew()
+      // ends the connection as well, which may show only later. After the loss of a connection the next byte is due, too.
+      if (conflicts.allowRetry(error)) await connection.renew()
+      else await connection.replaceLost(error)
     }
   }
 }

@@ -14,43 +14,50 @@ import type {
 } from '../cluster-files.js'
 import { type ClusterPlaces, readClusterPlaces } from './cluster-places.js'
 import { copiedValue } from './copied-rows.js'
+import type { ConnectionRetries } from './lost-connection.js'
 import { directoryLister, listFilesBelow, listForeignNames } from './list-files.js'
 import { pathArray } from './path-expressions.js'
 import { readControlFile, readFiles } from './read-files.js'
 import { RenewableConnection } from './renewable-connection.js'
-import { type Connect, SqlConnection } from './sql-connection.js'
+import type { Connect } from './sql-connection.js'
 
 const PAGE_BYTES = 8192
 
 /** Finds the links and special files of the data directory, when there are entries of these names that may be some. */
 type FindSpecialFiles = (suspects: readonly Pathname[]) => Promise<ReadonlySet<Pathname> | undefined>
 
+interface SqlClusterFilesOptions {
+  /** What is asked before files are listed, once; without it all that SQL sees is listed. */
+  readonly findSpecialFiles?: FindSpecialFiles
+  /** What is done when a connection is lost; by default that is final. */
+  readonly retries?: ConnectionRetries | undefined
+}
+
 /** The files of a running server of PostgreSQL 13 or newer, by its SQL functions. */
 export class SqlClusterFiles implements ClusterFiles {
   readonly #connect: Connect
   readonly #connection: RenewableConnection
   /** Reads pages while the other is in the middle of a file; made when the first page has to be read again. */
-  #second: Promise<SqlConnection> | undefined
+  #second: Promise<RenewableConnection> | undefined
   #places: Promise<ClusterPlaces> | undefined
   readonly #findSpecialFiles: FindSpecialFiles | undefined
+  readonly #retries: ConnectionRetries | undefined
   #specialFiles: Promise<ReadonlySet<Pathname>> | undefined
 
   private constructor(
     connect: Connect,
     connection: RenewableConnection,
-    findSpecialFiles: FindSpecialFiles | undefined,
+    { findSpecialFiles, retries }: SqlClusterFilesOptions,
   ) {
     this.#connect = connect
     this.#connection = connection
     this.#findSpecialFiles = findSpecialFiles
+    this.#retries = retries
   }
 
-  /**
-   * @param findSpecialFiles - what is asked before files are listed, once; without it all that SQL sees is listed
-   * @throws {@link PbManifestError} `SERVER`
-   */
-  static async open(connect: Connect, findSpecialFiles?: FindSpecialFiles): Promise<SqlClusterFiles> {
-    return new SqlClusterFiles(connect, await RenewableConnection.open(connect), findSpecialFiles)
+  /** @throws {@link PbManifestError} `SERVER` */
+  static async open(connect: Connect, options: SqlClusterFilesOptions = {}): Promise<SqlClusterFiles> {
+    return new SqlClusterFiles(connect, await RenewableConnection.open(connect, options.retries), options)
   }
 
   async listTablespaces(options: { readonly withSizes: boolean }): Promise<readonly Tablespace[]> {
@@ -128,25 +135,29 @@ export class SqlClusterFiles implements ClusterFiles {
 
   async rereadPage(pathname: Pathname, offset: number): Promise<Buffer | undefined> {
     requireSafe(pathname)
-    this.#second ??= SqlConnection.open(this.#connect)
     const query = `
       SELECT pg_catalog.pg_read_binary_file(path, ${String(offset)}, ${String(PAGE_BYTES)}, true)
         FROM pg_catalog.unnest(${pathArray([pathname])}) AS path`
-    const page = await copiedValue(await this.#second, query)
+    const second = await this.#openSecond()
+    const page = await second.ask((connection) => copiedValue(connection, query))
     return page.length === PAGE_BYTES ? page : undefined
   }
 
   async hasDataChecksums(): Promise<boolean> {
-    this.#second ??= SqlConnection.open(this.#connect)
-    const connection = await this.#second
+    const second = await this.#openSecond()
     const query = `SELECT pg_catalog.current_setting('data_checksums') AS state`
-    const [row] = await connection.rows<{ state: string }>(query)
+    const [row] = await second.ask((connection) => connection.rows<{ state: string }>(query))
     return row?.state === 'on'
   }
 
   async close(): Promise<void> {
     const second = await this.#second?.catch(() => {})
     await Promise.all([this.#connection.close(), second?.close()])
+  }
+
+  #openSecond(): Promise<RenewableConnection> {
+    this.#second ??= RenewableConnection.open(this.#connect, this.#retries)
+    return this.#second
   }
 
   #readPlaces(): Promise<ClusterPlaces> {

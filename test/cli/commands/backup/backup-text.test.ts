@@ -35,6 +35,7 @@ const report: BackupReport = {
       worker: 0,
       files: 970,
       bytes: 50 * 1024 * 1024,
+      reconnects: 0,
       seconds: { waiting: 0.1, throttled: 0, processing: 0.2, writing: 0.25, syncing: 0.5, idle: 0 },
     },
   ],

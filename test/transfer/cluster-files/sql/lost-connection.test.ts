@@ -1,65 +1,83 @@
-import { truncateSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { SqlClusterFiles } from '../../../../src/transfer/cluster-files/sql/sql-cluster-files.js'
-import { type Cluster, createCluster } from '../../../helpers/cluster.js'
-import { embeddedPostgres, type PostgresPrograms } from '../../../helpers/postgres-programs.js'
-import { describeWithDebianPostgres } from '../../../helpers/requires.js'
-import { connectSql } from '../../../helpers/sql-client.js'
+import { describe, expect, test } from 'vitest'
+import { PbManifestError } from '../../../../src/errors.js'
+import { LostConnections } from '../../../../src/transfer/cluster-files/sql/lost-connection.js'
+import { sqlError } from '../../../../src/transfer/cluster-files/sql/sql-error.js'
+import { anotherServer } from '../../../../src/transfer/connection/gate/server-identity.js'
+import { DatabaseError } from '../../../../src/transfer/connection/pg.js'
 
-const timeout = 120_000
-const largeBytes = 1024 * 1024 * 1024
-
-const ends: readonly [string, (cluster: Cluster) => Promise<unknown>][] = [
-  [
-    'pg_terminate_backend',
-    (cluster) =>
-      cluster.sql(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'`,
-      ),
-  ],
-  ['a fast stop of the server', (cluster) => cluster.stop('fast')],
-  ['an immediate stop of the server', (cluster) => cluster.stop('immediate')],
-  [
-    'a kill -9 of the postmaster',
-    async (cluster) => {
-      process.kill(cluster.pid() ?? 0, 'SIGKILL')
-    },
-  ],
-]
-
-function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): void {
-  test.each(ends)('%s in the middle of a large file is an error', { timeout }, async (_name, end) => {
-    const cluster = await createCluster(await programs())
-    onTestFinished(() => cluster.remove())
-    const path = join(cluster.dataDirectory, 'large file')
-    writeFileSync(path, '')
-    truncateSync(path, largeBytes)
-    const source = await SqlClusterFiles.open(() => connectSql(cluster))
-    onTestFinished(() => source.close())
-    let ended: Promise<unknown> | undefined
-    let bytes = 0
-    const reading = (async () => {
-      // As many times as it takes: no server gives back what is read after its end.
-      for (;;) {
-        const files = [{ pathname: 'large file', kind: 'file', size: largeBytes, modified: 0 }] as const
-        for await (const event of source.read(files, undefined)) {
-          if (event.type === 'bytes') bytes += event.bytes.length
-          if (bytes > 0) ended ??= end(cluster)
-        }
-      }
-    })()
-    await expect(reading).rejects.toMatchObject({
-      code: 'SERVER',
-      message: expect.stringMatching(/^(lost the connection to the server: |terminating connection )/),
-    })
-    expect(bytes).toBeGreaterThan(0)
-    await ended
-    await expect(source.listWalFiles()).rejects.toMatchObject({ code: 'SERVER' })
-  })
+function reported(code: string): PbManifestError {
+  const error = new DatabaseError('as the server has it', 0, 'error')
+  error.code = code
+  return sqlError(error, 'somebody')
 }
 
-describeWithDebianPostgres('PostgreSQL 15, the connection lost', (programs) => tests(() => programs))
-describe('PostgreSQL 18, the connection lost', () => {
-  tests(embeddedPostgres)
+const reset = sqlError(new Error('read ECONNRESET'), 'somebody')
+const { signal } = new AbortController()
+
+async function renew(): Promise<void> {}
+
+/** What became of a failure: how often it was connected, and what was thrown. */
+async function outcome(
+  failure: unknown,
+  limit: number,
+  ...attempts: readonly (Error | undefined)[]
+): Promise<{ readonly connects: number; readonly told: readonly number[]; readonly thrown: unknown }> {
+  const told: number[] = []
+  let connects = 0
+  const onReconnect = (_loss: PbManifestError, attempt: number): void => void told.push(attempt)
+  const losses = new LostConnections({ limit, signal, onReconnect })
+  const thrown = await losses
+    .replace(failure, () => {
+      const error = attempts[connects++]
+      return error === undefined ? Promise.resolve() : Promise.reject(error)
+    })
+    .then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+  return { connects, told, thrown }
+}
+
+describe('a failure', () => {
+  test.each([
+    ['of the network', reset],
+    ['that an administrator made', reported('57P01')],
+    ['for a session that was idle', reported('57P05')],
+  ])('%s is the loss of a connection', async (_what, failure) => {
+    expect(await outcome(failure, 3)).toEqual({ connects: 1, told: [1], thrown: undefined })
+  })
+
+  test.each([
+    ['that the server reported', reported('42501')],
+    ['of ours', new PbManifestError('IO', 'could not write')],
+    ['of somebody else', anotherServer('this', 'that')],
+    ['that nobody meant', new TypeError('x')],
+  ])('%s is none, and thrown as it is', async (_what, failure) => {
+    expect(await outcome(failure, 3)).toEqual({ connects: 0, told: [], thrown: failure })
+  })
+})
+
+test.each([
+  ['another server', anotherServer('this', 'that')],
+  ['a server that shuts down', reported('57P03')],
+])('%s is final', async (_what, found) => {
+  expect(await outcome(reset, 3, found)).toEqual({ connects: 1, told: [], thrown: found })
+})
+
+test('too many connections may pass: the one that was lost is still among them', async () => {
+  expect(await outcome(reset, 3, reported('53300'))).toEqual({ connects: 2, told: [2], thrown: undefined })
+})
+
+test('after the last attempt, the loss is what is thrown', async () => {
+  const { connects, thrown } = await outcome(reset, 1, reset)
+  expect(connects).toBe(1)
+  expect(thrown).toMatchObject({ message: reset.message, details: ['It was tried once to connect again.'] })
+})
+
+test('attempts are counted in a row: the work goes on in between', async () => {
+  const losses = new LostConnections({ limit: 1, signal, onReconnect: () => {} })
+  await losses.replace(reset, renew)
+  losses.forget()
+  await losses.replace(reset, renew)
+  await expect(losses.replace(reset, renew)).rejects.toThrow(reset.message)
 })
