@@ -175,7 +175,7 @@ describeWithDebianPostgres('a backup of a standby', (programs) => {
     const site = createRestoreSite()
     ends.push(() => site.scratch.remove())
     const mappings = await mappingArgs(primary, join(site.scratch.path, 'tablespaces'))
-    const args = ['--write-recovery-conf', ...mappings]
+    const args = ['--write-recovery-conf', '--create-slot', '--slot=follower', ...mappings]
     const { status, stderr } = await runBackupProgram(primary, { directory: site.directory, args })
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     const follower = await startRestored(programs, site, 'standby')
@@ -184,6 +184,9 @@ describeWithDebianPostgres('a backup of a standby', (programs) => {
       const rows = await follower.sql(`SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'`)
       return rows.length === 1
     })
+    expect(
+      await primary.sql(`SELECT FROM pg_replication_slots WHERE slot_name = 'follower' AND active`),
+    ).toHaveLength(1)
   })
 
   test('fails when it is promoted meanwhile', async () => {
