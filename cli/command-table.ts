@@ -1,6 +1,7 @@
 import { colorChoices } from './color.js'
 import { backupCommand } from './commands/backup/backup.js'
 import { backupIdCommand } from './commands/backup-id.js'
+import { combineCommand } from './commands/combine/combine.js'
 import type { Program } from './commands/command.js'
 import { completionCommand } from './commands/completion.js'
 import { createCommand } from './commands/create.js'
@@ -38,6 +39,7 @@ export const program: Program = {
     mergeReportsCommand,
     statusCommand,
     backupCommand,
+    combineCommand,
     repairCommand,
     drillCommand,
     signCommand,

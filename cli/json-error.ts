@@ -1,6 +1,6 @@
 import { type ErrorCode, isPbManifestError } from '../src/errors.js'
 import type { Program } from './commands/command.js'
-import { findLongOptions } from './option-table.js'
+import { findLongOptions, type OptionDescription } from './option-table.js'
 
 /**
  * What `--output=json`, or `--json` where `--output` is a file, prints in place of a report when there can be none.
@@ -35,7 +35,7 @@ export function outputAskedFor(
 ): string | undefined {
   const options = commands.find((command) => command.name === name)?.options ?? {}
   const output = options['output']
-  const choices = output !== undefined && 'choices' in output ? output.choices : []
+  const words = wordsOf(output)
   let answer: string | undefined
   for (const [index, arg] of rest.entries()) {
     if (arg === '--') break
@@ -46,5 +46,11 @@ export function outputAskedFor(
     if (found[0] === 'json') return 'json'
     if (found[0] === 'output') answer = value ?? rest[index + 1]
   }
-  return answer !== undefined && choices.includes(answer) ? answer : undefined
+  return answer !== undefined && words.includes(answer) ? answer : undefined
+}
+
+/** What may be asked for, where it is not the name of a file. */
+function wordsOf(output: OptionDescription | undefined): readonly string[] {
+  if (output === undefined || output.type === 'boolean') return []
+  return 'choices' in output ? output.choices : (output.suggestions ?? [])
 }

@@ -2,6 +2,7 @@ import {
   type ChecksumAlgorithm,
   parseChecksumAlgorithm,
 } from '../src/manifest/checksum/checksum-algorithm.js'
+import { type SyncMethod, syncMethods } from '../src/files/sync-file-system.js'
 import type { WalRange } from '../src/manifest/model.js'
 import { parseWholeNumber } from '../src/manifest/manifest-parts.js'
 import { parseLsn } from '../src/postgres/lsn.js'
@@ -81,6 +82,17 @@ function readInRange(name: string, text: string, min: bigint, max: bigint, expec
   const value = parseWholeNumber(text)
   if (value === undefined || value < min || value > max) throw invalidValue(name, text, expected)
   return value
+}
+
+/** How files are made durable. @see src/fe_utils/option_utils.c (`parse_sync_method`) */
+export function readSyncMethod(text: string | undefined): SyncMethod | undefined {
+  if (text === undefined) return undefined
+  const method = syncMethods.find((method) => method === text)
+  if (method === undefined) throw usageError(`unrecognized sync method: ${text}`)
+  if (method === 'syncfs' && process.platform !== 'linux') {
+    throw usageError('this build does not support sync method "syncfs"')
+  }
+  return method
 }
 
 /** The usage error for one option's value. */

@@ -8,6 +8,7 @@ import { build } from 'rolldown'
 
 /** What threads run: each has all that it needs in its file. They are started by the file beside the one that starts them. */
 const threads = [
+  'src/combine/combine-worker',
   'src/create/fragment-worker',
   'src/manifest/checksum/sha256-worker',
   'src/transfer/agent/thread/session-worker',

@@ -11,6 +11,18 @@ export {
   type CreateManifestOptions,
   type CreateManifestResult,
 } from './create/create-manifest.js'
+export { combineBackups } from './combine/combine-backups.js'
+export { type CombinedFile, type CombineOptions, type CombineProgress } from './combine/options.js'
+export {
+  type CombineNotChecked,
+  type CombineReport,
+  type CombineStep,
+  combineSteps,
+  type CombineWarning,
+  type CopyMethod,
+  copyMethods,
+  type InputProblem,
+} from './combine/report.js'
 export type { EndFoundBy } from './create/find-positions.js'
 export {
   diffManifests,

@@ -1,5 +1,6 @@
 import type { Manual } from './manual.js'
 import { backupManual } from './pages/backup.js'
+import { combineManual } from './pages/combine.js'
 import { drillManual } from './pages/drill.js'
 import { backupIdManual, createManual, fragmentManual, mergeManual } from './pages/fragments.js'
 import { diffManual, lsManual, showManual } from './pages/inspect.js'
@@ -17,6 +18,7 @@ export const manuals: Readonly<Record<string, Manual>> = {
   'merge-reports': mergeReportsManual,
   status: statusManual,
   backup: backupManual,
+  combine: combineManual,
   repair: repairManual,
   drill: drillManual,
   sign: signManual,

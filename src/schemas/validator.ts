@@ -8,6 +8,7 @@ const schemaNames = [
   'backup-manifest-1',
   'backup-manifest-2',
   'backup-report',
+  'combine-report',
   'create-report',
   'drill-report',
   'error',

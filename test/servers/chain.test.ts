@@ -1,7 +1,15 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type ChainReport, diffManifests, summarizeManifest, verifyBackup, verifyChain } from 'pbmanifest'
+import {
+  type ChainReport,
+  combineBackups,
+  diffManifests,
+  drillBackup,
+  summarizeManifest,
+  verifyBackup,
+  verifyChain,
+} from 'pbmanifest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { validatorOf } from '../../src/schemas/validator.js'
 import { pbmanifest } from '../cli/pbmanifest.js'
@@ -180,6 +188,43 @@ describe('chains of PostgreSQL 18', () => {
     const { problems } = await verify(full, foreignMonday)
     expect(problems[0]?.kind).toBe('cluster')
     expect(problems[0]?.message).toMatch(/: expected system identifier [0-9]+, but found [0-9]+$/)
+  })
+
+  test('that go over to a new timeline are combined, and a server starts on the result', async () => {
+    const output = join(cluster.scratch.path, 'combined')
+    const directories = [full, monday, tuesday, newTimeline].map(({ directory }) => directory)
+    const [tablespace] = newTimeline.tablespaces
+    const tablespaceMappings = [
+      { from: tablespace?.directory ?? '', to: join(cluster.scratch.path, 'combined-tablespace') },
+    ]
+    const report = await combineBackups({ directories, output, tablespaceMappings, sync: false })
+    expect(report).toMatchObject({ verdict: 'combined', problems: [], chainProblems: [], notChecked: [] })
+    const drill = await drillBackup(output, {
+      bindir: cluster.programs.bin,
+      scratchParent: cluster.scratch.path,
+      ...(cluster.user && { as: cluster.user.name }),
+    })
+    expect(drill).toMatchObject({ verdict: 'passed', failure: null })
+  })
+
+  test('with a backup of another cluster are not combined', async () => {
+    const output = join(cluster.scratch.path, 'never')
+    const report = await combineBackups({ directories: [full.directory, foreignMonday.directory], output })
+    expect(report.verdict).toBe('failed')
+    expect(report.chainProblems[0]?.message).toMatch(/: expected system identifier [0-9]+, but found [0-9]+$/)
+    const copy = await copyBackup(monday)
+    try {
+      writeFileSync(copy.manifestPath, readFileSync(foreignMonday.manifestPath))
+      const message = /manifest system identifier is [0-9]+, but control file has [0-9]+/
+      const chain = [full.directory, copy.directory]
+      const verified = await combineBackups({ directories: chain, output })
+      expect(verified.problems.map(({ problem }) => problem.message).join('\n')).toMatch(message)
+      const unverified = await combineBackups({ directories: chain, output, verify: false })
+      expect(unverified.chainProblems[0]?.message).toMatch(message)
+    } finally {
+      copy.remove()
+    }
+    expect(existsSync(output)).toBe(false)
   })
 
   test('that go over to a new timeline verify with its history, and are doubtful without', async () => {

@@ -1,5 +1,4 @@
 import { isAbsolute, posix } from 'node:path'
-import { type SyncMethod, syncMethods } from '../../../src/files/sync-file-system.js'
 import { parseChecksumAlgorithm } from '../../../src/manifest/checksum/checksum-algorithm.js'
 import { parseWholeNumber } from '../../../src/manifest/manifest-parts.js'
 import {
@@ -10,7 +9,7 @@ import {
   walMethods,
 } from '../../../src/transfer/client/options.js'
 import { parseTablespaceMapping } from '../../../src/target/tablespace-mapping.js'
-import { invalidValue, readOptional } from '../../option-values.js'
+import { invalidValue, readOptional, readSyncMethod } from '../../option-values.js'
 import { readRate } from '../../read-rate.js'
 import { usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
@@ -120,16 +119,6 @@ function readWalDirectory(text: string | undefined): string | undefined {
   if (text === undefined) return undefined
   if (!isAbsolute(text)) throw usageError('WAL directory location must be an absolute path')
   return posix.normalize(text).replace(/(?<=.)\/$/, '')
-}
-
-function readSyncMethod(text: string | undefined): SyncMethod | undefined {
-  if (text === undefined) return undefined
-  const method = syncMethods.find((method) => method === text)
-  if (method === undefined) throw usageError(`unrecognized sync method: ${text}`)
-  if (method === 'syncfs' && process.platform !== 'linux') {
-    throw usageError('this build does not support sync method "syncfs"')
-  }
-  return method
 }
 
 /** As many seconds as pg_basebackup can count in milliseconds. */

@@ -84,6 +84,12 @@ export function wholeFilePathname(pathname: string): string {
   return pathname.slice(0, slash + 1) + pathname.slice(slash + 1 + INCREMENTAL_PREFIX.length)
 }
 
+/** The pathname of the file that holds the changed pages of this one. */
+export function incrementalPathname(pathname: string): string {
+  const slash = pathname.lastIndexOf('/')
+  return `${pathname.slice(0, slash + 1)}${INCREMENTAL_PREFIX}${pathname.slice(slash + 1)}`
+}
+
 const forkNumbers = { main: 0, fsm: 1, vm: 2, init: 3 } as const
 
 /**

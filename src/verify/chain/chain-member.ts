@@ -4,7 +4,7 @@ import type { WalRange } from '../../manifest/model.js'
 import type { BackupLabel } from '../../postgres/backup-label.js'
 import type { ControlFile } from '../../postgres/control-file.js'
 import { parseLsn } from '../../postgres/lsn.js'
-import type { VerifyReport } from '../report.js'
+import type { VerifiedManifest } from '../report.js'
 import type { ChainNotChecked, ChainProblem, ChainProblemKind } from './chain-report.js'
 
 /** What a backup says of its place in a chain. */
@@ -19,9 +19,15 @@ export interface ChainMember {
   readonly label: BackupLabel | undefined
 }
 
+/** A backup of which the manifest is known. */
+interface KnownBackup {
+  readonly directory: string
+  readonly manifest: Pick<VerifiedManifest, 'path' | 'version' | 'walRanges'>
+}
+
 /** Reads what a backup says of its place; tells which of its statements are not to be had, or not known. */
 export function readChainMember(
-  { directory, manifest }: VerifyReport,
+  { directory, manifest }: KnownBackup,
   onProblem: (problem: ChainProblem) => void,
   onUnknown: (notChecked: ChainNotChecked) => void,
 ): ChainMember {
