@@ -372,6 +372,22 @@ describe('chains of PostgreSQL 18', () => {
       expect(stderr).toMatch(/chain verification failed: 3 problems \(0 in the backups, 3 between them\)\n$/)
     })
 
+    test('are one line for Nagios', async () => {
+      const args = ['verify', '--chain', '-n', '--output=nagios']
+      expect(await pbmanifest([...args, full.directory, monday.directory])).toEqual({
+        status: 0,
+        stdout: expect.stringMatching(
+          /^PBMANIFEST OK - pg_combinebackup may combine these backups; 2 backups successfully verified \| .*\n$/,
+        ),
+        stderr: '',
+      })
+      const bad = await pbmanifest([...args, monday.directory, full.directory])
+      expect({ status: bad.status, stderr: bad.stderr }).toEqual({ status: 2, stderr: '' })
+      expect(bad.stdout).toMatch(
+        /^PBMANIFEST CRITICAL - 3 problems between the backups, first: backup at ".*" is an incremental backup, /,
+      )
+    })
+
     test('are one JSON document', async () => {
       const args = ['verify', '--chain', '--output=json', full.directory, monday.directory]
       const { status, stdout, stderr } = await pbmanifest(args)

@@ -43,8 +43,7 @@ function isReportKind(kind: string): kind is ReportKind {
 }
 
 /** For what has no such rendering. */
-export function refuseReportOutput({ kind, files }: ReportOutput, what: string): void {
-  if (kind === 'nagios') throw usageError(`cannot specify both ${what} and --output=nagios`)
+export function refuseReportFiles({ files }: ReportOutput, what: string): void {
   if (files.length > 0) throw usageError(`cannot specify both ${what} and --report`)
 }
 
@@ -86,10 +85,8 @@ export async function tellReport(
   const failures = await writeReportFiles(files, report, options)
   const ended = worstStatus([kept, ...failures.map((error) => exitStatusOfError(error, 'verify'))])
   if (kind === 'nagios') {
-    const { formatReportForNagios, nagiosStates } = await import('../../../src/renderings/nagios.js')
-    const state = nagiosStateOfStatus(ended)
-    print(formatReportForNagios(report, { state, remarks: failures.map(({ message }) => message) }))
-    return nagiosStates[state]
+    const remarks = failures.map(({ message }) => message)
+    return await printForNagios(print, report, ended, remarks)
   }
   for (const { message } of failures) messages.error(message)
   return ended
@@ -140,6 +137,24 @@ async function writeReportFiles(
     }
   }
   return failures
+}
+
+/**
+ * Prints what came of it as the line of a plugin.
+ *
+ * @param remarks - what is to be said before all else
+ * @returns the exit status of a plugin
+ */
+export async function printForNagios(
+  print: CommandContext['print'],
+  report: BackupsReport,
+  status: ExitStatus,
+  remarks: readonly string[],
+): Promise<ExitStatus> {
+  const { formatReportForNagios, nagiosStates } = await import('../../../src/renderings/nagios.js')
+  const state = nagiosStateOfStatus(status)
+  print(formatReportForNagios(report, { state, remarks }))
+  return nagiosStates[state]
 }
 
 function nagiosStateOfStatus(status: ExitStatus): NagiosState {

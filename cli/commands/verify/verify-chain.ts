@@ -2,6 +2,7 @@ import type { VerifyOptions } from '../../../src/verify/options.js'
 import { type ExitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
+import { printForNagios, type ReportOutput } from './report-output.js'
 import { printProblem, verdictWords } from './print-verdict.js'
 import { formatCount } from '../../../src/renderings/format.js'
 import type { ChainReport } from '../../../src/verify/chain/chain-report.js'
@@ -11,7 +12,7 @@ import type { CommandContext } from '../command.js'
 
 /** What of `verify --chain` is no option of the verification. */
 export interface ChainOutput {
-  readonly isJson: boolean
+  readonly kind: ReportOutput['kind']
   readonly isQuiet: boolean
   readonly hasProgress: boolean
   readonly isVerbose: boolean
@@ -28,7 +29,7 @@ export async function runVerifyChain(
     ...options
   }: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
   directories: readonly string[],
-  { isJson, isQuiet, hasProgress, isVerbose }: ChainOutput,
+  { kind, isQuiet, hasProgress, isVerbose }: ChainOutput,
 ): Promise<ExitStatus> {
   if (format === 'tar') throw usageError('cannot specify both --chain and -F tar')
   if (manifestPath !== undefined) throw usageError('cannot specify both --chain and -m/--manifest-path')
@@ -47,7 +48,7 @@ export async function runVerifyChain(
     onBackup: (backup) => {
       progress?.finish()
       progress = undefined
-      if (isQuiet || isJson) return
+      if (isQuiet || kind !== 'text') return
       if (isVerbose) for (const line of formatDetails(backup)) messages.note(line)
       for (const { message } of backup.warnings)
         messages.warning(`backup at "${backup.directory}": ${message}`)
@@ -56,7 +57,7 @@ export async function runVerifyChain(
       if (backup.verdict === 'verified') print(line)
       else messages.note(line)
     },
-    ...(!isJson && {
+    ...(kind === 'text' && {
       onProblem: (problem, directory) => {
         // Those between backups name the backup themselves.
         printProblem(messages, problem, 'directory' in problem ? '' : `backup at "${directory}": `)
@@ -64,7 +65,13 @@ export async function runVerifyChain(
     }),
   })
 
-  if (isJson) {
+  if (kind === 'nagios') {
+    const { summarizeOutcomes } = await import('../../../src/verify/several/verify-backups.js')
+    const outcomes = report.backups.map((backup) => ({ directory: backup.directory, report: backup }))
+    const status = exitStatusOfVerdict(report.verdict)
+    return await printForNagios(print, summarizeOutcomes(outcomes, report), status, remarksOn(report))
+  }
+  if (kind === 'json') {
     const { formatChainReportAsJson } = await import('../../../src/verify/format-report.js')
     printJson(formatChainReportAsJson(report))
   } else if (report.verdict === 'verified') {
@@ -77,6 +84,13 @@ export async function runVerifyChain(
     messages.note(`backup chain verification failed: ${formatChainProblemCount(report)}`)
   }
   return exitStatusOfVerdict(report.verdict)
+}
+
+/** What there is to say of the chain as one, for a plugin. */
+function remarksOn(report: ChainReport): string[] {
+  const [first] = report.problems
+  if (first === undefined) return [formatCombineVerdict(report)]
+  return [`${formatCount(report.problems.length, 'problem')} between the backups, first: ${first.message}`]
 }
 
 /** Whether to go on to pg_combinebackup, in one line. */

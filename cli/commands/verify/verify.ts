@@ -10,7 +10,7 @@ import { findBackups } from '../../../src/verify/several/find-backups.js'
 import { printProblem, printVerdict } from './print-verdict.js'
 import { formatDetails, stepWords } from './verbose-text.js'
 import { checkReportFiles } from '../../../src/renderings/report-files.js'
-import { readReportOutput, refuseReportOutput, tellFailure, tellReport } from './report-output.js'
+import { readReportOutput, refuseReportFiles, tellFailure, tellReport } from './report-output.js'
 import { runVerifyChain } from './verify-chain.js'
 import { isReportFile, runVerifySignedReport } from './verify-signed-report.js'
 import { readVerifyOptions, verifyOptions, type VerifyValues } from './verify-options.js'
@@ -82,8 +82,13 @@ export const verifyCommand: Command = defineCommand({
       if (values.state !== undefined) throw usageError('cannot specify both --chain and --state')
       readStateRequest(values, context.env, { canKeep: false })
       const { quiet, progress } = values
-      refuseReportOutput(output, '--chain')
-      const chainOutput = { isJson, isQuiet: quiet === true, hasProgress: progress === true, isVerbose }
+      refuseReportFiles(output, '--chain')
+      const chainOutput = {
+        kind: output.kind,
+        isQuiet: quiet === true,
+        hasProgress: progress === true,
+        isVerbose,
+      }
       return await runVerifyChain(context, options, operands, chainOutput)
     }
     const backups = await findBackups(operands)
@@ -97,7 +102,9 @@ export const verifyCommand: Command = defineCommand({
     const directory = readOnlyOperand(backups.directories, 'backup directory')
     const { allowedSigners } = options
     if (allowedSigners !== undefined && isReportFile(directory)) {
-      refuseReportOutput(output, 'a signed report')
+      refuseReportFiles(output, 'a signed report')
+      if (output.kind === 'nagios')
+        throw usageError('cannot specify both a signed report and --output=nagios')
       const words = { isJson, isQuiet: values.quiet === true }
       return await runVerifySignedReport(context, directory, { ...options, allowedSigners }, words)
     }
