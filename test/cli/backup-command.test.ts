@@ -51,6 +51,11 @@ describe('a command line that makes no sense', () => {
     [['-D', '/x', '-Z', '5'], 'only tar mode backups can be compressed'],
     [['-D', '/x', '-Z', 'server-zstd'], 'compression on the server is not supported'],
     [['-D', '/x', '-Z', 'xz'], 'unrecognized compression algorithm: "xz"'],
+    [['-D', '/x', '-Z', 'none+'], 'unrecognized compression algorithm: "none+"'],
+    [
+      ['-D', '/x', '-Z', 'none:1'],
+      'invalid compression specification: compression algorithm "none" does not accept a compression level',
+    ],
     [['-D', '/x', '-z'], 'option -z is not supported'],
     [['-D', '/x', '--gzip'], 'option --gzip is not supported'],
     [['-D', '/x', '-vx'], 'option -x is not supported'],

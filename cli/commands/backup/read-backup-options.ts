@@ -102,7 +102,12 @@ function checkFormat(format: string | undefined): void {
  */
 function checkCompression(text: string | undefined): void {
   if (text === undefined) return
-  const [, side, method = ''] = /^(?:(client|server)-)?([^:]*)/.exec(text) ?? []
+  const [, side, method = '', detail] = /^(?:(client|server)-)?([^:]*)(?::(.*))?/.exec(text) ?? []
+  if (method === 'none' && detail !== undefined) {
+    throw usageError(
+      'invalid compression specification: compression algorithm "none" does not accept a compression level',
+    )
+  }
   if (method === 'none' || /^0+$/.test(method)) return
   if (!/^(?:gzip|lz4|zstd|[0-9]+)$/.test(method)) {
     throw usageError(`unrecognized compression algorithm: "${method}"`)
