@@ -14,6 +14,7 @@ import { showCommand } from './commands/inspect/show.js'
 import { mergeCommand } from './commands/merge.js'
 import { mergeReportsCommand } from './commands/merge-reports.js'
 import { repairCommand } from './commands/repair/repair.js'
+import { restoreCommand } from './commands/restore.js'
 import { serveCommand } from './commands/serve/serve.js'
 import { signCommand } from './commands/sign.js'
 import { statusCommand } from './commands/status/status.js'
@@ -41,6 +42,7 @@ export const program: Program = {
     backupCommand,
     combineCommand,
     repairCommand,
+    restoreCommand,
     drillCommand,
     signCommand,
     showCommand,

@@ -11,6 +11,7 @@ const threads = [
   'src/combine/combine-worker',
   'src/create/fragment-worker',
   'src/manifest/checksum/sha256-worker',
+  'src/source/tar/unpack-worker',
   'src/transfer/agent/thread/session-worker',
   'src/transfer/client/backup-worker',
   'src/verify/plain/checksum-worker',

@@ -182,4 +182,8 @@ export {
   type StatusReport,
 } from './state/status.js'
 export { verifyBackup } from './verify/verify-backup.js'
+export type { RestoreOptions, RestoreSource } from './restore/options.js'
+export type { RestoreReport } from './restore/report.js'
+export { restoreBackup } from './restore/restore-backup.js'
+export { type VerifyFetchedOptions, verifyFetchedBackup } from './verify/verify-fetched-backup.js'
 export { type VerifyArchiveOptions, verifyArchiveStream } from './verify/verify-archive-stream.js'

@@ -6,6 +6,7 @@ import { backupIdManual, createManual, fragmentManual, mergeManual } from './pag
 import { diffManual, lsManual, showManual } from './pages/inspect.js'
 import { completionManual, helpManual } from './pages/program.js'
 import { repairManual } from './pages/repair.js'
+import { restoreManual } from './pages/restore.js'
 import { serveManual } from './pages/serve.js'
 import { signManual } from './pages/sign.js'
 import { statusManual } from './pages/status.js'
@@ -20,6 +21,7 @@ export const manuals: Readonly<Record<string, Manual>> = {
   backup: backupManual,
   combine: combineManual,
   repair: repairManual,
+  restore: restoreManual,
   drill: drillManual,
   sign: signManual,
   serve: serveManual,

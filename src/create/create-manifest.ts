@@ -179,8 +179,7 @@ async function openWal(
     const { fault, ...opened } = await openWalArchive(walPath, false, yielder)
     if (fault === undefined) return { ...opened, directories: [] }
     await opened.close()
-    const why = 'message' in fault ? fault.message : fault.type
-    throw new PbManifestError('BAD_FILE', `could not read archive "${walPath}": ${why}`)
+    throw new PbManifestError('BAD_FILE', `could not read archive "${walPath}": ${fault.message}`)
   }
   const directories = walPath === undefined ? ([`${directory}/pg_wal`] as const) : walDirectoriesOf(walPath)
   return { source: listWalSegments(directories, false), directories, close: async () => {} }

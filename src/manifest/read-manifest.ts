@@ -59,10 +59,33 @@ async function readPipe(path: string, signal: AbortSignal | undefined): Promise<
   // Not as a file: a thread would wait in `open` or `read`, where no signal ends it, for a writer that does not come.
   const pipe = new Socket({ fd: openQuietly(path), readable: true, writable: false })
   if (signal !== undefined) addAbortSignal(signal, pipe)
+  return await readIntoMemory(path, pipe as AsyncIterable<Buffer>)
+}
+
+/**
+ * Reads a manifest that comes from elsewhere into memory; {@link scanManifest} takes it.
+ *
+ * @param path - what it is called in messages
+ * @throws {@link PbManifestError} `ABORTED`, `BAD_MANIFEST`, and what the chunks throw
+ */
+export async function openManifestStream(
+  path: string,
+  chunks: AsyncIterable<Buffer>,
+  signal: AbortSignal | undefined,
+): Promise<ManifestSource> {
+  try {
+    return await readIntoMemory(path, chunks)
+  } catch (error) {
+    throwIfAborted(signal)
+    throw explain(path, error)
+  }
+}
+
+async function readIntoMemory(path: string, stream: AsyncIterable<Buffer>): Promise<ManifestSource> {
   const chunks: Buffer[] = []
   const parser = new ManifestParser(noHandler, inlineStreams.create())
   let size = 0
-  for await (const chunk of pipe as AsyncIterable<Buffer>) {
+  for await (const chunk of stream) {
     // What is no manifest may have no end.
     if (size < CHUNK_BYTES) parser.write(chunk)
     chunks.push(chunk)

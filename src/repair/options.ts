@@ -26,8 +26,13 @@ export interface RepairOptions extends Pick<
   | 'jobs'
   | 'signal'
 > {
-  /** The directory of another copy of the backup, in plain format. Nothing is written there. */
-  readonly from: string
+  /**
+   * Another copy of the backup: a directory, in plain or in tar format, or what a command gives, see `verifyFetchedBackup`. Nothing is
+   * written there; what is needed of archives is unpacked into TMPDIR first.
+   */
+  readonly from: string | { readonly fetchCommand: string; readonly fetchTimeoutSeconds?: number }
+  /** The manifest was made of that of the copy, which so is of the same backup. Default: when both have the same. */
+  readonly isSameBackup?: boolean
   /** Repair; else only say what would be repaired. Default false. */
   readonly write?: boolean
   /** Where the backup's own manifest cannot be read, trust that of the copy, and put it in its place. Default false. */

@@ -19,6 +19,7 @@ import { planRepair } from './plan-repair.js'
 import { isLeftover } from './replacement-file.js'
 import { RepairedDirectory } from './repaired-directory.js'
 import { RepairRun } from './repair-run.js'
+import { UnpackedCopy } from './unpacked-copy.js'
 import type { RepairItem, RepairReport } from './report.js'
 
 const MANIFEST = 'backup_manifest'
@@ -48,6 +49,47 @@ const signatureProblems: readonly ProblemKind[] = [
  * ```
  */
 export async function repairBackup(directory: string, options: RepairOptions): Promise<RepairReport> {
+  const { from } = options
+  const unpacked = await UnpackedCopy.of(options)
+  if (unpacked === undefined) {
+    if (typeof from !== 'string') throw new TypeError('a copy that is fetched is unpacked')
+    return await repairFrom(directory, { ...options, from }, undefined)
+  }
+  const { shown, failures } = unpacked
+  try {
+    const { onItem, onCopy } = options
+    const report = await repairFrom(
+      directory,
+      {
+        ...options,
+        from: unpacked.directory,
+        ...(onItem && { onItem: (item) => onItem(whyUnread(item, failures)) }),
+        ...(onCopy && { onCopy: (copy) => onCopy({ ...copy, directory: shown }) }),
+      },
+      unpacked,
+    )
+    const items = report.items.map((item) => whyUnread(item, failures))
+    return { ...report, items, copy: { ...report.copy, directory: shown } }
+  } finally {
+    unpacked.remove()
+  }
+}
+
+/** A file that is not in the unpacked copy because it could not be read in its archive. */
+function whyUnread(item: RepairItem, failures: UnpackedCopy['failures']): RepairItem {
+  const failure = item.path === undefined ? undefined : failures.get(item.path)
+  if (failure === undefined || item.reason?.kind !== 'copy-missing') return item
+  const message = `could not read "${item.path}" of the copy: ${failure}`
+  return { ...item, reason: { kind: 'copy-unreadable', message } }
+}
+
+type RepairFromDirectory = RepairOptions & { readonly from: string }
+
+async function repairFrom(
+  directory: string,
+  options: RepairFromDirectory,
+  unpacked: UnpackedCopy | undefined,
+): Promise<RepairReport> {
   const started = performance.now()
   const finished = startRun()
   const { from, write = false, links = [], signal } = options
@@ -74,12 +116,13 @@ export async function repairBackup(directory: string, options: RepairOptions): P
     before,
     manifestPath,
     jobs: options.jobs ?? availableParallelism(),
-    isSameBackup: identity.backup === 'same',
+    isSameBackup: options.isSameBackup ?? identity.backup === 'same',
     add,
   })
   const table = isTrusted && before.verdict === 'failed' ? await run.loadTable() : undefined
   const plan = table && planRepair(problemsOf(before), table)
-  if (plan !== undefined) {
+  if (plan !== undefined && table !== undefined) {
+    await unpacked?.unpack(plan, table)
     if (write) {
       for (const leftover of [...plan.leftovers, ...leftoversInWal(directory)]) await target.remove(leftover)
     }
@@ -130,7 +173,7 @@ function requireApart(directory: string, copy: string, writes: boolean): void {
   for (const path of [directory, copy]) {
     if (detectBackupFormat(path) === 'plain') continue
     throw new PbManifestError('USAGE', `"${displayPathname(path)}" is in tar format`, {
-      hint: 'Only a backup in plain format can be repaired, and from one: unpack it.',
+      hint: 'Only a backup in plain format can be repaired: unpack it.',
     })
   }
   if (!writes) return
@@ -157,7 +200,7 @@ interface FirstLook {
   readonly manifestPath: string | undefined
 }
 
-async function lookAt(directory: string, options: RepairOptions): Promise<FirstLook> {
+async function lookAt(directory: string, options: RepairFromDirectory): Promise<FirstLook> {
   const { from, manifestPath, manifestFromCopy = false } = options
   try {
     return { before: await verify(directory, options, 'verify', manifestPath), manifestPath }

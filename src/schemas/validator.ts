@@ -21,6 +21,7 @@ const schemaNames = [
   'repair-report',
   'report-fragment-line',
   'report-fragment-seal',
+  'restore-report',
   'signed-report',
   'verify-backups-report',
   'state-backup',

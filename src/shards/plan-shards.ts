@@ -1,5 +1,5 @@
 import type { Pathname } from '../files/pathname.js'
-import { type ArchiveContents, archivePrefixOf, pathnamePrefix } from '../verify/tar/archive.js'
+import { type ArchiveContents, archivePrefixOf, pathnamePrefix } from '../source/tar/archive.js'
 
 /** One of the shards of a backup. */
 export interface Shard {

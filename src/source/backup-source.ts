@@ -24,7 +24,15 @@ export type SourceFile =
     }
 
 /** A file of a source could not be read to its end. */
-export class SourceReadError extends Error {}
+export class SourceReadError extends Error {
+  /** What more is known, one line. */
+  readonly detail: string | undefined
+
+  constructor(message: string, detail?: string) {
+    super(message)
+    this.detail = detail
+  }
+}
 
 /**
  * Where the bytes of a backup come from: whoever reads from it does not know whether that is a directory, or an archive that
@@ -42,4 +50,13 @@ export interface BackupSource {
    * @param wanted - may be shared by several calls, which then work beside each other
    */
   files(wanted: Iterable<Pathname>): AsyncIterable<SourceFile>
+  /**
+   * Gives each of the wanted files, and what matches `also` in `pg_wal` or at the top; in several lanes that work beside each
+   * other, where it can be in any of them. All of them have to be read.
+   */
+  lanes(
+    wanted: Iterable<Pathname>,
+    count: number,
+    also: RegExp | undefined,
+  ): readonly AsyncIterable<SourceFile>[]
 }

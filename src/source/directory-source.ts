@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { PbManifestError } from '../errors.js'
 import { NotARegularFileError, type OpenedFile, openRegularFile } from '../files/open-regular-file.js'
+import { readNames } from '../files/read-directory.js'
 import { displayPathname, type Pathname, pathOf } from '../files/pathname.js'
 import { describeSystemError, ioError } from '../files/system-error.js'
 import { type BackupSource, type SourceFile, SourceReadError } from './backup-source.js'
@@ -22,8 +23,16 @@ const readAsync = promisify(read)
  */
 export function openDirectorySource(directory: string): BackupSource {
   requireDirectory(directory)
-  return {
+  const source: BackupSource = {
     place: directory,
+    lanes(wanted, count, also) {
+      const all = also === undefined ? wanted : followedBy(wanted, () => listMatching(directory, also))
+      // One iterator: what a lane has taken, no other takes.
+      const names = all[Symbol.iterator]()
+      return Array.from({ length: count }, () =>
+        source.files({ [Symbol.iterator]: () => ({ next: () => names.next() }) }),
+      )
+    },
     async *files(wanted) {
       let buffer: Buffer | undefined
       for (const pathname of wanted) {
@@ -48,6 +57,32 @@ export function openDirectorySource(directory: string): BackupSource {
       }
     },
   }
+  return source
+}
+
+function* followedBy(
+  wanted: Iterable<Pathname>,
+  more: () => readonly Pathname[],
+): Generator<Pathname, void, undefined> {
+  const given = new Set<Pathname>()
+  for (const pathname of wanted) {
+    given.add(pathname)
+    yield pathname
+  }
+  for (const pathname of more()) if (!given.has(pathname)) yield pathname
+}
+
+/** Of what is at the top and in pg_wal. */
+function listMatching(directory: string, pattern: RegExp): Pathname[] {
+  return ['', 'pg_wal/', 'pg_wal/archive_status/'].flatMap((parent) => {
+    try {
+      const names = readNames(`${directory}/${parent}`).map((name) => `${parent}${name}`)
+      return names.filter((pathname) => pattern.test(pathname))
+    } catch (error) {
+      if (describeSystemError(error)?.code === 'ENOENT') return []
+      throw ioError(`could not open directory "${displayPathname(`${directory}/${parent}`)}"`, error)
+    }
+  })
 }
 
 function requireDirectory(directory: string): void {

@@ -27,7 +27,7 @@ import { formatUnfinishedMark } from './unfinished-mark.js'
 import type { Dirent } from 'node:fs'
 
 /** A tablespace of the cluster. */
-interface ClusterTablespace {
+export interface ClusterTablespace {
   /** `undefined`: the data directory itself. */
   readonly oid: number | undefined
   /** An absolute path; of an in-place tablespace, its directory in pg_tblspc. */

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { parentPort } from 'node:worker_threads'
+import { parentPort, type TransferListItem } from 'node:worker_threads'
 
 /** The first message that a thread is sent. */
 export type StartMessage<Start> = { readonly type: 'start'; readonly start: Start } | LeaveMessage
@@ -17,6 +17,6 @@ export async function receiveStart(): Promise<unknown> {
 }
 
 /** Sends a message to the thread that started this one. */
-export function postToParent(message: unknown): void {
-  parentPort?.postMessage(message)
+export function postToParent(message: unknown, transferList?: readonly TransferListItem[]): void {
+  parentPort?.postMessage(message, transferList)
 }

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { readNames } from '../files/read-directory.js'
-import { parseArchiveName } from './tar/archive.js'
+import { parseArchiveName } from '../source/tar/archive.js'
 
 /**
  * Finds out which format the backup in a directory has: plain when there is a `PG_VERSION`.

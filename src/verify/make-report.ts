@@ -21,6 +21,7 @@ export interface ReportParts extends Pick<VerifyReport, 'directory' | 'path' | '
   readonly jobs: number
   /** Of an archive that came in alone: which one it was said to be. */
   readonly archive: string | undefined
+  readonly fetchCommand: string | undefined
   readonly backup: BackupFacts
   readonly manifest: ManifestContents
   /** `undefined`: none was demanded. */
@@ -145,7 +146,7 @@ function whereFrom({ skipChecksums, knownChecksums }: VerifyOptions): VerifyRepo
   return knownChecksums === undefined ? 'files' : 'copying'
 }
 
-function describeOptions({ options, jobs, archive, asked }: ReportParts): ReportedOptions {
+function describeOptions({ options, jobs, archive, fetchCommand, asked }: ReportParts): ReportedOptions {
   const { manifestPath, walDirectory, allowedSigners, signerIdentity, signaturePath } = options
   return {
     jobs,
@@ -163,6 +164,7 @@ function describeOptions({ options, jobs, archive, asked }: ReportParts): Report
     ...(signerIdentity !== undefined && { signerIdentity }),
     ...(signaturePath !== undefined && { signaturePath: resolve(signaturePath) }),
     ...(archive !== undefined && { archive }),
+    ...(fetchCommand !== undefined && { fetchCommand }),
   }
 }
 

@@ -9,7 +9,7 @@ import type { BackupFacts } from './backup-facts.js'
  * - `missing`, `extra`, `size-mismatch`, `checksum-mismatch`: the directory is not what the manifest says
  * - `missing-directory`: a directory that a server of the backup's version needs, and that no manifest lists, is not there
  * - `not-a-file`: neither a regular file nor a directory
- * - `unreadable`: the operating system refused to read it
+ * - `unreadable`: the operating system refused to read it, or the command that was to give it failed
  * - `changed-while-read`: fewer or more bytes came than its size promised
  * - `page-checksum`: a data page does not have the checksum in its header
  * - `partial-page`: a relation's file ends within a page
@@ -191,6 +191,8 @@ export interface ReportedOptions {
   readonly signaturePath?: string
   /** Of an archive that came in alone: which one it was said to be. */
   readonly archive?: string
+  /** What gave the parts of the backup. */
+  readonly fetchCommand?: string
 }
 
 /** The steps of a verification, in their order. */
@@ -245,9 +247,9 @@ export interface CheckedPages {
  */
 export interface VerifyReport extends RunFacts {
   readonly reportVersion: 2
-  /** The backup directory, as it was given; `-` of an archive that came in alone. */
+  /** The backup directory, as it was given; `-` of an archive that came in alone; the command that gave the backup. */
   readonly directory: string
-  /** The same, absolute and without links in it; `null` of an archive that came in alone. */
+  /** The same, absolute and without links in it; `null` of what is in no directory. */
   readonly path: string | null
   /** The format it is in, as given or found out. */
   readonly format: 'plain' | 'tar'

@@ -1,7 +1,7 @@
 import type { Pathname } from '../files/pathname.js'
 import type { FileTable } from './file-table/file-table.js'
 import type { NotChecked, Problem } from './report.js'
-import type { ArchiveContents } from './tar/archive.js'
+import type { ArchiveContents } from '../source/tar/archive.js'
 
 /** The parts of a report in which problems stand, in their order. */
 export const problemPhases = [

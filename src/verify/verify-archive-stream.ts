@@ -8,7 +8,8 @@ import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import { TarBackup } from './tar/tar-backup.js'
-import { parseArchiveContents, parseArchiveName } from './tar/archive.js'
+import { streamPlace } from '../source/tar/archive-place.js'
+import { parseArchiveContents, parseArchiveName } from '../source/tar/archive.js'
 import { verifyFiles } from './verify-files.js'
 
 /** Which archive to verify, and how. */
@@ -43,7 +44,8 @@ export async function verifyArchiveStream(
   }
   const stem = typeof contents === 'string' ? contents : String(contents.tablespaceOid)
   const ignore = new IgnoreRules(options.ignore ?? [])
-  const backup = new TarBackup({ directory: '-', options }, { stream, contents, name: `${stem}.tar` })
+  const place = streamPlace(`${stem}.tar`, stream)
+  const backup = new TarBackup({ directory: '-', options, place, only: contents })
   try {
     const signature = await demandSignature(options)
     const opened = await openManifest(options.manifestPath, { mayBePipe: true, signal: options.signal })
@@ -64,5 +66,6 @@ export async function verifyArchiveStream(
     })
   } finally {
     await backup.close()
+    stream.destroy()
   }
 }

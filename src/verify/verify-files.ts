@@ -30,6 +30,8 @@ export interface Verification {
   readonly path: string | null
   /** Which archive that was said to be. */
   readonly archive?: string | undefined
+  /** What its parts come from. */
+  readonly fetchCommand?: string | undefined
   /** Is called at the end. */
   readonly endRun: () => RunFacts
   readonly options: VerifyOptions
@@ -53,7 +55,8 @@ export interface Verification {
  * @throws {@link PbManifestError}
  */
 export async function verifyFiles(backup: VerifiedBackup, verification: Verification): Promise<VerifyReport> {
-  const { directory, path, archive, options, jobs, ignore, content, source, table, share } = verification
+  const { directory, path, archive, fetchCommand, options, jobs, ignore, content, source, table, share } =
+    verification
   const clock = new StepClock(verifySteps, options.onStep)
   const isWanted = (row: number): boolean => !isIgnored(row, table, ignore)
   const manifest = await clock.time('manifest', () =>
@@ -98,6 +101,7 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
     options,
     jobs,
     archive,
+    fetchCommand,
     backup: readBackupFacts((...file) => backup.readSmallFile(...file), ignore, manifest.summary),
     format,
     manifest,

@@ -169,7 +169,7 @@ describe('pbmanifest repair', () => {
     })
     const tar = join(scratch.path, 'tar')
     await writeTree(tar, { 'base.tar': '' })
-    expect(await pbmanifest(['repair', '--from', tar, backup])).toMatchObject({
+    expect(await pbmanifest(['repair', '--from', backup, tar])).toMatchObject({
       status: 2,
       stderr: expect.stringContaining('is in tar format'),
     })

@@ -16,6 +16,8 @@ export interface StreamedBackupOptions {
   readonly incrementalFrom?: Buffer
   /** Whether the WAL that the backup needs goes into `base.tar`. Default true. */
   readonly wal?: boolean
+  /** Whether there is a tablespace_map, as in what pg_basebackup writes in tar format. */
+  readonly tablespaceMap?: boolean
 }
 
 /** What the replication command BASE_BACKUP gave, as it gave it. LSNs as text, for example `0/2000028`. */
@@ -98,7 +100,7 @@ async function streamBackup(
 }
 
 function baseBackupCommand(options: StreamedBackupOptions): string {
-  const { label, manifest = 'yes', manifestChecksums, incrementalFrom, wal = true } = options
+  const { label, manifest = 'yes', manifestChecksums, incrementalFrom, wal = true, tablespaceMap } = options
   const list = [
     `LABEL '${label.replaceAll("'", "''")}'`,
     `CHECKPOINT 'fast'`,
@@ -106,6 +108,7 @@ function baseBackupCommand(options: StreamedBackupOptions): string {
     `MANIFEST '${manifest}'`,
     ...(manifestChecksums === undefined ? [] : [`MANIFEST_CHECKSUMS '${manifestChecksums}'`]),
     ...(incrementalFrom === undefined ? [] : ['INCREMENTAL']),
+    ...(tablespaceMap === true ? ['TABLESPACE_MAP'] : []),
   ]
   return `BASE_BACKUP (${list.join(', ')})`
 }

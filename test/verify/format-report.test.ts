@@ -28,6 +28,7 @@ function reportOf(problems: number): VerifyReport {
     options: {},
     jobs: 1,
     archive: undefined,
+    fetchCommand: undefined,
     backup: readBackupFacts(() => undefined, new IgnoreRules([]), {
       version: 1,
       systemIdentifier: undefined,

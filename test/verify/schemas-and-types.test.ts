@@ -167,6 +167,7 @@ const optionKeys = {
   signerIdentity: 'optional',
   signaturePath: 'optional',
   archive: 'optional',
+  fetchCommand: 'optional',
 } as const satisfies PresenceOf<ReportedOptions>
 
 const backupKeys = {

@@ -4,7 +4,7 @@ import type { RepairOptions, StatedLink } from '../../../src/repair/options.js'
 import type { RepairReport } from '../../../src/repair/report.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import { readOnlyOperand } from '../../operands.js'
-import { invalidValue, readCount, readOptional } from '../../option-values.js'
+import { invalidValue, readCount, readIoSeconds, readOptional } from '../../option-values.js'
 import { requireAllowedSigners, requireQuietOrProgress, usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from '../command.js'
@@ -16,7 +16,19 @@ const options = {
       type: 'string',
       kind: 'directory',
       value: 'COPY',
-      describe: 'another copy of the backup, in plain format (required)',
+      describe: 'another copy of the backup, in plain or tar format (required, or a command)',
+    },
+    'fetch-command': {
+      type: 'string',
+      value: 'COMMAND',
+      kind: 'text',
+      describe: 'shell command that writes the part of a copy in tar format that is named %f to its output',
+    },
+    'fetch-timeout': {
+      type: 'string',
+      value: 'SECONDS',
+      kind: 'number',
+      describe: 'how long the fetch command may be silent (default: 300)',
     },
     'manifest-path': {
       alias: 'm',
@@ -102,9 +114,7 @@ const options = {
 type Values = OptionValues<typeof options>
 
 function readOptions(values: Values): Omit<RepairOptions, 'signal'> {
-  const { from } = values
-  if (from === undefined)
-    throw usageError('no copy specified', 'Say with --from=DIRECTORY from where to repair.')
+  const from = readCopy(values)
   if (values.write === true && values['dry-run'] === true) {
     throw usageError('cannot specify both --write and --dry-run')
   }
@@ -129,6 +139,21 @@ function readOptions(values: Values): Omit<RepairOptions, 'signal'> {
       jobs: readOptional(readCount, '-j/--jobs', values.jobs),
     }),
   }
+}
+
+function readCopy(values: Values): RepairOptions['from'] {
+  const { from, 'fetch-command': fetchCommand, 'fetch-timeout': timeout } = values
+  if (timeout !== undefined && fetchCommand === undefined) {
+    throw usageError('--fetch-timeout is for use with --fetch-command')
+  }
+  if (from !== undefined && fetchCommand !== undefined) {
+    throw usageError('cannot specify both --from and --fetch-command')
+  }
+  if (from !== undefined) return from
+  if (fetchCommand === undefined)
+    throw usageError('no copy specified', 'Say with --from=DIRECTORY from where to repair.')
+  const fetchTimeoutSeconds = readOptional(readIoSeconds, '--fetch-timeout', timeout)
+  return { fetchCommand, ...withoutUndefined({ fetchTimeoutSeconds }) }
 }
 
 function readLinks({ tablespace = [], waldir }: Values): StatedLink[] {

@@ -30,8 +30,9 @@ export function formatDetails(report: VerifyReport): string[] {
   ]
 }
 
-function describeRun({ path, host, pbmanifestVersion, startedAt, endedAt }: VerifyReport): string {
-  const what = path === null ? 'an archive from standard input' : `"${displayPathname(path)}"`
+function describeRun({ path, host, options, pbmanifestVersion, startedAt, endedAt }: VerifyReport): string {
+  const stranger = options.fetchCommand === undefined ? 'an archive from standard input' : 'a fetched backup'
+  const what = path === null ? stranger : `"${displayPathname(path)}"`
   return `${what} on ${host} by pbmanifest ${pbmanifestVersion}, from ${startedAt} to ${endedAt}`
 }
 

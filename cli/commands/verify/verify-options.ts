@@ -61,6 +61,12 @@ export const verifyOptions = {
       kind: 'file',
       describe: 'where what was found in the shard goes',
     },
+    'fetch-command': {
+      type: 'string',
+      value: 'COMMAND',
+      kind: 'text',
+      describe: 'shell command that writes the part of a tar backup that is named %f to its output',
+    },
     chain: {
       type: 'boolean',
       describe: 'verify a full backup and the incremental ones that build on it, in this order',
@@ -104,6 +110,12 @@ export const verifyOptions = {
       value: 'RATE',
       kind: 'text',
       describe: 'how much is read in a second: kB, or with the suffix k or M',
+    },
+    'fetch-timeout': {
+      type: 'string',
+      value: 'SECONDS',
+      kind: 'number',
+      describe: 'how long the fetch command may be silent (default: 300)',
     },
     jobs: {
       alias: 'j',

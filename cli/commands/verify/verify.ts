@@ -3,9 +3,11 @@ import type { VerifyOptions } from '../../../src/verify/options.js'
 import type { VerifyReport } from '../../../src/verify/report.js'
 import { exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { readOnlyOperand } from '../../operands.js'
+import { readIoSeconds, readOptional } from '../../option-values.js'
 import type { Messages } from '../../messages.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
+import { withoutUndefined } from '../../without-undefined.js'
 import { findBackups } from '../../../src/verify/several/find-backups.js'
 import { printProblem, printVerdict } from './print-verdict.js'
 import { formatDetails, stepWords } from './verbose-text.js'
@@ -25,6 +27,18 @@ function verboseOptions(values: VerifyValues, messages: Messages): Pick<VerifyOp
       if (step !== 'checksums' || values['skip-checksums'] !== true) messages.note(stepWords[step])
     },
   }
+}
+
+/** Verifies a backup that a command gives. */
+async function verifyFetched(
+  fetchCommand: string,
+  values: VerifyValues,
+  { format, ...options }: VerifyOptions,
+): Promise<VerifyReport> {
+  if (format === 'plain') throw usageError('a backup in plain format cannot come from --fetch-command')
+  const { verifyFetchedBackup } = await import('../../../src/verify/verify-fetched-backup.js')
+  const fetchTimeoutSeconds = readOptional(readIoSeconds, '--fetch-timeout', values['fetch-timeout'])
+  return await verifyFetchedBackup({ ...options, fetchCommand, ...withoutUndefined({ fetchTimeoutSeconds }) })
 }
 
 /** Verifies the backup in this directory, or, when its name is `-`, the archive on standard input. */
@@ -63,6 +77,7 @@ export const verifyCommand: Command = defineCommand({
     ['-P -j 8 -i "base/*/pgsql_tmp" BACKUP', 'with progress and 8 threads, ignoring a glob'],
     ['"/backups/*"', 'several backups, each by itself'],
     ['--chain FULL INCR1 INCR2', 'what pg_combinebackup is to combine'],
+    ["--fetch-command 'aws s3 cp s3://backups/monday/%f -'", 'all of a tar backup, wherever it is'],
     ['-F tar -m MANIFEST - < base.tar.gz', 'one archive, from standard input'],
     ['--shard 2/7 --report-fragment FILE BACKUP', 'a seventh of it, while other machines verify the rest'],
     ['--output=json BACKUP', 'the report as JSON, for programs'],
@@ -72,6 +87,8 @@ export const verifyCommand: Command = defineCommand({
     const { printJson, messages, signal, stdin } = context
     const options = { ...readVerifyOptions(values), ...verboseOptions(values, messages) }
     if (values.shard !== undefined) {
+      if (values['fetch-command'] !== undefined)
+        throw usageError('cannot specify both --shard and --fetch-command')
       const { runVerifyShard } = await import('./verify-shard.js')
       return await runVerifyShard(context, options, values, operands)
     }
@@ -79,7 +96,8 @@ export const verifyCommand: Command = defineCommand({
     const isJson = output.kind === 'json'
     const isVerbose = values.verbose === true
     if (values.chain === true) {
-      if (values.state !== undefined) throw usageError('cannot specify both --chain and --state')
+      const other = (['state', 'fetch-command'] as const).find((name) => values[name] !== undefined)
+      if (other !== undefined) throw usageError(`cannot specify both --chain and --${other}`)
       readStateRequest(values, context.env, { canKeep: false })
       const { quiet, progress } = values
       refuseReportFiles(output, '--chain')
@@ -91,7 +109,12 @@ export const verifyCommand: Command = defineCommand({
       }
       return await runVerifyChain(context, options, operands, chainOutput)
     }
-    const backups = await findBackups(operands)
+    const fetchCommand = values['fetch-command']
+    const isFetched = fetchCommand !== undefined
+    if (isFetched) refuseBesideFetching(values, operands)
+    else if (values['fetch-timeout'] !== undefined)
+      throw usageError('--fetch-timeout is for use with --fetch-command')
+    const backups = isFetched ? { directories: [fetchCommand], isPlural: false } : await findBackups(operands)
     if (backups.isPlural) {
       if (values.archive !== undefined) throw usageError('--archive is for an archive on standard input')
       const words = { isQuiet: values.quiet === true, hasProgress: values.progress === true, isVerbose }
@@ -101,14 +124,14 @@ export const verifyCommand: Command = defineCommand({
     }
     const directory = readOnlyOperand(backups.directories, 'backup directory')
     const { allowedSigners } = options
-    if (allowedSigners !== undefined && isReportFile(directory)) {
+    if (allowedSigners !== undefined && !isFetched && isReportFile(directory)) {
       refuseReportFiles(output, 'a signed report')
       if (output.kind === 'nagios')
         throw usageError('cannot specify both a signed report and --output=nagios')
       const words = { isJson, isQuiet: values.quiet === true }
       return await runVerifySignedReport(context, directory, { ...options, allowedSigners }, words)
     }
-    await checkReportFiles(output.files, directory === '-' ? [] : [directory])
+    await checkReportFiles(output.files, directory === '-' || isFetched ? [] : [directory])
     const progress = values.progress === true ? new ProgressReporter(messages) : undefined
     const allOptions: VerifyOptions = {
       ...options,
@@ -120,12 +143,14 @@ export const verifyCommand: Command = defineCommand({
     }
     if (directory === '-' && values.state !== undefined)
       throw usageError('--state is not for an archive on standard input')
-    const canKeep = directory !== '-' && values.archive === undefined
+    const canKeep = directory !== '-' && !isFetched && values.archive === undefined
     const state = readStateRequest(values, context.env, { canKeep })
     const run = async (): Promise<{ report: VerifyReport; keep?: ReportToKeep['keep'] }> =>
-      state === undefined
-        ? { report: await verify(directory, values, allOptions, stdin) }
-        : await verifyWithState(context, state, directory, allOptions)
+      state !== undefined
+        ? await verifyWithState(context, state, directory, allOptions)
+        : isFetched
+          ? { report: await verifyFetched(fetchCommand, values, allOptions) }
+          : { report: await verify(directory, values, allOptions, stdin) }
     const { report, keep } = await run().catch(async (error: unknown) => {
       await tellFailure(context, output, directory, error)
       throw error
@@ -155,6 +180,17 @@ export const verifyCommand: Command = defineCommand({
     })
   },
 })
+
+function refuseBesideFetching(values: VerifyValues, operands: readonly string[]): void {
+  if (operands.length > 0) {
+    throw usageError(
+      'cannot specify both a backup directory and --fetch-command',
+      'The command gives all of the backup.',
+    )
+  }
+  const other = (['archive', 'state'] as const).find((name) => values[name] !== undefined)
+  if (other !== undefined) throw usageError(`cannot specify both --${other} and --fetch-command`)
+}
 
 /** Whether the one archive that was named is what was seen, so that no more of the backup was wanted. */
 function isAllThatWasAskedFor(values: VerifyValues, report: VerifyReport): boolean {

@@ -7,6 +7,9 @@ Without \`--write\`, nothing is changed: what would be repaired is said. With it
 Missing directories are made. WAL segments, which no manifest lists, are taken when all records of the manifest's WAL ranges can be read with them. Files that the manifest does not list are named, and never removed.
 The copy may be damaged itself, and may be of another backup: what fits is taken, and of all else it is said why not. Nothing is written into it.`,
   options: {
+    from: 'In plain or in tar format. What is needed of archives is unpacked into a directory in TMPDIR first.',
+    'fetch-command': 'As for `pbmanifest verify`. Its standard error is not looked at.',
+    'fetch-timeout': 'From 1 to 86400.',
     'manifest-from-copy':
       'The copy then says what the backup has to be, and only a signature could tell that it is the one that it should be.',
     'trust-size': 'Without it, such a file is taken only when it is empty.',

@@ -18,6 +18,9 @@ Problems are told on standard error as they are found, and all of them are told.
       'The OID is that of a tablespace; the name of the archive does as well. Status 0 is given for this archive alone, because it is all that is to be verified.',
     shard:
       'Which files are in a shard follows from the manifest alone. `auto/N` takes the number that a scheduler gives, from 0, in the environment variable `JOB_COMPLETION_INDEX` or `AWS_BATCH_JOB_ARRAY_INDEX`. The exit status is 1 when there is a problem in the shard; that there is none says nothing of the backup.',
+    'fetch-command':
+      'It is run by `/bin/sh` for each part of a backup in tar format, with the name of the part for `%f` (`%%` is a percent sign): `backup_manifest`, `base.tar`, `16384.tar` for a tablespace, `pg_wal.tar`; where no bytes come, also with `.gz`, `.lz4` and `.zst` behind it. A command that fails, or writes to standard error, makes a problem of that part. No DIRECTORY is given then.',
+    'fetch-timeout': 'From 1 to 86400. The command is then ended, with all that it has started.',
     chain:
       'Name the backups as for `pg_combinebackup`: the full one first, each other one after the one that it builds on. The last line says whether they may be combined.',
     'page-checksums':

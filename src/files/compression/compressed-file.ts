@@ -9,14 +9,13 @@ const BUFFER_BYTES = 256 * 1024
 const NO_BYTES = Buffer.alloc(0)
 
 /**
- * Reads what a file was before it was compressed, at any position, and keeps one piece of it.
+ * Reads what something was before it was compressed, at any position, and keeps one piece of it.
  *
  * It is decompressed from its beginning to where it is read; again from its beginning when that lies behind. So whoever
  * reads in the order of the file has it decompressed once.
  */
 export class CompressedFile {
-  readonly #path: string
-  readonly #compression: Compression
+  readonly #begin: () => AsyncGenerator<Buffer, void, undefined>
   readonly #yielder: Yielder
   #chunks: AsyncGenerator<Buffer, void, undefined> | undefined
   #chunk: Buffer = NO_BYTES
@@ -24,9 +23,9 @@ export class CompressedFile {
   /** What has ended the decompression. */
   #failure: unknown
 
-  constructor(path: string, compression: Compression, yielder: Yielder) {
-    this.#path = path
-    this.#compression = compression
+  /** @param begin - gives what is decompressed, from its beginning */
+  constructor(begin: () => AsyncGenerator<Buffer, void, undefined>, yielder: Yielder) {
+    this.#begin = begin
     this.#yielder = yielder
   }
 
@@ -70,7 +69,7 @@ export class CompressedFile {
   async #next(): Promise<Buffer | undefined> {
     if (this.#failure !== undefined) throw this.#failure
     try {
-      this.#chunks ??= decompress(this.#path, this.#compression)
+      this.#chunks ??= this.#begin()
       const result = await this.#chunks.next()
       return result.done === true ? undefined : result.value
     } catch (error) {
@@ -80,7 +79,11 @@ export class CompressedFile {
   }
 }
 
-async function* decompress(path: string, compression: Compression): AsyncGenerator<Buffer, void, undefined> {
+/** What a file was before it was compressed. */
+export async function* decompressFile(
+  path: string,
+  compression: Compression,
+): AsyncGenerator<Buffer, void, undefined> {
   const decompressor = await loadDecompressor(compression)
   yield* decompressor(readOpenedFile(openRegularFile(path), Buffer.allocUnsafeSlow(BUFFER_BYTES)))
 }

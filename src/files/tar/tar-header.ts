@@ -8,6 +8,8 @@ export interface TarHeader {
   /** One character; NUL in old archives means a file. */
   readonly typeflag: string
   readonly size: number
+  /** When the file was changed last, in seconds since 1970; 0 where the header does not say. */
+  readonly modified: number
   /** The bytes of a link's target. */
   readonly target: Buffer
   /** GNU's own, which has other things where POSIX has the prefix. */
@@ -16,6 +18,7 @@ export interface TarHeader {
 
 const NAME = { start: 0, end: 100 } as const
 const SIZE = { start: 124, end: 136 } as const
+const MODIFIED = { start: 136, end: 148 } as const
 const CHECKSUM = { start: 148, end: 156 } as const
 const TYPEFLAG = 156
 const TARGET = { start: 157, end: 257 } as const
@@ -44,6 +47,7 @@ export function parseTarHeader(block: Buffer): TarHeader | string {
     name: readName(block),
     typeflag: String.fromCharCode(block[TYPEFLAG] ?? 0),
     size,
+    modified: readNumber(block, MODIFIED.start, MODIFIED.end) ?? 0,
     target: Buffer.from(textIn(block, TARGET.start, TARGET.end)),
     isGnu: block.toString('latin1', MAGIC.start, MAGIC.end) === 'ustar ',
   }

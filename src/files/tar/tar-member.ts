@@ -15,6 +15,8 @@ export interface TarMember {
   readonly target: Buffer
   /** Of the file, holes included; 0 of all else. */
   readonly size: number
+  /** When it was changed last, in seconds since 1970; 0 where that is not known. */
+  readonly modified: number
   /** Where what is stored of it begins, in bytes of the archive. */
   readonly offset: number
   /** Of a sparse file: what of it is stored. `undefined`: all. */

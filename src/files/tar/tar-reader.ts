@@ -128,18 +128,18 @@ export class TarReader {
   }
 
   #beginMember(header: TarHeader, block: Buffer): void {
-    const { typeflag, isGnu } = header
+    const { typeflag, isGnu, modified } = header
     const { sparse, size, ...names } = this.#attributes.applyTo(header)
     if (typeflag === VOLUME_LABEL) return this.#expect('other', size)
     this.#lastName = names.name
     if (typeflag === CONTINUATION) throw new DamagedArchiveError('it is one of the volumes of an archive')
     const kind = kindOfMember(typeflag, names.name)
     if (kind !== 'file') {
-      this.#tell({ ...names, kind }, 0, undefined)
+      this.#tell({ ...names, kind, modified }, 0, undefined)
       // Links, devices, directories and FIFOs have no bytes, whatever their size says; but what was taken for one has.
       return this.#expect('other', BYTELESS_TYPES.has(typeflag) ? 0 : size)
     }
-    const member = { ...names, kind }
+    const member = { ...names, kind, modified }
     const map = typeflag === GNU_SPARSE ? gnuMap(block, isGnu) : sparse
     if (map === undefined) {
       this.#tell(member, size, undefined)
@@ -231,7 +231,7 @@ export class TarReader {
   }
 }
 
-type NamedMember = Pick<TarMember, 'name' | 'kind' | 'target'>
+type NamedMember = Pick<TarMember, 'name' | 'kind' | 'target' | 'modified'>
 
 /** A sparse member as long as its map is not whole. */
 interface PendingMember {

@@ -1,4 +1,4 @@
-import type { MessagePort } from 'node:worker_threads'
+import type { ByteChannel } from '../../source/tar/byte-channel.js'
 import type { SharedRateBuffer } from '../../threads/shared-rate.js'
 import type { Compression } from '../../files/compression/compression.js'
 import type { Pathname } from '../../files/pathname.js'
@@ -13,8 +13,10 @@ import type { PathnameIndexBuffers } from '../file-table/pathname-index.js'
 
 /** An archive to be read. Plain data: it crosses threads. */
 export interface ArchiveTask {
-  /** Where it is; `undefined`: it comes through {@link ByteChannel}. */
+  /** Where it is; `undefined`: it is asked for, and comes through a {@link ByteChannel}. */
   readonly path: string | undefined
+  /** Whether there need not be one. */
+  readonly mayBeAbsent: boolean
   /** What stands before its members' names in the manifest. */
   readonly prefix: string
   /** `undefined`: by its first bytes. */
@@ -51,7 +53,6 @@ export interface StartArchives {
   readonly tasks: readonly ArchiveTask[]
   readonly expected: ExpectedMembers
   readonly progress: ArchiveProgressBuffers
-  readonly channel: ByteChannel | undefined
   /** `undefined`: no limit. */
   readonly rate: SharedRateBuffer | undefined
 }
@@ -62,13 +63,6 @@ export interface ArchiveProgressBuffers {
   readonly claims: SharedArrayBuffer
   /** BigInt64: bytes of archives that were read. */
   readonly bytes: SharedArrayBuffer
-}
-
-/** Through which the bytes of an archive come from another thread. */
-export interface ByteChannel {
-  readonly port: MessagePort
-  /** Int32: counts what was sent; see `SharedCount`. */
-  readonly sent: SharedArrayBuffer
 }
 
 /** Something that is wrong with an archive or a member of it. */
@@ -107,6 +101,10 @@ export type ArchiveFinding =
   | { readonly type: 'damaged'; readonly message: string; readonly detail: string | undefined }
   /** By the operating system. */
   | { readonly type: 'unreadable'; readonly message: string; readonly code?: string }
+  /** An archive that may be absent is. */
+  | { readonly type: 'not there'; readonly message: string }
+  /** By what its bytes come from. */
+  | { readonly type: 'not fetched'; readonly message: string; readonly detail: string | undefined }
 
 /** A WAL segment that an archive has. */
 export interface WalMember {
@@ -142,5 +140,7 @@ export interface ArchiveSummary {
 
 /** What a thread sends. */
 export type ArchiveMessage =
+  /** Begins with an archive that is no file here; its bytes are to be sent. */
+  | { readonly type: 'open'; readonly task: number; readonly channel: ByteChannel }
   | { readonly type: 'finding'; readonly task: number; readonly finding: ArchiveFinding }
   | { readonly type: 'archive end'; readonly task: number; readonly summary: ArchiveSummary }

@@ -5,7 +5,11 @@ import type { Problem } from '../report.js'
 import type { ArchiveFinding } from './archive-messages.js'
 
 /** A finding in the words of `pg_verifybackup`, where it has some. */
-export function archiveProblem(archive: string, finding: ArchiveFinding, table: FileTable): Problem {
+export function archiveProblem(
+  archive: string,
+  finding: Exclude<ArchiveFinding, { readonly type: 'not there' }>,
+  table: FileTable,
+): Problem {
   switch (finding.type) {
     case 'extra': {
       const name = displayPathname(finding.name)
@@ -90,6 +94,14 @@ export function archiveProblem(archive: string, finding: ArchiveFinding, table: 
         message: `could not read file "${archive}": ${finding.message}`,
         archive,
         ...(finding.code !== undefined && { errorCode: finding.code }),
+      }
+    case 'not fetched':
+      return {
+        kind: 'unreadable',
+        path: archive,
+        message: `could not fetch archive "${archive}": ${finding.message}`,
+        ...(finding.detail !== undefined && { detail: finding.detail }),
+        archive,
       }
     default:
       return finding satisfies never

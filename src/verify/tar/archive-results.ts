@@ -3,12 +3,15 @@ import type { ContentFindings } from '../content/content-findings.js'
 import { layoutProblems } from '../content/content-problems.js'
 import { PagesInQuestion } from '../content/pages-in-question.js'
 import type { ContentDecision, ContentRules } from '../content/decide-content-rules.js'
-import type { Archive } from './archive.js'
+import type { Archive } from '../../source/tar/archive.js'
 import type { ArchiveFinding, ArchiveMessage, ArchiveSummary, MemberFindings } from './archive-messages.js'
 import type { ArchivedSegment } from './archive-wal-source.js'
 import type { EngineUse } from '../name-engines.js'
 import { archiveProblem, twoArchivesProblem } from './archive-problem.js'
 import type { Pathname } from '../../files/pathname.js'
+
+/** What comes behind is not seen. */
+const endsArchive: ReadonlySet<ArchiveFinding['type']> = new Set(['damaged', 'unreadable', 'not fetched'])
 
 interface Result {
   readonly archive: Archive
@@ -32,30 +35,39 @@ export class ArchiveResults {
   readonly pages: PagesInQuestion = new PagesInQuestion()
   /** Archives that could not be read to their end. */
   readonly unread: Set<Archive> = new Set()
+  /** Those that did not have to be there, and are not, and what was said about that. */
+  readonly absent: Map<Archive, string> = new Map()
   /** Of each row, the number of the archive that has it, from 1. */
   readonly #holders: Uint32Array
   readonly #content: (MemberFindings & { readonly rank: number })[] = []
   /** Archives with more wrong pages than are told. */
   readonly #cut: { readonly name: string; readonly rank: number }[] = []
   #pages = 0
-  readonly #results: readonly Result[]
+  readonly #results: Result[] = []
   readonly #context: VerifyContext
   #told = 0
 
-  /** @param all - among which these stand in the report. Default: there are no others */
-  constructor(archives: readonly Archive[], context: VerifyContext, all: readonly Archive[] = archives) {
-    this.#results = archives.map((archive) => ({
-      archive,
-      rank: all.indexOf(archive),
-      findings: [],
-      summary: undefined,
-    }))
+  constructor(context: VerifyContext) {
     this.#context = context
     this.#holders = new Uint32Array(context.manifest.table.rows)
   }
 
+  /**
+   * Says that these are read, too.
+   *
+   * @param all - among which these stand in the report, behind those before
+   * @returns the number of the first of them among those that are read
+   */
+  add(archives: readonly Archive[], all: readonly Archive[]): number {
+    const first = this.#results.length
+    for (const archive of archives) {
+      this.#results.push({ archive, rank: first + all.indexOf(archive), findings: [], summary: undefined })
+    }
+    return first
+  }
+
   /** Takes what a thread sent. Throws what the list of problems throws. */
-  accept(message: ArchiveMessage): void {
+  accept(message: Exclude<ArchiveMessage, { readonly type: 'open' }>): void {
     const result = this.#results[message.task]
     if (result === undefined) throw new RangeError(`there is no archive ${message.task}`)
     if (message.type === 'finding') result.findings.push(message.finding)
@@ -116,7 +128,8 @@ export class ArchiveResults {
   }
 
   #tellFinding({ archive, rank }: Result, finding: ArchiveFinding): void {
-    if (finding.type === 'damaged' || finding.type === 'unreadable') this.unread.add(archive)
+    if (finding.type === 'not there') return void this.absent.set(archive, finding.message)
+    if (endsArchive.has(finding.type)) this.unread.add(archive)
     const { manifest, problems } = this.#context
     problems.add(archiveProblem(archive.name, finding, manifest.table), {
       phase: 'archives',

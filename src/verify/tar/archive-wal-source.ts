@@ -1,9 +1,11 @@
-import { CompressedFile } from '../../files/compression/compressed-file.js'
+import type { ArchivePlace } from '../../source/tar/archive-place.js'
+import { unpackBytes } from '../../source/tar/unpacked-archive.js'
+import { CompressedFile, decompressFile } from '../../files/compression/compressed-file.js'
 import type { Yielder } from '../../files/yielder.js'
 import { chooseSegments } from '../wal/choose-segments.js'
 import { openSegment, storedPieces } from '../wal/file-wal-source.js'
 import type { SegmentPlace, WalSegmentReader, WalSource } from '../wal/wal-source.js'
-import type { Archive } from './archive.js'
+import type { Archive } from '../../source/tar/archive.js'
 import type { WalMember } from './archive-messages.js'
 
 /** A WAL segment, and the archive that has it. */
@@ -19,6 +21,40 @@ export interface ArchivedWal {
   readonly failure: string | undefined
 }
 
+/** What is known when the archives have been read. */
+interface MetWal {
+  readonly walMembers: readonly ArchivedSegment[]
+  /** Archives that could not be read to their end. */
+  readonly unread: ReadonlySet<Archive>
+  /** Archives that are not there, and what was said about that. */
+  readonly absent: ReadonlyMap<Archive, string>
+}
+
+/** The WAL that was met in archives. `base.tar` may have some, but `pg_wal.tar` is unpacked over it. */
+export function archivedWal(
+  directoryPrefix: string,
+  archives: readonly Archive[],
+  results: MetWal | undefined,
+): ArchivedWal {
+  const ofWal = archives.find(({ contents }) => contents === 'pg_wal')
+  const ofBase = archives.find(({ contents }) => contents === 'base')
+  const unread = [ofWal, ofBase].find((archive) => archive !== undefined && results?.unread.has(archive))
+  const whyNone = ofWal && results?.absent.get(ofWal)
+  const members = results?.walMembers ?? []
+  const hasOwn = ofWal !== undefined && whyNone === undefined
+  const holder = hasOwn ? ofWal : members.length > 0 ? ofBase : undefined
+  return {
+    place: holder === undefined ? `${directoryPrefix}pg_wal.tar` : (holder.path ?? holder.name),
+    members: [
+      ...members.filter(({ archive }) => archive !== ofWal),
+      ...members.filter(({ archive }) => archive === ofWal),
+    ],
+    failure: unread
+      ? `archive "${unread.name}" cannot be read to its end`
+      : whyNone && `could not fetch archive "pg_wal.tar": ${whyNone}`,
+  }
+}
+
 /**
  * The WAL segments in archives, which stay packed: what is not compressed is read where it lies, in several threads; what
  * is compressed is decompressed again, in this thread, in the order in which the segments are asked for.
@@ -32,9 +68,10 @@ export class ArchiveWalSource implements WalSource {
   readonly #segments: ReadonlyMap<string, ArchivedSegment>
   readonly #unusedPartials: ReadonlySet<string>
   readonly #compressed = new Map<Archive, CompressedFile>()
-  readonly #yielder: Yielder
+  readonly #reading: ArchivedWalReading
 
-  constructor({ place, members, failure }: ArchivedWal, usePartial: boolean, yielder: Yielder) {
+  constructor({ place, members, failure }: ArchivedWal, reading: ArchivedWalReading) {
+    const { usePartial } = reading
     const lastFirst = members.toReversed().map((member) => [member.name, member] as const)
     const { segments, unusedPartials } = chooseSegments(lastFirst, usePartial)
     this.place = place
@@ -42,8 +79,8 @@ export class ArchiveWalSource implements WalSource {
     this.names = [...segments.keys()]
     this.#segments = segments
     this.#unusedPartials = unusedPartials
-    this.#yielder = yielder
-    if (members.some(({ archive }) => archive.path === undefined)) {
+    this.#reading = reading
+    if (reading.place?.isRepeatable === false && members.length > 0) {
       this.whyNoBytes =
         'standard input cannot be read a second time; of the WAL in it, presence and size are checked'
     }
@@ -86,13 +123,29 @@ export class ArchiveWalSource implements WalSource {
     }
   }
 
-  #fileOf(archive: Archive): CompressedFile {
+  #decompress(archive: Archive): AsyncGenerator<Buffer, void, undefined> {
     const { path, compression } = archive
-    if (path === undefined || compression === undefined) throw new TypeError('the archive is no file')
-    const file = this.#compressed.get(archive) ?? new CompressedFile(path, compression, this.#yielder)
+    if (path !== undefined && compression !== undefined) return decompressFile(path, compression)
+    const { place, signal } = this.#reading
+    return unpackBytes(archive, { place, signal })
+  }
+
+  #fileOf(archive: Archive): CompressedFile {
+    const file =
+      this.#compressed.get(archive) ??
+      new CompressedFile(() => this.#decompress(archive), this.#reading.yielder)
     this.#compressed.set(archive, file)
     return file
   }
+}
+
+/** How the archives are read again. */
+export interface ArchivedWalReading {
+  readonly usePartial: boolean
+  readonly yielder: Yielder
+  /** Where an archive without a path comes from. */
+  readonly place: ArchivePlace | undefined
+  readonly signal: AbortSignal | undefined
 }
 
 /** Where a segment lies that is not compressed. */

@@ -1,25 +1,25 @@
+import type { TransferListItem } from 'node:worker_threads'
 import { openRegularFile, readOpenedFile } from '../../files/open-regular-file.js'
 import { SharedRate } from '../../threads/shared-rate.js'
 import { Abandoned } from '../../threads/claims.js'
 import type { DoneMessage } from '../thread-pool.js'
 import type { ArchiveFinding, ArchiveMessage, ArchiveTask, StartArchives } from './archive-messages.js'
 import { ArchiveProgress } from './archive-progress.js'
-import { receiveChunks } from './byte-channel.js'
+import { type ByteChannel, receiveBytes } from '../../source/tar/byte-channel.js'
 import { checkArchive } from './check-archive.js'
 import { MemberCheckTools } from './member-check.js'
 
 /** Large enough that calls cost little, small enough to stay in the processor's cache. */
 const BUFFER_BYTES = 256 * 1024
 
+type PostArchiveMessage = (message: ArchiveMessage | DoneMessage, transferList?: TransferListItem[]) => void
+
 /**
  * Checks archives until none is left that no thread has taken, or nobody wants to know any more.
  *
  * @param post - is told of all that is wrong, of the end of each archive, and of the end
  */
-export async function checkArchives(
-  start: StartArchives,
-  post: (message: ArchiveMessage | DoneMessage) => void,
-): Promise<void> {
+export async function checkArchives(start: StartArchives, post: PostArchiveMessage): Promise<void> {
   try {
     await checkClaimed(start, post)
   } catch (error) {
@@ -29,24 +29,24 @@ export async function checkArchives(
 }
 
 async function checkClaimed(
-  { tasks, expected, progress: progressBuffers, channel, rate: rateBuffer }: StartArchives,
-  post: (message: ArchiveMessage) => void,
+  { tasks, expected, progress: progressBuffers, rate: rateBuffer }: StartArchives,
+  post: PostArchiveMessage,
 ): Promise<void> {
   const tools = await MemberCheckTools.load(expected)
   const rate = rateBuffer && new SharedRate(rateBuffer)
   const progress = new ArchiveProgress(progressBuffers, rate)
   const buffer = Buffer.allocUnsafeSlow(Math.min(BUFFER_BYTES, rate?.pieceBytes ?? BUFFER_BYTES))
-  const open = ({ path }: ArchiveTask): Iterable<Buffer> => {
+  const open = ({ path }: ArchiveTask, task: number): Iterable<Buffer> => {
     if (path !== undefined) return progress.follow(readArchive(path, buffer))
-    if (channel === undefined) throw new TypeError('an archive has neither a path nor a channel')
-    return progress.follow(receiveChunks(channel, progress.claims))
+    const request = (channel: ByteChannel): void => post({ type: 'open', task, channel }, [channel.port])
+    return progress.follow(receiveBytes(request, progress.claims))
   }
   for (;;) {
     const index = progress.claims.claim()
     const task = tasks[index]
     if (task === undefined) return
     const onFinding = (finding: ArchiveFinding): void => post({ type: 'finding', task: index, finding })
-    const summary = await checkArchive(task, open(task), tools, onFinding)
+    const summary = await checkArchive(task, open(task, index), tools, onFinding)
     post({ type: 'archive end', task: index, summary })
   }
 }

@@ -5,7 +5,7 @@ import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { IgnoreRules } from '../ignore-rules.js'
 import { fileProblem, type ProblemList } from '../problems.js'
 import type { ProblemPlace } from '../share.js'
-import { type Archive, parseArchiveName, pathnamePrefix } from './archive.js'
+import { type Archive, parseArchiveName, pathnamePrefix } from '../../source/tar/archive.js'
 
 /** Before all that is in archives, in the order of the names. */
 const placeOfListing: ProblemPlace = { phase: 'scan', key: [] }

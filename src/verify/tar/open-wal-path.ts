@@ -7,13 +7,13 @@ import { shortestName, type TarMember } from '../../files/tar/tar-member.js'
 import type { VerifyContext } from '../verify-context.js'
 import { listWalSegments, walDirectoriesOf } from '../wal/list-wal-segments.js'
 import type { OpenedWal } from '../wal/wal-source.js'
-import type { Archive } from './archive.js'
-import type { ArchiveFinding } from './archive-messages.js'
+import type { Archive } from '../../source/tar/archive.js'
 import { archiveProblem } from './archive-problem.js'
 import { ArchiveWalSource } from './archive-wal-source.js'
-import { describeArchiveFailure, readMembers } from './check-archive.js'
+import { readMembers } from '../../source/tar/read-members.js'
+import { describeArchiveFailure } from './check-archive.js'
 import { KeptMembers } from './kept-members.js'
-import { peekChunks } from './peek-chunks.js'
+import { peekChunks } from '../../source/tar/peek-chunks.js'
 
 const BUFFER_BYTES = 256 * 1024
 
@@ -46,10 +46,13 @@ export async function openWalArchive(
   path: string,
   usePartial: boolean,
   yielder: Yielder,
-): Promise<OpenedWal & { readonly fault: ArchiveFinding | undefined }> {
+): Promise<OpenedWal & { readonly fault: ReturnType<typeof describeArchiveFailure> }> {
   const { archive, kept, finding } = await listWal(path, yielder)
   const members = kept.summary.walMembers.map((member) => ({ ...member, archive }))
-  const source = new ArchiveWalSource({ place: path, members, failure: undefined }, usePartial, yielder)
+  const source = new ArchiveWalSource(
+    { place: path, members, failure: undefined },
+    { usePartial, yielder, place: undefined, signal: undefined },
+  )
   return { source, close: () => source.close(), fault: finding }
 }
 
@@ -57,10 +60,10 @@ export async function openWalArchive(
 async function listWal(
   path: string,
   yielder: Yielder,
-): Promise<{ archive: Archive; kept: KeptMembers; finding: ArchiveFinding | undefined }> {
+): Promise<{ archive: Archive; kept: KeptMembers; finding: ReturnType<typeof describeArchiveFailure> }> {
   const kept = new KeptMembers()
   let compression: Compression = 'none'
-  let finding: ArchiveFinding | undefined
+  let finding: ReturnType<typeof describeArchiveFailure>
   const handler = {
     expectedBytes: 0,
     member: (member: TarMember) => {

@@ -1,17 +1,15 @@
-import type { Readable } from 'node:stream'
-import { isPbManifestError, PbManifestError } from '../../errors.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
-import { ioError } from '../../files/system-error.js'
 import type { ContentRules } from '../content/decide-content-rules.js'
 import { ReplayedWal } from '../content/replayed-wal.js'
 import type { VerifyContext } from '../verify-context.js'
 import { SharedRate } from '../../threads/shared-rate.js'
 import { ThreadPool } from '../thread-pool.js'
-import { type Archive, pathnamePrefix } from './archive.js'
+import { type Archive, pathnamePrefix } from '../../source/tar/archive.js'
+import { type ArchivePlace, isRemote } from '../../source/tar/archive-place.js'
 import type { ArchiveMessage, StartArchives } from './archive-messages.js'
 import { ArchiveProgress } from './archive-progress.js'
 import type { ArchiveResults } from './archive-results.js'
-import { ByteSender } from './byte-channel.js'
+import { type ByteChannel, sendBytes } from '../../source/tar/byte-channel.js'
 
 const file = new URL('archive-worker.js', import.meta.url)
 
@@ -22,12 +20,14 @@ const INTERVAL_MS = 50
 export interface ReadArchivesOptions {
   /** Each is read by one thread, from its start to its end. */
   readonly archives: readonly Archive[]
+  /** Among which they stand in the report. */
+  readonly all: readonly Archive[]
   /** Those whose checksums are to be compared. */
   readonly algorithms: readonly RealChecksumAlgorithm[]
   /** What of the files' content is looked at. */
   readonly content: ContentRules | undefined
-  /** Where the archive without a path comes from. */
-  readonly stream: Readable | undefined
+  /** Where those without a path come from. */
+  readonly place: ArchivePlace | undefined
   /** What the archives' bytes will be; a guess in the case of a stream. */
   readonly bytesTotal: number
 }
@@ -42,17 +42,20 @@ export async function readArchives(
   context: VerifyContext,
   results: ArchiveResults,
 ): Promise<void> {
-  const { archives, stream, bytesTotal } = reading
+  const { archives, place, bytesTotal } = reading
   if (archives.length === 0) return
   const { jobs, options } = context
   const { onProgress, signal } = options
-  const sender = stream && new ByteSender()
   const progress = new ArchiveProgress()
+  const remote = new RemoteArchives(archives, place)
+  const first = results.add(archives, reading.all)
   const threads = new ThreadPool<StartArchives, ArchiveMessage>({
     file,
-    start: startOf(reading, context, progress, sender),
-    transferList: sender === undefined ? [] : [sender.channel.port],
-    onMessage: (message) => results.accept(message),
+    start: startOf(reading, context, progress),
+    onMessage: (message) => {
+      if (message.type === 'open') remote.send(message.task, message.channel)
+      else results.accept({ ...message, task: first + message.task })
+    },
     abandon: () => progress.claims.abandon(),
   })
   const tellProgress = (): void => {
@@ -62,13 +65,12 @@ export async function readArchives(
   try {
     threads.growTo(Math.min(jobs, archives.length))
     tellProgress()
-    const finished = threads.finish(signal)
-    await (sender && stream ? Promise.race([finished, failureOf(sender.send(stream))]) : finished)
+    await Promise.race([threads.finish(signal), remote.failure])
     onProgress?.({ bytesDone: bytesTotal, bytesTotal })
   } finally {
     clearInterval(timer)
-    sender?.close()
     await threads.close()
+    await remote.close()
   }
 }
 
@@ -76,7 +78,6 @@ function startOf(
   { archives, algorithms, content }: ReadArchivesOptions,
   { manifest, options }: VerifyContext,
   progress: ArchiveProgress,
-  sender: ByteSender | undefined,
 ): StartArchives {
   const { table } = manifest
   const replayedWal = new ReplayedWal()
@@ -84,6 +85,8 @@ function startOf(
   return {
     tasks: archives.map(({ path, contents, compression }) => ({
       path,
+      // The WAL may be in the archive of the data directory, or nowhere.
+      mayBeAbsent: contents === 'pg_wal',
       prefix: pathnamePrefix(contents),
       compression,
     })),
@@ -96,22 +99,40 @@ function startOf(
       content: content && { rules: content, replayedWal: replayedWal.buffer },
     },
     progress: progress.buffers,
-    channel: sender?.channel,
     rate: SharedRate.begin(options.maxRate)?.buffer,
   }
 }
 
-/** Settles only when the stream fails: its end is not yet the end of the work. */
-function failureOf(sending: Promise<void>): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    sending.catch((error: unknown) => reject(streamError(error)))
-  })
-}
+/** The archives of a run that are no files, and who sends them. */
+class RemoteArchives {
+  readonly #archives: readonly Archive[]
+  readonly #place: ArchivePlace | undefined
+  readonly #sendings: Promise<void>[] = []
+  #fail: (error: unknown) => void = () => {}
+  /** Rejects with what is wrong with the whole place; of a single archive, its thread is told. Else it never settles. */
+  readonly failure: Promise<never>
 
-/** Whatever a stream fails with: those of a network have errors of their own. */
-function streamError(cause: unknown): unknown {
-  const error = ioError('could not read the archive', cause)
-  if (isPbManifestError(error)) return error
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new PbManifestError('IO', `could not read the archive: ${reason}`, { cause })
+  constructor(archives: readonly Archive[], place: ArchivePlace | undefined) {
+    this.#archives = archives
+    this.#place = place
+    this.failure = new Promise((_resolve, reject) => {
+      this.#fail = reject
+    })
+    this.failure.catch(() => {})
+  }
+
+  send(task: number, channel: ByteChannel): void {
+    const archive = this.#archives[task]
+    const place = this.#place
+    if (archive === undefined || !isRemote(archive) || place === undefined) {
+      throw new TypeError('an archive has neither a path nor a place')
+    }
+    const sending = sendBytes(channel, (signal) => place.open(archive, signal))
+    this.#sendings.push(sending.catch((error: unknown) => this.#fail(error)))
+  }
+
+  /** Waits for the end of all, after that of the threads. */
+  async close(): Promise<void> {
+    await Promise.all(this.#sendings)
+  }
 }

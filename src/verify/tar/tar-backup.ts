@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
@@ -17,24 +16,28 @@ import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
 import type { SharedArchives } from '../share.js'
 import type { OpenedWal } from '../wal/wal-source.js'
-import { type Archive, type ArchiveContents, archivePrefixOf, pathnamePrefix } from './archive.js'
+import {
+  type Archive,
+  type ArchiveContents,
+  archivePrefixOf,
+  pathnamePrefix,
+} from '../../source/tar/archive.js'
+import { type ArchivePlace, remoteArchive as archiveOf } from '../../source/tar/archive-place.js'
+import { tablespacesIn } from '../file-table/tablespaces-in.js'
 import { ArchiveResults } from './archive-results.js'
-import { ArchiveWalSource, type ArchivedWal } from './archive-wal-source.js'
+import { archivedWal, ArchiveWalSource } from './archive-wal-source.js'
 import { listArchives } from './list-archives.js'
 import { readArchives } from './read-archives.js'
 import { reportMissingFiles, UnseenFiles } from './unseen-files.js'
 
-/** One archive of a backup, without the others. */
-export interface ArchiveStream {
-  readonly stream: Readable
-  /** What it is called in messages. */
-  readonly name: string
-  readonly contents: ArchiveContents
-}
-
 interface TarBackupOptions {
+  /** As it is shown, where the archives have a place. */
   readonly directory: string
   readonly options: VerifyOptions
+  /** `undefined`: in the directory. */
+  readonly place?: ArchivePlace
+  /** The only archive that there is of the backup. `undefined`: all are there. */
+  readonly only?: ArchiveContents
 }
 
 /** A backup in tar format. An archive is read when the whole manifest is known. */
@@ -42,8 +45,6 @@ export class TarBackup implements VerifiedBackup {
   readonly format = 'tar'
   isPart = false
   readonly #source: TarBackupOptions
-  /** `undefined`: all archives in the directory. */
-  readonly #stream: ArchiveStream | undefined
   readonly #algorithms = new Set<RealChecksumAlgorithm>()
   /** Those that were read. */
   #archives: readonly Archive[] = []
@@ -51,9 +52,8 @@ export class TarBackup implements VerifiedBackup {
   /** Where the small files and the WAL are: of one share of a backup, in archives that are not its own. */
   #frame: { readonly archives: readonly Archive[]; readonly results: ArchiveResults } | undefined
 
-  constructor(source: TarBackupOptions, stream?: ArchiveStream) {
+  constructor(source: TarBackupOptions) {
     this.#source = source
-    this.#stream = stream
   }
 
   get totals(): FileTotals {
@@ -70,22 +70,28 @@ export class TarBackup implements VerifiedBackup {
 
   async compare(context: VerifyContext): Promise<void> {
     const { clock, share } = context
+    const { only, place } = this.#source
     const isOthers = share?.hasCluster === false
     const all = await clock.time('scan', async () =>
       this.#findArchives(isOthers ? unheard(context) : context),
     )
     const archives = share === undefined ? all : all.filter(({ contents }) => share.ownsArchive(contents))
-    const results = new ArchiveResults(archives, context, all)
+    const results = new ArchiveResults(context)
     this.#archives = all
     this.#results = results
-    await clock.time('checksums', () => this.#read(archives, context, results))
+    await clock.time('checksums', () => this.#read(archives, context, results, all))
     this.#frame = { archives, results }
+    if (place !== undefined && only === undefined) {
+      const more = this.#archivesInMap()
+      await clock.time('checksums', () => this.#read(more, context, results))
+      all.push(...more)
+    }
     if (isOthers) await this.#readFrame(all, context, results)
     else this.#tellContent(context, results)
-    const unseen = new UnseenFiles(all, results.unread, this.#stream !== undefined)
+    const unseen = new UnseenFiles(all, results.unread, only !== undefined)
     const isOwn = share && whichAreIn(archives, all, share.hasCluster)
     const unseenFiles = await reportMissingFiles(context, results, unseen, isOwn)
-    this.isPart = this.#stream !== undefined && unseenFiles > 0
+    this.isPart = only !== undefined && unseenFiles > 0
     if (share !== undefined && isOwn !== undefined) {
       await requireOwn(isOwn, context, results)
       Object.assign(share.archives, {
@@ -94,8 +100,7 @@ export class TarBackup implements VerifiedBackup {
         directories: [...results.directories],
       } satisfies Partial<SharedArchives>)
     }
-    const isBaseGiven = this.#stream === undefined || this.#stream.contents === 'base'
-    if (isBaseGiven && !isOthers) {
+    if ((only === undefined || only === 'base') && !isOthers) {
       const directories = this.#directories(all, results)
       await checkNeededDirectories(directories, (pathname) => this.readSmallFile(pathname), context)
     }
@@ -110,14 +115,20 @@ export class TarBackup implements VerifiedBackup {
   }
 
   openWal({ options, notChecked, yielder }: VerifyContext): OpenedWal | undefined {
-    const wal = archivedWal(this.#source.directory, this.#archives, this.#frame?.results)
+    const { only, directory, place } = this.#source
+    const wal = archivedWal(place === undefined ? `${directory}/` : '', this.#archives, this.#frame?.results)
     // Other archives may have it.
-    if (this.#stream !== undefined && this.#stream.contents !== 'pg_wal' && wal.members.length === 0) {
+    if (only !== undefined && only !== 'pg_wal' && wal.members.length === 0) {
       this.isPart = true
-      notChecked.push({ what: 'wal', why: `there is none in archive "${this.#stream.name}"` })
+      notChecked.push({ what: 'wal', why: `there is none in archive "${archiveOf(only).name}"` })
       return undefined
     }
-    const source = new ArchiveWalSource(wal, options.partialWal === true, yielder)
+    const source = new ArchiveWalSource(wal, {
+      usePartial: options.partialWal === true,
+      yielder,
+      place,
+      signal: options.signal,
+    })
     return { source, close: () => source.close() }
   }
 
@@ -126,7 +137,7 @@ export class TarBackup implements VerifiedBackup {
   }
 
   async close(): Promise<void> {
-    this.#stream?.stream.destroy()
+    // Nothing is open between the steps.
   }
 
   #directories(archives: readonly Archive[], results: ArchiveResults): BackupDirectories {
@@ -136,17 +147,18 @@ export class TarBackup implements VerifiedBackup {
       typeof contents === 'string' ? [] : [String(contents.tablespaceOid)],
     )
     // The archive of an empty tablespace has nothing that the manifest lists.
-    const ofMap = this.#stream === undefined ? tablespacesInMap(this.readSmallFile('tablespace_map')) : []
-    const isWalSeen = this.#stream === undefined && this.#isWalWanted
+    const { only } = this.#source
+    const ofMap = only === undefined ? tablespacesInMap(this.readSmallFile('tablespace_map')) : []
+    const isWalSeen = only === undefined && this.#isWalWanted
     return {
       presence: (pathname) => {
         if (directories.has(pathname)) return 'directory'
         // It may come into being with an archive that was not read.
         return pathname === 'pg_wal' && !isWalSeen ? 'unknown' : absent
       },
-      tablespaces: [...new Set([...ofArchives, ...ofMap])],
+      tablespaces: [...new Set([...ofArchives, ...ofMap.map(String)])],
       isOfArchives: true,
-      place: this.#stream === undefined ? 'in any archive' : `in archive "${this.#stream.name}"`,
+      place: only === undefined ? 'in any archive' : `in archive "${archiveOf(only).name}"`,
     }
   }
 
@@ -170,7 +182,7 @@ export class TarBackup implements VerifiedBackup {
     const archives = all.filter(({ contents }) => contents === 'base' || contents === 'pg_wal')
     const { onProgress: _, ...options } = context.options
     const quiet = { ...unheard(context), options, share: undefined }
-    const frame = new ArchiveResults(archives, quiet)
+    const frame = new ArchiveResults(quiet)
     await this.#read(archives, quiet, frame)
     this.#frame = { archives, results: frame }
     const { ignore } = context
@@ -183,14 +195,30 @@ export class TarBackup implements VerifiedBackup {
     return noParseWal !== true && walDirectory === undefined
   }
 
-  #findArchives({ ignore, problems }: VerifyContext): Archive[] {
-    const stream = this.#stream
-    if (stream !== undefined) return [{ ...stream, path: undefined, compression: undefined, size: 0 }]
-    const archives = listArchives(this.#source.directory, ignore, problems)
+  #findArchives({ manifest, ignore, problems }: VerifyContext): Archive[] {
+    const { place, only, directory } = this.#source
+    if (only !== undefined) return [archiveOf(only)]
+    const archives =
+      place === undefined
+        ? listArchives(directory, ignore, problems)
+        : [archiveOf('base'), ...tablespacesIn(manifest.table).map(archiveOf), archiveOf('pg_wal')]
     return this.#isWalWanted ? archives : archives.filter(({ contents }) => contents !== 'pg_wal')
   }
 
-  async #read(archives: readonly Archive[], context: VerifyContext, results: ArchiveResults): Promise<void> {
+  /** Those of tablespaces in which the manifest has no files. */
+  #archivesInMap(): Archive[] {
+    const known = new Set(this.#archives.map(({ contents }) => pathnamePrefix(contents)))
+    return tablespacesInMap(this.readSmallFile('tablespace_map'))
+      .map((tablespaceOid) => archiveOf({ tablespaceOid }))
+      .filter(({ contents }) => !known.has(pathnamePrefix(contents)))
+  }
+
+  async #read(
+    archives: readonly Archive[],
+    context: VerifyContext,
+    results: ArchiveResults,
+    all: readonly Archive[] = archives,
+  ): Promise<void> {
     const { manifest, options } = context
     const { table } = manifest
     for (let row = 0; row < table.rows && options.skipChecksums !== true; row++) {
@@ -201,10 +229,11 @@ export class TarBackup implements VerifiedBackup {
     await readArchives(
       {
         archives,
+        all,
         algorithms: [...this.#algorithms],
         content: contentRulesOfArchives(options),
-        stream: this.#stream?.stream,
-        bytesTotal: this.#stream === undefined ? size : manifest.bytes,
+        place: this.#source.place,
+        bytesTotal: this.#source.place === undefined ? size : manifest.bytes,
       },
       context,
       results,
@@ -248,32 +277,11 @@ async function requireOwn(
   }
 }
 
-/** The WAL that was met in archives. `base.tar` may have some, but `pg_wal.tar` is unpacked over it. */
-function archivedWal(
-  directory: string,
-  archives: readonly Archive[],
-  results: ArchiveResults | undefined,
-): ArchivedWal {
-  const ofWal = archives.find(({ contents }) => contents === 'pg_wal')
-  const ofBase = archives.find(({ contents }) => contents === 'base')
-  const unread = [ofWal, ofBase].find((archive) => archive !== undefined && results?.unread.has(archive))
-  const members = results?.walMembers ?? []
-  const holder = ofWal ?? (members.length > 0 ? ofBase : undefined)
-  return {
-    place: holder === undefined ? `${directory}/pg_wal.tar` : (holder.path ?? holder.name),
-    members: [
-      ...members.filter(({ archive }) => archive !== ofWal),
-      ...members.filter(({ archive }) => archive === ofWal),
-    ],
-    failure: unread && `archive "${unread.name}" cannot be read to its end`,
-  }
-}
-
 /** What is wrong with the map is reported by the checks of it. */
-function tablespacesInMap(map: Buffer | undefined): string[] {
+function tablespacesInMap(map: Buffer | undefined): number[] {
   if (map === undefined) return []
   try {
-    return parseTablespaceMap(map.toString('utf8'), 'tablespace_map').map(({ oid }) => String(oid))
+    return parseTablespaceMap(map.toString('utf8'), 'tablespace_map').map(({ oid }) => oid)
   } catch (error) {
     if (!isPbManifestError(error)) throw error
     return []

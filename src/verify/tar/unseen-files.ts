@@ -1,7 +1,7 @@
 import type { Pathname } from '../../files/pathname.js'
 import type { VerifyContext } from '../verify-context.js'
 import { fileProblem } from '../problems.js'
-import { type Archive, archivePrefixOf, pathnamePrefix } from './archive.js'
+import { type Archive, archivePrefixOf, pathnamePrefix } from '../../source/tar/archive.js'
 import type { ArchiveResults } from './archive-results.js'
 
 /** Which files may be where nobody could look: in an archive that cannot be read to its end, or that was not given. */

@@ -1,4 +1,5 @@
 import { DamagedArchiveError } from '../../files/damaged-archive-error.js'
+import { SourceReadError } from '../../source/backup-source.js'
 import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { findWalFormat } from '../../postgres/versions.js'
@@ -160,7 +161,7 @@ export function wrongSize(startLsn: bigint, bytes: number, size: number): PartFa
 
 function explain(error: unknown): Pick<SegmentFault, 'reason' | 'errorCode'> {
   if (error instanceof NotARegularFileError) return { reason: error.message }
-  if (error instanceof DamagedArchiveError) {
+  if (error instanceof DamagedArchiveError || error instanceof SourceReadError) {
     return { reason: error.detail === undefined ? error.message : `${error.message}: ${error.detail}` }
   }
   const description = describeSystemError(error)

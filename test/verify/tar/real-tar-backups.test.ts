@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { verifyBackup, type VerifyReport } from 'pbmanifest'
+import { verifyBackup, verifyFetchedBackup, type VerifyReport } from 'pbmanifest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parseLsn } from '../../../src/postgres/lsn.js'
 import { pbmanifest, shell } from '../../cli/pbmanifest.js'
@@ -47,6 +47,20 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
       expect(report.manifest.files - report.filesChecked).toBeLessThanOrEqual(2)
       expect(report.filesChecked).toBeGreaterThan(1000)
       expect(report.notChecked.map(({ what }) => what)).not.toContain('unseen-files')
+    })
+
+    test('verifies the same where a command gives its archives, its WAL too', async () => {
+      const fetched = await verifyFetchedBackup({ fetchCommand: `cat '${backups[kind]}/%f'` })
+      const { walRecords, walBytes, filesChecked, pages } = await verifyBackup(backups[kind])
+      expect(fetched).toMatchObject({
+        verdict: 'verified',
+        problems: [],
+        walRecords,
+        walBytes,
+        filesChecked,
+        pages,
+      })
+      expect(fetched.notChecked.map(({ what }) => what)).not.toContain('wal-records')
     })
 
     test('is reported the same for every number of jobs', async () => {

@@ -1,0 +1,185 @@
+import { parseChecksumAlgorithm } from '../../src/manifest/checksum/checksum-algorithm.js'
+import type { RestoreOptions, RestoreSource } from '../../src/restore/options.js'
+import type { RestoreReport } from '../../src/restore/report.js'
+import { formatBytes, formatCount, formatSeconds } from '../../src/renderings/format.js'
+import { parseTablespaceMapping } from '../../src/target/tablespace-mapping.js'
+import { exitStatus } from '../exit-status.js'
+import { readOnlyOperand } from '../operands.js'
+import { readCount, readIoSeconds, readOptional } from '../option-values.js'
+import { formatShare, ProgressReporter } from '../progress-reporter.js'
+import { usageError } from '../usage-error.js'
+import { withoutUndefined } from '../without-undefined.js'
+import { type Command, defineCommand, type OptionValues } from './command.js'
+
+const options = {
+  'From where:': {
+    'fetch-command': {
+      type: 'string',
+      value: 'COMMAND',
+      kind: 'text',
+      describe: 'shell command that writes the part of a tar backup that is named %f to its output',
+    },
+    'fetch-timeout': {
+      type: 'string',
+      value: 'SECONDS',
+      kind: 'number',
+      describe: 'how long the fetch command may be silent (default: 300)',
+    },
+    'manifest-path': {
+      alias: 'm',
+      type: 'string',
+      value: 'FILE',
+      kind: 'file',
+      describe: 'manifest that says what is right (default: that of the backup)',
+    },
+  },
+  'To where:': {
+    pgdata: {
+      alias: 'D',
+      type: 'string',
+      value: 'DIRECTORY',
+      kind: 'directory',
+      describe: 'data directory to make (required)',
+    },
+    'tablespace-mapping': {
+      alias: 'T',
+      type: 'string',
+      array: true,
+      value: 'OLDDIR=NEWDIR',
+      kind: 'text',
+      describe: 'place the tablespace in OLDDIR at NEWDIR',
+    },
+    'manifest-checksums': {
+      type: 'string',
+      value: 'ALGORITHM',
+      kind: 'text',
+      suggestions: ['NONE', 'CRC32C', 'SHA224', 'SHA256', 'SHA384', 'SHA512'],
+      describe: 'write a manifest with these checksums (default: that of the backup)',
+    },
+  },
+  'How:': {
+    'only-missing': {
+      type: 'boolean',
+      describe: 'go on with a restore that was ended: write what is missing or differs',
+    },
+    jobs: {
+      alias: 'j',
+      type: 'string',
+      kind: 'number',
+      value: 'N',
+      describe: 'files, or archives, at a time (default: one per CPU)',
+    },
+    'no-parse-wal': { type: 'boolean', describe: 'do not look at the WAL' },
+    'no-clean': { alias: 'n', type: 'boolean', describe: 'when it fails, leave what there is' },
+    'no-sync': { alias: 'N', type: 'boolean', describe: 'do not wait for changes to be written to disk' },
+  },
+  'Output:': {
+    progress: { alias: 'P', type: 'boolean', describe: 'show progress on standard error' },
+    quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors' },
+    output: {
+      choices: ['text', 'json'],
+      default: 'text',
+      type: 'string',
+      value: 'text|json',
+      describe: 'result as text, or one JSON document on standard output',
+    },
+  },
+} as const
+
+type Values = OptionValues<typeof options>
+
+function readOptions(values: Values): RestoreOptions {
+  const directory = values.pgdata
+  if (directory === undefined) throw usageError('no target directory specified')
+  if (values.progress === true && values.quiet === true) {
+    throw usageError('cannot specify both -P/--progress and -q/--quiet')
+  }
+  if (values['only-missing'] === true && values['manifest-checksums'] !== undefined) {
+    throw usageError('cannot specify both --only-missing and --manifest-checksums')
+  }
+  return {
+    directory,
+    onlyMissing: values['only-missing'] === true,
+    sync: values['no-sync'] !== true,
+    keepAfterFailure: values['no-clean'] === true,
+    ...withoutUndefined({
+      manifestPath: values['manifest-path'],
+      noParseWal: values['no-parse-wal'],
+      tablespaceMappings: values['tablespace-mapping']?.map(parseTablespaceMapping),
+      manifestChecksums: readOptional(readAlgorithm, '--manifest-checksums', values['manifest-checksums']),
+      jobs: readOptional(readCount, '-j/--jobs', values.jobs),
+    }),
+  }
+}
+
+function readAlgorithm(_name: string, text: string): NonNullable<RestoreOptions['manifestChecksums']> {
+  const algorithm = parseChecksumAlgorithm(text)
+  if (algorithm === undefined) throw usageError(`unrecognized checksum algorithm: "${text}"`)
+  return algorithm
+}
+
+function readSource(values: Values, operands: readonly string[]): RestoreSource {
+  const fetchCommand = values['fetch-command']
+  if (fetchCommand === undefined) {
+    if (values['fetch-timeout'] !== undefined) {
+      throw usageError('--fetch-timeout is for use with --fetch-command')
+    }
+    return { directory: readOnlyOperand(operands, 'backup directory') }
+  }
+  if (operands.length > 0) throw usageError('cannot specify both a backup directory and --fetch-command')
+  const fetchTimeoutSeconds = readOptional(readIoSeconds, '--fetch-timeout', values['fetch-timeout'])
+  return { fetchCommand, ...withoutUndefined({ fetchTimeoutSeconds }) }
+}
+
+export const restoreCommand: Command = defineCommand({
+  name: 'restore',
+  summary: 'restore a backup into a new data directory',
+  synopsis: '[OPTION]... -D DIRECTORY BACKUP',
+  operands: 'directory',
+  options,
+  examples: [
+    ['-D /var/lib/postgresql/18/new BACKUP', 'in plain or tar format'],
+    ['-T /fast=/new/fast -D /new/data BACKUP', 'with a tablespace that goes elsewhere'],
+    ["-D /new/data --fetch-command 'ssh vault cat /backups/monday/%f'", 'from another machine'],
+  ],
+  run: async (context, values, operands) => {
+    const { print, printJson, messages, signal } = context
+    const restoreOptions = readOptions(values)
+    const source = readSource(values, operands)
+    const isQuiet = values.quiet === true
+    const { restoreBackup } = await import('../../src/restore/restore-backup.js')
+    const progress =
+      values.progress === true
+        ? new ProgressReporter(messages, undefined, (state) => `${formatShare(state)} restored`)
+        : undefined
+    const report = await restoreBackup(source, {
+      ...restoreOptions,
+      signal,
+      ...(progress && { onProgress: (state) => progress.report(state) }),
+      ...(!isQuiet && { onNotice: (message) => messages.warning(message) }),
+    })
+    progress?.finish()
+    if (values.output === 'json') {
+      const { formatAsJson } = await import('../../src/schemas/validator.js')
+      printJson(formatAsJson('restore-report', report))
+    } else if (!isQuiet) print(`backup restored\n${formatSummary(report)}`)
+    return exitStatus.done
+  },
+})
+
+function formatSummary({
+  files,
+  bytes,
+  unlistedFiles,
+  walRecords,
+  notChecked,
+  seconds,
+}: RestoreReport): string {
+  const done = [
+    `${formatCount(files, 'file')}, ${formatBytes(bytes)} compared with the manifest`,
+    `${formatCount(unlistedFiles, 'file')} besides`,
+    `${formatCount(walRecords, 'WAL record')} read`,
+  ].join('; ')
+  const left = notChecked.map(({ what }) => what.replaceAll('-', ' ')).join(', ')
+  return `${done} in ${formatSeconds(seconds)}${left === '' ? '' : `; not checked: ${left}`}`
+}

@@ -1,0 +1,11 @@
+import { postToParent, receiveStart } from '../../threads/thread-start.js'
+import type { StartUnpacking } from './archive-messages.js'
+import { unpackArchive } from './unpack-archive.js'
+
+/** A thread that unpacks an archive. The logic is in `unpack-archive.ts`. */
+async function run(): Promise<void> {
+  const start = (await receiveStart()) as StartUnpacking | undefined
+  if (start !== undefined) await unpackArchive(start, postToParent)
+}
+
+void run()
