@@ -46,6 +46,7 @@ async function benchSendFile(
     maxRate: undefined,
     manifest: 'yes',
     manifestChecksums: undefined,
+    incremental: false,
   } as const
   await session.run(start)
   const files = rows.map(({ path }) => ({ pathname: path, size: undefined }))

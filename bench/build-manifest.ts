@@ -36,6 +36,7 @@ const backup = createBackup({
   manifest: 'yes',
   checksumAlgorithm: 'CRC32C',
   fragmentDirectory: scratch,
+  incremental: undefined,
 })
 // The leader is there from the beginning.
 for (let worker = 1; worker < names.length; worker++) backup.state.join()

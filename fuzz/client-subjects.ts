@@ -106,6 +106,7 @@ async function takeSmallBackup(
       maxRate: undefined,
       manifest: 'yes',
       manifestChecksums: undefined,
+      incremental: false,
     })
     const listing = await listCluster(session, failure, false, targetModes(facts))
     const wanted = new Set(['PG_VERSION', 'global/pg_filenode.map', 'global/1262'])

@@ -1,3 +1,4 @@
+import { formatLsn, type LsnDigits } from './lsn.js'
 import { BackupContentLines, type BackupWalLocation } from './backup-content-lines.js'
 
 /** What backup_label and the backup history file both say about a backup. */
@@ -88,6 +89,18 @@ export function takeBackupContent(
     startTimeline,
     incrementalFrom,
   }
+}
+
+/**
+ * The two lines that end the label of an incremental backup.
+ *
+ * @see src/backend/access/transam/xlogbackup.c (`build_backup_content`)
+ */
+export function formatIncrementalFrom(
+  { lsn, timeline }: NonNullable<BackupContent['incrementalFrom']>,
+  lsnDigits: LsnDigits,
+): string {
+  return `INCREMENTAL FROM LSN: ${formatLsn(lsn, lsnDigits)}\nINCREMENTAL FROM TLI: ${timeline}\n`
 }
 
 /** Takes the two lines at the end of an incremental backup's content, both or neither. */

@@ -58,6 +58,13 @@ export function incrementalFileBytes(blockCount: number): number {
   return incrementalHeaderBytes(blockCount) + blockCount * PAGE_SIZE
 }
 
+/** How many pages an incremental file of so many bytes has: the reverse of {@link incrementalFileBytes}. */
+export function pagesOfIncrementalFile(bytes: number): number {
+  let pages = Math.floor(bytes / PAGE_SIZE)
+  while (pages > 0 && incrementalFileBytes(pages) > bytes) pages--
+  return pages
+}
+
 /**
  * The number, within the relation's file, of each page that the file holds.
  *
@@ -67,6 +74,24 @@ export function readBlockNumbers(header: Buffer, blockCount: number): Uint32Arra
   return Uint32Array.from({ length: blockCount }, (_, index) =>
     header.readUInt32LE(PREAMBLE_BYTES + index * NUMBER_BYTES),
   )
+}
+
+/**
+ * Writes what stands before the pages of an incremental file: preamble, block list, zeros up to a whole page.
+ *
+ * @param blocks - the number, within the relation's file, of each page that follows, ascending
+ * @param truncationBlockLength - see {@link IncrementalPreamble}
+ * @see src/backend/backup/basebackup.c (`sendFile`)
+ */
+export function formatIncrementalHeader(blocks: Uint32Array, truncationBlockLength: number): Buffer {
+  const header = Buffer.alloc(incrementalHeaderBytes(blocks.length))
+  header.writeUInt32LE(MAGIC, 0)
+  header.writeUInt32LE(blocks.length, NUMBER_BYTES)
+  header.writeUInt32LE(truncationBlockLength, 2 * NUMBER_BYTES)
+  for (const [index, block] of blocks.entries()) {
+    header.writeUInt32LE(block, PREAMBLE_BYTES + index * NUMBER_BYTES)
+  }
+  return header
 }
 
 /**

@@ -5,6 +5,7 @@ import type {
   BackupStart,
   ClusterFacts,
   ServerDirectory,
+  WalSummarizerState,
 } from '../../src/transfer/cluster-files/cluster-files.js'
 import type { WalSenderSearch } from '../../src/transfer/connection/gate/connect-replication.js'
 import { parseControlFile } from '../../src/postgres/control-file.js'
@@ -76,6 +77,11 @@ export class PlainBackupMode implements BackupMode {
 
   async timelineHistory(): Promise<undefined> {
     return await Promise.resolve(undefined)
+  }
+
+  /** Its servers are too old for it. */
+  async walSummarizer(): Promise<WalSummarizerState> {
+    return await Promise.resolve({ isOn: false, summarizedLsn: 0n, pendingLsn: 0n })
   }
 
   async close(): Promise<void> {

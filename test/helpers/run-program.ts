@@ -1,4 +1,6 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import type { UnprivilegedUser } from './unprivileged-user.js'
 
 export interface ProgramResult {
@@ -15,22 +17,26 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Default `/`, which everybody can enter. */
   readonly cwd?: string
+  /** A file that it reads from its stdin. Default: nothing. */
+  readonly input?: string
 }
 
-/** Runs a program to its end, whatever its exit status, with nothing on its stdin. */
+/** Runs a program to its end, whatever its exit status. */
 export async function runProgram(
   file: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<ProgramResult> {
-  const { user, env = {}, cwd = '/' } = options
+  const { user, env = {}, cwd = '/', input } = options
+  const stdin = input === undefined ? 'ignore' : openSync(input, 'r')
   const identity = user === undefined ? {} : { uid: user.uid, gid: user.gid }
   const child = spawn(file, args, {
     cwd,
     env: { ...plainEnvironment(), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [stdin, 'pipe', 'pipe'],
     ...identity,
-  })
+  }) as ChildProcessByStdio<null, Readable, Readable>
+  if (stdin !== 'ignore') closeSync(stdin)
   const stdout: Buffer[] = []
   const stderr: Buffer[] = []
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))

@@ -2,8 +2,10 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   findBlockListFault,
+  formatIncrementalHeader,
   incrementalFileBytes,
   incrementalHeaderBytes,
+  pagesOfIncrementalFile,
   parseIncrementalPreamble,
   readBlockNumbers,
 } from '../../src/postgres/incremental-file.js'
@@ -45,6 +47,38 @@ test.each([
   [131_072, 532_480],
 ])('before the first of %d pages there are %d bytes', (blockCount, bytes) => {
   expect(incrementalHeaderBytes(blockCount)).toBe(bytes)
+})
+
+test('the size of a file says how many pages it has', () => {
+  for (const pages of [0, 1, 2, 2045, 2046, 2047, 4093, 4094, 131_072]) {
+    expect(pagesOfIncrementalFile(incrementalFileBytes(pages))).toBe(pages)
+  }
+})
+
+describe('a header', () => {
+  test('is written as PostgreSQL 18 writes it', () => {
+    expect(formatIncrementalHeader(Uint32Array.of(), 1).toString('hex')).toBe('0d1faed30000000001000000')
+    const header = formatIncrementalHeader(Uint32Array.of(4), 5)
+    expect(header.subarray(0, 16).toString('hex')).toBe('0d1faed3010000000500000004000000')
+    expect(header).toHaveLength(8192)
+    expect(header.subarray(16).every((byte) => byte === 0)).toBe(true)
+  })
+
+  test('that was written is read again', () => {
+    const numbers = fc.uniqueArray(fc.nat(segmentPages - 1))
+    fc.assert(
+      fc.property(numbers, fc.nat(segmentPages), (list, truncationBlockLength) => {
+        const blocks = Uint32Array.from(list).toSorted()
+        const header = formatIncrementalHeader(blocks, truncationBlockLength)
+        expect(header).toHaveLength(incrementalHeaderBytes(blocks.length))
+        expect(parseIncrementalPreamble(header, segmentPages)).toEqual({
+          blockCount: blocks.length,
+          truncationBlockLength,
+        })
+        expect(readBlockNumbers(header, blocks.length)).toEqual(blocks)
+      }),
+    )
+  })
 })
 
 describe('a block list', () => {

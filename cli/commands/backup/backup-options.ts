@@ -18,6 +18,13 @@ export const backupOptions = {
       suggestions: ['plain'],
       describe: 'output format: plain, the only one',
     },
+    incremental: {
+      alias: 'i',
+      type: 'string',
+      value: 'OLDMANIFEST',
+      kind: 'file',
+      describe: 'take incremental backup',
+    },
     'max-rate': {
       alias: 'r',
       type: 'string',

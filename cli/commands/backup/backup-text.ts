@@ -19,6 +19,16 @@ export function formatBackupSummary(report: BackupReport): string {
   return `${what} in ${formatSeconds(seconds.total)}${rate} by ${formatCount(workers.length, 'worker')}`
 }
 
+/** `incremental from 0/2000028 on timeline 1: 950 files by their changes, 1234 blocks, 1.2 GB saved`. */
+export function formatChanges({ incremental }: BackupReport): string[] {
+  if (incremental === null) return []
+  const { fromLsn, fromTimeline, files, blocks, bytesSaved } = incremental
+  const what = `${formatCount(files, 'file')} by their changes, ${formatCount(blocks, 'block')}`
+  return [
+    `incremental from ${fromLsn} on timeline ${fromTimeline}: ${what}, ${formatBytes(bytesSaved)} saved`,
+  ]
+}
+
 /** `bottleneck: the network (62% of the time; writing 30%, the server 8%)`. */
 export function formatBottleneck({ bottleneck, shares }: BackupReport): string {
   const percent = (name: Bottleneck): string => `${Math.round(shares[name] * 100)}%`

@@ -1,6 +1,12 @@
 import { backupOptions, type BackupValues, refusedBackupOptions } from './backup-options.js'
 import { type BackupSettings, readBackupOptions } from './read-backup-options.js'
-import { formatBackupProgress, formatBottleneck, formatBackupSummary, formatWorkers } from './backup-text.js'
+import {
+  formatBackupProgress,
+  formatBackupSummary,
+  formatBottleneck,
+  formatChanges,
+  formatWorkers,
+} from './backup-text.js'
 import { type ExitStatus, exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
 import { refuseOperands } from '../../operands.js'
 import { ProgressReporter } from '../../progress-reporter.js'
@@ -121,7 +127,8 @@ function printResult(
     return status
   }
   if (values.verbose) for (const line of formatWorkers(report)) messages.note(line)
-  print(`base backup completed: ${formatBackupSummary(report)}\n${formatBottleneck(report)}`)
+  const lines = [formatBackupSummary(report), ...formatChanges(report), formatBottleneck(report)]
+  print(`base backup completed: ${lines.join('\n')}`)
   if (verification !== undefined) printVerdict({ print, messages }, verification)
   return status
 }

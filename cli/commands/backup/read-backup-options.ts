@@ -43,6 +43,7 @@ export function readBackupOptions(values: BackupValues): BackupSettings {
       retries: readOptional(readRetries, '--retries', values.retries),
       jobs: readOptional(readJobs, '-j/--jobs', values.jobs),
       tablespaceMappings: values['tablespace-mapping']?.map(parseTablespaceMapping),
+      incremental: values.incremental,
       slot: values.slot,
       createSlot: values['create-slot'],
       walDirectory: readWalDirectory(values.waldir),

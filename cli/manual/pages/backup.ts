@@ -9,6 +9,8 @@ The first failure ends the backup and is the one that is reported. What this run
 \`pbmanifest-basebackup\`, also by a link that is called \`pg_basebackup\`, is the same with the command line, the silence and the exit status (0 or 1) of \`pg_basebackup\`; what that command line cannot say, variables of the environment say.`,
   options: {
     pgdata: 'It is created, or must be empty.',
+    incremental:
+      'The `backup_manifest` of the backup to build on, full or incremental; that backup itself is not needed. The server has to be of PostgreSQL 17 or later, with `summarize_wal` on. `pg_combinebackup`(1) makes a data directory of the backups.',
     'max-rate': 'From 32 kB/s to 1024 MB/s, as for `pg_basebackup`.',
     'write-recovery-conf':
       'Makes `standby.signal`, and appends `primary_conninfo` to `postgresql.auto.conf`, so that a server on the backup is a standby of this one.',

@@ -126,7 +126,9 @@ export class ClientConnection implements WireHandler {
       this.#thread ??= this.#startThread()
       const writer = new AnswerWriter(reply, command.command, this.#thread.pieces)
       const request = { command, backup: joined?.handle }
-      for await (const answer of this.#thread.run(request, signal)) await writer.write(answer)
+      const input =
+        command.command === 'UPLOAD_MANIFEST' ? reply.copyIn(signal)[Symbol.asyncIterator]() : undefined
+      for await (const answer of this.#thread.run(request, signal, input)) await writer.write(answer)
       this.#noteDone(command, joined)
       await writer.finish()
     } catch (error) {

@@ -45,6 +45,7 @@ export const sqlstates = {
 
 const sqlstateOfRefusal: Readonly<Record<Refusal, string>> = {
   'wrong-state': sqlstates.objectNotInPrerequisiteState,
+  'wrong-server': sqlstates.objectNotInPrerequisiteState,
   'unknown-object': sqlstates.undefinedObject,
   'invalid-value': sqlstates.invalidParameterValue,
   forbidden: sqlstates.insufficientPrivilege,

@@ -1,4 +1,5 @@
 import type { Pathname } from '../../files/pathname.js'
+import { pagesOfIncrementalFile } from '../../postgres/incremental-file.js'
 import type { ReceivedFile } from './file-receiver.js'
 import type { ClusterListing } from './list-cluster.js'
 import type { ReportParts } from './make-report.js'
@@ -28,6 +29,9 @@ export class ClusterCopy {
   #files = 0
   #bytes = 0
   #filesVanished = 0
+  /** Of the files that are taken as their changes: the sizes of all of them. */
+  #wholeSizes: ReadonlyMap<Pathname, number> = new Map()
+  #incremental = { files: 0, blocks: 0, bytesSaved: 0 }
   readonly #options: CopyOptions
   readonly #pool: WorkerPool
   #meter: ProgressMeter | undefined
@@ -56,6 +60,9 @@ export class ClusterCopy {
   async copy({ tablespaces, files }: ClusterListing): Promise<void> {
     const { leader, failure } = this.#options
     const { onProgress, jobs } = this.#options.options
+    this.#wholeSizes = new Map(
+      files.flatMap(({ pathname, wholeSize }) => (wholeSize === undefined ? [] : [[pathname, wholeSize]])),
+    )
     if (onProgress !== undefined) {
       const pathnames = files.map(({ pathname }) => pathname)
       this.#meter = new ProgressMeter(tablespaces, pathnames, () => this.counters.totalBytes(), onProgress)
@@ -76,7 +83,7 @@ export class ClusterCopy {
     await this.#pool.finish()
   }
 
-  totals(): Pick<ReportParts, 'files' | 'bytes' | 'filesVanished' | 'workers'> {
+  totals(): Pick<ReportParts, 'files' | 'bytes' | 'filesVanished' | 'changes' | 'workers'> {
     const { counters } = this
     const workers = Array.from({ length: this.#pool.started }, (_, worker) => ({
       worker,
@@ -85,13 +92,25 @@ export class ClusterCopy {
       reconnects: counters.reconnects(worker),
       seconds: counters.seconds(worker),
     }))
-    return { files: this.#files, bytes: this.#bytes, filesVanished: this.#filesVanished, workers }
+    return {
+      files: this.#files,
+      bytes: this.#bytes,
+      filesVanished: this.#filesVanished,
+      changes: this.#incremental,
+      workers,
+    }
   }
 
   /** A file is here. */
   record({ pathname, size, checksum }: ReceivedFile): void {
     this.#files++
     this.#bytes += size
+    const wholeSize = this.#wholeSizes.get(pathname)
+    if (wholeSize !== undefined) {
+      this.#incremental.files++
+      this.#incremental.blocks += pagesOfIncrementalFile(size)
+      this.#incremental.bytesSaved += wholeSize - size
+    }
     if (checksum !== undefined) this.checksums.set(pathname, checksum)
     this.#meter?.fileDone(pathname)
   }

@@ -20,6 +20,8 @@ export interface WantedFile {
   readonly size: number
   /** Its permission bits here. */
   readonly mode: number
+  /** See `ListedFile`. */
+  readonly wholeSize?: number | undefined
 }
 
 /** Which files are to come, and where they go. */

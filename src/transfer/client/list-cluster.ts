@@ -46,7 +46,8 @@ export async function listCluster(
       requirePlace(file, oid)
       if (file.kind === 'directory') directories.push(file)
       else {
-        const wanted = { pathname: file.pathname, size: file.size, mode: modeOf(file, modes) }
+        const { pathname, size, wholeSize } = file
+        const wanted = { pathname, size, mode: modeOf(file, modes), wholeSize }
         if (file.pathname === CONTROL_FILE) controlFile = wanted
         else files.push(wanted)
       }

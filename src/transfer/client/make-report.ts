@@ -3,8 +3,10 @@ import type { RunFacts } from '../../run-facts.js'
 import { realPath } from '../../signature/signature-place.js'
 import type { BackupEnd, ClusterFacts } from '../cluster-files/cluster-files.js'
 import type { CommandResults } from '../commands/command-results.js'
+import { parseBackupLabel } from '../../postgres/backup-label.js'
+import { BACKUP_LABEL } from '../../postgres/data-directory.js'
 import { findBottleneck, shareTime } from './find-bottleneck.js'
-import type { BackedUpTablespace, BackupReport } from './report.js'
+import type { BackedUpTablespace, BackupReport, IncrementalReport } from './report.js'
 
 /** All that a report is made of. */
 export interface ReportParts extends Pick<
@@ -18,6 +20,10 @@ export interface ReportParts extends Pick<
   readonly tablespaces: readonly BackedUpTablespace[]
   /** See `TimeSpent`. */
   readonly networkShare: number
+  /** The manifest of the backup that this one builds on; `undefined`: it is a full one. */
+  readonly priorManifest: string | undefined
+  /** What an incremental backup has of files that it does not have whole. */
+  readonly changes: Pick<IncrementalReport, 'files' | 'blocks' | 'bytesSaved'>
 }
 
 /** Puts the report together. */
@@ -44,6 +50,7 @@ export function makeReport(parts: ReportParts): BackupReport {
     files: parts.files,
     bytes: parts.bytes,
     filesVanished: parts.filesVanished,
+    incremental: describeChanges(parts),
     wal: parts.wal,
     manifest: parts.manifest,
     jobs: parts.jobs,
@@ -51,5 +58,16 @@ export function makeReport(parts: ReportParts): BackupReport {
     bottleneck: findBottleneck(shares),
     shares,
     seconds: parts.seconds,
+  }
+}
+
+function describeChanges({ priorManifest, end, changes }: ReportParts): IncrementalReport | null {
+  const { incrementalFrom } = parseBackupLabel(end.backupLabel.toString('latin1'), BACKUP_LABEL)
+  if (priorManifest === undefined || incrementalFrom === undefined) return null
+  return {
+    manifest: priorManifest,
+    fromLsn: formatLsn(incrementalFrom.lsn),
+    fromTimeline: incrementalFrom.timeline,
+    ...changes,
   }
 }

@@ -44,6 +44,11 @@ export interface BackupOptions {
    * How often in a row a worker whose connection is lost connects again, 0 to 1000; then the backup fails. Over SQL only. Default 3.
    */
   readonly retries?: number
+  /**
+   * The `backup_manifest` of the backup that this one is to build on: of files of relations, only the blocks that were changed
+   * since are taken. The server has to be of PostgreSQL 17 or later, with `summarize_wal` on. Default: a full backup.
+   */
+  readonly incremental?: string
   readonly tablespaceMappings?: readonly TablespaceMapping[]
   /** Default `stream`: WAL is received while files are copied. */
   readonly walMethod?: WalMethod

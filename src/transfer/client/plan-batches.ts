@@ -33,7 +33,14 @@ export function planBatches(files: readonly WantedFile[], workers: number): Batc
     cost += costOf(file)
   }
   if (batch.length > 0) batches.push(batch)
-  return batches
+  // Whole files and incremental ones are read in different ways, each best many at a time.
+  return batches.map((files) =>
+    files.toSorted((left, right) => Number(isIncremental(left)) - Number(isIncremental(right))),
+  )
+}
+
+function isIncremental({ wholeSize }: WantedFile): boolean {
+  return wholeSize !== undefined
 }
 
 function costOf({ size }: WantedFile): number {

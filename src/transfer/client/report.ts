@@ -41,6 +41,21 @@ export interface BackedUpTablespace {
   readonly directory: string
 }
 
+/** An incremental backup, beside what any backup is. */
+export interface IncrementalReport {
+  /** The manifest of the backup that it builds on, as it was given. */
+  readonly manifest: string
+  /** Where that backup starts. */
+  readonly fromLsn: string
+  readonly fromTimeline: number
+  /** Files of which only the changed blocks were taken. */
+  readonly files: number
+  /** Those blocks. */
+  readonly blocks: number
+  /** By how much the whole files would have been larger: as they were when they were listed. */
+  readonly bytesSaved: number
+}
+
 /**
  * A backup that was taken, as data.
  *
@@ -69,6 +84,8 @@ export interface BackupReport extends RunFacts {
   readonly bytes: number
   /** Files that the server removed before they could be read. */
   readonly filesVanished: number
+  /** What an incremental backup builds on, and how much it spared; `null` for a full one. */
+  readonly incremental: IncrementalReport | null
   readonly wal: {
     readonly method: WalMethod
     readonly bytes: number

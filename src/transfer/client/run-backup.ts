@@ -16,6 +16,7 @@ import {
   targetModes,
 } from './prepare-target.js'
 import { algorithmOf, ReceivedChecksums } from './received-checksums.js'
+import { readPriorManifest, uploadPriorManifest } from './prior-manifest.js'
 import { type BackedUpTablespace, type BackupReport, type BackupStep, backupSteps } from './report.js'
 import { runCommand, type RunContext } from './run-context.js'
 import { openLeaderSession } from './source/open-source.js'
@@ -39,9 +40,14 @@ export async function runBackup(context: RunContext): Promise<TakenBackup> {
   const clock = new StepClock(backupSteps)
   const endRun = startRun()
   await requireUsableTarget(options.directory)
+  const prior =
+    options.incremental === undefined
+      ? undefined
+      : await readPriorManifest(options.incremental, failure.signal)
   const leader = await openLeader(context)
   const { session } = leader
   const facts = await runCommand(session, failure, { command: 'IDENTIFY_CLUSTER' })
+  if (prior !== undefined) await uploadPriorManifest(session, failure, prior, facts)
   const tablespaces = await runCommand(session, failure, { command: 'LIST_TABLESPACES', progress: false })
   const target = await claimTarget(context, tablespaces, facts)
   const run = new BackupRun({ context, leader, facts, target, clock, endRun })
@@ -234,6 +240,7 @@ class BackupRun {
       wal: { method: options.walMethod ?? 'stream', bytes: walBytes },
       jobs: options.jobs,
       networkShare: copy.networkShare,
+      priorManifest: options.incremental,
       seconds: clock.seconds(),
     })
   }

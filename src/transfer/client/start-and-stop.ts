@@ -22,6 +22,7 @@ export async function startBackup(
     maxRate: options.maxRate,
     manifest: options.manifest ?? 'yes',
     manifestChecksums: options.manifestChecksums,
+    incremental: options.incremental !== undefined,
   })
   const { startLsn, startTimeline, backupId } = start
   options.onStep?.('checkpoint completed')

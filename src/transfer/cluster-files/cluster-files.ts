@@ -3,6 +3,7 @@ import type { WalSenderSearch } from '../connection/gate/connect-replication.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
 import type { WalFileName } from '../../postgres/wal-file-name.js'
+import type { WalSummary } from '../../postgres/wal-summary/summary-file.js'
 
 /** A tablespace of the cluster; the data directory itself comes last, without an OID. */
 export interface Tablespace {
@@ -38,6 +39,18 @@ export interface RequestedFile {
   readonly pathname: Pathname
   /** As it was listed, by which reading is planned; what comes is as large as the file is by then. `undefined`: not known. */
   readonly size: number | undefined
+}
+
+/** A file of which some pages are asked for. */
+export interface RequestedBlocks {
+  readonly pathname: Pathname
+  /**
+   * Chooses them when the file's size is known.
+   *
+   * @param size - of the whole file, in bytes
+   * @returns their numbers in the file, ascending, each below its end
+   */
+  readonly choose: (size: number) => Uint32Array
 }
 
 /** What the files of one `read` come as, in the order in which they were asked for. */
@@ -76,6 +89,16 @@ export interface BackupEnd {
   readonly tablespaceMap: Buffer
 }
 
+/** How far a server is with its summaries of WAL. */
+export interface WalSummarizerState {
+  /** Whether it makes any (`summarize_wal`). */
+  readonly isOn: boolean
+  /** Up to here they are in files. */
+  readonly summarizedLsn: bigint
+  /** Up to here it has read. */
+  readonly pendingLsn: bigint
+}
+
 /** A directory that the server keeps files in, and that whoever reads its files has to see. */
 export interface ServerDirectory {
   /** `undefined`: the data directory. */
@@ -96,6 +119,8 @@ export interface BackupMode {
   stop(options: { readonly waitForArchive: boolean }): Promise<BackupEnd>
   /** Content of a timeline history file, when the server has it. */
   timelineHistory(timeline: number): Promise<Buffer | undefined>
+  /** Asked of servers that have WAL summaries only. */
+  walSummarizer(): Promise<WalSummarizerState>
   /**
    * Resolves when the backup is lost before its stop, with the reason: the connection ended, or the standby was promoted.
    * Else it never does.
@@ -137,6 +162,15 @@ export interface ClusterFiles {
    * grow with them. `global/pg_control` is read again until its CRC is good.
    */
   read(files: readonly RequestedFile[], signal: AbortSignal | undefined): AsyncIterable<FileEvent>
+  /**
+   * Reads some pages of each of these files. A `file` event has the size of the whole file; the bytes that follow are those
+   * pages, whole ones, one after the other. What the file lost meanwhile comes as zeros.
+   */
+  readBlocks(files: readonly RequestedBlocks[], signal: AbortSignal | undefined): AsyncIterable<FileEvent>
+  /** The summaries of WAL that there are, in any order. Asked of servers that have them only. */
+  listWalSummaries(): Promise<readonly WalSummary[]>
+  /** The file of one, whole. */
+  readWalSummary(summary: WalSummary): Promise<Buffer>
   /**
    * Reads one page again, for the check of its checksum, while `read` waits for its next event to be taken. `undefined`
    * when the file ends before the page does.

@@ -30,6 +30,7 @@ interface StartOptions {
   readonly FAST: boolean
   readonly MAX_RATE: number
   readonly MANIFEST: 'yes' | 'no' | 'force-encode'
+  readonly INCREMENTAL: boolean
   readonly MANIFEST_CHECKSUMS: { readonly algorithm: string; readonly refuse: () => Error }
 }
 
@@ -38,6 +39,7 @@ const startOptionReaders: OptionReaders<StartOptions> = {
   FAST: readFlag,
   MAX_RATE: readMaxRate,
   MANIFEST: readManifestOption,
+  INCREMENTAL: readFlag,
   MANIFEST_CHECKSUMS: (tokens, keyword) => ({
     algorithm: readString(tokens),
     refuse: () => tokens.error('manifest checksums require a backup manifest', keyword),
@@ -57,14 +59,16 @@ export const startBackup: CommandContract<'START_BACKUP'> = {
       maxRate: options.MAX_RATE,
       manifest,
       manifestChecksums: options.MANIFEST_CHECKSUMS?.algorithm,
+      incremental: options.INCREMENTAL ?? false,
     }
   },
-  format: ({ label, fast, maxRate, manifest, manifestChecksums }) => [
+  format: ({ label, fast, maxRate, manifest, manifestChecksums, incremental }) => [
     ...(label === DEFAULT_LABEL ? [] : [`LABEL ${quoteString(label)}`]),
     ...(fast ? ['FAST'] : []),
     ...(maxRate === undefined ? [] : [`MAX_RATE ${maxRate}`]),
     ...(manifest === 'yes' ? [] : [`MANIFEST ${quoteString(manifest)}`]),
     ...(manifestChecksums === undefined ? [] : [`MANIFEST_CHECKSUMS ${quoteString(manifestChecksums)}`]),
+    ...formatFlag('INCREMENTAL', incremental),
   ],
   result: oneRow({
     backupId: backupId('backup_id'),
@@ -120,6 +124,12 @@ const nothing: ResultFormat<undefined> = {
     for await (const _ of answers);
     return undefined
   },
+}
+
+export const uploadManifest: CommandContract<'UPLOAD_MANIFEST'> = {
+  parse: () => ({ command: 'UPLOAD_MANIFEST', manifest: undefined }),
+  format: () => [],
+  result: nothing,
 }
 
 export const leaveBackup: CommandContract<'LEAVE_BACKUP'> = {

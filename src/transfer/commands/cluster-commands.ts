@@ -1,6 +1,6 @@
 import type { Pathname } from '../../files/pathname.js'
 import { formatLsn } from '../../postgres/lsn.js'
-import type { ClusterFile, RequestedFile } from '../cluster-files/cluster-files.js'
+import type { RequestedFile } from '../cluster-files/cluster-files.js'
 import {
   agentProtocolError,
   type Answers,
@@ -15,12 +15,13 @@ import {
   readString,
   readTablespaceOid,
 } from './command-options.js'
-import type { SentFileEvent } from './command-results.js'
+import type { ListedFile, SentFileEvent } from './command-results.js'
 import type { CommandTokens } from './command-tokens.js'
 import { quoteString } from './quoted-string.js'
 import {
   bool,
   count,
+  laterColumn,
   mode,
   oneRow,
   orNull,
@@ -75,12 +76,13 @@ export const listFiles: CommandContract<'LIST_FILES'> = {
     tablespace: tokens.next.type === 'end' || isSemicolon(tokens) ? undefined : readTablespaceOid(tokens),
   }),
   format: ({ tablespace }) => (tablespace === undefined ? [] : [quoteString(String(tablespace))]),
-  result: rowForEach<ClusterFile>({
+  result: rowForEach<ListedFile>({
     pathname: safePathname('pathname'),
     kind: word('kind', ['file', 'directory']),
     size: count('size', 'int8'),
     modified: seconds('modified'),
     mode: mode('mode'),
+    wholeSize: laterColumn(orNull(count('whole_size', 'int8'))),
   }),
 }
 

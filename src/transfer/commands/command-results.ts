@@ -15,6 +15,8 @@ export interface CommandResults {
   readonly IDENTIFY_CLUSTER: ClusterFacts
   /** Whether a WAL sender is one of this server's; needs no backup. */
   readonly FIND_WAL_SENDER: WalSenderSearch
+  /** The manifest was read, and an incremental backup may be built on its backup. */
+  readonly UPLOAD_MANIFEST: undefined
   readonly START_BACKUP: {
     readonly backupId: string
     readonly startLsn: bigint
@@ -24,7 +26,7 @@ export interface CommandResults {
   readonly JOIN_BACKUP: { readonly worker: number }
   /** Needs no backup, but with PROGRESS. */
   readonly LIST_TABLESPACES: readonly Tablespace[]
-  readonly LIST_FILES: readonly ClusterFile[]
+  readonly LIST_FILES: readonly ListedFile[]
   readonly LIST_WAL_FILES: readonly WalFile[]
   readonly SEND_FILE: AsyncIterable<SentFileEvent>
   readonly STOP_BACKUP: StoppedBackup
@@ -36,6 +38,15 @@ export interface CommandResults {
   readonly ABORT_BACKUP: undefined
   /** The backups that have not ended, the oldest first. */
   readonly LIST_BACKUPS: readonly ListedBackup[]
+}
+
+/** A file or directory, and how it is to be sent. */
+export interface ListedFile extends ClusterFile {
+  /**
+   * Of a file of which an incremental backup has only what has changed: the size of all of it. `pathname` and `size` are those of
+   * the incremental file then. `undefined`: it is sent whole.
+   */
+  readonly wholeSize: number | undefined
 }
 
 /** A backup that has not ended. */

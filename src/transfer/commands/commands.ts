@@ -6,6 +6,7 @@ import {
   listBackups,
   startBackup,
   stopBackup,
+  uploadManifest,
 } from './backup-commands.js'
 import {
   findWalSender,
@@ -23,6 +24,7 @@ import type { CommandName, ReplicationCommand } from './replication-command.js'
 export const commandContracts: { readonly [Name in CommandName]: CommandContract<Name> } = {
   IDENTIFY_CLUSTER: identifyCluster,
   FIND_WAL_SENDER: findWalSender,
+  UPLOAD_MANIFEST: uploadManifest,
   START_BACKUP: startBackup,
   JOIN_BACKUP: joinBackup,
   LIST_TABLESPACES: listTablespaces,

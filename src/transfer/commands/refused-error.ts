@@ -4,6 +4,8 @@ import { PbManifestError } from '../../errors.js'
 export type Refusal =
   /** Not now, or not from this session. */
   | 'wrong-state'
+  /** The server is not as it would have to be. */
+  | 'wrong-server'
   /** It names something that is not there. */
   | 'unknown-object'
   /** A value in it makes no sense. */
@@ -15,8 +17,11 @@ export type Refusal =
 export class RefusedError extends PbManifestError {
   readonly refusal: Refusal
 
-  constructor(refusal: Refusal, message: string, hint?: string) {
-    super('USAGE', message, hint === undefined ? {} : { hint })
+  constructor(refusal: Refusal, message: string, hint?: string, detail?: string) {
+    super(refusal === 'wrong-server' ? 'SERVER' : 'USAGE', message, {
+      ...(hint === undefined ? {} : { hint }),
+      ...(detail === undefined ? {} : { details: [detail] }),
+    })
     this.refusal = refusal
   }
 }

@@ -5,7 +5,8 @@ import type { RequestedFile } from '../cluster-files/cluster-files.js'
  *
  *     IDENTIFY_CLUSTER
  *     FIND_WAL_SENDER 'application name'
- *     START_BACKUP [LABEL 'label'] [FAST] [MAX_RATE kB/s] [MANIFEST_CHECKSUMS 'algorithm'] [MANIFEST 'yes'|'no'|'force-encode']
+ *     UPLOAD_MANIFEST
+ *     START_BACKUP [LABEL 'label'] [FAST] [MAX_RATE kB/s] [MANIFEST_CHECKSUMS 'algorithm'] [MANIFEST 'yes'|'no'|'force-encode'] [INCREMENTAL]
  *     JOIN_BACKUP 'backup_id'
  *     LIST_TABLESPACES [PROGRESS]
  *     LIST_FILES ['tablespace OID']
@@ -23,6 +24,8 @@ import type { RequestedFile } from '../cluster-files/cluster-files.js'
 interface CommandParameters {
   readonly IDENTIFY_CLUSTER: object
   readonly FIND_WAL_SENDER: { readonly applicationName: string }
+  /** Text holds none: its bytes come by a COPY. */
+  readonly UPLOAD_MANIFEST: { readonly manifest: AsyncIterable<Buffer> | undefined }
   readonly START_BACKUP: {
     readonly label: string
     readonly fast: boolean
@@ -31,6 +34,8 @@ interface CommandParameters {
     readonly manifest: 'yes' | 'no' | 'force-encode'
     /** As written; the session refuses an unknown one. Never with MANIFEST 'no'. */
     readonly manifestChecksums: string | undefined
+    /** Whether to take only what has changed since the backup whose manifest was uploaded. */
+    readonly incremental: boolean
   }
   readonly JOIN_BACKUP: { readonly backupId: string }
   readonly LIST_TABLESPACES: { readonly progress: boolean }

@@ -131,6 +131,11 @@ export function orNull<Item>(column: Column<Item>): Column<Item | undefined> {
   }
 }
 
+/** A column that an older agent does not have. */
+export function laterColumn<Item>(column: Column<Item | undefined>): Column<Item | undefined> {
+  return { ...column, isOptional: true }
+}
+
 export function text(name: string): Column<string> {
   return column(name, 'text', String, String)
 }
@@ -180,7 +185,7 @@ export function mode(name: string): Column<number | undefined> {
     (value) => value.toString(8).padStart(4, '0'),
     (value) => (/^0[0-7]{3}$/.test(value) ? Number.parseInt(value, 8) : undefined),
   )
-  return { ...orNull(known), isOptional: true }
+  return laterColumn(orNull(known))
 }
 
 export function lsn(name: string): Column<bigint> {

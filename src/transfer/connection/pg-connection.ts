@@ -105,6 +105,19 @@ export class PgConnection extends Connection {
     if (this.stream.writable) this.stream.write(message)
   }
 
+  /** The same of what is long: resolves when the system has taken it, or will never. */
+  async sendWhole(message: Buffer): Promise<void> {
+    const { stream } = this
+    if (!stream.writable) return
+    await new Promise<void>((resolve) => {
+      stream.once('close', resolve)
+      stream.write(message, () => {
+        stream.off('close', resolve)
+        resolve()
+      })
+    })
+  }
+
   override connect(portOrPath: number | string, host = ''): void {
     // `pg` knows no abstract sockets, and takes their name for one of a host.
     if (host.startsWith('@')) super.connect(unixSocketPath(host, Number(portOrPath)))

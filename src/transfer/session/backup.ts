@@ -3,6 +3,8 @@ import { fragmentFileName } from '../../manifest/fragment/backup-id.js'
 import { BackupState, type BackupMemory } from './backup-state.js'
 import { monotonicClock, TokenBucket } from './token-bucket.js'
 import type { ChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
+import { IncrementalPlan, type IncrementalPlanMemory } from '../../postgres/wal-summary/incremental-plan.js'
+import type { StartPoint } from '../../postgres/wal-summary/required-summaries.js'
 import type { ClusterFacts } from '../cluster-files/cluster-files.js'
 
 /** What does not change while a backup runs. */
@@ -18,6 +20,15 @@ export interface BackupDescription {
   readonly checksumAlgorithm: ChecksumAlgorithm
   /** Where the fragments are until they are merged. */
   readonly fragmentDirectory: string
+  /** `undefined`: it is a full one. */
+  readonly incremental: IncrementalBackup | undefined
+}
+
+/** What makes a backup an incremental one. Plain data and shared memory: it crosses threads. */
+export interface IncrementalBackup {
+  /** Where the prior backup started. */
+  readonly from: StartPoint
+  readonly plan: IncrementalPlanMemory
 }
 
 /** A backup as another thread gets it: plain data and shared memory, which a message carries. */
@@ -32,6 +43,8 @@ export interface Backup {
   readonly state: BackupState
   /** `undefined`: no limit. */
   readonly bucket: TokenBucket | undefined
+  /** What it has of each file; `undefined`: all, because it is a full one. */
+  readonly plan: IncrementalPlan | undefined
 }
 
 /** A backup that begins. */
@@ -45,10 +58,11 @@ export function createBackup(description: BackupDescription): Backup {
 /** The backup that another thread made. */
 export function openBackup({ description, memory }: BackupHandle): Backup {
   const state = new BackupState(memory)
-  const { maxRate } = description
+  const { maxRate, incremental } = description
   const isOver = (): boolean => state.phase === 'aborted'
   const bucket = maxRate === undefined ? undefined : new TokenBucket(state.paidUntil, maxRate, isOver)
-  return { description, state, bucket }
+  const plan = incremental && new IncrementalPlan(incremental.plan)
+  return { description, state, bucket, plan }
 }
 
 /** What another thread needs to take part. */

@@ -1,11 +1,15 @@
 import { displayText, shortenText } from '../../files/display-text.js'
 import { type ChecksumAlgorithm, parseChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createBackupId } from '../../manifest/fragment/backup-id.js'
-import { findLabelFault } from '../../postgres/backup-label.js'
+import { findLabelFault, formatIncrementalFrom } from '../../postgres/backup-label.js'
+import { nearestVersion } from '../../postgres/versions.js'
+import type { BackupEnd, BackupMode, ClusterFacts } from '../cluster-files/cluster-files.js'
 import { isRate, rateOutOfRange } from '../commands/command-options.js'
 import { RefusedError, refused } from '../commands/refused-error.js'
 import type { ReplicationCommand } from '../commands/replication-command.js'
-import { createBackup, handleOf, throwIfBackupAborted } from './backup.js'
+import { type BackupDescription, createBackup, handleOf, throwIfBackupAborted } from './backup.js'
+import { prepareIncremental, requireSummaries } from './incremental/prepare-incremental.js'
+import { type PriorBackup, requireIncrementalBackups } from './incremental/prior-backup.js'
 import { createMembership, type Membership } from './membership.js'
 import type { SessionOptions } from './backup-session.js'
 import { BACKUP_LABEL } from '../../postgres/data-directory.js'
@@ -19,27 +23,36 @@ const MAX_SHOWN = 60
 /**
  * Starts a backup, which the session then leads.
  *
+ * @param prior - what an incremental one builds on
  * @throws {@link PbManifestError} when it is refused, or the server fails to
  */
-export async function startBackup(command: StartBackup, options: SessionOptions): Promise<Membership> {
-  const { mode, fragmentDirectory, registry } = options
+export async function startBackup(
+  command: StartBackup,
+  options: SessionOptions,
+  { prior, signal }: { readonly prior: PriorBackup | undefined; readonly signal: AbortSignal },
+): Promise<Membership> {
+  const { mode, files, fragmentDirectory, registry, onNotice } = options
   if (mode === undefined) throw refused('this session can only join a backup')
   const checksumAlgorithm = checkAlgorithm(command)
   const labelFault = findLabelFault(command.label)
   if (labelFault !== undefined) throw badValue(labelFault)
   checkRate(command.maxRate)
   const cluster = await mode.facts()
+  const builtOn = command.incremental ? await requirePrior(prior, mode, cluster) : undefined
   const start = await mode.start({ label: command.label, fast: command.fast })
-  const backup = createBackup({
-    id: createBackupId(),
-    ...start,
-    cluster,
-    maxRate: command.maxRate,
-    manifest: command.manifest,
-    checksumAlgorithm,
-    fragmentDirectory,
-  })
   try {
+    const incremental =
+      builtOn && (await prepareIncremental(builtOn, start, { mode, files, cluster, onNotice, signal }))
+    const backup = createBackup({
+      id: createBackupId(),
+      ...start,
+      cluster,
+      maxRate: command.maxRate,
+      manifest: command.manifest,
+      checksumAlgorithm,
+      fragmentDirectory,
+      incremental,
+    })
     const membership = await createMembership(backup, 0, { mode, end: undefined, isComplete: false })
     registry.add(handleOf(backup))
     return membership
@@ -48,6 +61,23 @@ export async function startBackup(command: StartBackup, options: SessionOptions)
     await mode.close()
     throw error
   }
+}
+
+/** All that can be said before the server is in backup mode. */
+async function requirePrior(
+  prior: PriorBackup | undefined,
+  mode: BackupMode,
+  cluster: ClusterFacts,
+): Promise<PriorBackup> {
+  requireIncrementalBackups(cluster)
+  if (prior === undefined) {
+    throw refused(
+      'must UPLOAD_MANIFEST before starting an incremental backup',
+      'It is the manifest of the backup that this one is to build on.',
+    )
+  }
+  await requireSummaries(mode)
+  return prior
 }
 
 function checkAlgorithm({ manifest, manifestChecksums }: StartBackup): ChecksumAlgorithm {
@@ -89,7 +119,7 @@ export async function stopBackup(membership: Membership, waitForArchive: boolean
   if (leader === undefined) throw refused('only the session that started the backup can stop it')
   beginStop(membership)
   try {
-    const end = await leader.mode.stop({ waitForArchive })
+    const end = addIncrementalLines(await leader.mode.stop({ waitForArchive }), backup.description)
     await recorder?.recordBytes(BACKUP_LABEL, end.backupLabel)
     if (!backup.state.move(['stopping'], 'stopped')) throwIfBackupAborted(backup)
     leader.end = { ...end, checksumFailures: backup.state.checksumFailures }
@@ -99,6 +129,14 @@ export async function stopBackup(membership: Membership, waitForArchive: boolean
     backup.state.move(['stopping', 'stopped'], 'aborted')
     throw error
   }
+}
+
+/** The server does not know that its backup is an incremental one. */
+function addIncrementalLines(end: BackupEnd, { incremental, cluster }: BackupDescription): BackupEnd {
+  if (incremental === undefined) return end
+  const { lsnDigits } = nearestVersion(cluster.majorVersion)
+  const lines = Buffer.from(formatIncrementalFrom(incremental.from, lsnDigits))
+  return { ...end, backupLabel: Buffer.concat([end.backupLabel, lines]) }
 }
 
 function beginStop({ backup }: Membership): void {

@@ -10,7 +10,9 @@ import type {
   Tablespace,
   WalFile,
 } from '../cluster-files/cluster-files.js'
+import type { IncrementalPlan } from '../../postgres/wal-summary/incremental-plan.js'
 import type { SessionOptions } from './backup-session.js'
+import { planListedFiles } from './incremental/incremental-files.js'
 import { parseWalSegmentName, segmentHoldingEnd, segmentHoldingStart } from '../../postgres/wal-segment.js'
 
 /** So long, in milliseconds, the catalog may still have what is being dropped: its files go first. */
@@ -27,17 +29,27 @@ type Sources = Pick<SessionOptions, 'files' | 'mode' | 'onNotice'>
  */
 export async function listVisibleTablespaces(
   { files, mode }: Sources,
-  options: ListTablespacesOptions & { readonly signal: AbortSignal },
+  options: ListTablespacesOptions & {
+    readonly signal: AbortSignal
+    readonly plan: IncrementalPlan | undefined
+  },
 ): Promise<readonly Tablespace[]> {
   const known = (await mode?.directories()) ?? []
-  const listed = await files.listTablespaces(options)
+  const { plan, withSizes, signal } = options
+  const listed = await files.listTablespaces({ signal, withSizes: withSizes && plan === undefined })
   for (const { tablespace: oid, database } of known) {
     if (oid === undefined || database !== undefined) continue
     const location = listed.find((tablespace) => tablespace.oid === oid)?.location
     const isThere = location !== undefined && (await files.hasTablespaceDirectory(oid))
     if (!isThere) await requireDropped(mode, { tablespace: oid, database }, location, options.signal)
   }
-  return listed
+  if (!withSizes || plan === undefined) return listed
+  const sized: Tablespace[] = []
+  for (const tablespace of listed) {
+    const planned = planListedFiles(await files.listFiles(tablespace.oid, { signal }), plan)
+    sized.push({ ...tablespace, bytes: planned.reduce((sum, { size }) => sum + size, 0) })
+  }
+  return sized
 }
 
 /**

@@ -36,7 +36,9 @@ export class PageVerification {
   #warnings: PageWarnings
   #pathname: Pathname = ''
   #segment = 0
-  /** Where in the file the buffer begins. */
+  /** The numbers of the pages that come, in the file; `undefined`: all, from the first on. */
+  #blocks: Uint32Array | undefined
+  /** Where in what comes the buffer begins. */
   #offset = 0
   #used = 0
   /** Whether the rest of the file is not verified. */
@@ -49,8 +51,12 @@ export class PageVerification {
     this.#warnings = new PageWarnings('', options.warn)
   }
 
-  /** A file begins; says whether it has pages to verify. If not, its bytes are none of this object's business. */
-  begin(pathname: Pathname): boolean {
+  /**
+   * A file begins; says whether it has pages to verify. If not, its bytes are none of this object's business.
+   *
+   * @param blocks - the numbers, in the file, of the pages that come, when not all do
+   */
+  begin(pathname: Pathname, blocks?: Uint32Array): boolean {
     const file = findChecksummedFile(pathname, this.#options.majorVersion)
     if (!file.isChecksummed || this.#areSwitched) return false
     this.#warnings = new PageWarnings(pathname, this.#options.warn)
@@ -61,6 +67,7 @@ export class PageVerification {
     }
     this.#pathname = pathname
     this.#segment = file.segment
+    this.#blocks = blocks
     this.#offset = 0
     this.#used = 0
     this.#isGivenUp = false
@@ -81,13 +88,14 @@ export class PageVerification {
   /** Verifies what is in the buffer, and gives it out. It is valid until the next call of `fill`. */
   async drain(): Promise<Buffer> {
     const pages = Math.floor(this.#used / PAGE_SIZE)
-    const firstBlock = this.#offset / PAGE_SIZE
-    for (let page = 0; page < pages && !this.#isGivenUp; page++) {
-      const blockOfFork = this.#segment * STOCK_SEGMENT_PAGES + firstBlock + page
-      const found = this.#checker.findMismatch(page * PAGE_SIZE, pages - page, blockOfFork)
-      if (found === -1) break
-      page += found
-      await this.#inspect(page * PAGE_SIZE, firstBlock + page)
+    const first = this.#offset / PAGE_SIZE
+    for (let page = 0; page < pages && !this.#isGivenUp;) {
+      const block = this.#blockAt(first + page)
+      const count = this.#countFollowing(first + page, pages - page)
+      const blockOfFork = this.#segment * STOCK_SEGMENT_PAGES + block
+      const found = this.#checker.findMismatch(page * PAGE_SIZE, count, blockOfFork)
+      if (found !== -1) await this.#inspect((page + found) * PAGE_SIZE, block + found)
+      page += found === -1 ? count : found + 1
     }
     const verified = this.#checker.buffer.subarray(0, this.#used)
     this.#offset += this.#used
@@ -95,12 +103,26 @@ export class PageVerification {
     return verified
   }
 
+  #blockAt(place: number): number {
+    return this.#blocks === undefined ? place : (this.#blocks[place] ?? 0)
+  }
+
+  /** How many pages from this place on, of so many, are next to each other in the file. */
+  #countFollowing(place: number, most: number): number {
+    const blocks = this.#blocks
+    if (blocks === undefined) return most
+    const block = this.#blockAt(place)
+    let count = 1
+    while (count < most && blocks[place + count] === block + count) count++
+    return count
+  }
+
   /** The same at the end of the file. */
   async finish(): Promise<Buffer> {
     const excess = this.#used % PAGE_SIZE
     const rest = await this.drain()
     if (excess !== 0 && !this.#isGivenUp) {
-      this.#warnings.partialPage(Math.floor(this.#offset / PAGE_SIZE), excess, PAGE_SIZE)
+      this.#warnings.partialPage(this.#blockAt(Math.floor(this.#offset / PAGE_SIZE)), excess, PAGE_SIZE)
     }
     this.#warnings.finish()
     return rest

@@ -3,7 +3,9 @@ import type { CommandResults, SentFileEvent } from '../commands/command-results.
 import type { SessionCommand, SessionCommandName } from '../commands/replication-command.js'
 import { backupAborted } from './backup.js'
 import type { BackupSession, SessionOptions } from './backup-session.js'
+import { type PriorBackup, readPriorManifest } from './incremental/prior-backup.js'
 import { joinBackup, type Membership, removeFragments, sealFragment } from './membership.js'
+import { planListedFiles } from './incremental/incremental-files.js'
 import { listVisibleFiles, listVisibleTablespaces, selectWalFiles } from './listings.js'
 import { PageVerification } from './page-verification.js'
 import { refused } from '../commands/refused-error.js'
@@ -25,6 +27,8 @@ export class ReplicationSession implements BackupSession {
   readonly #options: SessionOptions
   readonly #ending = new AbortController()
   #membership: Membership | undefined
+  /** Of the manifest that was uploaded last. */
+  #prior: PriorBackup | undefined
   #pages: PageVerification | undefined
   readonly #slot = new CommandSlot()
   /** The stream that was handed out last. */
@@ -96,9 +100,20 @@ export class ReplicationSession implements BackupSession {
       if (this.#options.mode === undefined) throw refused('this session can only join a backup')
       return await this.#options.mode.findWalSender(applicationName)
     },
-    START_BACKUP: async (command) => {
+    UPLOAD_MANIFEST: async ({ manifest }, signal) => {
       this.#requireNoMembership()
-      this.#membership = await this.#admit(await startBackup(command, this.#options))
+      const { mode } = this.#options
+      if (mode === undefined) throw refused('this session can only join a backup')
+      if (manifest === undefined) throw refused('no manifest was sent')
+      this.#prior = undefined
+      this.#prior = await readPriorManifest(manifest, await mode.facts(), signal)
+      return undefined
+    },
+    START_BACKUP: async (command, signal) => {
+      this.#requireNoMembership()
+      const started = await startBackup(command, this.#options, { prior: this.#prior, signal })
+      this.#prior = undefined
+      this.#membership = await this.#admit(started)
       const { id, startLsn, startTimeline } = this.#membership.backup.description
       return { backupId: id, startLsn, startTimeline }
     },
@@ -109,15 +124,16 @@ export class ReplicationSession implements BackupSession {
     },
     LIST_TABLESPACES: async ({ progress }, signal) => {
       const backup = progress ? this.#requireMembership().backup : undefined
-      const tablespaces = await listVisibleTablespaces(this.#options, { withSizes: progress, signal })
+      const plan = backup?.plan
+      const tablespaces = await listVisibleTablespaces(this.#options, { withSizes: progress, signal, plan })
       if (backup !== undefined) {
         backup.state.bytesExpected = tablespaces.reduce((total, { bytes = 0 }) => total + bytes, 0)
       }
       return tablespaces
     },
     LIST_FILES: async ({ tablespace }, signal) => {
-      this.#requireMembership()
-      return await listVisibleFiles(this.#options, tablespace, signal)
+      const { plan } = this.#requireMembership().backup
+      return planListedFiles(await listVisibleFiles(this.#options, tablespace, signal), plan)
     },
     LIST_WAL_FILES: async (bounds) => {
       const { cluster } = this.#requireMembership().backup.description

@@ -1,9 +1,13 @@
 import { PbManifestError } from '../../errors.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { incrementalPathname } from '../../postgres/data-page/page-files.js'
+import { formatIncrementalHeader, incrementalFileBytes } from '../../postgres/incremental-file.js'
+import type { IncrementalContentPlan } from '../../postgres/wal-summary/incremental-plan.js'
 import type { ClusterFiles, FileEvent, RequestedFile } from '../cluster-files/cluster-files.js'
 import type { SentFileEvent } from '../commands/command-results.js'
 import { throwIfBackupAborted } from './backup.js'
 import type { FragmentRecorder } from './fragment-recorder.js'
+import { findWholeFile, planRequestedChanges } from './incremental/incremental-files.js'
 import type { Membership } from './membership.js'
 import type { PageVerification } from './page-verification.js'
 import { refused } from '../commands/refused-error.js'
@@ -49,43 +53,110 @@ async function* streamFiles(
   options: SendOptions,
 ): AsyncGenerator<SentFileEvent, void, undefined> {
   let file: FileInTransit | undefined
-  for await (const event of options.source.read(files, options.signal)) {
-    switch (event.type) {
-      case 'file':
-        file = new FileInTransit(event, options)
-        yield { type: 'file', pathname: event.pathname }
-        break
-      case 'bytes':
-        if (file !== undefined) yield* file.pass(event.bytes)
-        break
-      case 'end':
-        if (file !== undefined) yield* file.end()
-        file = undefined
-        break
-      case 'vanished':
-        yield event
-        break
-      default:
-        event satisfies never
+  for (const { events, nameOf, planOf } of openFiles(files, options)) {
+    for await (const event of events) {
+      switch (event.type) {
+        case 'file':
+          file = new FileInTransit(event, planOf(event), options)
+          yield { type: 'file', pathname: nameOf(event.pathname) }
+          yield* file.begin()
+          break
+        case 'bytes':
+          if (file !== undefined) yield* file.pass(event.bytes)
+          break
+        case 'end':
+          if (file !== undefined) yield* file.end()
+          file = undefined
+          break
+        case 'vanished':
+          yield { type: 'vanished', pathname: nameOf(event.pathname) }
+          break
+        default:
+          event satisfies never
+      }
     }
+  }
+}
+
+type FileBegin = Extract<FileEvent, { type: 'file' }>
+
+/** Files next to each other that are read in the same way. */
+interface OpenedFiles {
+  readonly events: AsyncIterable<FileEvent>
+  /** What the backup calls the file that has this pathname in the cluster. */
+  readonly nameOf: (pathname: Pathname) => Pathname
+  /** Which of its pages are read; `undefined`: all. */
+  readonly planOf: (file: FileBegin) => IncrementalContentPlan | undefined
+}
+
+/** Files are read whole, or, where an incremental file was asked for, as the changes of another. */
+function* openFiles(
+  files: readonly RequestedFile[],
+  { source, membership, signal }: SendOptions,
+): Generator<OpenedFiles, void, undefined> {
+  const { plan } = membership.backup
+  for (let from = 0; from < files.length;) {
+    const isIncremental = (place: number): boolean => {
+      const file = files[place]
+      return plan !== undefined && file !== undefined && findWholeFile(file.pathname) !== undefined
+    }
+    let to = from + 1
+    while (to < files.length && isIncremental(to) === isIncremental(from)) to++
+    const group = files.slice(from, to)
+    if (plan === undefined || !isIncremental(from)) {
+      yield { events: source.read(group, signal), nameOf: (pathname) => pathname, planOf: () => undefined }
+    } else {
+      const requests = group.map((file) => {
+        const pathname = findWholeFile(file.pathname) ?? file.pathname
+        return { pathname, choose: (size: number) => planRequestedChanges(plan, pathname, size).blocks }
+      })
+      yield {
+        events: source.readBlocks(requests, signal),
+        nameOf: incrementalPathname,
+        planOf: ({ pathname, size }) => planRequestedChanges(plan, pathname, size),
+      }
+    }
+    from = to
   }
 }
 
 /** One file on its way. */
 class FileInTransit {
-  readonly #file: Extract<FileEvent, { type: 'file' }>
+  /** As the backup has it. */
+  readonly #file: Pick<FileBegin, 'pathname' | 'size' | 'modified'>
+  readonly #plan: IncrementalContentPlan | undefined
   readonly #options: SendOptions
   readonly #recorder: FragmentRecorder | undefined
   readonly #pages: PageVerification | undefined
   #sent = 0
   #throttledNs = 0n
 
-  constructor(file: Extract<FileEvent, { type: 'file' }>, options: SendOptions) {
-    this.#file = file
+  /**
+   * @param file - as the cluster has it
+   * @param plan - which of its pages come; `undefined`: all
+   */
+  constructor(file: FileBegin, plan: IncrementalContentPlan | undefined, options: SendOptions) {
+    const { pathname, modified } = file
+    this.#file =
+      plan === undefined
+        ? file
+        : {
+            pathname: incrementalPathname(pathname),
+            size: incrementalFileBytes(plan.blocks.length),
+            modified,
+          }
+    this.#plan = plan
     this.#options = options
-    this.#recorder = isWal(file.pathname) ? undefined : options.membership.recorder
+    this.#recorder = isWal(pathname) ? undefined : options.membership.recorder
     this.#recorder?.beginFile()
-    this.#pages = options.pages?.begin(file.pathname) === true ? options.pages : undefined
+    this.#pages = options.pages?.begin(pathname, plan?.blocks) === true ? options.pages : undefined
+  }
+
+  /** What stands before the pages. */
+  async *begin(): AsyncGenerator<SentFileEvent, void, undefined> {
+    if (this.#plan === undefined) return
+    const { blocks, truncationBlockLength } = this.#plan
+    yield* this.#send(formatIncrementalHeader(blocks, truncationBlockLength))
   }
 
   async *pass(bytes: Buffer): AsyncGenerator<SentFileEvent, void, undefined> {

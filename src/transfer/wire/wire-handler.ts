@@ -30,6 +30,13 @@ export interface WireReply {
   complete(tag: string): Promise<void>
   /** Begins a COPY to the client. It has to be ended, or the query has to fail. */
   copyOut(): WireCopy
+  /**
+   * Begins a COPY from the client, and gives its data until that is complete. Its own result is to follow.
+   *
+   * @param signal - ends the waiting for more
+   * @throws {@link WireError} when the client gives up, or says something else; or the connection is lost
+   */
+  copyIn(signal: AbortSignal): AsyncIterable<Buffer>
   /** Also possible within a result. */
   notice(notice: WireNotice): void
 }

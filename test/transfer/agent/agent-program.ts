@@ -147,10 +147,19 @@ export class AgentProgram {
     return client
   }
 
-  /** Runs psql as a user would. */
-  async psql(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<ProgramResult> {
+  /**
+   * Runs psql as a user would.
+   *
+   * @param input - a file for its stdin
+   */
+  async psql(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    input?: string,
+  ): Promise<ProgramResult> {
     return await runProgram(psqlProgram(), ['--no-psqlrc', 'replication=1', ...args], {
       env: { ...this.environment(), ...env },
+      ...(input !== undefined && { input }),
     })
   }
 

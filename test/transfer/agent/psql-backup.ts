@@ -47,7 +47,7 @@ async function makeDirectories(leader: PsqlSession, directory: string): Promise<
     }
     for (const [name = Buffer.alloc(0), kind] of await leader.rows(
       tablespace === '' ? 'LIST_FILES' : `LIST_FILES '${tablespace}'`,
-      5,
+      6,
     )) {
       const pathname = realPathname(String(name))
       if (String(kind) === 'directory') mkdirSync(pathOf(directory, pathname))

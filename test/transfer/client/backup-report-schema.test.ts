@@ -7,6 +7,7 @@ import {
   type Bottleneck,
   bottlenecks,
   backupSteps,
+  type IncrementalReport,
   type WorkerReport,
 } from '../../../src/transfer/client/report.js'
 import { activities, type Activity } from '../../../src/transfer/client/worker-counters.js'
@@ -48,6 +49,7 @@ const reportKeys = {
   files: true,
   bytes: true,
   filesVanished: true,
+  incremental: true,
   wal: true,
   manifest: true,
   jobs: true,
@@ -74,6 +76,14 @@ const walKeys = { method: true, bytes: true } as const satisfies KeysOf<BackupRe
 const manifestKeys = { path: true, bytes: true } as const satisfies KeysOf<
   NonNullable<BackupReport['manifest']>
 >
+const incrementalKeys = {
+  manifest: true,
+  fromLsn: true,
+  fromTimeline: true,
+  files: true,
+  blocks: true,
+  bytesSaved: true,
+} as const satisfies KeysOf<IncrementalReport>
 const shareKeys = Object.fromEntries(bottlenecks.map((name) => [name, true])) as KeysOf<
   Record<Bottleneck, number>
 >
@@ -92,6 +102,7 @@ test.each([
   { what: 'a tablespace', node: properties['tablespaces']?.items, keys: tablespaceKeys },
   { what: 'the WAL', node: properties['wal'], keys: walKeys },
   { what: 'the manifest', node: properties['manifest']?.anyOf?.[0], keys: manifestKeys },
+  { what: 'what is incremental', node: properties['incremental']?.anyOf?.[0], keys: incrementalKeys },
   { what: 'a worker', node: worker, keys: workerKeys },
   { what: "a worker's seconds", node: worker?.properties?.['seconds'], keys: activityKeys },
   { what: 'the shares', node: properties['shares'], keys: shareKeys },

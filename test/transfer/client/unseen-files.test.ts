@@ -127,6 +127,7 @@ describe('files that the server has and their reader cannot see', () => {
           start: (options) => mode.start(options),
           stop: (options) => mode.stop(options),
           timelineHistory: () => mode.timelineHistory(),
+          walSummarizer: () => mode.walSummarizer(),
           close: () => mode.close(),
           directories: async () => {
             const known = await mode.directories()
@@ -136,7 +137,7 @@ describe('files that the server has and their reader cannot see', () => {
           },
         },
       },
-      { withSizes: false, signal: new AbortController().signal },
+      { withSizes: false, signal: new AbortController().signal, plan: undefined },
     )
     expect(listed.map((tablespace) => String(tablespace.oid))).toEqual([oid, 'undefined'])
     expect(row?.oid).not.toBe(oid)

@@ -12,6 +12,7 @@ const startDefaults = {
   maxRate: undefined,
   manifest: 'yes',
   manifestChecksums: undefined,
+  incremental: false,
 } as const
 
 describe('parseCommand', () => {

@@ -77,6 +77,10 @@ const exchanges: { readonly [Name in CommandName]: fc.Arbitrary<Exchange<Name>> 
     command: fc.record({ command: fc.constant('FIND_WAL_SENDER'), applicationName: anyText }),
     result: fc.record({ found: fc.boolean(), server: anyText }),
   }),
+  UPLOAD_MANIFEST: fc.record({
+    command: fc.record({ command: fc.constant('UPLOAD_MANIFEST'), manifest: fc.constant(undefined) }),
+    result: fc.constant(undefined),
+  }),
   START_BACKUP: fc.record({
     command: fc.constantFrom('yes' as const, 'no' as const, 'force-encode' as const).chain((manifest) =>
       fc.record({
@@ -86,6 +90,7 @@ const exchanges: { readonly [Name in CommandName]: fc.Arbitrary<Exchange<Name>> 
         maxRate: orNone(fc.integer({ min: 32, max: 1_048_576 })),
         manifest: fc.constant(manifest),
         manifestChecksums: manifest === 'no' ? fc.constant(undefined) : orNone(anyText),
+        incremental: fc.boolean(),
       }),
     ),
     result: fc.record({ backupId: anyId, startLsn: anyLsn, startTimeline: anyOid }),
@@ -107,6 +112,7 @@ const exchanges: { readonly [Name in CommandName]: fc.Arbitrary<Exchange<Name>> 
         size: anyCount,
         modified: fc.maxSafeInteger(),
         mode: orNone(fc.integer({ min: 0, max: 0o777 })),
+        wholeSize: orNone(anyCount),
       }),
     ),
   }),

@@ -38,6 +38,7 @@ function stoppedBackup(names: readonly string[]): StoppedBackup {
     cluster,
     ...options,
     fragmentDirectory: scratch.path,
+    incremental: undefined,
   })
   backup.state.join()
   for (const worker of [0, 1]) {

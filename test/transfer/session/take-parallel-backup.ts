@@ -56,6 +56,7 @@ export const startBackup = {
   maxRate: undefined,
   manifest: 'yes',
   manifestChecksums: undefined,
+  incremental: false,
 } as const
 
 export interface ParallelBackup extends StoppedBackup {

@@ -47,6 +47,7 @@ describeWithDebianPostgres('a backup that ended on another timeline', (programs)
         const text = history(startLsn)
         return await Promise.resolve(text === undefined ? undefined : Buffer.from(text))
       },
+      walSummarizer: () => mode.walSummarizer(),
       close: () => mode.close(),
     }
   }

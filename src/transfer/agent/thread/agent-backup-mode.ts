@@ -5,6 +5,7 @@ import type {
   BackupStart,
   ClusterFacts,
   ServerDirectory,
+  WalSummarizerState,
 } from '../../cluster-files/cluster-files.js'
 import { SqlBackupMode } from '../../cluster-files/sql/sql-backup-mode.js'
 import { hearNotices, type ServerNotice } from '../../connection/server-error.js'
@@ -88,6 +89,11 @@ export class AgentBackupMode implements BackupMode {
   async timelineHistory(timeline: number): Promise<Buffer | undefined> {
     const { mode } = await this.#open()
     return await mode.timelineHistory(timeline)
+  }
+
+  async walSummarizer(): Promise<WalSummarizerState> {
+    const { mode } = await this.#open()
+    return await mode.walSummarizer()
   }
 
   async close(): Promise<void> {

@@ -30,6 +30,12 @@ export type MessageToSession =
   | { readonly type: 'cancel' }
   /** What a `stream` message said was taken: its piece is free again. */
   | { readonly type: 'taken'; readonly piece: number }
+  /** What a `pull` asked for: bytes, or that there are no more, or why there cannot be. */
+  | {
+      readonly type: 'input'
+      readonly bytes: Uint8Array | undefined
+      readonly error: WireErrorData | undefined
+    }
   /** End the session, in good order or after a failure. The thread waits for the commands of another one. */
   | { readonly type: 'end'; readonly how: 'finish' | 'abort' }
   /** End the thread, which has no session. */
@@ -58,5 +64,7 @@ export type SessionAnswer =
   | { readonly type: 'rows'; readonly columns: readonly WireColumn[]; readonly rows: PackedRows }
   /** Parts of streams, in order; their bytes are in this piece, one after the other. */
   | { readonly type: 'stream'; readonly piece: number; readonly parts: readonly StreamPart[] }
+  /** The command wants more of what the client sends with it; `input` answers. */
+  | { readonly type: 'pull' }
   | { readonly type: 'done' }
   | { readonly type: 'failed'; readonly error: WireErrorData }

@@ -8,7 +8,8 @@ import { RefusedError } from '../../commands/refused-error.js'
 import type { SessionCommand, SessionCommandName } from '../../commands/replication-command.js'
 import type { BackupHandle } from '../../session/backup.js'
 import { ReplicationSession } from '../../session/replication-session.js'
-import { toWireErrorData, type WireErrorData } from '../wire-error-data.js'
+import { Inbox } from '../../../threads/wake-up.js'
+import { ThreadError, toWireErrorData, type WireErrorData } from '../wire-error-data.js'
 import { AgentBackupMode } from './agent-backup-mode.js'
 import { packRows } from './packed-rows.js'
 import type { MessageFromSession, MessageToSession, StartSession } from './session-messages.js'
@@ -20,6 +21,7 @@ type RunMessage = Extract<MessageToSession, { type: 'run' }>
 const waitingCommands: ReadonlySet<string> = new Set([
   'IDENTIFY_CLUSTER',
   'FIND_WAL_SENDER',
+  'UPLOAD_MANIFEST',
   'START_BACKUP',
   'STOP_BACKUP',
 ])
@@ -41,6 +43,7 @@ export class SessionRunner {
   /** Of the command that runs. */
   #cancel = new AbortController()
   #running: Promise<void> = Promise.resolve()
+  readonly #inputs = new Inbox<Extract<MessageToSession, { type: 'input' }>>()
 
   constructor(start: StartSession, port: MessagePort) {
     this.#start = start
@@ -65,6 +68,8 @@ export class SessionRunner {
         return this.#sender.wake()
       case 'taken':
         return this.#sender.release(message.piece)
+      case 'input':
+        return this.#inputs.push(message)
       case 'end':
         void this.#end(message.how)
         return
@@ -117,12 +122,25 @@ export class SessionRunner {
     const cancel = waitingCommands.has(command.command) ? (): void => void session.abort() : undefined
     if (cancel !== undefined) signal.addEventListener('abort', cancel, { once: true })
     try {
-      await this.#answerWith(session, command, signal)
+      const complete =
+        command.command === 'UPLOAD_MANIFEST' ? { ...command, manifest: this.#pullInput() } : command
+      await this.#answerWith(session, complete, signal)
     } catch (error) {
       await this.#giveUp(session, command.command, error, signal)
       throw signal.aborted ? cancelled(error) : error
     } finally {
       if (cancel !== undefined) signal.removeEventListener('abort', cancel)
+    }
+  }
+
+  /** What the client sends with its command, piece by piece. */
+  async *#pullInput(): AsyncGenerator<Buffer, void, undefined> {
+    for (;;) {
+      this.#post({ type: 'pull' })
+      const { bytes, error } = await this.#inputs.next()
+      if (error !== undefined) throw new ThreadError(error)
+      if (bytes === undefined) return
+      yield Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     }
   }
 

@@ -19,7 +19,7 @@ export interface SessionListener {
 }
 
 /** An answer as it comes out of the thread, the last one left out. */
-export type StreamedAnswer = Exclude<SessionAnswer, { type: 'done' | 'failed' }>
+export type StreamedAnswer = Exclude<SessionAnswer, { type: 'pull' | 'done' | 'failed' }>
 
 /** Where threads come from, and go to. */
 export type ThreadSource = Pick<SpareThreads, 'take' | 'giveBack'>
@@ -59,11 +59,13 @@ export class SessionThread {
    * Runs one command; its answer comes piece by piece. Whoever takes them no longer, or whose signal fires, cancels the
    * command, and gets away when it has come to its end.
    *
+   * @param input - what the client sends with the command, if the command asks for it
    * @throws {@link ThreadError}
    */
   async *run(
     command: Omit<Extract<MessageToSession, { type: 'run' }>, 'type'>,
     signal: AbortSignal,
+    input?: AsyncIterator<Buffer, unknown>,
   ): AsyncGenerator<StreamedAnswer, void, undefined> {
     const cancel = (): void => this.#post({ type: 'cancel' })
     signal.addEventListener('abort', cancel, { once: true })
@@ -77,6 +79,10 @@ export class SessionThread {
         isOver = answer.type === 'done' || answer.type === 'failed'
         if (answer.type === 'done') return
         if (answer.type === 'failed') throw new ThreadError(answer.error)
+        if (answer.type === 'pull') {
+          this.#post(await pull(input))
+          continue
+        }
         try {
           yield answer
         } finally {
@@ -148,10 +154,21 @@ export class SessionThread {
       const answer = await this.#nextAnswer()
       if (answer.type === 'done' || answer.type === 'failed') return
       if (answer.type === 'stream') this.#post({ type: 'taken', piece: answer.piece })
+      if (answer.type === 'pull') this.#post({ type: 'input', bytes: undefined, error: undefined })
     }
   }
 
   #post(message: MessageToSession): void {
     this.#thread.worker.post(message)
+  }
+}
+
+async function pull(input: AsyncIterator<Buffer, unknown> | undefined): Promise<MessageToSession> {
+  try {
+    const next = await input?.next()
+    const bytes = next === undefined || next.done === true ? undefined : next.value
+    return { type: 'input', bytes, error: undefined }
+  } catch (error) {
+    return { type: 'input', bytes: undefined, error: toWireErrorData(error) }
   }
 }

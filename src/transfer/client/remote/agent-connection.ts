@@ -15,7 +15,7 @@ import { decodePathname } from '../../../files/pathname.js'
 import { onOneLine, describeServerError, reportedDetails } from '../../connection/server-error.js'
 import type { BackendMessage, Report } from '../../wire/protocol/backend-messages.js'
 import { frontendMessages } from '../../wire/protocol/frontend-messages.js'
-import type { Answer, Value } from '../../commands/command-contract.js'
+import { agentProtocolError, type Answer, type Value } from '../../commands/command-contract.js'
 
 export interface AgentConnectionOptions {
   readonly onNotice: (notice: SessionNotice) => void
@@ -23,6 +23,12 @@ export interface AgentConnectionOptions {
   readonly onLost: (error: PbManifestError) => void
   readonly signal: AbortSignal
 }
+
+/** What comes: answers, and that the agent asks for data. */
+type Arrival = Answer | { readonly type: 'copy-in' }
+
+/** How much one CopyData has: an agent may be told to take no long messages. */
+const INPUT_BYTES = 32 * 1024
 
 /**
  * A connection to an agent, for one command at a time.
@@ -33,7 +39,7 @@ export class AgentConnection implements ConnectionConsumer {
   readonly client: PgClient
   readonly #options: AgentConnectionOptions
   /** The answers to the command that runs. */
-  #answers: Arrivals<Answer> | undefined
+  #answers: Arrivals<Arrival> | undefined
   #isClosing = false
   #loss: PbManifestError | undefined
 
@@ -67,15 +73,36 @@ export class AgentConnection implements ConnectionConsumer {
   /**
    * Sends a command, when the one before it is over, and gives the answers to it.
    *
+   * @param input - what is sent when the agent asks for it; each piece may be used again when the next is taken
    * @throws {@link PbManifestError} `SERVER`: what the agent reported, or the loss of the connection; `ABORTED`
    */
-  async *run(text: string, signal?: AbortSignal): AsyncGenerator<readonly Answer[], void, undefined> {
+  async *run(
+    text: string,
+    signal?: AbortSignal,
+    input?: AsyncIterable<Buffer>,
+  ): AsyncGenerator<readonly Answer[], void, undefined> {
     while (this.#answers !== undefined) await this.#answers.over
     if (this.#loss !== undefined) throw this.#loss
-    const answers = new Arrivals<Answer>(this.client.connection.flow)
+    const answers = new Arrivals<Arrival>(this.client.connection.flow)
     this.#answers = answers
     this.client.connection.send(frontendMessages.query(text))
-    yield* answers.batches(signal)
+    for await (const batch of answers.batches(signal)) {
+      if (batch.some(({ type }) => type === 'copy-in')) await this.#sendInput(input, answers)
+      yield batch.filter((arrival) => arrival.type !== 'copy-in')
+    }
+  }
+
+  async #sendInput(input: AsyncIterable<Buffer> | undefined, answers: Arrivals<Arrival>): Promise<void> {
+    if (input === undefined) throw agentProtocolError('it asks for data that there is none of')
+    const { connection } = this.client
+    for await (const bytes of input) {
+      for (let at = 0; at < bytes.length; at += INPUT_BYTES) {
+        // An agent that has found a fault does not want the rest.
+        if (this.#answers !== answers || this.#loss !== undefined) return
+        await connection.sendWhole(frontendMessages.copyData(bytes.subarray(at, at + INPUT_BYTES)))
+      }
+    }
+    connection.send(frontendMessages.copyDone())
   }
 
   /** Asks the agent to end the command that runs. Never throws. */
@@ -101,7 +128,7 @@ export class AgentConnection implements ConnectionConsumer {
 
   readonly outOfStep: () => Error = outOfStep
 
-  get arrivals(): Arrivals<Answer> | undefined {
+  get arrivals(): Arrivals<Arrival> | undefined {
     return this.#answers
   }
 
@@ -138,6 +165,9 @@ export class AgentConnection implements ConnectionConsumer {
       case 'command-complete':
         this.#answers?.push({ type: 'complete', tag: message.tag }, 0)
         break
+      case 'copy-in-response':
+        this.#answers?.push({ type: 'copy-in' }, 0)
+        break
       case 'copy-out-response':
       case 'copy-done':
         // Where a COPY ends, its CommandComplete tells.
@@ -148,7 +178,6 @@ export class AgentConnection implements ConnectionConsumer {
       case 'authentication':
       case 'negotiate-protocol-version':
       case 'backend-key-data':
-      case 'copy-in-response':
       case 'copy-both-response':
       case 'other':
         throw outOfStep()

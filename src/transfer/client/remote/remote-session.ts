@@ -81,6 +81,7 @@ export class RemoteSession implements BackupSession {
     signal?: AbortSignal,
   ): Promise<CommandResults[Name]> {
     const { decode } = commandContracts[command.command].result
-    return await decode(this.#connection.run(formatCommand(command), signal), command)
+    const input = 'manifest' in command && typeof command.manifest === 'object' ? command.manifest : undefined
+    return await decode(this.#connection.run(formatCommand(command), signal, input), command)
   }
 }

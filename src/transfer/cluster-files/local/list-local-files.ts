@@ -8,6 +8,7 @@ import { type ClusterLayout, directoriesMadeIn } from '../../../manifest/content
 import { walkBackup } from '../../../manifest/contents/walk-backup.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
 import { parseWalFileName } from '../../../postgres/wal-file-name.js'
+import { parseWalSummaryName, type WalSummary } from '../../../postgres/wal-summary/summary-file.js'
 import type { ClusterFile, ListFilesOptions, WalFile } from '../cluster-files.js'
 
 /** Not those by which a program runs as somebody else: no backup needs them. */
@@ -99,6 +100,21 @@ export function listLocalWalFiles(directory: string): WalFile[] {
     const name = entry.kind === 'file' ? parseWalFileName(entry.name) : undefined
     const stats = name === undefined ? undefined : statIfThere(directory, `pg_wal/${name}`)
     return name === undefined || stats === undefined ? [] : [{ name, size: stats.size }]
+  })
+}
+
+/** Where a server has its summaries of WAL. */
+export const WAL_SUMMARIES = 'pg_wal/summaries'
+
+/**
+ * The summaries of WAL that there are.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+export function listLocalWalSummaries(directory: string): WalSummary[] {
+  return readEntries(`${directory}/${WAL_SUMMARIES}`, true).flatMap(({ name, kind }) => {
+    const summary = kind === 'file' ? parseWalSummaryName(name) : undefined
+    return summary === undefined ? [] : [summary]
   })
 }
 

@@ -1,17 +1,20 @@
 import { opendirSync } from 'node:fs'
 import { Yielder } from '../../../files/yielder.js'
 import type { Pathname } from '../../../files/pathname.js'
+import { requireSmallFile } from '../../../files/read-small-file.js'
 import { ioError, isNotThere } from '../../../files/system-error.js'
 import { readControlFile } from '../../../manifest/data-directory-files.js'
 import type { ClusterLayout } from '../../../manifest/contents/select-entries.js'
 import { readClusterLayout } from '../../../manifest/contents/cluster-layout.js'
 import { CHECKSUMS_ON } from '../../../postgres/control-file.js'
 import { PAGE_SIZE } from '../../../postgres/data-page/page-layout.js'
+import { type WalSummary, walSummaryName } from '../../../postgres/wal-summary/summary-file.js'
 import { RefusedError } from '../../commands/refused-error.js'
 import type {
   ClusterFile,
   ClusterFiles,
   FileEvent,
+  RequestedBlocks,
   RequestedFile,
   ListFilesOptions,
   ListTablespacesOptions,
@@ -19,9 +22,18 @@ import type {
   WalFile,
 } from '../cluster-files.js'
 import { readControlFileWhileWritten } from '../torn-control-file.js'
-import { listLocalFiles, listLocalTablespaces, listLocalWalFiles } from './list-local-files.js'
+import {
+  listLocalFiles,
+  listLocalTablespaces,
+  listLocalWalFiles,
+  listLocalWalSummaries,
+  WAL_SUMMARIES,
+} from './list-local-files.js'
 import { LocalPathnames } from './local-pathnames.js'
-import { readLocalFiles, readLocalPage } from './read-local-files.js'
+import { readLocalBlocks, readLocalFiles, readLocalPage } from './read-local-files.js'
+
+/** More is no summary: a bit for each block of a cluster has less. */
+const MAX_SUMMARY_BYTES = 2 ** 30
 
 /** A cluster's files from its data directory, which is on this machine; a server may be running on it. */
 export class LocalClusterFiles implements ClusterFiles {
@@ -83,6 +95,19 @@ export class LocalClusterFiles implements ClusterFiles {
 
   read(files: readonly RequestedFile[], signal: AbortSignal | undefined): AsyncIterable<FileEvent> {
     return readLocalFiles(files, this.#pathnames, signal)
+  }
+
+  readBlocks(files: readonly RequestedBlocks[], signal: AbortSignal | undefined): AsyncIterable<FileEvent> {
+    return readLocalBlocks(files, this.#pathnames, signal)
+  }
+
+  async listWalSummaries(): Promise<readonly WalSummary[]> {
+    return await Promise.resolve(listLocalWalSummaries(this.#directory))
+  }
+
+  async readWalSummary(summary: WalSummary): Promise<Buffer> {
+    const path = `${this.#directory}/${WAL_SUMMARIES}/${walSummaryName(summary)}`
+    return await Promise.resolve(requireSmallFile(path, MAX_SUMMARY_BYTES))
   }
 
   async rereadPage(pathname: Pathname, offset: number): Promise<Buffer | undefined> {

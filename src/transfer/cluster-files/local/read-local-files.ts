@@ -6,7 +6,8 @@ import { readExactly, readFully } from '../../../files/read-fully.js'
 import { ioError } from '../../../files/system-error.js'
 import { CONTROL_FILE } from '../../../postgres/data-directory.js'
 import { parseControlFile } from '../../../postgres/control-file.js'
-import type { FileEvent, RequestedFile } from '../cluster-files.js'
+import { PAGE_SIZE } from '../../../postgres/data-page/page-layout.js'
+import type { FileEvent, RequestedBlocks, RequestedFile } from '../cluster-files.js'
 import type { LocalPathnames } from './local-pathnames.js'
 import { readControlFileWhileWritten } from '../torn-control-file.js'
 
@@ -72,6 +73,65 @@ async function* readControl({ descriptor, stats }: OpenedFile): AsyncGenerator<F
   yield { type: 'file', pathname: CONTROL_FILE, size, modified: modifiedOf(stats) }
   yield { type: 'bytes', bytes }
   yield { type: 'end' }
+}
+
+/**
+ * Reads some blocks of files, one file after the other.
+ *
+ * @throws {@link PbManifestError} `USAGE`, `IO` or `ABORTED`
+ */
+export async function* readLocalBlocks(
+  files: readonly RequestedBlocks[],
+  opener: LocalPathnames,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<FileEvent, void, undefined> {
+  const yielder = new Yielder(signal)
+  const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  for (const { pathname, choose } of files) {
+    throwIfAborted(signal)
+    const opened = opener.open(pathname)
+    if (opened === undefined) {
+      yield { type: 'vanished', pathname }
+      continue
+    }
+    try {
+      const { size } = opened.stats
+      yield { type: 'file', pathname, size, modified: modifiedOf(opened.stats) }
+      yield* readChosen(pathname, opened.descriptor, choose(size), buffer, yielder)
+      yield { type: 'end' }
+    } finally {
+      closeSync(opened.descriptor)
+    }
+    if (yielder.isDue) await yielder.yield()
+  }
+}
+
+/** Blocks next to each other are read in one piece, and as many are given at once as the buffer has room for. */
+async function* readChosen(
+  pathname: Pathname,
+  descriptor: number,
+  blocks: Uint32Array,
+  buffer: Buffer,
+  yielder: Yielder,
+): AsyncGenerator<FileEvent, void, undefined> {
+  let used = 0
+  for (let from = 0; from < blocks.length;) {
+    const block = blocks[from] ?? 0
+    const room = (buffer.length - used) / PAGE_SIZE
+    let count = 1
+    while (count < room && blocks[from + count] === block + count) count++
+    const wanted = count * PAGE_SIZE
+    const target = buffer.subarray(used, used + wanted)
+    const length = readAt(pathname, descriptor, target, wanted, block * PAGE_SIZE)
+    // The file was cut meanwhile, maybe in the middle of a page, and WAL replay will see to it.
+    target.fill(0, Math.floor(length / PAGE_SIZE) * PAGE_SIZE)
+    used += wanted
+    from += count
+    if (used < buffer.length && from < blocks.length) continue
+    yield { type: 'bytes', bytes: buffer.subarray(0, used) }
+    used = 0
+    if (yielder.isDue) await yielder.yield()
+  }
 }
 
 /**

@@ -17,7 +17,14 @@ import {
   serverDescription,
   type ServerDescription,
 } from '../../connection/gate/server-identity.js'
-import type { BackupEnd, BackupMode, BackupStart, ClusterFacts, ServerDirectory } from '../cluster-files.js'
+import type {
+  BackupEnd,
+  BackupMode,
+  BackupStart,
+  ClusterFacts,
+  ServerDirectory,
+  WalSummarizerState,
+} from '../cluster-files.js'
 import { readClusterFacts } from './cluster-facts.js'
 import { copiedValue } from './copied-rows.js'
 import { pathArray } from './path-expressions.js'
@@ -123,6 +130,17 @@ export class SqlBackupMode implements BackupMode {
         FROM pg_catalog.unnest(${pathArray([`pg_wal/${timelineHistoryFileName(timeline)}`])}) AS path`
     const content = await copiedValue(this.#connection, query)
     return content.length > 0 ? content : undefined
+  }
+
+  async walSummarizer(): Promise<WalSummarizerState> {
+    const [row] = await this.#connection.rows<{ state: string; summarized: string; pending: string }>(`
+      SELECT pg_catalog.current_setting('summarize_wal') AS state, summarized_lsn::text AS summarized, pending_lsn::text AS pending
+        FROM pg_catalog.pg_get_wal_summarizer_state()`)
+    return {
+      isOn: row?.state === 'on',
+      summarizedLsn: lsnOf(row?.summarized),
+      pendingLsn: lsnOf(row?.pending),
+    }
   }
 
   async close(): Promise<void> {

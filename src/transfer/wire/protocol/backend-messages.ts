@@ -211,6 +211,9 @@ export const backendMessages = {
   /** CopyOutResponse as a base backup has it: no columns, text. */
   copyOutResponse: (): Buffer => formatMessage('H', Buffer.of(0), int16(0)),
 
+  /** CopyInResponse as UPLOAD_MANIFEST has it: no columns, text. */
+  copyInResponse: (): Buffer => formatMessage('G', Buffer.of(0), int16(0)),
+
   /** What stands before the bytes of a CopyData. */
   copyDataHeader: (bytes: number): Buffer => formatHeader(COPY_DATA, bytes),
 

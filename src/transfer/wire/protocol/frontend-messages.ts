@@ -13,8 +13,8 @@ export type FrontendMessage =
   | { readonly type: 'flush' }
   | { readonly type: 'sync' }
   | { readonly type: 'function-call' }
-  /** CopyData, CopyDone or CopyFail. */
-  | { readonly type: 'copy' }
+  /** CopyData, CopyDone or CopyFail: bytes, nothing, or the client's reason. */
+  | { readonly type: 'copy'; readonly part: 'data' | 'done' | 'fail'; readonly bytes: Buffer }
   | { readonly type: 'terminate' }
 
 /** The messages that we send as a client, beside those that `pg` sends; as bytes. */
@@ -88,7 +88,9 @@ function rulesFor(maxBytes: number): FrameRules {
 type ParsePayload = (payload: Buffer) => FrontendMessage
 
 const extendedQuery: ParsePayload = () => ({ type: 'extended-query' })
-const copy: ParsePayload = () => ({ type: 'copy' })
+const copy =
+  (part: 'data' | 'done' | 'fail'): ParsePayload =>
+  (payload) => ({ type: 'copy', part, bytes: Buffer.from(payload) })
 
 const parsers: Readonly<Record<string, ParsePayload>> = Object.assign(Object.create(null), {
   Q: (payload) => ({ type: 'query', text: Buffer.from(readWholeString(payload)) }),
@@ -101,9 +103,9 @@ const parsers: Readonly<Record<string, ParsePayload>> = Object.assign(Object.cre
   H: () => ({ type: 'flush' }),
   S: () => ({ type: 'sync' }),
   F: () => ({ type: 'function-call' }),
-  d: copy,
-  c: copy,
-  f: copy,
+  d: copy('data'),
+  c: copy('done'),
+  f: copy('fail'),
   X: () => ({ type: 'terminate' }),
 } satisfies Record<string, ParsePayload>) as Record<string, ParsePayload>
 

@@ -1,6 +1,7 @@
 import { Yielder } from '../../../files/yielder.js'
 import { backendMessages } from '../protocol/backend-messages.js'
 import type { WireColumn, WireCopy, WireNotice, WireReply, WireRow } from '../wire-handler.js'
+import { brokenProtocol, WireError } from '../wire-error.js'
 import type { WireChannel } from './wire-channel.js'
 
 /** Rows are sent in bundles of about this size. */
@@ -14,10 +15,16 @@ export class QueryReply implements WireReply {
   readonly #signal: AbortSignal
   #state: 'empty' | 'in a result' | 'complete' | 'over' = 'empty'
 
-  /** @param signal - ends what we do on our own: going through rows */
-  constructor(channel: WireChannel, signal: AbortSignal) {
+  readonly #maxMessageBytes: number
+
+  /**
+   * @param signal - ends what we do on our own: going through rows
+   * @param maxMessageBytes - of what the client sends meanwhile
+   */
+  constructor(channel: WireChannel, signal: AbortSignal, maxMessageBytes: number) {
     this.#channel = channel
     this.#signal = signal
+    this.#maxMessageBytes = maxMessageBytes
   }
 
   async rows(columns: readonly WireColumn[], rows: Iterable<WireRow>, tag: string): Promise<void> {
@@ -66,6 +73,24 @@ export class QueryReply implements WireReply {
     }
   }
 
+  async *copyIn(signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+    this.#require('empty')
+    const channel = this.#channel
+    const listenAgain = channel.expect()
+    await channel.write(backendMessages.copyInResponse())
+    for (;;) {
+      const message = await channel.readMessageUntil(this.#maxMessageBytes, signal)
+      if (message === undefined) throw canceled('canceling statement due to user request')
+      // Others wait for the end of a COPY, as at a server.
+      if (message.type === 'flush' || message.type === 'sync') continue
+      if (message.type !== 'copy') throw brokenProtocol('unexpected message type during COPY from stdin')
+      if (message.part === 'fail') throw canceled(`COPY from stdin failed: ${reasonOf(message.bytes)}`)
+      if (message.part === 'done') break
+      yield message.bytes
+    }
+    listenAgain()
+  }
+
   notice(notice: WireNotice): void {
     if (this.#state !== 'over') this.#channel.send(backendMessages.noticeResponse(notice))
   }
@@ -92,7 +117,17 @@ export class QueryReply implements WireReply {
     this.#state = 'complete'
   }
 
-  #require(state: 'in a result' | 'complete'): void {
+  #require(state: 'empty' | 'in a result' | 'complete'): void {
     if (this.#state !== state) throw new Error(`a reply must be ${state}, but it is ${this.#state}`)
   }
+}
+
+function canceled(message: string): WireError {
+  return new WireError('57014', message)
+}
+
+/** What a client says of why it gives up: text, and a NUL. */
+function reasonOf(bytes: Buffer): string {
+  const nul = bytes.indexOf(0)
+  return bytes.toString('utf8', 0, nul === -1 ? bytes.length : nul)
 }

@@ -24,7 +24,7 @@ export interface QueryContext {
  */
 export async function runQuery(text: Buffer, context: QueryContext): Promise<void> {
   const { channel, handler, cancelled, maxMessageBytes, heartbeatMs } = context
-  const reply = new QueryReply(channel, cancelled.signal)
+  const reply = new QueryReply(channel, cancelled.signal, maxMessageBytes)
   const stop = (): void => cancelled.abort(channel.reason)
   channel.over.addEventListener('abort', stop, { once: true })
   const listened = channel.listen(maxMessageBytes)

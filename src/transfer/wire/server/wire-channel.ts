@@ -62,6 +62,21 @@ export class WireChannel {
   }
 
   /**
+   * The same for one who waits only until a signal fires.
+   *
+   * @returns `undefined` when it has
+   */
+  async readMessageUntil(maxBytes: number, signal: AbortSignal): Promise<FrontendMessage | undefined> {
+    const wake = (): void => this.#reader.wake()
+    signal.addEventListener('abort', wake, { once: true })
+    try {
+      return await this.#read(() => this.#parser.takeMessage(maxBytes), signal)
+    } finally {
+      signal.removeEventListener('abort', wake)
+    }
+  }
+
+  /**
    * Goes on reading while something is done for the client, which may take long: only who reads learns that the client is
    * gone. One that sends too much meanwhile, and could hide its end behind it, is interrupted.
    *
@@ -73,6 +88,21 @@ export class WireChannel {
     this.#stream.resume()
     return () => {
       this.#listenBytes = undefined
+    }
+  }
+
+  /**
+   * Stops what {@link listen} began, because the client is asked for something now: of that it may send as much as it has, and
+   * waits while it is not read.
+   *
+   * @returns what goes on listening
+   */
+  expect(): () => void {
+    const listenBytes = this.#listenBytes
+    this.#listenBytes = undefined
+    return () => {
+      this.#listenBytes = listenBytes
+      this.#stream.resume()
     }
   }
 
@@ -149,8 +179,11 @@ export class WireChannel {
     clearTimeout(linger)
   }
 
-  async #read<Message>(take: () => Message | undefined): Promise<Message> {
+  async #read<Message>(take: () => Message | undefined): Promise<Message>
+  async #read<Message>(take: () => Message | undefined, signal: AbortSignal): Promise<Message | undefined>
+  async #read<Message>(take: () => Message | undefined, signal?: AbortSignal): Promise<Message | undefined> {
     for (;;) {
+      if (signal?.aborted === true) return undefined
       if (this.#end?.how === 'interrupted') throw this.#end.error
       // What came before the end counts: a client may say Terminate and be gone.
       const message = take()

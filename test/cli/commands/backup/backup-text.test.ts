@@ -3,6 +3,7 @@ import {
   formatBackupProgress,
   formatBackupSummary,
   formatBottleneck,
+  formatChanges,
   formatWorkers,
 } from '../../../../cli/commands/backup/backup-text.js'
 import type { BackupReport } from '../../../../src/transfer/client/report.js'
@@ -27,6 +28,7 @@ const report: BackupReport = {
   files: 970,
   bytes: 50 * 1024 * 1024,
   filesVanished: 0,
+  incremental: null,
   wal: { method: 'stream', bytes: 216 },
   manifest: null,
   jobs: 4,
@@ -55,6 +57,21 @@ test('the bottleneck comes first, then what else took time, the longest first', 
   expect(formatBottleneck(report)).toBe(
     'bottleneck: writing (75% of the time; our own computing 21%, the server 4%)',
   )
+})
+
+test('an incremental backup says what it spared', () => {
+  expect(formatChanges(report)).toEqual([])
+  const incremental = {
+    manifest: '/before/backup_manifest',
+    fromLsn: '0/2000028',
+    fromTimeline: 1,
+    files: 900,
+    blocks: 1,
+    bytesSaved: 3 * 1024 * 1024,
+  }
+  expect(formatChanges({ ...report, incremental })).toEqual([
+    'incremental from 0/2000028 on timeline 1: 900 files by their changes, 1 block, 3.0 MB saved',
+  ])
 })
 
 test('each worker has a line', () => {

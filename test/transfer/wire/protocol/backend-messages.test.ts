@@ -94,6 +94,7 @@ const sent: readonly fc.Arbitrary<readonly [Buffer, BackendMessage]>[] = [
   text.map((tag) => [backendMessages.commandComplete(tag), { type: 'command-complete', tag }]),
   fc.constant([backendMessages.emptyQueryResponse(), { type: 'empty-query-response' }]),
   fc.constant([backendMessages.copyOutResponse(), { type: 'copy-out-response' }]),
+  fc.constant([backendMessages.copyInResponse(), { type: 'copy-in-response' }]),
   bytes.map((bytes) => [
     Buffer.concat([backendMessages.copyDataHeader(bytes.length), bytes]),
     { type: 'copy-data', bytes },

@@ -1,0 +1,303 @@
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { pbmanifest } from '../../cli/pbmanifest.js'
+import { takeUnpackedBackup } from '../../helpers/backup-chain.js'
+import { type Cluster, createCluster } from '../../helpers/cluster.js'
+import type { PlainBackup } from '../../helpers/plain-backup.js'
+import { poll } from '../../helpers/poll.js'
+import { embeddedPostgres } from '../../helpers/postgres-programs.js'
+import { requireDebianPostgres } from '../../helpers/requires.js'
+import type { ProgramResult } from '../../helpers/run-program.js'
+import { AgentProgram } from '../agent/agent-program.js'
+import { expectNothingLeft, listTree, manifestFileLines, runBackupProgram } from './backup-program.js'
+import { createRestoreSite, startRestored } from './restored-cluster.js'
+
+const timeout = 180_000
+
+describe('incremental backups of PostgreSQL 18', () => {
+  let cluster: Cluster
+  let location: string
+  let agent: AgentProgram
+  let full: PlainBackup
+  let theirs: PlainBackup
+  let number = 0
+
+  beforeAll(async () => {
+    cluster = await createCluster(await embeddedPostgres(), {
+      dataChecksums: true,
+      settings: { summarize_wal: true, autovacuum: false, bgwriter_lru_maxpages: 0 },
+    })
+    location = await cluster.createTablespace('elsewhere')
+    await cluster.sql(`
+      CREATE TABLE changed AS SELECT n, repeat('x', 100) AS filler FROM generate_series(1, 60000) AS n;
+      CREATE TABLE cut AS SELECT n, repeat('x', 100) AS filler FROM generate_series(1, 20000) AS n;
+      CREATE TABLE emptied AS SELECT n FROM generate_series(1, 2000) AS n;
+      CREATE TABLE dropped AS SELECT n FROM generate_series(1, 2000) AS n;
+      CREATE TABLE there TABLESPACE elsewhere AS SELECT n FROM generate_series(1, 20000) AS n;
+      CREATE UNLOGGED TABLE unlogged AS SELECT n FROM generate_series(1, 1000) AS n;
+    `)
+    await cluster.sql('VACUUM')
+    full = await takeUnpackedBackup(cluster, 'full')
+    await cluster.sql(`
+      UPDATE changed SET n = -n WHERE n % 5000 = 1;
+      UPDATE there SET n = -n WHERE n = 1;
+      DELETE FROM cut WHERE n > 5000;
+      TRUNCATE emptied;
+      DROP TABLE dropped;
+      CREATE TABLE made AS SELECT n FROM generate_series(1, 2000) AS n;
+    `)
+    await cluster.sql('VACUUM cut')
+    await cluster.sql('CREATE DATABASE copied STRATEGY file_copy')
+    await cluster.sql('CREATE DATABASE logged STRATEGY wal_log')
+    // So that nobody has anything left to note in the catalog.
+    await cluster.sql('VACUUM')
+    await cluster.sql('CHECKPOINT')
+    theirs = await takeUnpackedBackup(cluster, 'theirs', full)
+    agent = await AgentProgram.start(cluster)
+  }, timeout)
+
+  afterAll(async () => {
+    await agent.stop()
+    await cluster.remove()
+  })
+
+  /** Takes a backup by our program. */
+  async function take(
+    prior: string | undefined,
+    ...args: readonly string[]
+  ): Promise<ProgramResult & { readonly directory: string }> {
+    const root = join(cluster.scratch.path, `ours${++number}`)
+    const directory = join(root, 'data')
+    const result = await runBackupProgram(cluster, {
+      directory,
+      args: [
+        ...(prior === undefined ? [] : [`--incremental=${prior}`]),
+        `--tablespace-mapping=${location}=${join(root, 'elsewhere')}`,
+        '--jobs=2',
+        ...args,
+      ],
+    })
+    return { ...result, directory }
+  }
+
+  async function refusalOf(prior: string, ...args: readonly string[]): Promise<unknown> {
+    const { directory, ...result } = await take(prior, ...args)
+    await expectNothingLeft(cluster)
+    return { ...result, left: await listTree(directory) }
+  }
+
+  /** A manifest that says something else in one place, and has the checksum for it. */
+  async function edited(name: string, from: RegExp, to: string): Promise<string> {
+    const path = join(cluster.scratch.path, name)
+    const text = readFileSync(full.manifestPath, 'utf8').replace(from, to)
+    const content = text.slice(0, text.lastIndexOf('"Manifest-Checksum"'))
+    const checksum = createHash('sha256').update(content).digest('hex')
+    writeFileSync(path, `${content}"Manifest-Checksum": "${checksum}"}\n`)
+    return path
+  }
+
+  test.each([
+    ['over SQL', () => []],
+    ['from an agent', () => ['--agent', agent.socketDirectory, '--max-rate=200M']],
+  ])('are, %s, file for file those of the server', { timeout }, async (_, args) => {
+    const ours = await take(full.manifestPath, '--output=json', '--label=theirs', ...args())
+    expect(ours).toMatchObject({ status: 0, stderr: '' })
+    const lines = await manifestFileLines(ours.directory)
+    const expected = (await manifestFileLines(theirs.directory)).filter((line) => !line.includes('"pg_wal/'))
+    // In its manifest, the server has its files as it came to them.
+    expect(lines.toSorted()).toEqual(expected.toSorted())
+    const incremental = lines.filter((line) => line.includes('/INCREMENTAL.'))
+    expect(incremental.length).toBeGreaterThan(500)
+    const report = JSON.parse(ours.stdout) as Record<string, unknown>
+    const label = readFileSync(join(theirs.directory, 'backup_label'), 'utf8')
+    const [, fromLsn] = /^INCREMENTAL FROM LSN: (.*)$/m.exec(label) ?? []
+    expect(report).toMatchObject({
+      incremental: {
+        manifest: full.manifestPath,
+        fromLsn,
+        fromTimeline: 1,
+        files: incremental.length,
+        blocks: expect.any(Number),
+        bytesSaved: expect.any(Number),
+      },
+      verification: { verdict: 'verified', problems: [] },
+    })
+    const ourLabel = readFileSync(join(ours.directory, 'backup_label'), 'utf8')
+    expect(ourLabel.split('\n').slice(-3)).toEqual([
+      `INCREMENTAL FROM LSN: ${fromLsn ?? ''}`,
+      'INCREMENTAL FROM TLI: 1',
+      '',
+    ])
+    await expectNothingLeft(cluster)
+  })
+
+  test('build on each other, whoever took them', { timeout }, async () => {
+    const first = await take(full.manifestPath, '--wal-method=fetch')
+    expect(first).toMatchObject({ status: 0, stderr: '' })
+    expect(first.stdout).toMatch(
+      /^incremental from 0\/[0-9A-F]+ on timeline 1: \d+ files by their changes, /m,
+    )
+    await cluster.sql('UPDATE changed SET n = -n WHERE n % 5000 = 2')
+    const prior = {
+      ...full,
+      directory: first.directory,
+      manifestPath: join(first.directory, 'backup_manifest'),
+    }
+    const second = await takeUnpackedBackup(cluster, 'second', prior)
+    await cluster.sql('UPDATE changed SET n = -n WHERE n % 5000 = 3')
+    const third = await take(second.manifestPath, '--agent', agent.socketDirectory)
+    expect(third).toMatchObject({ status: 0, stderr: '' })
+    const chain = [full.directory, first.directory, second.directory, third.directory]
+    const verified = await pbmanifest(['verify', '--chain', '--output=json', ...chain])
+    expect(verified.status).toBe(0)
+    expect(JSON.parse(verified.stdout)).toMatchObject({ verdict: 'verified', combine: 'safe' })
+  })
+
+  test('are taken from a standby, and after its promotion', { timeout }, async () => {
+    const site = createRestoreSite()
+    const copy = await runBackupProgram(cluster, {
+      directory: site.directory,
+      args: [
+        '--write-recovery-conf',
+        `--tablespace-mapping=${location}=${join(site.scratch.path, 'elsewhere')}`,
+      ],
+    })
+    expect(copy).toMatchObject({ status: 0 })
+    const standby = await startRestored(cluster.programs, site, 'standby')
+    try {
+      await cluster.sql('UPDATE changed SET n = -n WHERE n % 5000 = 4; CHECKPOINT')
+      const [row] = await cluster.sql<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn')
+      await poll('the standby to replay', async () => {
+        const [found] = await standby.sql<{ isThere: boolean }>(
+          `SELECT pg_last_wal_replay_lsn() >= '${row?.lsn ?? ''}' AS "isThere"`,
+        )
+        return found?.isThere === true
+      })
+      const takeOf = async (name: string, prior: string): Promise<string> => {
+        const directory = join(site.scratch.path, name)
+        const args = [
+          `--incremental=${prior}`,
+          `--tablespace-mapping=${join(site.scratch.path, 'elsewhere')}=${directory}-elsewhere`,
+        ]
+        expect(await runBackupProgram(standby, { directory, args })).toMatchObject({ status: 0 })
+        return directory
+      }
+      // A standby summarizes the WAL that it has received.
+      const ofStandby = await takeOf('of-standby', join(site.directory, 'backup_manifest'))
+      expect(incrementalOf(await manifestFileLines(ofStandby))).not.toEqual([])
+      await standby.promote()
+      await standby.sql('UPDATE changed SET n = -n WHERE n % 5000 = 5')
+      const promoted = await takeOf('promoted', join(ofStandby, 'backup_manifest'))
+      expect(readFileSync(join(promoted, 'backup_label'), 'utf8')).toMatch(
+        /START TIMELINE: 2\nINCREMENTAL FROM LSN: .*\nINCREMENTAL FROM TLI: 1\n$/,
+      )
+      const reference = await takeUnpackedBackup(standby, 'reference', {
+        ...full,
+        manifestPath: join(ofStandby, 'backup_manifest'),
+      })
+      expect(incrementalOf(await manifestFileLines(promoted))).toEqual(
+        incrementalOf(await manifestFileLines(reference.directory)),
+      )
+    } finally {
+      await standby.remove()
+    }
+  })
+
+  test('are taken by psql at an agent', { timeout }, async (context) => {
+    requireDebianPostgres(context)
+    const name = 'base/1/INCREMENTAL.1255'
+    const commands = [
+      'UPLOAD_MANIFEST',
+      'START_BACKUP FAST INCREMENTAL',
+      'LIST_FILES',
+      `SEND_FILE ('${name}')`,
+      'STOP_BACKUP NOWAIT',
+    ]
+    const args = commands.flatMap((command) => ['-c', command])
+    // psql sends what comes from its standard input.
+    const { status, stdout, stderr } = await agent.psql(['-At', ...args], {}, full.manifestPath)
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const [, whole] = new RegExp(`^${name}\\|file\\|12\\|\\d+\\|0600\\|(\\d+)$`, 'm').exec(stdout) ?? []
+    const content = readFileSync(join(theirs.directory, name))
+    expect(content.readUInt32LE(8)).toBe(Number(whole) / 8192)
+    expect(stdout).toContain(content.toString())
+    expect(stdout).toMatch(/INCREMENTAL FROM TLI: 1/)
+    const refused = await agent.psql(['-c', 'START_BACKUP FAST INCREMENTAL'])
+    expect(refused).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('must UPLOAD_MANIFEST before starting an incremental backup'),
+    })
+  })
+
+  describe('are refused before anything is copied', () => {
+    test('when the manifest is none, or another one', { timeout }, async () => {
+      expect(await refusalOf(join(cluster.scratch.path, 'absent'))).toEqual(
+        refused(5, /could not open file ".*absent": No such file/),
+      )
+      expect(await refusalOf(cluster.scratch.path)).toEqual(refused(5, /it is not a regular file/))
+      const damaged = join(cluster.scratch.path, 'damaged')
+      writeFileSync(damaged, readFileSync(full.manifestPath).subarray(0, -100))
+      expect(await refusalOf(damaged)).toEqual(
+        refused(3, /could not parse backup manifest: .* \(in ".*damaged"\)/),
+      )
+      const old = await edited(
+        'old',
+        /"PostgreSQL-Backup-Manifest-Version": 2,\n"System-Identifier": \d+,/,
+        '"PostgreSQL-Backup-Manifest-Version": 1,',
+      )
+      expect(await refusalOf(old)).toEqual(
+        refused(3, /backup manifest version 1 does not support incremental backup \(in ".*old"\)/),
+      )
+      const foreign = await edited('foreign', /"System-Identifier": \d+/, '"System-Identifier": 7')
+      const words = /system identifier in backup manifest is 7, but database system identifier is \d+/
+      expect(await refusalOf(foreign)).toEqual(refused(2, words))
+    })
+
+    test('when its WAL is not that of the server', { timeout }, async () => {
+      const other = await edited('timeline', /"Timeline": 1/, '"Timeline": 9')
+      const words = /timeline 9 found in manifest, but not in this server's history/
+      expect(await refusalOf(other)).toEqual(refused(6, words))
+      expect(await refusalOf(other, '--agent', agent.socketDirectory)).toEqual(refused(6, words))
+    })
+
+    test('when the server does not summarize, or has lost a summary', { timeout }, async () => {
+      await cluster.sql('ALTER SYSTEM SET summarize_wal = off')
+      await cluster.sql('SELECT pg_reload_conf()')
+      const isOff = async (): Promise<boolean> => {
+        const [row] = await cluster.sql<{ state: string }>(`SELECT current_setting('summarize_wal') AS state`)
+        return row?.state === 'off'
+      }
+      await poll('summarization to be off', isOff)
+      const words = /incremental backups cannot be taken unless WAL summarization is enabled/
+      expect(await refusalOf(full.manifestPath)).toEqual(refused(6, words))
+      await cluster.sql('ALTER SYSTEM RESET summarize_wal')
+      await cluster.sql('SELECT pg_reload_conf()')
+      await poll('summarization to be on', async () => !(await isOff()))
+
+      const summaries = join(cluster.dataDirectory, 'pg_wal/summaries')
+      const [, lost = ''] = readdirSync(summaries).toSorted().slice(-3)
+      renameSync(join(summaries, lost), join(cluster.scratch.path, lost))
+      const gap = /summaries for that timeline and LSN range are incomplete\n.*first unsummarized LSN/
+      expect(await refusalOf(full.manifestPath)).toEqual(refused(6, gap))
+      expect(await refusalOf(full.manifestPath, '--agent', agent.socketDirectory)).toEqual(refused(6, gap))
+      writeFileSync(join(summaries, lost), readFileSync(join(cluster.scratch.path, lost)).fill(1, 10, 11))
+      expect(await refusalOf(full.manifestPath)).toEqual(refused(5, /\.summary": has wrong checksum/))
+    })
+  })
+})
+
+function refused(status: number, words: RegExp): unknown {
+  return expect.objectContaining({
+    status,
+    stdout: '',
+    stderr: expect.stringMatching(words),
+    left: undefined,
+  })
+}
+
+/** What the manifest says of incremental files. */
+function incrementalOf(lines: readonly string[]): readonly string[] {
+  return lines.filter((line) => line.includes('/INCREMENTAL.')).toSorted()
+}
