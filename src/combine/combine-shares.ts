@@ -165,7 +165,7 @@ class ShareWork {
         const made = await this.#make(pathname, place)
         if (made?.entry !== undefined) await writer?.append(made.entry)
       }
-      await writer?.seal()
+      await writer?.seal(false)
     } catch (error) {
       await writer?.discard()
       throw error

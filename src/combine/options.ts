@@ -58,6 +58,7 @@ export interface CombineOptions {
   readonly signal?: AbortSignal
   /** Is told each problem as soon as it is known: one of a backup, or one between backups. */
   readonly onProblem?: (problem: Problem | ChainProblem, directory: string) => void
+  /** Is told each warning as soon as it is known. */
   readonly onWarning?: (warning: CombineWarning) => void
   /** Is told often. */
   readonly onProgress?: (progress: CombineProgress) => void

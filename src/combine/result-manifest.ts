@@ -37,7 +37,7 @@ export class ResultManifest {
       checksum: algorithm === 'NONE' ? undefined : { algorithm, hex: await sumOf(label, algorithm) },
       isPathEncoded: false,
     })
-    await writer.seal()
+    await writer.seal(false)
   }
 
   /**

@@ -52,16 +52,20 @@ export class FragmentWriter {
     if (this.#buffered.length >= BUFFER_CHARACTERS) await this.#flush()
   }
 
-  /** Adds the seal, makes everything durable and closes the file. */
-  async seal(): Promise<SealedFragment> {
+  /**
+   * Adds the seal and closes the file.
+   *
+   * @param isKept - whether it is made durable before; one that is merged and removed in the same run need not be
+   */
+  async seal(isKept = true): Promise<SealedFragment> {
     await this.#flush()
     const result = { files: this.#files, bytes: this.#bytes, fragmentChecksum: this.#hash.digest('hex') }
     const seal = formatFragmentSeal({ backupId: this.#backupId, worker: this.#worker, ...result })
     try {
       await writeFully(this.#handle, Buffer.from(`${seal}\n`))
-      await this.#handle.sync()
+      if (isKept) await this.#handle.sync()
       await this.#handle.close()
-      await syncDirectory(dirname(this.#path))
+      if (isKept) await syncDirectory(dirname(this.#path))
     } catch (error) {
       throw ioError(`could not write file "${this.#path}"`, error)
     }
