@@ -181,6 +181,7 @@ export {
   type StatusOptions,
   type StatusReport,
 } from './state/status.js'
+export type { FailedRun } from './state/failed-run.js'
 export { verifyBackup } from './verify/verify-backup.js'
 export type { RestoreOptions, RestoreSource } from './restore/options.js'
 export type { RestoreReport } from './restore/report.js'
