@@ -24,8 +24,9 @@ const config: ViteUserConfig = {
     ],
     setupFiles: ['test/helpers/setup.ts'],
     sequence: { sequencer: ServersFirst },
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // No measure of how long a test may take: it is there for what hangs, however busy the machine is.
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     // A good part of the time is waiting, for servers, disks and programs.
     maxWorkers: Math.max(2, Math.ceil(2 * availableParallelism())),
     coverage: { include: ['src/**', 'cli/**'], reporter: ['text-summary', 'html'] },

@@ -59,6 +59,6 @@ test('what pg_verifybackup refuses is refused, however a manifest is garbled', a
       fc.pre(manifestErrors.test(stderr) && !stderr.includes('duplicate path name'))
       expect(refusal(bytes), `${stderr}${bytes.toString()}`).toEqual(expect.stringMatching(/^BAD_MANIFEST: /))
     }),
-    { numRuns: 1000 },
+    { numRuns: 300 },
   )
 })

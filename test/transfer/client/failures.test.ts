@@ -62,7 +62,8 @@ const servers = [
 async function createFilledCluster(programs: (typeof servers)[number]['programs']): Promise<Cluster> {
   const found = await programs()
   if (found === undefined) throw new Error('it was there a moment ago')
-  const cluster = await createCluster(found, { dataChecksums: true })
+  // So many connections that it is never the server that has too few of something, where something else is to run out.
+  const cluster = await createCluster(found, { dataChecksums: true, settings: { max_connections: 200 } })
   await cluster.createTablespace('elsewhere')
   await cluster.sql(`
     CREATE TABLE filler AS SELECT n, repeat('x', 100) AS t FROM generate_series(1, 100000) AS n;

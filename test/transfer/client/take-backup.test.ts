@@ -57,7 +57,7 @@ describe.each(servers)('a backup of $name', ({ name, programs }) => {
     cluster = await createCluster(await programs(), { dataChecksums: true, settings })
     await cluster.createTablespace('fast')
     await cluster.createTablespace('slow')
-    if (hasPgbench) await fillPgbench(cluster, 3, 'fast')
+    if (hasPgbench) await fillPgbench(cluster, 1, 'fast')
     await cluster.sql(
       'CREATE TABLE elsewhere TABLESPACE slow AS SELECT n FROM generate_series(1, 20000) AS n',
     )
@@ -79,7 +79,7 @@ describe.each(servers)('a backup of $name', ({ name, programs }) => {
       ends.push(() => site.scratch.remove())
       const load = startPgbench(cluster)
       const mappings = await mappingArgs(cluster, join(site.scratch.path, 'tablespaces'))
-      const args = [`--jobs=${jobs}`, ...mappings, ...more, '--max-rate=20M']
+      const args = [`--jobs=${jobs}`, ...mappings, ...more, '--max-rate=10M']
       const { status, stdout, stderr } = await runBackupProgram(cluster, { directory: site.directory, args })
       await load.stop()
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
@@ -137,7 +137,7 @@ describeWithDebianPostgres('a backup of a standby', (programs) => {
   beforeAll(async () => {
     primary = await createCluster(programs, { dataChecksums: true, settings: { wal_keep_size: '1GB' } })
     await primary.createTablespace('fast')
-    await fillPgbench(primary, 2, 'fast')
+    await fillPgbench(primary, 1, 'fast')
     standby = await createStandby(primary)
   })
 
@@ -153,7 +153,7 @@ describeWithDebianPostgres('a backup of a standby', (programs) => {
       ends.push(() => site.scratch.remove())
       const load = startPgbench(primary)
       const mappings = await mappingArgs(standby, join(site.scratch.path, 'tablespaces'))
-      const args = ['--jobs=4', `--wal-method=${method}`, ...mappings, '--max-rate=20M', '--output=json']
+      const args = ['--jobs=4', `--wal-method=${method}`, ...mappings, '--max-rate=10M', '--output=json']
       const { status, stdout, stderr } = await runBackupProgram(standby, { directory: site.directory, args })
       await load.stop()
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' })

@@ -31,6 +31,14 @@ function findings({ problems, verdict, walRecords, walBytes }: VerifyReport): un
 
 describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
   let backups: Readonly<Record<TarBackupKind, string>>
+  const reports = new Map<TarBackupKind, Promise<VerifyReport>>()
+
+  /** That of as many jobs as there are processors; each backup is verified so once. */
+  function reportOf(kind: TarBackupKind): Promise<VerifyReport> {
+    const report = reports.get(kind) ?? verifyBackup(backups[kind])
+    reports.set(kind, report)
+    return report
+  }
 
   beforeAll(async () => {
     backups = await realTarBackups(programs)
@@ -38,7 +46,7 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
 
   describe.each(tarBackupKinds)('%s', (kind) => {
     test('verifies, every file in it', async () => {
-      const report = await verifyBackup(backups[kind])
+      const report = await reportOf(kind)
       expect(report).toMatchObject({ verdict: 'verified', format: 'tar', problems: [] })
       const bytes = walBytesOf(report)
       expect(report).toMatchObject({ walBytes: bytes })
@@ -64,11 +72,10 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
     })
 
     test('is reported the same for every number of jobs', async () => {
-      const reports = []
-      for (const jobs of [1, 2, 8]) {
-        reports.push(sameForAnyJobs(await verifyBackup(backups[kind], { jobs })))
+      const usual = sameForAnyJobs(await reportOf(kind))
+      for (const jobs of [1, 8]) {
+        expect(sameForAnyJobs(await verifyBackup(backups[kind], { jobs }))).toEqual(usual)
       }
-      expect(reports).toEqual([reports[0], reports[0], reports[0]])
     })
   })
 
@@ -79,7 +86,7 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
       try {
         const directory = await unpackTarBackup(backups[kind], scratch.path)
         const plain = await verifyBackup(directory, { format: 'plain' })
-        const tar = await verifyBackup(backups[kind])
+        const tar = await reportOf(kind)
         expect([kind, tar.walRecords, tar.walBytes]).toEqual([kind, plain.walRecords, plain.walBytes])
       } finally {
         scratch.remove()

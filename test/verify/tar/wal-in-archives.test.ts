@@ -110,7 +110,8 @@ describeWithDebianPostgres('the WAL of two timelines in archives', (programs) =>
         else await packWal()
         const plain = await verifyBackup(backup.directory, { format: 'plain' })
         expect(plain.verdict).toBe(isIntact ? 'verified' : 'failed')
-        for (const jobs of [1, 2]) {
+        // With how many threads makes no difference to how an archive is read: the compressed ones take two.
+        for (const jobs of ending === '.tar' ? [1, 2] : [2]) {
           const tar = await verifyBackup(packed, { jobs })
           expect(sorted(findings(tar))).toEqual(sorted(findings(plain)))
           expect(tar.notChecked.map(({ what }) => what)).not.toContain('wal-records')
