@@ -29,7 +29,7 @@ describeWithDebianPostgres('pbmanifest drill', (programs) => {
 
   beforeAll(async () => {
     real = await realBackup(programs)
-  }, 120_000)
+  }, 240_000)
 
   beforeEach(async () => {
     scratch = createScratchDirectory()

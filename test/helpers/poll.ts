@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface PollOptions {
-  /** Milliseconds to wait at most. Default 30000. */
+  /** Milliseconds to wait at most. Default 120000: it is for what never comes, however busy the machine is. */
   readonly timeout?: number
   /** Milliseconds between two looks. Default 20. */
   readonly interval?: number
@@ -17,7 +17,7 @@ export async function poll<T>(
   look: () => Promise<T | undefined | false>,
   options: PollOptions = {},
 ): Promise<T> {
-  const { timeout = 30_000, interval = 20 } = options
+  const { timeout = 120_000, interval = 20 } = options
   const deadline = Date.now() + timeout
   for (;;) {
     const seen = await look()

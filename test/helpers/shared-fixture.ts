@@ -34,7 +34,7 @@ export async function sharedFixture(
     writeFileSync(`${done}.tmp`, outcome)
     renameSync(`${done}.tmp`, done)
   } else {
-    await poll(`fixture "${name}"`, () => Promise.resolve(existsSync(done)), { timeout: 120_000 })
+    await poll(`fixture "${name}"`, () => Promise.resolve(existsSync(done)), { timeout: 240_000 })
   }
   const failure = readFileSync(done, 'utf8')
   if (failure !== '') throw new Error(`fixture "${name}" could not be made\n${failure}`)

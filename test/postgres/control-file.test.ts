@@ -229,21 +229,21 @@ describeWithDebianPostgres('parseControlFile on files of PostgreSQL 15', (progra
     const { directory } = await realBackup(programs)
     const controlFile = await expectAsPgControlData(program, directory)
     expect(controlFile).toMatchObject({ state: 'in production', walSegmentSize: 1024 * 1024 })
-  }, 120_000)
+  }, 240_000)
 
   test('reads in a backup of a standby what pg_controldata reads', async () => {
     const { directory } = await twoTimelinesBackup(programs)
     const controlFile = await expectAsPgControlData(program, directory)
     expect(controlFile).toMatchObject({ state: 'in archive recovery', minRecoveryPointTimeline: 2 })
     expect(controlFile.minRecoveryPoint).toBeGreaterThan(0n)
-  }, 120_000)
+  }, 240_000)
 })
 
 describe.each(newestPostgres())('parseControlFile on a file of $name', ({ programs }) => {
   let cluster: Cluster
   beforeAll(async () => {
     cluster = await createCluster(await programs(), { settings: { wal_level: 'logical' } })
-  }, 120_000)
+  }, 240_000)
   afterAll(() => cluster.remove())
 
   test('reads what the server itself reads', async () => {

@@ -18,7 +18,7 @@ import { describeWithDebianPostgres } from '../helpers/requires.js'
 import { twoTimelinesBackup } from '../helpers/two-timelines.js'
 
 const segmentSize = 1024 * 1024
-const limit = 120_000
+const limit = 240_000
 
 describeWithDebianPostgres('files that PostgreSQL 15 wrote', (programs) => {
   test(

@@ -130,7 +130,7 @@ describeWithDebianPostgres('what pg_verifybackup refuses is repaired from a good
   beforeAll(async () => {
     real = await own(await realBackup(programs))
     otherCluster = await own(await twoTimelinesBackup(programs))
-  }, 120_000)
+  }, 240_000)
 
   afterAll(() => {
     for (const original of originals) original.remove()

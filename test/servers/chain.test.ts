@@ -26,7 +26,7 @@ import { listedFiles } from '../verify/damage.js'
 
 // There is no pg_combinebackup beside the PostgreSQL 18 from npm: what it refuses is known from its source.
 
-const timeout = 180_000
+const timeout = 240_000
 
 describe('chains of PostgreSQL 18', () => {
   let cluster: Cluster

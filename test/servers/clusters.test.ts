@@ -11,7 +11,7 @@ import { describeWithDebianPostgres, requireDebianPostgres } from '../helpers/re
 import { twoTimelinesBackup } from '../helpers/two-timelines.js'
 import { unpackBackup } from '../helpers/unpack-backup.js'
 
-const timeout = 60_000
+const timeout = 240_000
 
 interface Manifest {
   readonly 'PostgreSQL-Backup-Manifest-Version': number

@@ -31,7 +31,7 @@ import { copyTree, mustRun } from '../helpers/run-program.js'
 import { createScratchDirectory } from '../helpers/scratch-directory.js'
 import { createStandby } from '../helpers/standby.js'
 
-const timeout = 180_000
+const timeout = 240_000
 
 /** Copies the data directory as anybody would, tablespaces and all. */
 async function copyCluster(cluster: Cluster, name: string, parent = cluster.scratch.path): Promise<string> {

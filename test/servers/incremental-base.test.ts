@@ -11,7 +11,7 @@ import { unpackBackup } from '../helpers/unpack-backup.js'
 import { parseBytes } from '../manifest/parse-bytes.js'
 import { comparable, writeFragments } from './write-fragments.js'
 
-const timeout = 120_000
+const timeout = 240_000
 
 /** What the server says of a manifest is the proof that it is one: it takes it for the base of the next backup. */
 describe('PostgreSQL 18', () => {

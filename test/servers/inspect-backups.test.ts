@@ -6,7 +6,7 @@ import { realBackup } from '../helpers/real-backups.js'
 import { describeWithDebianPostgres } from '../helpers/requires.js'
 import { realTarBackups } from '../helpers/tar-backups.js'
 
-const timeout = 120_000
+const timeout = 240_000
 
 interface Listed {
   readonly path?: string

@@ -12,7 +12,7 @@ import { twoTimelinesBackup } from '../helpers/two-timelines.js'
 import { parseBytes } from '../manifest/parse-bytes.js'
 import { comparable, writeFragments } from './write-fragments.js'
 
-const timeout = 120_000
+const timeout = 240_000
 
 describeWithDebianPostgres('a backup of PostgreSQL 15 with two tablespaces', (programs) => {
   let copy: BackupCopy

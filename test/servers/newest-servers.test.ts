@@ -12,7 +12,7 @@ import { parseBytes } from '../manifest/parse-bytes.js'
 import { runBackupProgram } from '../transfer/client/backup-program.js'
 import { writeFragments } from './write-fragments.js'
 
-const timeout = 120_000
+const timeout = 240_000
 
 /** The lines of a manifest about WAL, byte for byte. */
 function walRangesText(path: string): string {

@@ -11,7 +11,7 @@ import { startBackupProgram } from '../transfer/client/backup-program.js'
 
 const MiB = 1024 * 1024
 const MOST_BYTES = 128 * MiB
-const timeout = 120_000
+const timeout = 240_000
 
 /** What docs/backup-over-sql.md says of the queries that read files. */
 describe('a query reads no more than 128 MiB', () => {

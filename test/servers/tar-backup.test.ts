@@ -8,7 +8,7 @@ import { takeBaseBackup } from '../helpers/replication-connection.js'
 import { mustRun } from '../helpers/run-program.js'
 import { createScratchDirectory } from '../helpers/scratch-directory.js'
 
-const timeout = 120_000
+const timeout = 240_000
 
 /** Restores it from a command, beside the cluster that it is of, and starts a server in what came out. */
 async function expectRestored(cluster: Cluster, directory: string): Promise<void> {

@@ -303,7 +303,7 @@ function replaceBy(path: string, content: Buffer): void {
 
 test(
   '1,000 random changes between runs give no better verdict than to read everything',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const random = seeded(20_261_127)
     await verify()
@@ -328,7 +328,7 @@ function isGood(name: string): boolean {
   return readFileSync(join(backup, name)).equals(contents.get(name) ?? Buffer.of())
 }
 
-test('a run that is killed at any moment leaves a state that is right', { timeout: 120_000 }, async () => {
+test('a run that is killed at any moment leaves a state that is right', { timeout: 240_000 }, async () => {
   await verify()
   const [bad = '', good = ''] = pathnames
   overwriteQuietly(join(backup, bad), Buffer.alloc(100, 'x'))

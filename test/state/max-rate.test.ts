@@ -61,7 +61,7 @@ test.each([
   expect(stderr).toContain(words)
 })
 
-test('a run that is interrupted keeps what it has read', { timeout: 60_000 }, async () => {
+test('a run that is interrupted keeps what it has read', { timeout: 240_000 }, async () => {
   await writeBackupOfFiles(backup, files(200))
   const state = join(scratch.path, 'state')
   const { ctimeMs } = statSync(join(backup, 'backup_manifest'))

@@ -27,7 +27,7 @@ for (let taken = 0; taken < Number(times); ) {
 
 test(
   'of several processes that take it again and again, each has it alone',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async () => {
     const scratch = createScratchDirectory()
     const directory = join(scratch.path, 'locked')

@@ -76,7 +76,7 @@ test('one that hangs is terminated', async () => {
     parentPort.postMessage('running')
     for (;;) {}`
   const { thread, messages, failures } = start(text)
-  await expect.poll(() => messages, { timeout: 10_000 }).toEqual(['running'])
+  await expect.poll(() => messages, { timeout: 120_000 }).toEqual(['running'])
   await thread.waitFor(thread.exit, 1)
   expect(failures).toMatchObject([{ message: 'a worker thread ended unexpectedly with status 1' }])
 })

@@ -28,7 +28,7 @@ import {
 } from './oracle-rows.js'
 import { copyAsOwner, pbmanifestWithoutPrivileges, runWithoutPrivileges } from './run-without-privileges.js'
 
-const limit = 120_000
+const limit = 240_000
 
 const foreign: readonly Row[] = [
   {

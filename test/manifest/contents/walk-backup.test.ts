@@ -38,7 +38,7 @@ describeWithDebianPostgres('the rules on a data directory of PostgreSQL 15', (pr
   let cluster: Cluster
   beforeAll(async () => {
     cluster = await createCluster(programs, { walSegmentMegabytes: 1 })
-  }, 120_000)
+  }, 240_000)
   afterAll(() => cluster.remove())
 
   test('choose what pg_basebackup copies', async () => {
@@ -92,5 +92,5 @@ describeWithDebianPostgres('the rules on a data directory of PostgreSQL 15', (pr
     await session.end()
     expect(expected).toEqual(expect.arrayContaining(['extra/pg_notify/', 'base/1/99990_init']))
     expect(await contentsOfBackup(backup.directory)).toEqual(expected)
-  }, 120_000)
+  }, 240_000)
 })

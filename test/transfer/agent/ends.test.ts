@@ -209,11 +209,11 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
 
   test('keeps its idle connections, until it does nothing at all', async () => {
     await agent.stop()
-    agent = await AgentProgram.start(cluster, ['--idle-timeout=1', '--backup-idle-timeout=3'])
-    const [leader, idle] = [await agent.connect(), await agent.connect()]
-    const idleLost = lossOf(idle)
+    agent = await AgentProgram.start(cluster, ['--idle-timeout=2', '--backup-idle-timeout=8'])
+    const leader = await agent.connect()
     await startBackup(leader)
     const leaderLost = lossOf(leader)
+    const idleLost = lossOf(await agent.connect())
     expect(await idleLost).toMatchObject({ code: '57P05' })
     expect(await leaderLost).toMatchObject({ code: '57P05' })
     await agent.untilLogged('backup-aborted')

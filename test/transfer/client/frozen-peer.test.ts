@@ -111,7 +111,7 @@ describe('SIGINT ends a backup when nothing comes from the other side any more',
 
   test('and nothing is left on the server and at the agent', async () => {
     await expectNothingLeft(cluster)
-    await expect.poll(() => agent.fragments(), { timeout: 30_000 }).toEqual([])
+    await expect.poll(() => agent.fragments(), { timeout: 120_000 }).toEqual([])
   })
 })
 
@@ -130,7 +130,7 @@ describe('--io-timeout ends a backup when nothing comes from the other side any 
 
   test('and nothing is left on the server and at the agent', async () => {
     await expectNothingLeft(cluster)
-    await expect.poll(() => agent.fragments(), { timeout: 30_000 }).toEqual([])
+    await expect.poll(() => agent.fragments(), { timeout: 120_000 }).toEqual([])
   })
 })
 

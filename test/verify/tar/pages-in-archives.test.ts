@@ -14,7 +14,7 @@ import { flipBit, largestFile, overwrite, removeFile } from '../damage.js'
 import { linkedCopy } from '../linked-copy.js'
 import { sameForAnyJobs } from '../same-for-any-jobs.js'
 
-const limit = 120_000
+const limit = 240_000
 const table = 'base/5/'
 
 /** What was found, in the words of archives or not, and what was not looked at. */

@@ -77,7 +77,7 @@ describeWithDebianPostgres('the WAL of two timelines in archives', (programs) =>
 
   beforeAll(async () => {
     original = await twoTimelinesBackup(programs)
-  }, 120_000)
+  }, 240_000)
 
   beforeEach(async () => {
     backup = await linkedCopy(original)

@@ -27,7 +27,7 @@ describeWithDebianPostgres('a tar archive as --wal-path', (programs) => {
   beforeAll(async () => {
     original = await twoTimelinesBackup(programs)
     intact = findings(await verifyBackup(original.directory))
-  }, 120_000)
+  }, 240_000)
 
   beforeEach(async () => {
     backup = await copyBackup(original)

@@ -62,7 +62,7 @@ describe('a range of many segments', () => {
     }
     const backup_manifest = formatManifest([versionFile], range)
     await writeTree(directory, { PG_VERSION: '18\n', backup_manifest })
-  }, 120_000)
+  }, 240_000)
 
   afterEach(async () => {
     for (const repair of repairs.splice(0)) await repair()

@@ -146,7 +146,7 @@ describeWithDebianPostgres('our verdict is that of pg_waldump on', (programs) =>
   beforeAll(async () => {
     listed = await realWal(programs)
     scratch = createScratchDirectory()
-  }, 120_000)
+  }, 240_000)
 
   afterAll(() => scratch.remove())
 

@@ -8,7 +8,7 @@ import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { coveredBits } from './covered-bytes.js'
 import { loadWal, type MemoryWal, readInParts, readSerially } from './memory-wal.js'
 
-const limit = 120_000
+const limit = 240_000
 
 describeWithDebianPostgres('WAL of PostgreSQL 15', (programs) => {
   suite(() => Promise.resolve(programs))

@@ -22,7 +22,7 @@ let wal: MemoryWal
 beforeAll(async () => {
   listed = await realWal(await embeddedPostgres())
   original = await loadWal(listed)
-}, 120_000)
+}, 240_000)
 
 beforeEach(async () => {
   wal = await loadWal(listed)

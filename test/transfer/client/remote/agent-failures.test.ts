@@ -141,7 +141,7 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
         /: system identifier differs between base backup and streaming connection$/,
       ),
     })
-    expect(await isInBackupMode(cluster)).toBe(false)
+    await poll('the end of backup mode', async () => !(await isInBackupMode(cluster)))
     await expectNothingHere()
   })
 

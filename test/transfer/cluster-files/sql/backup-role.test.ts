@@ -16,7 +16,7 @@ import { tablespaceMappings } from '../../../helpers/tablespace-mappings.js'
 import { runBackupProgram } from '../../client/backup-program.js'
 import { listEverything, readAll } from './live-cluster.js'
 
-const timeout = 120_000
+const timeout = 240_000
 const script = readFileSync('docs/backup-role.sql', 'utf8')
 
 /** Everything that a backup does on the server. */

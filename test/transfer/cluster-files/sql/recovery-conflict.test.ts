@@ -10,7 +10,7 @@ import { createStandby } from '../../../helpers/standby.js'
 import { unsized } from '../../../helpers/unsized.js'
 
 const bytesOfFile = 100 * 1024 * 1024
-const timeout = 120_000
+const timeout = 240_000
 
 /** One that waits for no query. */
 async function createImpatientStandby(primary: Cluster): Promise<Cluster> {

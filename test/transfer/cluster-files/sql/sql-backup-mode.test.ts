@@ -9,7 +9,7 @@ import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { connectSql } from '../../../helpers/sql-client.js'
 import { createStandby } from '../../../helpers/standby.js'
 
-const timeout = 120_000
+const timeout = 240_000
 
 async function openMode(cluster: Cluster): Promise<SqlBackupMode> {
   const mode = await SqlBackupMode.open(() => connectSql(cluster))

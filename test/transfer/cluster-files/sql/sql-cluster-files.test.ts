@@ -35,7 +35,7 @@ import {
 } from './live-cluster.js'
 import { unsized } from '../../../helpers/unsized.js'
 
-const timeout = 120_000
+const timeout = 240_000
 
 function file(pathname: string, size = 1): ClusterFile {
   return { pathname: ownPathname(pathname), kind: 'file', size, modified: 0 }

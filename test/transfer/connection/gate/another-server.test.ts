@@ -10,7 +10,7 @@ import { TcpProxy } from '../../../helpers/tcp-proxy.js'
 import { AgentProgram } from '../../agent/agent-program.js'
 import { expectNothingLeft, listTree, runBackupProgram } from '../../client/backup-program.js'
 
-const timeout = 120_000
+const timeout = 240_000
 const role = readFileSync('docs/backup-role.sql', 'utf8')
 
 function isReplication(packet: string): boolean {

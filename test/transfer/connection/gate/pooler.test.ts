@@ -7,7 +7,7 @@ import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { type PoolerOptions, TransactionPooler } from '../../../helpers/transaction-pooler.js'
 import { resolve } from '../resolve.js'
 
-const timeout = 60_000
+const timeout = 240_000
 
 const settingsThatMatter = `
   SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) AS settings, pg_backend_pid() AS pid

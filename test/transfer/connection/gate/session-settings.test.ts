@@ -10,7 +10,7 @@ import { createStandby } from '../../../helpers/standby.js'
 import { runBackupProgram } from '../../client/backup-program.js'
 import { resolve } from '../resolve.js'
 
-const timeout = 120_000
+const timeout = 240_000
 const role = readFileSync('docs/backup-role.sql', 'utf8')
 
 /** What a role or a database may have. */
