@@ -18,9 +18,9 @@ function project(
 const config: ViteUserConfig = {
   test: {
     projects: [
-      // Most files take less time than a process of their own does. Whoever changes what belongs to the process puts it back.
+      // Many files take less time than a process of their own does. Whoever changes what belongs to the process puts it back.
       project('unit', { isolate: false }),
-      project('servers', { globalSetup: ['test/helpers/global-setup.ts'] }),
+      project('servers', { isolate: false, globalSetup: ['test/helpers/global-setup.ts'] }),
     ],
     setupFiles: ['test/helpers/setup.ts'],
     sequence: { sequencer: ServersFirst },
