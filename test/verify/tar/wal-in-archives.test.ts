@@ -40,7 +40,7 @@ const rows: readonly Row[] = [
   { what: 'nothing', damage: async () => {}, isIntact: true },
   { what: 'a bit of the first record', damage: async (b) => flipBit(b, ...(await placeOf(b, 'start', 30))) },
   { what: 'a bit of the last record', damage: async (b) => flipBit(b, ...(await placeOf(b, 'end', -9))) },
-  { what: 'a bit of a page', damage: async (b) => flipBit(b, await segment(b, 1), 8192 + 2) },
+  { what: 'a bit of a page', damage: async (b) => flipBit(b, ...(await lastPage(b, 8))) },
   {
     what: 'a segment in the place of another',
     damage: async (b) =>
@@ -252,12 +252,33 @@ async function placeOf(
   end: 'start' | 'end',
   distance: number,
 ): Promise<[pathname: string, position: number]> {
-  const manifest = JSON.parse(await readFile(backup.manifestPath, 'utf8')) as {
-    'WAL-Ranges': readonly { Timeline: number; 'Start-LSN': string; 'End-LSN': string }[]
-  }
-  const range = manifest['WAL-Ranges'].at(end === 'start' ? -1 : 0)
+  const range = await walRange(backup, end)
   const edge = end === 'start' ? range?.['Start-LSN'] : range?.['End-LSN']
-  const lsn = (parseLsn(edge ?? '') ?? 0n) + BigInt(distance)
+  return placeAt(range, (parseLsn(edge ?? '') ?? 0n) + BigInt(distance))
+}
+
+/** A byte of the header of the last page that is read: where a segment has another one depends on when it was switched. */
+async function lastPage(backup: PlainBackup, offset: number): Promise<[pathname: string, position: number]> {
+  const range = await walRange(backup, 'end')
+  const last = (parseLsn(range?.['End-LSN'] ?? '') ?? 0n) - 1n
+  return placeAt(range, last - (last % 8192n) + BigInt(offset))
+}
+
+interface WalRangeEntry {
+  readonly Timeline: number
+  readonly 'Start-LSN': string
+  readonly 'End-LSN': string
+}
+
+/** The first WAL range, or the last. */
+async function walRange(backup: PlainBackup, end: 'start' | 'end'): Promise<WalRangeEntry | undefined> {
+  const manifest = JSON.parse(await readFile(backup.manifestPath, 'utf8')) as {
+    'WAL-Ranges': readonly WalRangeEntry[]
+  }
+  return manifest['WAL-Ranges'].at(end === 'start' ? -1 : 0)
+}
+
+function placeAt(range: WalRangeEntry | undefined, lsn: bigint): [pathname: string, position: number] {
   const number = (lsn / BigInt(segmentSize)).toString(16).toUpperCase().padStart(8, '0')
   const timeline = String(range?.Timeline).padStart(8, '0')
   return [`pg_wal/${timeline}00000000${number}`, Number(lsn % BigInt(segmentSize))]
