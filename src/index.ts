@@ -99,6 +99,7 @@ export {
 export {
   type BackedUpTablespace,
   type BackupReport,
+  type IncrementalReport,
   type BackupStep,
   backupSteps,
   type Bottleneck,
