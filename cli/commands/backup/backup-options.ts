@@ -218,13 +218,10 @@ export type BackupValues = OptionValues<typeof backupOptions>
 /** Those of them that say how to connect. */
 export type ConnectionValues = OptionValues<Pick<typeof backupOptions, 'Connection options:'>>
 
-const onlyFull = 'Only full backups are taken: leave it out, or let pg_basebackup take it.'
 const onlyTar = 'Only tar archives are compressed, and a backup is a directory: compress it afterwards.'
 
 /** Spellings of pg_basebackup, of this or an older version, that are refused, and what to do instead. */
 export const refusedBackupOptions: Readonly<Record<string, string>> = {
-  '-i': onlyFull,
-  '--incremental': onlyFull,
   '-z': onlyTar,
   '--gzip': onlyTar,
   '-x': 'Since PostgreSQL 10 it is -X fetch; -X stream, the default, needs no WAL to be kept.',

@@ -76,9 +76,10 @@ export async function runYielding(
   try {
     let step = walk.next()
     while (step.done !== true) {
+      const reading = step.value && outcomeOf(walk, step.value)
       await pause?.()
       if (yielder.isDue) await yielder.yield()
-      step = step.value === undefined ? walk.next() : await goOnWith(walk, step.value)
+      step = reading === undefined ? walk.next() : (await reading)()
     }
     return step.value
   } finally {
@@ -94,12 +95,12 @@ export async function runYielding(
   }
 }
 
-async function goOnWith(walk: PartWalk, reading: Promise<number>): Promise<ReturnType<PartWalk['next']>> {
-  const goOn = await reading.then(
+/** How the walk goes on when this has been read; never rejects, since it may fail before anybody waits for it. */
+function outcomeOf(walk: PartWalk, reading: Promise<number>): Promise<() => ReturnType<PartWalk['next']>> {
+  return reading.then(
     (length) => () => walk.next(length),
     (error: unknown) => () => walk.throw(error),
   )
-  return goOn()
 }
 
 /** What came of reading a run of segments. */

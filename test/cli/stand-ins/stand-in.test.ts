@@ -71,7 +71,7 @@ describe.each(Object.values(peers))('the help of $name', ({ name, options, varia
     const { status, stdout, stderr } = await runLinked(name, ['--help'])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout.split('\n').filter((line) => line.length > 95)).toEqual([])
-    const refused = new Set(['incremental', 'gzip', 'wal-directory'])
+    const refused = new Set(['gzip', 'wal-directory'])
     const missing = options.filter(({ name }) => !refused.has(name) && !stdout.includes(`--${name}`))
     expect(missing).toEqual([])
     for (const variable of Object.keys(variables)) expect(stdout).toContain(variable)
