@@ -7,7 +7,7 @@ import { takeUnpackedBackup } from '../../helpers/backup-chain.js'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import type { PlainBackup } from '../../helpers/plain-backup.js'
 import { poll } from '../../helpers/poll.js'
-import { embeddedPostgres } from '../../helpers/postgres-programs.js'
+import { newestPostgres } from '../../helpers/postgres-programs.js'
 import { requireDebianPostgres } from '../../helpers/requires.js'
 import type { ProgramResult } from '../../helpers/run-program.js'
 import { AgentProgram } from '../agent/agent-program.js'
@@ -16,7 +16,7 @@ import { createRestoreSite, startRestored } from './restored-cluster.js'
 
 const timeout = 180_000
 
-describe('incremental backups of PostgreSQL 18', () => {
+describe.each(newestPostgres())('incremental backups of $name', ({ programs }) => {
   let cluster: Cluster
   let location: string
   let agent: AgentProgram
@@ -25,7 +25,7 @@ describe('incremental backups of PostgreSQL 18', () => {
   let number = 0
 
   beforeAll(async () => {
-    cluster = await createCluster(await embeddedPostgres(), {
+    cluster = await createCluster(await programs(), {
       dataChecksums: true,
       settings: { summarize_wal: true, autovacuum: false, bgwriter_lru_maxpages: 0 },
     })
