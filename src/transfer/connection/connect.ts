@@ -1,6 +1,7 @@
 import type { ClientConfig } from 'pg'
 import { Client } from './pg.js'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
+import { isDescriptorShortage, shortageHint } from '../../files/descriptor-shortage.js'
 import { throwIfAborted } from '../../files/yielder.js'
 import { AnswerWatch, ask, expectAnswer } from './answer-watch.js'
 import { AuthenticationError } from './authentication-check.js'
@@ -33,7 +34,8 @@ export interface ConnectMode {
  * `error` to learn of the loss of an idle connection. No connection outlives its signal by more than 5 s: that is the time
  * for whoever uses it to leave in good order, however silent the server is.
  *
- * @throws {@link PbManifestError} `SERVER`, with a line for everything that was tried at each host; `ABORTED`
+ * @throws {@link PbManifestError} `SERVER`, with a line for everything that was tried at each host; `IO` when there is no
+ * descriptor left here; `ABORTED`
  */
 export async function connect(options: ConnectionOptions, mode: ConnectMode = {}): Promise<PgClient> {
   const failures: Failure[] = []
@@ -53,7 +55,9 @@ export async function connect(options: ConnectionOptions, mode: ConnectMode = {}
     failures.push(...failed)
   }
   const [first, ...others] = failures
-  throw new PbManifestError('SERVER', first?.message ?? 'no host to connect to', {
+  // That we can open no socket is no fault of any server.
+  const code = isDescriptorShortage(first?.error) ? 'IO' : 'SERVER'
+  throw new PbManifestError(code, first?.message ?? 'no host to connect to', {
     cause: first?.error,
     details: others.map(({ message }) => message),
     ...hintOf(first?.error),
@@ -61,6 +65,7 @@ export async function connect(options: ConnectionOptions, mode: ConnectMode = {}
 }
 
 function hintOf(error: unknown): { readonly hint?: string } {
+  if (isDescriptorShortage(error)) return { hint: shortageHint }
   if (!isPbManifestError(error) && !(error instanceof AuthenticationError)) return {}
   return error.hint === undefined ? {} : { hint: error.hint }
 }
