@@ -35,6 +35,15 @@ export function readChecksumAlgorithm(name: string, text: string): ChecksumAlgor
   throw invalidValue(name, text, 'one of CRC32C, SHA224, SHA256, SHA384, SHA512 and NONE')
 }
 
+/** In the words of pg_combinebackup and of a server. */
+export function readManifestChecksums(text: string | undefined): ChecksumAlgorithm | undefined {
+  const algorithm = text === undefined ? undefined : parseChecksumAlgorithm(text)
+  if (text !== undefined && algorithm === undefined) {
+    throw usageError(`unrecognized checksum algorithm: "${text}"`)
+  }
+  return algorithm
+}
+
 /** How long the other side of a connection may be silent, in seconds. */
 export function readIoSeconds(name: string, text: string): number {
   return Number(readInRange(name, text, 1n, 86_400n, 'a whole number of seconds, 1 to 86400'))

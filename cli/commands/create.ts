@@ -7,8 +7,9 @@ import { version } from '../../src/version.js'
 import { exitStatus } from '../exit-status.js'
 import { formatBytes, formatCount } from '../../src/renderings/format.js'
 import { readOnlyOperand } from '../operands.js'
-import { readChecksumAlgorithm, readCount, readOptional } from '../option-values.js'
+import { readCount, readManifestChecksums, readOptional } from '../option-values.js'
 import { formatShare, ProgressReporter } from '../progress-reporter.js'
+import { manifestChecksums } from '../shared-options.js'
 import { requireQuietOrProgress, usageError } from '../usage-error.js'
 import { positionOptions, readWalRangeOptions } from '../wal-range-options.js'
 import { withoutUndefined } from '../without-undefined.js'
@@ -53,13 +54,7 @@ const options = {
       describe: 'manifest to write (default: backup_manifest in DIRECTORY)',
     },
     force: { alias: 'f', type: 'boolean', describe: 'replace a manifest that is there' },
-    'manifest-checksums': {
-      type: 'string',
-      value: 'ALGORITHM',
-      kind: 'text',
-      suggestions: ['CRC32C', 'SHA224', 'SHA256', 'SHA384', 'SHA512', 'NONE'],
-      describe: 'CRC32C (the default), SHA224, SHA256, SHA384, SHA512 or NONE',
-    },
+    'manifest-checksums': manifestChecksums,
     jobs: {
       alias: 'j',
       type: 'string',
@@ -89,11 +84,7 @@ function readOptions(values: Values, operands: readonly string[]): CreateManifes
       isSnapshot: values.snapshot,
       walPath: values['wal-path'],
       ...readWalRangeOptions(values),
-      checksumAlgorithm: readOptional(
-        readChecksumAlgorithm,
-        '--manifest-checksums',
-        values['manifest-checksums'],
-      ),
+      checksumAlgorithm: readManifestChecksums(values['manifest-checksums']),
       jobs: readOptional(readCount, '-j/--jobs', values.jobs),
     } satisfies { [Name in keyof CreateManifestOptions]?: CreateManifestOptions[Name] | undefined }),
   }

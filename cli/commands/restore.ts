@@ -1,13 +1,13 @@
-import { parseChecksumAlgorithm } from '../../src/manifest/checksum/checksum-algorithm.js'
 import type { RestoreOptions, RestoreSource } from '../../src/restore/options.js'
 import type { RestoreReport } from '../../src/restore/report.js'
 import { formatBytes, formatCount, formatSeconds } from '../../src/renderings/format.js'
 import { parseTablespaceMapping } from '../../src/target/tablespace-mapping.js'
 import { exitStatus } from '../exit-status.js'
 import { readOnlyOperand } from '../operands.js'
-import { readCount, readIoSeconds, readOptional } from '../option-values.js'
+import { readCount, readIoSeconds, readManifestChecksums, readOptional } from '../option-values.js'
 import { formatShare, ProgressReporter } from '../progress-reporter.js'
-import { usageError } from '../usage-error.js'
+import { manifestChecksums, progressOrQuiet, tablespaceMapping, textOrJson } from '../shared-options.js'
+import { requireQuietOrProgress, usageError } from '../usage-error.js'
 import { withoutUndefined } from '../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from './command.js'
 
@@ -41,19 +41,9 @@ const options = {
       kind: 'directory',
       describe: 'data directory to make (required)',
     },
-    'tablespace-mapping': {
-      alias: 'T',
-      type: 'string',
-      array: true,
-      value: 'OLDDIR=NEWDIR',
-      kind: 'text',
-      describe: 'place the tablespace in OLDDIR at NEWDIR',
-    },
+    'tablespace-mapping': tablespaceMapping,
     'manifest-checksums': {
-      type: 'string',
-      value: 'ALGORITHM',
-      kind: 'text',
-      suggestions: ['NONE', 'CRC32C', 'SHA224', 'SHA256', 'SHA384', 'SHA512'],
+      ...manifestChecksums,
       describe: 'write a manifest with these checksums (default: that of the backup)',
     },
   },
@@ -74,15 +64,8 @@ const options = {
     'no-sync': { alias: 'N', type: 'boolean', describe: 'do not wait for changes to be written to disk' },
   },
   'Output:': {
-    progress: { alias: 'P', type: 'boolean', describe: 'show progress on standard error' },
-    quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors' },
-    output: {
-      choices: ['text', 'json'],
-      default: 'text',
-      type: 'string',
-      value: 'text|json',
-      describe: 'result as text, or one JSON document on standard output',
-    },
+    ...progressOrQuiet,
+    output: textOrJson,
   },
 } as const
 
@@ -91,9 +74,7 @@ type Values = OptionValues<typeof options>
 function readOptions(values: Values): RestoreOptions {
   const directory = values.pgdata
   if (directory === undefined) throw usageError('no target directory specified')
-  if (values.progress === true && values.quiet === true) {
-    throw usageError('cannot specify both -P/--progress and -q/--quiet')
-  }
+  requireQuietOrProgress(values)
   if (values['only-missing'] === true && values['manifest-checksums'] !== undefined) {
     throw usageError('cannot specify both --only-missing and --manifest-checksums')
   }
@@ -106,16 +87,10 @@ function readOptions(values: Values): RestoreOptions {
       manifestPath: values['manifest-path'],
       noParseWal: values['no-parse-wal'],
       tablespaceMappings: values['tablespace-mapping']?.map(parseTablespaceMapping),
-      manifestChecksums: readOptional(readAlgorithm, '--manifest-checksums', values['manifest-checksums']),
+      manifestChecksums: readManifestChecksums(values['manifest-checksums']),
       jobs: readOptional(readCount, '-j/--jobs', values.jobs),
     }),
   }
-}
-
-function readAlgorithm(_name: string, text: string): NonNullable<RestoreOptions['manifestChecksums']> {
-  const algorithm = parseChecksumAlgorithm(text)
-  if (algorithm === undefined) throw usageError(`unrecognized checksum algorithm: "${text}"`)
-  return algorithm
 }
 
 function readSource(values: Values, operands: readonly string[]): RestoreSource {

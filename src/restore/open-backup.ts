@@ -10,7 +10,7 @@ import { parseTablespaceMap } from '../postgres/tablespace-map.js'
 import { parsePositiveUnsignedInt32 } from '../postgres/unsigned-int.js'
 import type { BackupSource } from '../source/backup-source.js'
 import { commandPlace, fetchManifest } from '../source/command/command-place.js'
-import { openDirectorySource } from '../source/directory-source.js'
+import { openDirectorySource, requireDirectory } from '../source/directory-source.js'
 import type { Archive } from '../source/tar/archive.js'
 import { type ArchivePlace, remoteArchive } from '../source/tar/archive-place.js'
 import { archivesIn, openTarSource } from '../source/tar/tar-source.js'
@@ -132,15 +132,6 @@ async function readManifest(
   }
   const manifest = await loadManifest(source, FileTable.of(source), () => {}, signal)
   return { manifest, manifestChunks }
-}
-
-function requireDirectory(directory: string): void {
-  try {
-    if (statSync(directory).isDirectory()) return
-  } catch (error) {
-    throw ioError(`could not open directory "${displayPathname(directory)}"`, error)
-  }
-  throw new PbManifestError('IO', `could not open directory "${displayPathname(directory)}": Not a directory`)
 }
 
 /** The tablespaces that the backup's tablespace_map names; `undefined` where it has none. */

@@ -85,7 +85,8 @@ function listMatching(directory: string, pattern: RegExp): Pathname[] {
   })
 }
 
-function requireDirectory(directory: string): void {
+/** @throws {@link PbManifestError} `IO` */
+export function requireDirectory(directory: string): void {
   try {
     if (statSync(directory).isDirectory()) return
   } catch (error) {

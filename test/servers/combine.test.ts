@@ -817,7 +817,10 @@ describe('on the command line', () => {
     { args: ['/nowhere', '-o', '/a', '--clone', '-k'], words: 'cannot specify both --clone and --link' },
     { args: ['/nowhere', '-o', '/a', '--sync-method=never'], words: 'unrecognized sync method: never' },
     { args: ['/nowhere', '-o', '/a', '-T', 'x'], words: 'invalid tablespace mapping format "x"' },
-    { args: ['/nowhere', '-o', '/a', '--manifest-checksums=MD5'], words: 'invalid value "MD5"' },
+    {
+      args: ['/nowhere', '-o', '/a', '--manifest-checksums=MD5'],
+      words: 'unrecognized checksum algorithm: "MD5"',
+    },
   ])('$args: $words', async ({ args, words }) => {
     const { status, stderr } = await pbmanifest(['combine', ...args])
     expect(status).toBe(2)

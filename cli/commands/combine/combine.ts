@@ -2,9 +2,10 @@ import type { CombineOptions } from '../../../src/combine/options.js'
 import type { CombineReport, CopyMethod } from '../../../src/combine/report.js'
 import { parseTablespaceMapping } from '../../../src/target/tablespace-mapping.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
-import { readChecksumAlgorithm, readCount, readOptional, readSyncMethod } from '../../option-values.js'
+import { readCount, readManifestChecksums, readOptional, readSyncMethod } from '../../option-values.js'
 import { formatShare, ProgressReporter } from '../../progress-reporter.js'
-import { usageError } from '../../usage-error.js'
+import { manifestChecksums, syncMethod, tablespaceMapping } from '../../shared-options.js'
+import { requireQuietOrProgress, usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from '../command.js'
 import { printProblem } from '../verify/print-verdict.js'
@@ -19,14 +20,7 @@ const options = {
       value: 'DIRECTORY',
       describe: 'output directory, empty or missing (required)',
     },
-    'tablespace-mapping': {
-      alias: 'T',
-      type: 'string',
-      array: true,
-      value: 'OLDDIR=NEWDIR',
-      kind: 'text',
-      describe: 'relocate tablespace in OLDDIR to NEWDIR',
-    },
+    'tablespace-mapping': tablespaceMapping,
   },
   'How files are made:': {
     jobs: {
@@ -40,26 +34,14 @@ const options = {
     clone: { type: 'boolean', describe: 'clone (reflink) files instead of copying' },
     'copy-file-range': { type: 'boolean', describe: 'copy whole files by the copy_file_range() system call' },
     link: { alias: 'k', type: 'boolean', describe: 'link files instead of copying' },
-    'manifest-checksums': {
-      type: 'string',
-      value: 'ALGORITHM',
-      kind: 'text',
-      suggestions: ['CRC32C', 'SHA224', 'SHA256', 'SHA384', 'SHA512', 'NONE'],
-      describe: 'CRC32C (the default), SHA224, SHA256, SHA384, SHA512 or NONE',
-    },
+    'manifest-checksums': manifestChecksums,
     'no-manifest': { type: 'boolean', describe: 'suppress generation of backup manifest' },
     'no-sync': {
       alias: 'N',
       type: 'boolean',
       describe: 'do not wait for changes to be written safely to disk',
     },
-    'sync-method': {
-      type: 'string',
-      value: 'fsync|syncfs',
-      kind: 'text',
-      suggestions: ['fsync', 'syncfs'],
-      describe: 'set method for syncing files to disk',
-    },
+    'sync-method': syncMethod,
   },
   'What is checked:': {
     'no-verify': {
@@ -120,9 +102,7 @@ function readMethod(values: Values): CopyMethod | undefined {
 }
 
 function readOptions(values: Values): Omit<CombineOptions, 'directories' | 'output'> {
-  if (values.progress === true && values.quiet === true) {
-    throw usageError('cannot specify both -P/--progress and -q/--quiet')
-  }
+  requireQuietOrProgress(values)
   if (values['no-manifest'] === true && values['manifest-checksums'] !== undefined) {
     throw usageError('cannot specify both --no-manifest and --manifest-checksums')
   }
@@ -132,11 +112,7 @@ function readOptions(values: Values): Omit<CombineOptions, 'directories' | 'outp
     verify: values['no-verify'] !== true,
     pageChecksums: values['page-checksums'],
     copyMethod: readMethod(values),
-    checksumAlgorithm: readOptional(
-      readChecksumAlgorithm,
-      '--manifest-checksums',
-      values['manifest-checksums'],
-    ),
+    checksumAlgorithm: readManifestChecksums(values['manifest-checksums']),
     manifest: values['no-manifest'] !== true,
     sync: values['no-sync'] !== true,
     syncMethod: readSyncMethod(values['sync-method']),

@@ -4,6 +4,7 @@ import type { DiffedManifest, FileDifference, ManifestDiff } from '../../../src/
 import { formatLsn } from '../../../src/postgres/lsn.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import { formatBytes, formatCount } from '../../../src/renderings/format.js'
+import { textOrJson } from '../../shared-options.js'
 import { usageError } from '../../usage-error.js'
 import { type Command, type CommandContext, defineCommand } from '../command.js'
 
@@ -14,13 +15,7 @@ const options = {
       type: 'boolean',
       describe: 'print nothing but errors and warnings',
     },
-    output: {
-      choices: ['text', 'json'],
-      default: 'text',
-      type: 'string',
-      value: 'text|json',
-      describe: 'result as text, or one JSON document on standard output',
-    },
+    output: textOrJson,
   },
 } as const
 

@@ -8,6 +8,7 @@ import { throwIfAborted, Yielder } from '../../../src/files/yielder.js'
 import { fileOrders, type ManifestFileList } from '../../../src/inspect/list-manifest-files.js'
 import type { InventoryFile } from '../../../src/inspect/manifest-inventory.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
+import { textOrJson } from '../../shared-options.js'
 import { usageError } from '../../usage-error.js'
 import { type Command, type CommandContext, defineCommand, type OptionValues } from '../command.js'
 
@@ -33,13 +34,7 @@ const options = {
       type: 'boolean',
       describe: 'names as they are, each followed by NUL and not by a new line',
     },
-    output: {
-      choices: ['text', 'json'],
-      default: 'text',
-      type: 'string',
-      value: 'text|json',
-      describe: 'result as text, or one JSON document on standard output',
-    },
+    output: textOrJson,
   },
 } as const
 

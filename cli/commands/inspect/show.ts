@@ -5,6 +5,7 @@ import { exitStatus } from '../../exit-status.js'
 import { formatBytes, formatCount } from '../../../src/renderings/format.js'
 import { readOnlyOperand } from '../../operands.js'
 import { invalidValue } from '../../option-values.js'
+import { textOrJson } from '../../shared-options.js'
 import { type Command, defineCommand } from '../command.js'
 
 const MAX_LARGEST = 10_000
@@ -18,13 +19,7 @@ const options = {
       kind: 'number',
       describe: 'how many of the largest files are named',
     },
-    output: {
-      choices: ['text', 'json'],
-      default: 'text',
-      type: 'string',
-      value: 'text|json',
-      describe: 'result as text, or one JSON document on standard output',
-    },
+    output: textOrJson,
   },
 } as const
 

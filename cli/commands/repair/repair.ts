@@ -5,6 +5,7 @@ import type { RepairReport } from '../../../src/repair/report.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import { readOnlyOperand } from '../../operands.js'
 import { invalidValue, readCount, readIoSeconds, readOptional } from '../../option-values.js'
+import { progressOrQuiet, textOrJson } from '../../shared-options.js'
 import { requireAllowedSigners, requireQuietOrProgress, usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from '../command.js'
@@ -99,15 +100,8 @@ const options = {
     },
   },
   'Output:': {
-    progress: { alias: 'P', type: 'boolean', describe: 'show progress on standard error' },
-    quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors' },
-    output: {
-      choices: ['text', 'json'],
-      default: 'text',
-      type: 'string',
-      value: 'text|json',
-      describe: 'result as text, or one JSON document on standard output',
-    },
+    ...progressOrQuiet,
+    output: textOrJson,
   },
 } as const
 

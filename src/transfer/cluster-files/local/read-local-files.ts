@@ -24,17 +24,34 @@ export async function* readLocalFiles(
   opener: LocalPathnames,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
+  yield* readEach(files, opener, signal, ({ pathname }, opened, buffer, yielder) =>
+    pathname === CONTROL_FILE ? readControl(opened) : readOne(pathname, opened, buffer, yielder),
+  )
+}
+
+/** Opens one file after the other, and has what there is of each given. */
+async function* readEach<File extends { readonly pathname: Pathname }>(
+  files: readonly File[],
+  opener: LocalPathnames,
+  signal: AbortSignal | undefined,
+  read: (
+    file: File,
+    opened: OpenedFile,
+    buffer: Buffer,
+    yielder: Yielder,
+  ) => AsyncGenerator<FileEvent, void, undefined>,
+): AsyncGenerator<FileEvent, void, undefined> {
   const yielder = new Yielder(signal)
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
-  for (const { pathname } of files) {
+  for (const file of files) {
     throwIfAborted(signal)
-    const opened = opener.open(pathname)
+    const opened = opener.open(file.pathname)
     if (opened === undefined) {
-      yield { type: 'vanished', pathname }
+      yield { type: 'vanished', pathname: file.pathname }
       continue
     }
     try {
-      yield* pathname === CONTROL_FILE ? readControl(opened) : readOne(pathname, opened, buffer, yielder)
+      yield* read(file, opened, buffer, yielder)
     } finally {
       closeSync(opened.descriptor)
     }
@@ -85,35 +102,19 @@ export async function* readLocalBlocks(
   opener: LocalPathnames,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
-  const yielder = new Yielder(signal)
-  const buffer = Buffer.allocUnsafe(BUFFER_BYTES)
-  for (const { pathname, choose } of files) {
-    throwIfAborted(signal)
-    const opened = opener.open(pathname)
-    if (opened === undefined) {
-      yield { type: 'vanished', pathname }
-      continue
-    }
-    try {
-      const { size } = opened.stats
-      yield { type: 'file', pathname, size, modified: modifiedOf(opened.stats) }
-      yield* readChosen(pathname, opened.descriptor, choose(size), buffer, yielder)
-      yield { type: 'end' }
-    } finally {
-      closeSync(opened.descriptor)
-    }
-    if (yielder.isDue) await yielder.yield()
-  }
+  yield* readEach(files, opener, signal, readChosen)
 }
 
 /** Blocks next to each other are read in one piece, and as many are given at once as the buffer has room for. */
 async function* readChosen(
-  pathname: Pathname,
-  descriptor: number,
-  blocks: Uint32Array,
+  { pathname, choose }: RequestedBlocks,
+  { descriptor, stats }: OpenedFile,
   buffer: Buffer,
   yielder: Yielder,
 ): AsyncGenerator<FileEvent, void, undefined> {
+  const { size } = stats
+  yield { type: 'file', pathname, size, modified: modifiedOf(stats) }
+  const blocks = choose(size)
   let used = 0
   for (let from = 0; from < blocks.length;) {
     const block = blocks[from] ?? 0
@@ -132,6 +133,7 @@ async function* readChosen(
     used = 0
     if (yielder.isDue) await yielder.yield()
   }
+  yield { type: 'end' }
 }
 
 /**

@@ -1,0 +1,46 @@
+/**
+ * Options that several commands have, in the words of PostgreSQL's programs where those have them. `backup` spells its own: the type of an exported
+ * table has to be seen where it stands.
+ */
+
+/** `--output`, of commands whose result is for people or for programs. */
+export const textOrJson = {
+  choices: ['text', 'json'],
+  default: 'text',
+  type: 'string',
+  value: 'text|json',
+  describe: 'result as text, or one JSON document on standard output',
+} as const
+
+/** `-P` and `-q`; not both, says `requireQuietOrProgress`. */
+export const progressOrQuiet = {
+  progress: { alias: 'P', type: 'boolean', describe: 'show progress on standard error' },
+  quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors' },
+} as const
+
+/** `-T` */
+export const tablespaceMapping = {
+  alias: 'T',
+  type: 'string',
+  array: true,
+  value: 'OLDDIR=NEWDIR',
+  kind: 'text',
+  describe: 'relocate tablespace in OLDDIR to NEWDIR',
+} as const
+
+/** `--manifest-checksums`, of commands that make a new manifest. */
+export const manifestChecksums = {
+  type: 'string',
+  value: 'ALGORITHM',
+  kind: 'text',
+  suggestions: ['CRC32C', 'SHA224', 'SHA256', 'SHA384', 'SHA512', 'NONE'],
+  describe: 'CRC32C (the default), SHA224, SHA256, SHA384, SHA512 or NONE',
+} as const
+
+export const syncMethod = {
+  type: 'string',
+  value: 'fsync|syncfs',
+  kind: 'text',
+  suggestions: ['fsync', 'syncfs'],
+  describe: 'set method for syncing files to disk (default: fsync)',
+} as const
