@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 /** What is wanted of package.json. */
 interface PackageJson {
@@ -30,7 +31,7 @@ export const standInVersion = '18.0'
 /** Where a bug is to be reported; `undefined` in a package that nobody has published. */
 export const bugAddress: string | undefined = packageJson.bugs?.url
 
-/** A file of JSON of this package, by its path in it. */
-export function readPackageFile(path: string): unknown {
-  return JSON.parse(readFileSync(new URL(path, directory), 'utf8')) as unknown
+/** The absolute path of a file of this package. */
+export function packagePath(path: string): string {
+  return fileURLToPath(new URL(path, directory))
 }

@@ -1,43 +1,36 @@
-import type { ErrorObject } from 'ajv'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import { readPackageFile } from '../version.js'
+import { createRequire } from 'node:module'
+import type { ErrorObject, ValidateFunction } from 'ajv'
+import { packagePath } from '../version.js'
 
-/** The schemas by the names of their files in `schemas/`. */
-const schemaNames = [
-  'agent-log',
-  'backup-manifest-1',
-  'backup-manifest-2',
-  'backup-report',
-  'combine-report',
-  'create-report',
-  'drill-report',
-  'error',
-  'evidence-header',
-  'fragment-seal',
-  'manifest-diff',
-  'manifest-file',
-  'manifest-file-list',
-  'manifest-overview',
-  'repair-report',
-  'report-fragment-line',
-  'report-fragment-seal',
-  'restore-report',
-  'signed-report',
-  'verify-backups-report',
-  'state-backup',
-  'state-failure',
-  'status-report',
-  'unfinished-backup',
-  'verify-chain-report',
-  'verify-report',
-  'wal-range',
-] as const
-
-export type SchemaName = (typeof schemaNames)[number]
-
-function loadSchema(name: SchemaName): { readonly $id: string } {
-  return readPackageFile(`schemas/${name}.schema.json`) as { readonly $id: string }
-}
+/** A schema by the name of its file in `schemas/`. */
+export type SchemaName =
+  | 'agent-log'
+  | 'backup-manifest-1'
+  | 'backup-manifest-2'
+  | 'backup-report'
+  | 'combine-report'
+  | 'create-report'
+  | 'drill-report'
+  | 'error'
+  | 'evidence-header'
+  | 'fragment-seal'
+  | 'manifest-diff'
+  | 'manifest-file'
+  | 'manifest-file-list'
+  | 'manifest-overview'
+  | 'repair-report'
+  | 'report-fragment-line'
+  | 'report-fragment-seal'
+  | 'restore-report'
+  | 'signed-report'
+  | 'state-backup'
+  | 'state-failure'
+  | 'status-report'
+  | 'unfinished-backup'
+  | 'verify-backups-report'
+  | 'verify-chain-report'
+  | 'verify-report'
+  | 'wal-range'
 
 /**
  * Says whether a value fits a schema.
@@ -46,16 +39,19 @@ function loadSchema(name: SchemaName): { readonly $id: string } {
  */
 export type Validator = (value: unknown) => string | undefined
 
-/** Whether these are schemas, a test has looked: it takes as long as to compile the longest of them. */
-const ajv = new Ajv2020({ strict: true, validateSchema: false, schemas: schemaNames.map(loadSchema) })
+/** What ajv has made of a schema. */
+interface CompiledSchema {
+  readonly validate: ValidateFunction
+}
 
-/** The validator of one of the schemas in `schemas/`. Compiled at its first use, and kept. */
+const load = createRequire(import.meta.url)
+
+/** The validator of one of the schemas in `schemas/`, which `npm run build` has compiled. Loaded at its first use. */
 export function validatorOf(name: SchemaName): Validator {
-  const { $id: id } = loadSchema(name)
+  let validate: ValidateFunction | undefined
   return (value) => {
-    const validate = ajv.getSchema(id)
-    if (validate === undefined) throw new Error(`schema ${id} is not loaded`)
-    return validate(value) === true ? undefined : explain(validate.errors?.[0])
+    validate ??= (load(packagePath(`dist/validators/${name}.cjs`)) as CompiledSchema).validate
+    return validate(value) ? undefined : explain(validate.errors?.[0])
   }
 }
 
