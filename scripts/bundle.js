@@ -46,6 +46,12 @@ const output = {
 
 for (const file of threads) {
   await build({ ...shared, input: { [basename(file)]: `dist/${file}.js` }, output })
+  // The library's too, in place.
+  await build({
+    ...shared,
+    input: `dist/${file}.js`,
+    output: { file: `dist/${file}.js`, format: 'esm', codeSplitting: false, comments: { jsdoc: false } },
+  })
 }
 
 const { output: chunks } = await build({
