@@ -1,5 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DirectorySink } from '../src/target/directory-sink.js'
+import { WalDirectory } from '../src/target/wal-directory.js'
 import { copyFiles } from '../src/transfer/client/copy-files.js'
 import { FirstFailure } from '../src/transfer/client/first-failure.js'
 import { listCluster } from '../src/transfer/client/list-cluster.js'
@@ -114,7 +116,7 @@ async function takeSmallBackup(
     mkdirSync(join(directory, 'global'))
     const context = {
       session,
-      directory,
+      sink: new DirectorySink(directory, { sync: false }),
       verifyPageChecksums: true,
       checksums: undefined,
       onBytes: () => {},
@@ -173,10 +175,8 @@ function scriptWal(): Subject {
         majorVersion: 18,
         findWalSender: () => Promise.resolve({ found: true, server: 'it' }),
       },
-      directory: join(target, 'pg_wal'),
+      files: new WalDirectory({ directory: join(target, 'pg_wal'), fileMode: 0o600, sync: false }),
       walSegmentSize: SEGMENT_BYTES,
-      fileMode: 0o600,
-      sync: false,
       slot: { kind: 'temporary', name: 'pbmanifest_0' },
     })
     const received = receiver.start(start, 1)

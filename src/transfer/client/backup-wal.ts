@@ -3,6 +3,7 @@ import { PbManifestError } from '../../errors.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
 import { segmentHoldingStart, walSegmentName } from '../../postgres/wal-segment.js'
 import type { WalFileName } from '../../postgres/wal-file-name.js'
+import type { WalFiles } from '../../target/wal-files.js'
 import type { BackupStart, ClusterFacts } from '../cluster-files/cluster-files.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'
 import type { ReplicationProof } from '../connection/gate/connect-replication.js'
@@ -12,17 +13,15 @@ import type { BackupOptions, WalMethod } from './options.js'
 import { type BackupPositions, removed, requireWalFiles } from './require-wal-files.js'
 import type { WalSlot } from './wal-receiver/wal-sender-commands.js'
 import { WalReceiver } from './wal-receiver/wal-receiver.js'
-import { markDone } from './wal-receiver/wal-segment-writer.js'
 
 /** What the WAL of a backup needs to know. */
 export interface BackupWalOptions {
   readonly method: WalMethod
   readonly connection: ConnectionOptions
   readonly facts: ClusterFacts
-  /** The pg_wal of the backup. */
-  readonly directory: string
+  /** Where it goes. */
+  readonly files: WalFiles
   readonly fileMode: number
-  readonly sync: boolean
   readonly slot: WalSlot
   /** Seconds between two status updates. */
   readonly statusInterval: number | undefined
@@ -50,13 +49,11 @@ export class BackupWal {
   static async open(options: BackupWalOptions): Promise<BackupWal> {
     const wal = new BackupWal(options)
     if (options.method !== 'stream') return wal
-    const { connection, directory, fileMode, sync, slot, facts, findWalSender } = options
+    const { connection, files, slot, facts, findWalSender } = options
     const { systemIdentifier, majorVersion, walSegmentSize } = facts
     wal.#receiver = await WalReceiver.open({
       connection,
-      directory,
-      fileMode,
-      sync,
+      files,
       slot,
       proof: { systemIdentifier, majorVersion, findWalSender },
       walSegmentSize,
@@ -158,7 +155,7 @@ export class BackupWal {
     const { files, vanished } = await copyFiles(context, wanted)
     for (const pathname of vanished) throw removed(names.get(pathname) ?? pathname)
     // They are complete and archived already, as far as the server that starts on the backup is concerned.
-    for (const name of names.values()) await markDone(this.#options, name)
+    for (const name of names.values()) await this.#options.files.markDone(name)
     return files.reduce((sum, { size }) => sum + size, 0)
   }
 }

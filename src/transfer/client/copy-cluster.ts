@@ -1,5 +1,6 @@
 import type { Pathname } from '../../files/pathname.js'
 import { pagesOfIncrementalFile } from '../../postgres/incremental-file.js'
+import type { BackupTarget } from '../../target/backup-target.js'
 import type { ReceivedFile } from './file-receiver.js'
 import type { ClusterListing } from './list-cluster.js'
 import type { ReportParts } from './make-report.js'
@@ -16,7 +17,7 @@ import { WorkerPool } from './worker-pool.js'
 /** What the copying of a cluster needs. */
 export interface CopyOptions extends RunContext {
   readonly leader: OpenedLeader
-  readonly directory: string
+  readonly target: Pick<BackupTarget, 'path' | 'files'>
 }
 
 /** The copying of all files by the workers, and what is known of it. */
@@ -121,19 +122,14 @@ export class ClusterCopy {
   }
 
   #describeWorkers(): StartWorker[] {
-    const { options, leader, directory } = this.#options
-    const {
-      verifyPageChecksums = true,
-      sync = true,
-      syncMethod = 'fsync',
-      retries = DEFAULT_RETRIES,
-    } = options
+    const { options, leader, target } = this.#options
+    const { verifyPageChecksums = true, retries = DEFAULT_RETRIES } = options
     return Array.from({ length: options.jobs }, (_, worker) => ({
       server: leader.workers,
-      directory,
+      fragmentDirectory: target.path,
+      files: target.files,
       verifyPageChecksums,
       checksumAlgorithm: leader.workers.kind === 'agent' ? algorithmOf(options) : undefined,
-      sync: sync && syncMethod === 'fsync',
       retries,
       worker,
       counters: this.counters.buffer,

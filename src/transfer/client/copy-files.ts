@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../../files/yielder.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
+import type { FileSink } from '../../target/file-sink.js'
 import type { BackupSession } from '../session/backup-session.js'
 import { FileReceiver, type ReceivedFile, type WantedFile } from './file-receiver.js'
 import type { ReceivedChecksums } from './received-checksums.js'
@@ -8,7 +9,7 @@ import type { Activity } from './worker-counters.js'
 /** How a session's files are copied, and who is told. */
 export interface CopyContext {
   readonly session: BackupSession
-  readonly directory: string
+  readonly sink: FileSink
   readonly verifyPageChecksums: boolean
   /** Of a session elsewhere: what arrives is compared with what was sent. */
   readonly checksums: ReceivedChecksums | undefined
@@ -27,11 +28,11 @@ export interface CopiedFiles {
 
 /** Has the session send these files, and writes them. */
 export async function copyFiles(context: CopyContext, wanted: readonly WantedFile[]): Promise<CopiedFiles> {
-  const { session, directory, verifyPageChecksums, onBytes, onTime, signal } = context
+  const { session, sink, verifyPageChecksums, onBytes, onTime, signal } = context
   const files: ReceivedFile[] = []
   const vanished: SafePathname[] = []
   const receiver = new FileReceiver({
-    directory,
+    sink,
     files: wanted,
     onBytes,
     onFile: (file) => {
@@ -50,12 +51,18 @@ export async function copyFiles(context: CopyContext, wanted: readonly WantedFil
     return spent
   }
   try {
-    const sendFile = { command: 'SEND_FILE', files: wanted, verifyChecksums: verifyPageChecksums } as const
+    const sendFile = {
+      command: 'SEND_FILE',
+      files: wanted,
+      verifyChecksums: verifyPageChecksums,
+      ...(sink.needsSizes && { sizes: true }),
+    } as const
     for await (const event of await session.run(sendFile, signal)) {
       throwIfAborted(signal)
       context.checksums?.accept(event)
       time.receiving += lap()
-      receiver.accept(event)
+      const writing = receiver.accept(event)
+      if (writing !== undefined) await writing
       time.writing += lap()
       if (event.type === 'end') time.throttled += event.throttledMs
     }

@@ -1,8 +1,7 @@
-import { closeSync, fchmodSync, openSync, writeSync } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
-import { displayPathname, type Pathname, pathOf } from '../../files/pathname.js'
-import { ioError } from '../../files/system-error.js'
+import { displayPathname, type Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
+import type { FileSink, TargetFile } from '../../target/file-sink.js'
 import type { SentFileEvent } from '../commands/command-results.js'
 
 /** A file that was received whole. Plain data: it crosses threads. */
@@ -14,20 +13,16 @@ export interface ReceivedFile {
 }
 
 /** A file that is asked for. Plain data: it crosses threads. */
-export interface WantedFile {
-  readonly pathname: SafePathname
+export interface WantedFile extends TargetFile {
   /** As it was listed: it may be another one by now. */
   readonly size: number
-  /** Its permission bits here. */
-  readonly mode: number
   /** See `ListedFile`. */
   readonly wholeSize?: number | undefined
 }
 
-/** Which files are to come, and where they go. */
-export interface FileTarget {
-  /** The directory that becomes the data directory. */
-  readonly directory: string
+/** Which files are to come, where they go, and who is told. */
+export interface ReceiverOptions {
+  readonly sink: FileSink
   /** What was asked for, in this order: nothing else is written. */
   readonly files: readonly WantedFile[]
   /** Is told of bytes as they are written. */
@@ -37,118 +32,92 @@ export interface FileTarget {
   readonly onVanished: (pathname: SafePathname) => void
 }
 
-/**
- * More at a time makes Linux look for memory in larger pieces, for the page cache: dear where memory is fragmented, and
- * dearer in a virtual machine whose host has taken back what was free. 512 KiB took up to three times the processor time.
- */
-const WRITE_BYTES = 128 * 1024
-
 interface OpenFile {
   readonly pathname: SafePathname
-  readonly descriptor: number
+  /** What was said of its size. */
+  readonly announced: number | undefined
   written: number
 }
 
-/**
- * Writes what SEND_FILE streams, one file after the other.
- *
- * Each file is created: one that exists already is an error, so nothing that is not of this backup is ever overwritten.
- * Writing is synchronous: the bytes go to memory of the operating system, and a promise for each piece costs more.
- */
+/** Takes what SEND_FILE streams, one file after the other, and hands it on. */
 export class FileReceiver {
-  readonly #target: FileTarget
+  readonly #options: ReceiverOptions
   #open: OpenFile | undefined
   /** Of the next file, among those that were asked for. */
   #place = 0
 
-  constructor(target: FileTarget) {
-    this.#target = target
+  constructor(options: ReceiverOptions) {
+    this.#options = options
   }
 
-  /** @throws {@link PbManifestError} `IO`, or `SERVER` when the events make no sense */
-  accept(event: SentFileEvent): void {
+  /**
+   * @returns what is to be waited for before the next event, when there is anything
+   * @throws {@link PbManifestError} `IO`, or `SERVER` when the events make no sense
+   */
+  accept(event: SentFileEvent): void | Promise<void> {
     switch (event.type) {
       case 'file':
-        return this.#begin(event.pathname)
+        return this.#begin(event)
       case 'bytes':
         return this.#write(event.bytes)
       case 'end':
         return this.#end(event.size, event.checksum)
       case 'vanished':
-        return this.#target.onVanished(this.#next(event.pathname).pathname)
+        return this.#options.onVanished(this.#next(event.pathname).pathname)
       default:
         return event satisfies never
     }
   }
 
-  /** Closes a file that has not come to its end. Never throws. */
+  /** Leaves a file that has not come to its end. Never throws. */
   close(): void {
-    const open = this.#open
+    if (this.#open !== undefined) this.#options.sink.abandon()
     this.#open = undefined
-    if (open === undefined) return
-    try {
-      closeSync(open.descriptor)
-    } catch {
-      // There is an error on its way already, and the file is to be removed.
-    }
   }
 
   /** The file that is due, when this is its name. */
   #next(pathname: Pathname): WantedFile {
     if (this.#open !== undefined)
       throw protocolError(pathname, 'it begins before the one before it has ended')
-    const asked = this.#target.files[this.#place++]
+    const asked = this.#options.files[this.#place++]
     if (asked?.pathname !== pathname) throw protocolError(pathname, 'it was not asked for')
     return asked
   }
 
-  #begin(name: Pathname): void {
-    const { directory } = this.#target
-    const { pathname, mode } = this.#next(name)
-    try {
-      const descriptor = openSync(pathOf(directory, pathname), 'wx', mode)
-      this.#open = { pathname, descriptor, written: 0 }
-      // Our umask may forbid what others are granted on the server.
-      if (mode !== 0o600) fchmodSync(descriptor, mode)
-    } catch (error) {
-      throw ioError(`could not create file "${this.#pathOf(pathname)}"`, error)
-    }
+  #begin({ pathname, announced }: Extract<SentFileEvent, { type: 'file' }>): void | Promise<void> {
+    const { sink } = this.#options
+    const asked = this.#next(pathname)
+    if (sink.needsSizes && announced === undefined) throw protocolError(pathname, 'its size is not known')
+    this.#open = { pathname: asked.pathname, announced: announced?.size, written: 0 }
+    return sink.begin(asked, announced)
   }
 
-  #write(bytes: Buffer): void {
+  #write(bytes: Buffer): void | Promise<void> {
     const open = this.#requireOpen()
-    try {
-      for (let at = 0; at < bytes.length;) {
-        // Each ends where a multiple of its size does in the file.
-        const length = Math.min(bytes.length - at, WRITE_BYTES - ((open.written + at) % WRITE_BYTES))
-        at += writeSync(open.descriptor, bytes, at, length)
-      }
-    } catch (error) {
-      throw ioError(`could not write file "${this.#pathOf(open.pathname)}"`, error)
-    }
     open.written += bytes.length
-    this.#target.onBytes(bytes.length)
+    const { pathname, announced = open.written, written } = open
+    if (written > announced)
+      throw protocolError(pathname, `more bytes come than the ${announced} that were said`)
+    this.#options.onBytes(bytes.length)
+    return this.#options.sink.write(bytes)
   }
 
-  #end(size: number, checksum: string | undefined): void {
-    const { pathname, descriptor, written } = this.#requireOpen()
+  #end(size: number, checksum: string | undefined): void | Promise<void> {
+    const { pathname, announced = size, written } = this.#requireOpen()
+    if (announced !== size)
+      throw protocolError(pathname, `it has ${size} bytes, and not ${announced} as was said`)
     if (written !== size) throw protocolError(pathname, `${written} bytes came of ${size}`)
-    this.#open = undefined
-    try {
-      closeSync(descriptor)
-    } catch (error) {
-      throw ioError(`could not close file "${this.#pathOf(pathname)}"`, error)
+    const tell = (): void => {
+      this.#open = undefined
+      this.#options.onFile({ pathname, size, checksum })
     }
-    this.#target.onFile({ pathname, size, checksum })
+    const ending = this.#options.sink.end()
+    return ending === undefined ? tell() : ending.then(tell)
   }
 
   #requireOpen(): OpenFile {
     if (this.#open === undefined) throw protocolError('', 'bytes came before the file they are of')
     return this.#open
-  }
-
-  #pathOf(pathname: Pathname): string {
-    return displayPathname(`${this.#target.directory}/${pathname}`)
   }
 }
 

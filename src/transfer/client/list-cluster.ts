@@ -4,6 +4,7 @@ import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
 import { CONTROL_FILE as CONTROL_FILE_PATHNAME } from '../../postgres/data-directory.js'
 import type { ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
 import { isMadeByBackup } from '../../manifest/contents/made-by-backup.js'
+import type { TargetEntry } from '../../target/backup-target.js'
 import type { BackupSession } from '../session/backup-session.js'
 import type { FirstFailure } from './first-failure.js'
 import type { WantedFile } from './file-receiver.js'
@@ -18,7 +19,7 @@ export interface ClusterListing {
   /** The data directory is the last. */
   readonly tablespaces: readonly Tablespace[]
   /** The outer ones first; those of tablespaces below `pg_tblspc/OID`. */
-  readonly directories: readonly ClusterFile[]
+  readonly directories: readonly TargetEntry[]
   /** Without pg_control. */
   readonly files: readonly WantedFile[]
   readonly controlFile: WantedFile
@@ -35,17 +36,19 @@ export async function listCluster(
   modes: TargetModes,
 ): Promise<ClusterListing> {
   const tablespaces = await runCommand(session, failure, { command: 'LIST_TABLESPACES', progress: withSizes })
-  const directories: ClusterFile[] = []
+  const directories: TargetEntry[] = []
   const files: WantedFile[] = []
   let controlFile: WantedFile = { pathname: CONTROL_FILE, size: 0, mode: modes.fileMode }
   for (const { oid, location } of tablespaces) {
     // A tablespace in its place, without a link, has a directory there.
-    if (oid !== undefined && !location.startsWith('/')) directories.push(directoryOf(oid))
+    if (oid !== undefined && !location.startsWith('/')) directories.push(directoryOf(oid, modes))
     const listed = await runCommand(session, failure, { command: 'LIST_FILES', tablespace: oid })
     for (const file of listed) {
       requirePlace(file, oid)
-      if (file.kind === 'directory') directories.push(file)
-      else {
+      if (file.kind === 'directory') {
+        const { pathname, modified } = file
+        directories.push({ pathname, modified, mode: modeOf(file, modes) })
+      } else {
         const { pathname, size, wholeSize } = file
         const wanted = { pathname, size, mode: modeOf(file, modes), wholeSize }
         if (file.pathname === CONTROL_FILE) controlFile = wanted
@@ -57,8 +60,8 @@ export async function listCluster(
   return { tablespaces, directories: outerFirst, files, controlFile }
 }
 
-function directoryOf(oid: number): ClusterFile {
-  return { pathname: ownPathname(`pg_tblspc/${oid}`), kind: 'directory', size: 0, modified: 0 }
+function directoryOf(oid: number, { directoryMode }: TargetModes): TargetEntry {
+  return { pathname: ownPathname(`pg_tblspc/${oid}`), mode: directoryMode, modified: 0 }
 }
 
 /**

@@ -1,10 +1,9 @@
-import { mkdirSync, chmodSync } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
-import { displayPathname, pathOf } from '../../files/pathname.js'
-import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { ClusterFacts, ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
 import type { RunContext } from './run-context.js'
+import type { BackupTarget } from '../../target/backup-target.js'
 import { requireEmptyOrMissing } from '../../target/claimed-directory.js'
+import { DirectoryTarget } from '../../target/directory-target.js'
 import { TargetDirectory } from '../../target/target-directory.js'
 
 /** How files and directories of a backup are made. */
@@ -49,16 +48,19 @@ export async function requireUsableTarget(directory: string): Promise<void> {
 export async function claimTarget(
   { options, cleanUp }: RunContext,
   tablespaces: readonly Tablespace[],
-  { hasGroupAccess }: ClusterFacts,
-): Promise<TargetDirectory> {
+  facts: ClusterFacts,
+): Promise<BackupTarget> {
   const { directory, tablespaceMappings = [], walDirectory, onNotice } = options
-  const target = await TargetDirectory.prepare({
+  const { sync = true, syncMethod = 'fsync' } = options
+  const claimed = await TargetDirectory.prepare({
     directory,
     tablespaces,
     mappings: tablespaceMappings,
     walDirectory,
-    hasGroupAccess,
+    hasGroupAccess: facts.hasGroupAccess,
   })
+  const { fileMode } = targetModes(facts)
+  const target = new DirectoryTarget(claimed, { fileMode, sync, syncsFiles: sync && syncMethod === 'fsync' })
   cleanUp.addRemoval(async () => {
     for (const message of await target.remove()) onNotice?.({ severity: 'WARNING', message })
   })
@@ -71,27 +73,6 @@ export function requireSameTablespaces(before: readonly Tablespace[], now: reado
   throw new PbManifestError('SERVER', 'tablespaces were made or dropped while the backup began', {
     hint: 'Start the backup again.',
   })
-}
-
-/**
- * Makes the directories inside.
- *
- * @throws {@link PbManifestError} `IO`
- */
-export function makeDirectories(root: string, directories: readonly ClusterFile[], modes: TargetModes): void {
-  for (const directory of directories) {
-    const { pathname } = directory
-    const mode = modeOf(directory, modes)
-    const path = pathOf(root, pathname)
-    try {
-      mkdirSync(path, { mode })
-      chmodSync(path, mode)
-    } catch (error) {
-      // pg_tblspc is there with its links, and pg_wal may be there with WAL.
-      if (describeSystemError(error)?.code === 'EEXIST') continue
-      throw ioError(`could not create directory "${displayPathname(`${root}/${pathname}`)}"`, error)
-    }
-  }
 }
 
 function describeTablespaces(tablespaces: readonly Tablespace[]): string {

@@ -1,7 +1,4 @@
-import { appendFile, type FileHandle, open, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { PostgresVersion } from '../../postgres/versions.js'
-import { ioError } from '../../files/system-error.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'
 
 export interface RecoveryConfiguration {
@@ -21,29 +18,6 @@ export function formatRecoveryConfiguration({ conninfo, version, slot }: Recover
   return lines.join('')
 }
 
-/**
- * Makes a standby of the backup: `-R`.
- *
- * @throws PbManifestError `IO`
- * @see src/fe_utils/recovery_gen.c (`WriteRecoveryConfig`)
- */
-export async function writeRecoveryConfiguration(
-  directory: string,
-  configuration: RecoveryConfiguration,
-  options: { readonly fileMode: number; readonly sync: boolean },
-): Promise<void> {
-  const settings = join(directory, 'postgresql.auto.conf')
-  const signal = join(directory, 'standby.signal')
-  const mode = options.fileMode
-  try {
-    await appendFile(settings, formatRecoveryConfiguration(configuration), { mode })
-    await writeFile(signal, '', { mode })
-    if (options.sync) for (const path of [settings, signal]) await syncFile(path)
-  } catch (error) {
-    throw ioError(`could not write recovery configuration in "${directory}"`, error)
-  }
-}
-
 /** @see src/fe_utils/string_utils.c (`appendConnStrVal`) */
 function quoteConninfoValue(value: string): string {
   return /^[A-Za-z0-9_.]+$/.test(value) ? value : `'${value.replaceAll(/['\\]/g, String.raw`\$&`)}'`
@@ -52,14 +26,4 @@ function quoteConninfoValue(value: string): string {
 /** @see src/port/quotes.c (`escape_single_quotes_ascii`) */
 function quoteSetting(value: string): string {
   return `'${value.replaceAll(/['\\]/g, '$&$&')}'`
-}
-
-async function syncFile(path: string): Promise<void> {
-  let handle: FileHandle | undefined
-  try {
-    handle = await open(path, 'r+')
-    await handle.sync()
-  } finally {
-    await handle?.close()
-  }
 }

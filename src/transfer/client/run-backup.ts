@@ -1,5 +1,4 @@
 import { PbManifestError } from '../../errors.js'
-import { writeNewFile, syncDirectory } from '../../files/durable-file.js'
 import { nearestVersion } from '../../postgres/versions.js'
 import type { ClusterFacts, Tablespace } from '../cluster-files/cluster-files.js'
 import type { StoppedBackup } from '../commands/command-results.js'
@@ -8,13 +7,7 @@ import { ClusterCopy } from './copy-cluster.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import { type ClusterListing, listCluster } from './list-cluster.js'
 import { makeReport } from './make-report.js'
-import {
-  claimTarget,
-  makeDirectories,
-  requireSameTablespaces,
-  requireUsableTarget,
-  targetModes,
-} from './prepare-target.js'
+import { claimTarget, requireSameTablespaces, requireUsableTarget, targetModes } from './prepare-target.js'
 import { algorithmOf, ReceivedChecksums } from './received-checksums.js'
 import { readPriorManifest, uploadPriorManifest } from './prior-manifest.js'
 import { type BackedUpTablespace, type BackupReport, type BackupStep, backupSteps } from './report.js'
@@ -25,14 +18,11 @@ import { type StartedBackup, startBackup, stopBackup } from './start-and-stop.js
 import { type RunFacts, startRun } from '../../run-facts.js'
 import { StepClock } from '../../step-clock.js'
 import type { TakenBackup } from './take-backup.js'
-import { writeRecoveryConfiguration } from './recovery-configuration.js'
-import type { TargetDirectory } from '../../target/target-directory.js'
-import { WrittenFiles } from './written-files.js'
-import { rename } from 'node:fs/promises'
+import { formatRecoveryConfiguration } from './recovery-configuration.js'
+import { type BackupTarget, openFileSink } from '../../target/backup-target.js'
+import type { FileSink } from '../../target/file-sink.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
-import { ioError } from '../../files/system-error.js'
 import { BACKUP_LABEL } from '../../postgres/data-directory.js'
-import { UNFINISHED_MANIFEST } from '../../manifest/contents/made-by-backup.js'
 
 /** Takes a backup. What it made is undone by whoever catches its failure. */
 export async function runBackup(context: RunContext): Promise<TakenBackup> {
@@ -70,7 +60,7 @@ interface RunParts {
   readonly context: RunContext
   readonly leader: OpenedLeader
   readonly facts: ClusterFacts
-  readonly target: TargetDirectory
+  readonly target: BackupTarget
   readonly clock: StepClock<BackupStep>
   readonly endRun: () => RunFacts
 }
@@ -78,13 +68,14 @@ interface RunParts {
 /** A backup whose target is there. */
 class BackupRun {
   readonly #parts: RunParts
-  readonly #written: WrittenFiles
   /** For the few files that the leader copies. */
+  readonly #sink: FileSink
+  /** Of these. */
   #checksums: ReceivedChecksums | undefined
 
   constructor(parts: RunParts) {
     this.#parts = parts
-    this.#written = new WrittenFiles(parts.target.path)
+    this.#sink = openFileSink(parts.target.files)
   }
 
   async take(tablespaces: readonly Tablespace[]): Promise<TakenBackup> {
@@ -106,8 +97,8 @@ class BackupRun {
       clock.time('wal', () => context.failure.waitFor(wal.finish({ ...start, ...end }, this.#ownCopy()))),
       clock.time('sync', () => copy.finish()),
     ])
-    const manifest = await clock.time('manifest', () => this.#writeManifest(start))
-    await clock.time('sync', () => this.#complete(end))
+    const manifestBytes = await clock.time('manifest', () => this.#writeManifest(start))
+    const manifest = await clock.time('sync', () => this.#complete(end, manifestBytes))
     await leader.session.finish()
     const report = this.#report({ start, end, copy, walBytes, manifest, tablespaces })
     return { report, checksums: copy.checksums }
@@ -116,15 +107,14 @@ class BackupRun {
   async #openWal(): Promise<BackupWal> {
     const { context, leader, facts, target } = this.#parts
     const { options, failure, cleanUp } = context
-    const { walMethod = 'stream', sync = true, statusInterval } = options
+    const { walMethod = 'stream', statusInterval } = options
     const slot = chooseSlot(options)
     const wal = await BackupWal.open({
       method: walMethod,
       connection: leader.database,
       facts,
-      directory: `${target.path}/pg_wal`,
+      files: target.wal,
       fileMode: targetModes(facts).fileMode,
-      sync,
       slot,
       statusInterval,
       failure,
@@ -144,7 +134,7 @@ class BackupRun {
 
   #startWorkers(): ClusterCopy {
     const { context, leader, target } = this.#parts
-    return new ClusterCopy({ ...context, leader, directory: target.path })
+    return new ClusterCopy({ ...context, leader, target })
   }
 
   async #list(tablespaces: readonly Tablespace[]): Promise<ClusterListing> {
@@ -152,7 +142,8 @@ class BackupRun {
     const withSizes = context.options.onProgress !== undefined
     const listing = await listCluster(leader.session, context.failure, withSizes, targetModes(facts))
     requireSameTablespaces(tablespaces, listing.tablespaces)
-    makeDirectories(target.path, listing.directories, targetModes(facts))
+    const { directories } = listing
+    await target.begin({ directories, recoverySettings: this.#recoverySettings() })
     return listing
   }
 
@@ -164,57 +155,51 @@ class BackupRun {
   }
 
   async #stop(): Promise<StoppedBackup> {
-    const { context, leader, facts, target } = this.#parts
-    const { sync = true } = context.options
+    const { context, leader, target } = this.#parts
     const end = await stopBackup(context, leader)
-    const { fileMode } = targetModes(facts)
-    const path = `${target.path}/${BACKUP_LABEL_FILE}`
-    await writeNewFile(path, [end.backupLabel], { mode: fileMode, sync })
+    await target.addFile(BACKUP_LABEL_FILE, end.backupLabel)
     return end
   }
 
   /** For what the leader copies itself. */
   #ownCopy(): CopyContext {
-    const { context, leader, target } = this.#parts
+    const { context, leader } = this.#parts
     return {
       session: leader.session,
-      directory: target.path,
+      sink: this.#sink,
       verifyPageChecksums: false,
       checksums: this.#checksums,
       onBytes: () => {},
-      onFile: ({ pathname }) => this.#written.add(pathname),
+      onFile: () => {},
       onTime: () => {},
       signal: context.failure.signal,
     }
   }
 
-  async #writeManifest({ backupId }: StartedBackup): Promise<BackupReport['manifest']> {
-    const { context, leader, facts, target } = this.#parts
-    const { options, failure } = context
-    if (options.manifest === 'no') return null
-    const chunks = await runCommand(leader.session, failure, { command: 'BUILD_MANIFEST', backupId })
-    const { fileMode } = targetModes(facts)
-    const path = `${target.path}/${UNFINISHED_MANIFEST_FILE}`
-    const bytes = await writeNewFile(path, chunks, { mode: fileMode, sync: options.sync ?? true })
-    return { path: `${target.path}/backup_manifest`, bytes }
+  /** @returns how many bytes it has; `undefined`: there is to be none */
+  async #writeManifest({ backupId }: StartedBackup): Promise<number | undefined> {
+    const { context, leader, target } = this.#parts
+    if (context.options.manifest === 'no') return undefined
+    const command = { command: 'BUILD_MANIFEST', backupId } as const
+    return await target.addManifest(await runCommand(leader.session, context.failure, command))
+  }
+
+  /** What makes a standby of the backup: `-R`. */
+  #recoverySettings(): string | undefined {
+    const { context, facts } = this.#parts
+    const { writeRecoveryConf, connection, slot } = context.options
+    if (writeRecoveryConf !== true) return undefined
+    const version = nearestVersion(facts.majorVersion)
+    return formatRecoveryConfiguration({ conninfo: connection.conninfo, version, slot })
   }
 
   /** Makes everything durable, and then says that the backup is complete. */
-  async #complete(end: StoppedBackup): Promise<void> {
-    const { context, facts, target } = this.#parts
+  async #complete(end: StoppedBackup, manifestBytes: number | undefined): Promise<BackupReport['manifest']> {
+    const { context, target } = this.#parts
     const { options, failure, cleanUp } = context
     const { sync = true, syncMethod = 'fsync' } = options
     if (sync) options.onStep?.('syncing data to disk ...')
-    if (sync && syncMethod === 'fsync') await this.#written.sync(failure.signal)
-    if (options.writeRecoveryConf === true) {
-      const { fileMode } = targetModes(facts)
-      const configuration = {
-        conninfo: options.connection.conninfo,
-        version: nearestVersion(facts.majorVersion),
-        slot: options.slot,
-      }
-      await writeRecoveryConfiguration(target.path, configuration, { fileMode, sync })
-    }
+    await this.#sink.finish(failure.signal)
     failure.throwIfFailed()
     await target.complete({ sync: sync ? syncMethod : undefined })
     failure.throwIfFailed()
@@ -222,8 +207,10 @@ class BackupRun {
       cleanUp.keepFiles()
       throw checksumFailure(end.checksumFailures)
     }
-    if (options.manifest !== 'no') await renameManifest(target.path, { sync })
+    const manifest =
+      manifestBytes === undefined ? null : { path: await target.publish({ sync }), bytes: manifestBytes }
     options.onStep?.('base backup completed')
+    return manifest
   }
 
   #report(parts: ReportInput): BackupReport {
@@ -255,10 +242,7 @@ interface ReportInput {
   readonly tablespaces: readonly Tablespace[]
 }
 
-function describeTablespaces(
-  tablespaces: readonly Tablespace[],
-  target: TargetDirectory,
-): BackedUpTablespace[] {
+function describeTablespaces(tablespaces: readonly Tablespace[], target: BackupTarget): BackedUpTablespace[] {
   return target.tablespaces.map(({ oid, location }) => {
     const onServer = tablespaces.find((tablespace) => tablespace.oid === oid)
     return { oid, location: onServer?.location ?? '', directory: location }
@@ -273,18 +257,5 @@ function checksumFailure(pages: number): PbManifestError {
   })
 }
 
-/** The files of a backup that the leader itself makes; a server has none of these. */
+/** The file of a backup that the leader itself makes; a server has none. */
 const BACKUP_LABEL_FILE: SafePathname = ownPathname(BACKUP_LABEL)
-const UNFINISHED_MANIFEST_FILE: SafePathname = ownPathname(UNFINISHED_MANIFEST)
-
-/** Gives a manifest its name: from now on the backup is complete. */
-async function renameManifest(directory: string, { sync }: { readonly sync: boolean }): Promise<void> {
-  const path = `${directory}/backup_manifest`
-  const unfinished = `${directory}/${UNFINISHED_MANIFEST_FILE}`
-  try {
-    await rename(unfinished, path)
-    if (sync) await syncDirectory(directory)
-  } catch (error) {
-    throw ioError(`could not rename file "${unfinished}" to "${path}"`, error)
-  }
-}

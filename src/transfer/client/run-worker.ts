@@ -12,7 +12,7 @@ import { ReceivedChecksums } from './received-checksums.js'
 import { runCommand } from './run-context.js'
 import { openWorkerSession } from './source/open-source.js'
 import type { OpenOptions } from './source/source.js'
-import { WrittenFiles } from './written-files.js'
+import { openFileSink } from '../../target/backup-target.js'
 import { WorkerCounters } from './worker-counters.js'
 import { Inbox } from '../../threads/wake-up.js'
 
@@ -25,7 +25,7 @@ export async function runWorker(port: MessagePort): Promise<void> {
   try {
     const { start } = await failure.waitFor(inbox.nextOf('start'))
     const opened = await openWorkerSession(start.server, {
-      fragmentDirectory: start.directory,
+      fragmentDirectory: start.fragmentDirectory,
       onNotice: (notice) => post({ type: 'notice', notice }),
       onLost: (error) => failure.report(error),
       retries: retriesOf(start, post),
@@ -83,17 +83,14 @@ async function copyUntilFinished(
 ): Promise<void> {
   const { worker } = start
   const counters = new WorkerCounters(start.counters)
-  const written = new WrittenFiles(start.directory)
+  const sink = openFileSink(start.files)
   const context: CopyContext = {
     session,
-    directory: start.directory,
+    sink,
     verifyPageChecksums: start.verifyPageChecksums,
     checksums,
     onBytes: (bytes) => counters.addBytes(worker, bytes),
-    onFile: ({ pathname }) => {
-      counters.addFile(worker)
-      if (start.sync) written.add(pathname)
-    },
+    onFile: () => counters.addFile(worker),
     onTime: (activity, milliseconds) => counters.addTime(worker, activity, milliseconds),
     signal: failure.signal,
   }
@@ -105,7 +102,7 @@ async function copyUntilFinished(
     post({ type: 'copied', ...(await failure.waitFor(copyFiles(context, task.files))) })
   }
   const syncedFrom = performance.now()
-  await written.sync(failure.signal)
+  await sink.finish(failure.signal)
   counters.addTime(worker, 'syncing', performance.now() - syncedFrom)
 }
 

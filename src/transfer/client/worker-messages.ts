@@ -1,6 +1,7 @@
 import type { SafePathname } from '../../files/safe-pathname.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import type { StartMessage } from '../../threads/thread-start.js'
+import type { FilePlace } from '../../target/backup-target.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { ReceivedFile, WantedFile } from './file-receiver.js'
 import type { JoinableBackup, BackupSource } from './source/source.js'
@@ -11,11 +12,12 @@ import { explainShortage } from '../../files/descriptor-shortage.js'
 /** What a worker is started with. Plain data and shared memory. */
 export interface StartWorker {
   readonly server: BackupSource
-  readonly directory: string
+  readonly fragmentDirectory: string
+  /** Where its files go. */
+  readonly files: FilePlace
   readonly verifyPageChecksums: boolean
   /** By which what arrives is compared with what was sent; `undefined` when it is computed here. */
   readonly checksumAlgorithm: RealChecksumAlgorithm | undefined
-  readonly sync: boolean
   /** How often in a row a lost connection is made again. */
   readonly retries: number
   /** Counted from 0; its place among the counters. */

@@ -112,20 +112,26 @@ function formatLocation(keyword: string, lsn: bigint | undefined): string[] {
 export const sendFile: CommandContract<'SEND_FILE'> = {
   parse: (tokens) => {
     const files = readPathnames(tokens).map((pathname) => ({ pathname, size: undefined }))
-    const { NOVERIFY_CHECKSUMS: noVerify = false } = readOptions<{ NOVERIFY_CHECKSUMS: boolean }>(tokens, {
-      NOVERIFY_CHECKSUMS: readFlag,
-    })
-    return { command: 'SEND_FILE', files, verifyChecksums: !noVerify }
+    const { NOVERIFY_CHECKSUMS: noVerify = false, SIZES: sizes = false } = readOptions<{
+      NOVERIFY_CHECKSUMS: boolean
+      SIZES: boolean
+    }>(tokens, { NOVERIFY_CHECKSUMS: readFlag, SIZES: readFlag })
+    return { command: 'SEND_FILE', files, verifyChecksums: !noVerify, ...(sizes && { sizes }) }
   },
-  format: ({ files, verifyChecksums }) => [
+  format: ({ files, verifyChecksums, sizes = false }) => [
     `(${files.map(({ pathname }) => quoteString(pathname)).join(', ')})`,
     ...formatFlag('NOVERIFY_CHECKSUMS', !verifyChecksums),
+    ...formatFlag('SIZES', sizes),
   ],
   result: {
     encode: async (events, { part }) => {
-      for await (const event of events) await part(toPart(event))
+      for await (const event of events) {
+        await part(toPart(event))
+        if (event.type === 'file' && event.announced !== undefined)
+          await part({ type: 'bytes', bytes: formatAnnouncement(event.announced) })
+      }
     },
-    decode: (answers, { files }) => readSentFiles(files, answers),
+    decode: (answers, { files, sizes = false }) => readSentFiles(files, sizes, answers),
   },
 }
 
@@ -160,10 +166,12 @@ function toPart(event: SentFileEvent): ResultPart {
 /** @throws {@link PbManifestError} `SERVER` when there are not as many as were asked for, and what `answers` throws */
 async function* readSentFiles(
   files: readonly RequestedFile[],
+  sizes: boolean,
   answers: Answers,
 ): AsyncGenerator<SentFileEvent, void, undefined> {
   let place = 0
   let isOpen = false
+  let begin = Buffer.alloc(0)
   for await (const batch of answers) {
     for (const answer of batch) {
       const pathname = files[place]?.pathname
@@ -174,9 +182,18 @@ async function* readSentFiles(
         if (isOpen) throw agentProtocolError('a file came that had vanished')
         yield { type: 'vanished', pathname }
       } else {
-        if (!isOpen) yield { type: 'file', pathname }
+        let bytes = answer.type === 'data' ? answer.bytes : undefined
+        if (!isOpen && sizes) {
+          if (bytes !== undefined) begin = Buffer.concat([begin, bytes])
+          if (begin.length < ANNOUNCEMENT_BYTES && end === undefined) continue
+          yield { type: 'file', pathname, announced: parseAnnouncement(begin) }
+          bytes = begin.subarray(ANNOUNCEMENT_BYTES)
+          begin = Buffer.alloc(0)
+        } else if (!isOpen) {
+          yield { type: 'file', pathname }
+        }
         isOpen = end === undefined
-        if (answer.type === 'data') yield { type: 'bytes', bytes: answer.bytes }
+        if (bytes !== undefined && bytes.length > 0) yield { type: 'bytes', bytes }
         if (end !== undefined) yield end
       }
       if (end !== undefined) place++
@@ -186,6 +203,27 @@ async function* readSentFiles(
 }
 
 type SentFileEnd = Extract<SentFileEvent, { type: 'end' }> | 'vanished'
+
+/** With SIZES, what stands before the bytes of each file: its size, and when it was modified in seconds since 1970, 8 bytes each. */
+const ANNOUNCEMENT_BYTES = 16
+
+type Announcement = NonNullable<Extract<SentFileEvent, { type: 'file' }>['announced']>
+
+function formatAnnouncement({ size, modified }: Announcement): Buffer {
+  const bytes = Buffer.alloc(ANNOUNCEMENT_BYTES)
+  bytes.writeBigInt64BE(BigInt(size), 0)
+  bytes.writeBigInt64BE(BigInt(modified), 8)
+  return bytes
+}
+
+function parseAnnouncement(bytes: Buffer): Announcement {
+  if (bytes.length < ANNOUNCEMENT_BYTES) throw agentProtocolError('a file came without its size')
+  const [size, modified] = [Number(bytes.readBigInt64BE(0)), Number(bytes.readBigInt64BE(8))]
+  if (!Number.isSafeInteger(size) || size < 0)
+    throw agentProtocolError('a file has a size that makes no sense')
+  if (!Number.isSafeInteger(modified)) throw agentProtocolError('a file has a time that makes no sense')
+  return { size, modified }
+}
 
 /** `SEND_FILE <bytes> <modified> <checksum or -> <throttled ms>`, or `SEND_FILE vanished`. */
 function formatSendFileTag(end: SentFileEnd): string {

@@ -78,11 +78,16 @@ export interface StoppedBackup extends BackupEnd {
 
 /**
  * What SEND_FILE streams: the files in the order in which they were asked for. What is known of a file follows its bytes,
- * because a COPY has no place for it before them.
+ * because a COPY has no place for it before them; whoever needs to know its size before asks for that.
  */
 export type SentFileEvent =
   /** The next file begins. */
-  | { readonly type: 'file'; readonly pathname: Pathname }
+  | {
+      readonly type: 'file'
+      readonly pathname: Pathname
+      /** With SIZES: what the end will say, too. */
+      readonly announced?: { readonly size: number; readonly modified: number } | undefined
+    }
   | Extract<FileEvent, { type: 'bytes' | 'vanished' }>
   | {
       readonly type: 'end'

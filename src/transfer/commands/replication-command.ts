@@ -11,7 +11,7 @@ import type { RequestedFile } from '../cluster-files/cluster-files.js'
  *     LIST_TABLESPACES [PROGRESS]
  *     LIST_FILES ['tablespace OID']
  *     LIST_WAL_FILES [START_WAL_LOCATION 'X/X'] [END_WAL_LOCATION 'X/X']
- *     SEND_FILE ( 'pathname' [, ...] ) [NOVERIFY_CHECKSUMS]
+ *     SEND_FILE ( 'pathname' [, ...] ) [NOVERIFY_CHECKSUMS] [SIZES]
  *     STOP_BACKUP [NOWAIT]
  *     BUILD_MANIFEST 'backup_id'
  *     LEAVE_BACKUP
@@ -41,8 +41,13 @@ interface CommandParameters {
   readonly LIST_TABLESPACES: { readonly progress: boolean }
   readonly LIST_FILES: { readonly tablespace: number | undefined }
   readonly LIST_WAL_FILES: { readonly startLsn: bigint | undefined; readonly endLsn: bigint | undefined }
-  /** Text holds no sizes. */
-  readonly SEND_FILE: { readonly files: readonly RequestedFile[]; readonly verifyChecksums: boolean }
+  readonly SEND_FILE: {
+    /** Text holds no sizes. */
+    readonly files: readonly RequestedFile[]
+    readonly verifyChecksums: boolean
+    /** Whether the size of each file is to be known before its bytes come. Default false. */
+    readonly sizes?: boolean
+  }
   readonly STOP_BACKUP: { readonly wait: boolean }
   readonly BUILD_MANIFEST: { readonly backupId: string }
   readonly LEAVE_BACKUP: object

@@ -139,11 +139,11 @@ export class ReplicationSession implements BackupSession {
       const { cluster } = this.#requireMembership().backup.description
       return selectWalFiles(await this.#options.files.listWalFiles(), bounds, cluster.walSegmentSize)
     },
-    SEND_FILE: ({ files, verifyChecksums }, signal) => {
+    SEND_FILE: ({ files, verifyChecksums, sizes = false }, signal) => {
       const membership = this.#requireMembership()
       const { hasDataChecksums } = membership.backup.description.cluster
       const pages = verifyChecksums && hasDataChecksums ? this.#verification(membership) : undefined
-      const options = { source: this.#options.files, membership, pages, signal }
+      const options = { source: this.#options.files, membership, pages, sizes, signal }
       return this.#handOut(this.#streaming<SentFileEvent>(() => sendFiles(files, options)))
     },
     STOP_BACKUP: async ({ wait }) => await stopBackup(this.#requireMembership(), wait),

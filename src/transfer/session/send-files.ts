@@ -18,6 +18,8 @@ export interface SendOptions {
   readonly membership: Membership
   /** `undefined`: pages are not verified. */
   readonly pages: PageVerification | undefined
+  /** Whether the size of a file is said before its bytes. */
+  readonly sizes: boolean
   readonly signal: AbortSignal
 }
 
@@ -58,7 +60,11 @@ async function* streamFiles(
       switch (event.type) {
         case 'file':
           file = new FileInTransit(event, planOf(event), options)
-          yield { type: 'file', pathname: nameOf(event.pathname) }
+          yield {
+            type: 'file',
+            pathname: nameOf(event.pathname),
+            ...(options.sizes && { announced: file.announced }),
+          }
           yield* file.begin()
           break
         case 'bytes':
@@ -150,6 +156,11 @@ class FileInTransit {
     this.#recorder = isWal(pathname) ? undefined : options.membership.recorder
     this.#recorder?.beginFile()
     this.#pages = options.pages?.begin(pathname, plan?.blocks) === true ? options.pages : undefined
+  }
+
+  get announced(): { readonly size: number; readonly modified: number } {
+    const { size, modified } = this.#file
+    return { size, modified }
   }
 
   /** What stands before the pages. */

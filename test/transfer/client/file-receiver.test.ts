@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync
 import { describe, expect, test } from 'vitest'
 import { ownPathname } from '../../../src/files/safe-pathname.js'
 import { FileReceiver, type ReceivedFile } from '../../../src/transfer/client/file-receiver.js'
+import { DirectorySink } from '../../../src/target/directory-sink.js'
 import type { SentFileEvent } from '../../../src/transfer/commands/command-results.js'
 import { useScratch } from '../../manifest/use-scratch.js'
 
@@ -16,7 +17,7 @@ function receive(
   const vanished: string[] = []
   let bytes = 0
   const receiver = new FileReceiver({
-    directory: scratch.path,
+    sink: new DirectorySink(scratch.path, { sync: false }),
     files: asked.map((pathname) => ({ pathname: ownPathname(pathname), size: 0, mode })),
     onBytes: (count) => {
       bytes += count
@@ -25,7 +26,7 @@ function receive(
     onVanished: (pathname) => vanished.push(pathname),
   })
   try {
-    for (const event of events) receiver.accept(event)
+    for (const event of events) void receiver.accept(event)
   } finally {
     receiver.close()
   }
@@ -37,6 +38,11 @@ function namesIn(events: readonly SentFileEvent[]): string[] {
 }
 
 const begin = (pathname: string): SentFileEvent => ({ type: 'file', pathname })
+const announce = (pathname: string, size: number): SentFileEvent => ({
+  type: 'file',
+  pathname,
+  announced: { size, modified: 0 },
+})
 const bytes = (text: string): SentFileEvent => ({ type: 'bytes', bytes: Buffer.from(text) })
 const end = (size: number): SentFileEvent => ({
   type: 'end',
@@ -122,6 +128,8 @@ describe('receiving files', () => {
   test.each([
     ['fewer bytes than its end says', [begin('a'), bytes('x'), end(2)]],
     ['more bytes than its end says', [begin('a'), bytes('xy'), end(1)]],
+    ['more bytes than were announced', [announce('a', 1), bytes('xy')]],
+    ['another size than was announced', [announce('a', 1), bytes('x'), end(2)]],
     ['bytes of no file', [bytes('x')]],
     ['an end of no file', [end(0)]],
     ['a file within a file', [begin('a'), begin('b')]],

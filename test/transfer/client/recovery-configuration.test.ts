@@ -1,11 +1,7 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import {
-  formatRecoveryConfiguration,
-  writeRecoveryConfiguration,
-} from '../../../src/transfer/client/recovery-configuration.js'
+import { formatRecoveryConfiguration } from '../../../src/transfer/client/recovery-configuration.js'
 import { nearestVersion, newestVersion } from '../../../src/postgres/versions.js'
 import { createCluster } from '../../helpers/cluster.js'
 import { requireDebianPostgres } from '../../helpers/requires.js'
@@ -39,21 +35,6 @@ test.each([
   expect(formatRecoveryConfiguration({ conninfo, version: nearestVersion(major), slot: undefined })).toBe(
     `primary_conninfo = '${expected}'\n`,
   )
-})
-
-test('lines are appended, and the signal is there', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'pbmanifest-'))
-  try {
-    await writeFile(join(directory, 'postgresql.auto.conf'), '# old\n')
-    const configuration = { conninfo: [['host', 'h']] as const, version: newestVersion, slot: undefined }
-    await writeRecoveryConfiguration(directory, configuration, { fileMode: 0o640, sync: true })
-    expect(await readFile(join(directory, 'postgresql.auto.conf'), 'utf8')).toBe(
-      `# old\nprimary_conninfo = 'host=h'\n`,
-    )
-    expect((await stat(join(directory, 'standby.signal'))).size).toBe(0)
-  } finally {
-    await rm(directory, { recursive: true })
-  }
 })
 
 /** The keywords and values of a primary_conninfo, in their order. */

@@ -128,19 +128,21 @@ const exchanges: { readonly [Name in CommandName]: fc.Arbitrary<Exchange<Name>> 
     .record({
       files: fc.array(fc.tuple(anyPathname, anySentFile), { minLength: 1 }),
       verifyChecksums: fc.boolean(),
+      sizes: fc.boolean(),
     })
-    .map(({ files, verifyChecksums }) => ({
+    .map(({ files, verifyChecksums, sizes }) => ({
       command: {
         command: 'SEND_FILE',
         files: unsized(...files.map(([pathname]) => pathname)),
         verifyChecksums,
+        ...(sizes && { sizes }),
       },
       result: files.flatMap(([pathname, file]): SentFileEvent[] => {
         if (file.type === 'vanished') return [{ type: 'vanished', pathname }]
         const { pieces, ...known } = file
         const size = pieces.reduce((sum, piece) => sum + piece.length, 0)
         return [
-          { type: 'file', pathname },
+          { type: 'file', pathname, ...(sizes && { announced: { size, modified: known.modified } }) },
           ...pieces.map((bytes) => ({ type: 'bytes', bytes }) as const),
           { ...known, type: 'end', size },
         ]

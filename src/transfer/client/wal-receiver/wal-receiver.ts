@@ -1,7 +1,4 @@
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { throwIfAborted } from '../../../files/yielder.js'
-import { ioError } from '../../../files/system-error.js'
 import { destroyConnection, endConnection } from '../../connection/pg-connection.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import {
@@ -11,7 +8,7 @@ import {
 } from '../../connection/gate/connect-replication.js'
 import { dropSlot, fetchTimelineHistory, prepareSlot, type WalSlot } from './wal-sender-commands.js'
 import { WalIntake } from './wal-intake.js'
-import { type WalFileOptions, WalSegmentWriter, writeWalFile } from './wal-segment-writer.js'
+import { type WalFileOptions, WalSegmentWriter } from './wal-segment-writer.js'
 
 export interface WalReceiverOptions extends WalFileOptions {
   readonly connection: ConnectionOptions
@@ -26,7 +23,7 @@ export interface WalReceiverOptions extends WalFileOptions {
 const STATUS_INTERVAL_MS = 10_000
 
 /**
- * Receives WAL while a backup runs, over a connection of its own, and writes it into the backup's pg_wal.
+ * Receives WAL while a backup runs, over a connection of its own, and writes it where the backup has its WAL.
  *
  * It runs on the thread of its caller: it only copies bytes between a socket and files, and no call of it blocks.
  *
@@ -110,7 +107,7 @@ export class WalReceiver {
   }
 
   async #receive(startLsn: bigint, timeline: number): Promise<void> {
-    await makeDirectories(this.#options)
+    await this.#options.files.prepare()
     const start = { timeline, startLsn: this.#segmentStart(startLsn) }
     const writer = new WalSegmentWriter(this.#options, start.timeline, start.startLsn)
     this.#writer = writer
@@ -159,7 +156,7 @@ export class WalReceiver {
   async #storeHistory(timeline: number): Promise<void> {
     if (timeline === 1) return
     const { name, content } = await fetchTimelineHistory(this.#client, timeline)
-    await writeWalFile(this.#options, name, content)
+    await this.#options.files.writeWhole(name, content)
   }
 
   #segmentStart(lsn: bigint): bigint {
@@ -170,15 +167,6 @@ export class WalReceiver {
 interface TimelineStart {
   readonly timeline: number
   readonly startLsn: bigint
-}
-
-async function makeDirectories({ directory, fileMode }: WalFileOptions): Promise<void> {
-  const path = join(directory, 'archive_status')
-  try {
-    await mkdir(path, { recursive: true, mode: fileMode === 0o640 ? 0o750 : 0o700 })
-  } catch (error) {
-    throw ioError(`could not create directory "${path}"`, error)
-  }
 }
 
 function ignore(): void {

@@ -1,25 +1,19 @@
-import { type FileHandle, open, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { PbManifestError } from '../../../errors.js'
-import { writeFully, writeNewFile } from '../../../files/durable-file.js'
 import { ioError } from '../../../files/system-error.js'
 import { formatLsn } from '../../../postgres/lsn.js'
 import type { WalFileName } from '../../../postgres/wal-file-name.js'
 import { segmentHoldingStart, walSegmentName } from '../../../postgres/wal-segment.js'
+import type { SegmentFile, WalFiles } from '../../../target/wal-files.js'
 
 export interface WalFileOptions {
-  /** The pg_wal of the backup; it and its `archive_status` are there. */
-  readonly directory: string
+  /** Where they go, and whether a segment is durable before it counts as flushed. */
+  readonly files: WalFiles
   readonly walSegmentSize: number
-  /** 0600, or 0640 where the server's group may read. */
-  readonly fileMode: number
-  /** Whether a segment is durable before it counts as flushed. */
-  readonly sync: boolean
 }
 
 /**
- * Writes WAL into segment files as pg_basebackup does: under their own names at once, of full size, zeros after the last
- * byte. A finished segment gets its `.done`, so that a server that starts on the backup does not archive it again.
+ * Writes WAL into segment files as pg_basebackup does: of full size, zeros after the last byte. A finished segment is
+ * marked as archived.
  *
  * Calls must not overlap.
  *
@@ -30,7 +24,7 @@ export class WalSegmentWriter {
   #timeline: number
   #writtenLsn: bigint
   #flushedLsn: bigint
-  #open: { readonly handle: FileHandle; readonly path: string; readonly name: WalFileName } | undefined
+  #open: { readonly file: SegmentFile; readonly name: WalFileName } | undefined
 
   /** @param startLsn - the beginning of a segment */
   constructor(options: WalFileOptions, timeline: number, startLsn: bigint) {
@@ -75,9 +69,9 @@ export class WalSegmentWriter {
   async flush(): Promise<void> {
     const segment = this.#open
     try {
-      if (this.#options.sync) await segment?.handle.sync()
+      await segment?.file.sync()
     } catch (error) {
-      throw ioError(`could not fsync file "${segment?.path ?? ''}"`, error)
+      throw ioError(`could not fsync file "${segment?.file.path ?? ''}"`, error)
     }
     this.#flushedLsn = this.#writtenLsn
   }
@@ -89,7 +83,7 @@ export class WalSegmentWriter {
       await this.flush()
     } finally {
       this.#open = undefined
-      await segment?.handle.close()
+      await segment?.file.close()
     }
   }
 
@@ -103,60 +97,22 @@ export class WalSegmentWriter {
 
   async #writeInSegment(part: Buffer): Promise<void> {
     this.#open ??= await this.#createSegment()
-    const { handle, path, name } = this.#open
+    const { file, name } = this.#open
     try {
-      await writeFully(handle, part)
+      await file.write(part)
     } catch (error) {
-      throw ioError(`could not write ${part.length} bytes to WAL file "${path}"`, error)
+      throw ioError(`could not write ${part.length} bytes to WAL file "${file.path}"`, error)
     }
     this.#writtenLsn += BigInt(part.length)
     if (this.#offset() !== 0) return
     await this.close()
-    await markDone(this.#options, name)
+    await this.#options.files.markDone(name)
   }
 
-  async #createSegment(): Promise<{ handle: FileHandle; path: string; name: WalFileName }> {
-    const { directory, walSegmentSize, fileMode } = this.#options
+  async #createSegment(): Promise<{ file: SegmentFile; name: WalFileName }> {
+    const { files, walSegmentSize } = this.#options
     const segmentNumber = segmentHoldingStart(this.#writtenLsn, walSegmentSize)
     const name = walSegmentName(this.#timeline, segmentNumber, walSegmentSize)
-    const path = join(directory, name)
-    let handle: FileHandle | undefined
-    try {
-      handle = await open(path, 'wx', fileMode)
-      // Against the umask. The size at once, so that the file never has another.
-      await handle.chmod(fileMode)
-      await handle.truncate(walSegmentSize)
-      return { handle, path, name }
-    } catch (error) {
-      await handle?.close()
-      throw ioError(`could not create WAL file "${path}"`, error)
-    }
-  }
-}
-
-/**
- * Writes a whole file of pg_wal that came in another way than by a stream: a timeline history file. It is marked as
- * archived, as the server's own base backup does.
- */
-export async function writeWalFile(
-  options: Omit<WalFileOptions, 'walSegmentSize'>,
-  name: WalFileName,
-  content: Buffer,
-): Promise<void> {
-  const { directory, fileMode, sync } = options
-  await writeNewFile(join(directory, name), [content], { mode: fileMode, sync })
-  await markDone(options, name)
-}
-
-/** Tells the archiver of the server that starts on the backup that this file of pg_wal is archived already. */
-export async function markDone(
-  options: Pick<WalFileOptions, 'directory' | 'fileMode'>,
-  name: WalFileName,
-): Promise<void> {
-  const path = join(options.directory, 'archive_status', `${name}.done`)
-  try {
-    await writeFile(path, '', { flag: 'wx', mode: options.fileMode })
-  } catch (error) {
-    throw ioError(`could not create file "${path}"`, error)
+    return { file: await files.createSegment(name, walSegmentSize), name }
   }
 }

@@ -17,6 +17,7 @@ import {
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { createStandby } from '../../../helpers/standby.js'
+import { WalDirectory } from '../../../../src/target/wal-directory.js'
 import { resolve } from '../../connection/resolve.js'
 
 const walSegmentSize = 1024 * 1024
@@ -38,12 +39,12 @@ async function optionsFor(
   const [row] = await cluster.sql<{ id: string }>(
     'SELECT system_identifier::text AS id FROM pg_control_system()',
   )
+  const directory = join(scratch.path, 'pg_wal')
   return {
     connection: resolve({ host: cluster.socketDirectory, user: 'postgres' }).options,
-    directory: join(scratch.path, 'pg_wal'),
+    directory,
+    files: new WalDirectory({ directory, fileMode: 0o600, sync: true }),
     walSegmentSize,
-    fileMode: 0o600,
-    sync: true,
     proof: proofOf(cluster, BigInt(row?.id ?? 0)),
     slot: { kind: 'temporary', name: 'pbmanifest_test' },
     ...more,

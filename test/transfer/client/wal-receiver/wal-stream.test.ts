@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { WalReceiver } from '../../../../src/transfer/client/wal-receiver/wal-receiver.js'
 import { poll } from '../../../helpers/poll.js'
 import { mountSmallDisk } from '../../../helpers/small-disk.js'
+import { WalDirectory } from '../../../../src/target/wal-directory.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { resolve } from '../../connection/resolve.js'
 import {
@@ -45,10 +46,8 @@ async function withServer<Result>(
   const server = await ScriptedServer.listen(scratch.path, script)
   const receiver = await WalReceiver.open({
     connection: resolve({ host: scratch.path }).options,
-    directory,
+    files: new WalDirectory({ directory, fileMode: 0o600, sync: false }),
     walSegmentSize,
-    fileMode: 0o600,
-    sync: false,
     proof: {
       systemIdentifier: 1n,
       majorVersion: 15,

@@ -1,8 +1,8 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
-import { Yielder } from '../../files/yielder.js'
-import { displayPathname, pathOf } from '../../files/pathname.js'
-import type { SafePathname } from '../../files/safe-pathname.js'
-import { ioError } from '../../files/system-error.js'
+import { Yielder } from '../files/yielder.js'
+import { displayPathname, pathOf } from '../files/pathname.js'
+import type { SafePathname } from '../files/safe-pathname.js'
+import { ioError } from '../files/system-error.js'
 
 /**
  * The files that one worker wrote, to be made durable at the end: by then the operating system has written most of them

@@ -1,0 +1,60 @@
+import type { SafePathname } from '../files/safe-pathname.js'
+import type { SyncMethod } from '../files/sync-file-system.js'
+import { DirectorySink } from './directory-sink.js'
+import type { AnnouncedFile, FileSink, TargetFile } from './file-sink.js'
+import type { TargetTablespace } from './target-directory.js'
+import type { WalFiles } from './wal-files.js'
+
+/** Where the files of a backup go, as each worker needs it. Plain data and shared memory: it crosses threads. */
+export type FilePlace = { readonly kind: 'directory'; readonly directory: string; readonly sync: boolean }
+
+/** Opens it for one worker. */
+export function openFileSink(place: FilePlace): FileSink {
+  return new DirectorySink(place.directory, place)
+}
+
+/** A directory that a backup is to have. */
+export type TargetEntry = TargetFile & Pick<AnnouncedFile, 'modified'>
+
+/** What is known of a backup before its files are copied. */
+export interface TargetContents {
+  /** The outer ones first. Those that the target has made for itself may be among them. */
+  readonly directories: readonly TargetEntry[]
+  /** What `-R` adds to postgresql.auto.conf, with an empty standby.signal beside it. */
+  readonly recoverySettings: string | undefined
+}
+
+/**
+ * What a backup is written to, from its beginning to its end. Files come by the workers, each through a {@link FileSink}; what is
+ * the leader's goes through here.
+ *
+ * Order of calls: `mark`, `begin`, `addFile`, `complete`, `publish`; or `remove`, when nobody writes any more.
+ */
+export interface BackupTarget {
+  /** The directory that has the manifest and, until then, the fragments. Links are resolved. */
+  readonly path: string
+  /** Those that have a directory of their own here. */
+  readonly tablespaces: readonly TargetTablespace[]
+  readonly files: FilePlace
+  readonly wal: WalFiles
+  /** Whether tablespaces are linked when the backup is restored, by a file that says where they were. */
+  readonly hasTablespaceMap: boolean
+  /** Says whose beginning it holds, for whoever finds it. */
+  mark(backupId: string): Promise<void>
+  /** Makes what files need. */
+  begin(contents: TargetContents): Promise<void>
+  /** Adds a file that the leader has made. */
+  addFile(pathname: SafePathname, content: Buffer): Promise<void>
+  /** @returns how many bytes it has. It gets its name when the backup is complete. */
+  addManifest(chunks: AsyncIterable<Buffer>): Promise<number>
+  /** All is written: makes it durable. Only the manifest lacks its name after that. */
+  complete(options: { readonly sync: SyncMethod | undefined }): Promise<void>
+  /** Gives the manifest its name: from now on the backup is complete. @returns its path */
+  publish(options: { readonly sync: boolean }): Promise<string>
+  /**
+   * Makes everything as it was before. Nobody may write any more.
+   *
+   * @returns what could not be removed, a line each
+   */
+  remove(): Promise<readonly string[]>
+}
