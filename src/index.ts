@@ -91,6 +91,7 @@ export {
 } from './transfer/connection/resolve-connection.js'
 export { type SyncMethod, syncMethods } from './files/sync-file-system.js'
 export {
+  type BackupFormat,
   type BackupOptions,
   type BackupProgress,
   type WalMethod,

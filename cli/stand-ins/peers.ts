@@ -36,7 +36,7 @@ const basebackup: Peer = {
   synopsis: '[OPTION]...',
   options: [
     { letter: 'D', name: 'pgdata' },
-    { letter: 'F', name: 'format', note: 'plain; tar is refused' },
+    { letter: 'F', name: 'format' },
     { letter: 'i', name: 'incremental', since: 17 },
     { letter: 'r', name: 'max-rate', note: 'of all workers together' },
     { letter: 'R', name: 'write-recovery-conf' },

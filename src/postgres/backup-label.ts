@@ -103,6 +103,23 @@ export function formatIncrementalFrom(
   return `INCREMENTAL FROM LSN: ${formatLsn(lsn, lsnDigits)}\nINCREMENTAL FROM TLI: ${timeline}\n`
 }
 
+/** Those of an incremental backup among them. A zone's abbreviation has at most so many bytes, but for odd ones. */
+const LONGEST_LINES = [
+  'START WAL LOCATION: FFFFFFFF/FFFFFFFF (file FFFFFFFFFFFFFFFFFFFFFFFF)',
+  'CHECKPOINT LOCATION: FFFFFFFF/FFFFFFFF',
+  'BACKUP METHOD: streamed',
+  'BACKUP FROM: standby',
+  'START TIME: 2026-11-22 21:36:05 ABCDEF',
+  'START TIMELINE: 4294967295',
+  'INCREMENTAL FROM LSN: FFFFFFFF/FFFFFFFF',
+  'INCREMENTAL FROM TLI: 4294967295',
+].join('\n')
+
+/** How many bytes the backup_label of a backup of this label may have, before it is known: hardly ever more than this. */
+export function longestBackupLabel(label: string): number {
+  return LONGEST_LINES.length + Buffer.byteLength(`\nLABEL: ${label}\n`)
+}
+
 /** Takes the two lines at the end of an incremental backup's content, both or neither. */
 export function takeIncrementalFrom(lines: BackupContentLines): BackupContent['incrementalFrom'] {
   const timeline = lines.takeLastTimeline('INCREMENTAL FROM TLI')

@@ -50,3 +50,13 @@ function parseLine(line: string, name: string): TablespaceMapEntry {
   }
   return { oid, location }
 }
+
+/** How many bytes the tablespace_map of a backup with these tablespaces may have, before it is known. */
+export function longestTablespaceMap(
+  tablespaces: readonly { readonly oid: number | undefined; readonly location: string }[],
+): number {
+  const lines = tablespaces.flatMap(({ oid, location }) =>
+    oid === undefined ? [] : [`${oid} ${location.replaceAll(/[\n\r\\]/g, '\\$&')}\n`],
+  )
+  return Buffer.byteLength(lines.join(''))
+}

@@ -2,15 +2,25 @@ import type { SafePathname } from '../files/safe-pathname.js'
 import type { SyncMethod } from '../files/sync-file-system.js'
 import { DirectorySink } from './directory-sink.js'
 import type { AnnouncedFile, FileSink, TargetFile } from './file-sink.js'
+import type { TarPlace } from './tar/tar-place.js'
+import { TarSink } from './tar/tar-sink.js'
 import type { TargetTablespace } from './target-directory.js'
 import type { WalFiles } from './wal-files.js'
 
 /** Where the files of a backup go, as each worker needs it. Plain data and shared memory: it crosses threads. */
-export type FilePlace = { readonly kind: 'directory'; readonly directory: string; readonly sync: boolean }
+export type FilePlace =
+  { readonly kind: 'directory'; readonly directory: string; readonly sync: boolean } | TarPlace
 
 /** Opens it for one worker. */
 export function openFileSink(place: FilePlace): FileSink {
-  return new DirectorySink(place.directory, place)
+  switch (place.kind) {
+    case 'directory':
+      return new DirectorySink(place.directory, place)
+    case 'tar':
+      return new TarSink(place)
+    default:
+      return place satisfies never
+  }
 }
 
 /** A directory that a backup is to have. */
@@ -20,8 +30,9 @@ export type TargetEntry = TargetFile & Pick<AnnouncedFile, 'modified'>
 export interface TargetContents {
   /** The outer ones first. Those that the target has made for itself may be among them. */
   readonly directories: readonly TargetEntry[]
-  /** What `-R` adds to postgresql.auto.conf, with an empty standby.signal beside it. */
-  readonly recoverySettings: string | undefined
+  /** How large backup_label will be, and tablespace_map; rather too large than too small. */
+  readonly backupLabelBytes: number
+  readonly tablespaceMapBytes: number
 }
 
 /**
@@ -51,6 +62,8 @@ export interface BackupTarget {
   complete(options: { readonly sync: SyncMethod | undefined }): Promise<void>
   /** Gives the manifest its name: from now on the backup is complete. @returns its path */
   publish(options: { readonly sync: boolean }): Promise<string>
+  /** Leaves everything as it is, after a failure. Never throws. */
+  abandon(): Promise<void>
   /**
    * Makes everything as it was before. Nobody may write any more.
    *

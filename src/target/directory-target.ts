@@ -19,6 +19,8 @@ export interface DirectoryTargetOptions {
   readonly sync: boolean
   /** Whether, in addition, each file of the workers is made durable by itself. */
   readonly syncsFiles: boolean
+  /** What `-R` adds to postgresql.auto.conf, with an empty standby.signal beside it. */
+  readonly recoverySettings: string | undefined
 }
 
 /** A backup in plain format: a directory that a server can start on. */
@@ -30,7 +32,6 @@ export class DirectoryTarget implements BackupTarget {
   readonly hasTablespaceMap = false
   readonly #directory: TargetDirectory
   readonly #options: DirectoryTargetOptions
-  #recoverySettings: string | undefined
 
   constructor(directory: TargetDirectory, options: DirectoryTargetOptions) {
     this.path = directory.path
@@ -45,8 +46,7 @@ export class DirectoryTarget implements BackupTarget {
     await this.#directory.mark(backupId)
   }
 
-  async begin({ directories, recoverySettings }: TargetContents): Promise<void> {
-    this.#recoverySettings = recoverySettings
+  async begin({ directories }: TargetContents): Promise<void> {
     for (const directory of directories) this.#makeDirectory(directory)
   }
 
@@ -59,7 +59,7 @@ export class DirectoryTarget implements BackupTarget {
   }
 
   async complete({ sync }: { readonly sync: SyncMethod | undefined }): Promise<void> {
-    const settings = this.#recoverySettings
+    const { recoverySettings: settings } = this.#options
     if (settings !== undefined) await writeRecoverySettings(this.path, settings, this.#options)
     await this.#directory.complete({ sync })
   }
@@ -67,6 +67,8 @@ export class DirectoryTarget implements BackupTarget {
   async publish({ sync }: { readonly sync: boolean }): Promise<string> {
     return await publishManifest(this.path, { sync })
   }
+
+  async abandon(): Promise<void> {}
 
   async remove(): Promise<readonly string[]> {
     return await this.#directory.remove()
@@ -95,7 +97,10 @@ export class DirectoryTarget implements BackupTarget {
  *
  * @returns its path
  */
-async function publishManifest(directory: string, { sync }: { readonly sync: boolean }): Promise<string> {
+export async function publishManifest(
+  directory: string,
+  { sync }: { readonly sync: boolean },
+): Promise<string> {
   const path = `${directory}/backup_manifest`
   const unfinished = `${directory}/${UNFINISHED_MANIFEST}`
   try {

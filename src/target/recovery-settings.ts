@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { ioError } from '../files/system-error.js'
 
 /** The file to which `-R` adds. */
-const SETTINGS_FILE = 'postgresql.auto.conf'
+export const SETTINGS_FILE = 'postgresql.auto.conf'
 /** The empty file beside it. */
-const SIGNAL_FILE = 'standby.signal'
+export const SIGNAL_FILE = 'standby.signal'
 
 /**
  * Makes a standby of a backup in plain format: `-R`.

@@ -46,12 +46,17 @@ export interface TargetOptions {
   readonly hasGroupAccess: boolean
 }
 
-/** A tablespace with a directory of its own, and where its backup goes. */
+/** A tablespace that is backed up into a place of its own. */
 export interface TargetTablespace {
   readonly oid: number
+  /** Where its backup goes: a directory, or an archive. */
+  readonly location: Pathname
+}
+
+/** One with a directory. */
+interface LinkedTablespace extends TargetTablespace {
   /** Its link in the data directory. */
   readonly link: SafePathname
-  readonly location: Pathname
 }
 
 /**
@@ -62,12 +67,12 @@ export interface TargetTablespace {
 export class TargetDirectory {
   /** With links resolved. */
   readonly path: string
-  readonly tablespaces: readonly TargetTablespace[]
+  readonly tablespaces: readonly LinkedTablespace[]
   readonly #claims: readonly ClaimedDirectory[]
 
   private constructor(
     path: string,
-    tablespaces: readonly TargetTablespace[],
+    tablespaces: readonly LinkedTablespace[],
     claims: readonly ClaimedDirectory[],
   ) {
     this.path = path
@@ -156,7 +161,7 @@ export class TargetDirectory {
 
 const mapHint = 'Give the tablespace another directory with --tablespace-mapping=OLDDIR=NEWDIR.'
 
-function placeTablespaces({ tablespaces, mappings }: TargetOptions): readonly TargetTablespace[] {
+function placeTablespaces({ tablespaces, mappings }: TargetOptions): readonly LinkedTablespace[] {
   return tablespaces.flatMap(({ oid, location }) => {
     if (oid === undefined) return []
     const link = tablespaceLink(oid)

@@ -25,7 +25,7 @@ describe('a command line that makes no sense', () => {
   test.each([
     [[], 'must specify output directory or backup target'],
     [['-D', '/x', 'y'], 'too many command-line arguments (first is "y")'],
-    [['-D', '/x', '-F', 't'], 'tar format is not supported'],
+    [['-D', '/x', '-F', 't', '--waldir=/y'], 'WAL directory location can only be specified in plain mode'],
     [['-D', '/x', '-F', 'zip'], 'invalid output format "zip", must be "plain" or "tar"'],
     [['-D', '/x', '-X', 'copy'], 'invalid wal-method option "copy", must be "fetch", "stream", or "none"'],
     [['-D', '/x', '-c', 'soon'], 'invalid checkpoint argument "soon", must be "fast" or "spread"'],

@@ -13,10 +13,10 @@ export const backupOptions = {
     format: {
       alias: 'F',
       type: 'string',
-      value: 'p',
+      value: 'p|t',
       kind: 'text',
-      suggestions: ['plain'],
-      describe: 'output format: plain, the only one',
+      suggestions: ['plain', 'tar'],
+      describe: 'output format (plain (default), tar)',
     },
     incremental: {
       alias: 'i',

@@ -31,6 +31,7 @@ export const backupCommand: Command = defineCommand({
       '--agent db1:5433 -h db1 -D DIR',
       'files from the agent on db1, the stream of WAL from its database server',
     ],
+    ['-h db1 -D DIR -Ft', 'archives: base.tar, one for each tablespace, and pg_wal.tar'],
     ['-D DIR -r 50M -T /srv/ts1=/backups/ts1', '50 MB/s at most, and a tablespace elsewhere'],
   ],
   run: async (context, values, operands) => {
@@ -68,6 +69,11 @@ async function takeBackupOnThreads(
     import('../../../src/transfer/client/take-backup.js'),
   ])
   const connections = await prepareConnections(values, settings.walMethod, context)
+  if (settings.format === 'tar' && settings.tablespaceMappings !== undefined) {
+    messages.warning(
+      '--tablespace-mapping has no effect in tar format: tablespace_map says where tablespaces are',
+    )
+  }
   const progress = values.progress
     ? new ProgressReporter(messages, undefined, formatBackupProgress)
     : undefined
@@ -108,7 +114,8 @@ async function verifyResult(
     noParseWal: report.wal.method === 'none',
     // What we have just written into them is not what the manifest says.
     ...(values['write-recovery-conf'] === true && { ignore: ['postgresql.auto.conf', 'standby.signal'] }),
-    ...(values.verify !== true && { knownChecksums: checksums }),
+    format: report.format,
+    ...(values.verify !== true && report.format === 'plain' && { knownChecksums: checksums }),
     ...(values.output !== 'json' && {
       onProblem: (problem) => printProblem(messages, problem),
     }),

@@ -1,6 +1,7 @@
 import { isAbsolute, posix } from 'node:path'
 import { parseWholeNumber } from '../../../src/manifest/manifest-parts.js'
 import {
+  type BackupFormat,
   type BackupOptions,
   MAX_JOBS,
   MAX_RETRIES,
@@ -25,12 +26,14 @@ export type BackupSettings = Omit<BackupOptions, 'connection' | 'agent'>
 export function readBackupOptions(values: BackupValues): BackupSettings {
   checkTarget(values)
   if (values.pgdata === undefined) throw usageError('must specify output directory or backup target')
-  checkFormat(values.format)
+  const format = readFormat(values.format)
+  if (format === 'tar') checkTar(values)
   checkCompression(values.compress)
   const walMethod = readWalMethod(values['wal-method'])
   checkConflicts(values, walMethod)
   return {
     directory: values.pgdata,
+    format,
     walMethod,
     useTemporarySlot: values['no-slot'] !== true,
     writeRecoveryConf: values['write-recovery-conf'] === true,
@@ -78,20 +81,17 @@ function checkTarget({ target, format, pgdata }: BackupValues): void {
   }
 }
 
-function checkFormat(format: string | undefined): void {
-  switch (format) {
+function readFormat(text: string | undefined): BackupFormat {
+  switch (text) {
     case undefined:
     case 'p':
     case 'plain':
-      return
+      return 'plain'
     case 't':
     case 'tar':
-      throw usageError(
-        'tar format is not supported',
-        'Take the backup as a directory: each worker writes its files there.',
-      )
+      return 'tar'
     default:
-      throw usageError(`invalid output format "${format}", must be "plain" or "tar"`)
+      throw usageError(`invalid output format "${text}", must be "plain" or "tar"`)
   }
 }
 
@@ -118,6 +118,11 @@ function checkCompression(text: string | undefined): void {
         'Leave it out: the backup is the same, and only its way over the network is not compressed.',
       )
     : usageError('only tar mode backups can be compressed')
+}
+
+/** In the words of pg_basebackup. */
+function checkTar({ waldir }: BackupValues): void {
+  if (waldir !== undefined) throw usageError('WAL directory location can only be specified in plain mode')
 }
 
 function readWalDirectory(text: string | undefined): string | undefined {

@@ -11,7 +11,16 @@ import type { BackedUpTablespace, BackupReport, IncrementalReport } from './repo
 /** All that a report is made of. */
 export interface ReportParts extends Pick<
   BackupReport,
-  'directory' | 'files' | 'bytes' | 'filesVanished' | 'wal' | 'manifest' | 'jobs' | 'workers' | 'seconds'
+  | 'directory'
+  | 'format'
+  | 'files'
+  | 'bytes'
+  | 'filesVanished'
+  | 'wal'
+  | 'manifest'
+  | 'jobs'
+  | 'workers'
+  | 'seconds'
 > {
   readonly run: RunFacts
   readonly facts: ClusterFacts
@@ -37,6 +46,7 @@ export function makeReport(parts: ReportParts): BackupReport {
     reportVersion: 2,
     ...parts.run,
     directory: parts.directory,
+    format: parts.format,
     path: realPath(parts.directory),
     backupId: start.backupId,
     systemIdentifier: String(facts.systemIdentifier),

@@ -21,6 +21,9 @@ export const walMethods = ['none', 'fetch', 'stream'] as const
 /** How the WAL that a backup needs comes along: not, copied at the end, or streamed meanwhile. */
 export type WalMethod = (typeof walMethods)[number]
 
+/** What a backup is written as. */
+export type BackupFormat = 'plain' | 'tar'
+
 /** How far the copying has come. */
 export interface BackupProgress {
   readonly bytesDone: number
@@ -32,8 +35,10 @@ export interface BackupProgress {
 
 /** What to back up, where to, and how. Every option has the default of `pg_basebackup`, but for `jobs`. */
 export interface BackupOptions {
-  /** The directory that becomes the backup. Created; or it must be empty. */
+  /** The directory that becomes the backup, or that its archives go to. Created; or it must be empty. */
   readonly directory: string
+  /** Default `plain`: a directory that a server can start on. `tar`: archives, as `pg_basebackup -Ft` makes them. */
+  readonly format?: BackupFormat
   /** The database server. With an agent, it is for the stream of WAL and for `writeRecoveryConf` only. */
   readonly connection: ConnectionOptions
   /** An agent (`pbmanifest serve`) beside the database server, which files then come from. Default: files come over SQL. */

@@ -1,6 +1,10 @@
 import { PbManifestError } from '../../errors.js'
 import type { ClusterFacts, ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
+import { formatRecoveryConfiguration } from './recovery-configuration.js'
+import type { BackupOptions } from './options.js'
 import type { RunContext } from './run-context.js'
+import { nearestVersion } from '../../postgres/versions.js'
+import { TarTarget } from '../../target/tar/tar-target.js'
 import type { BackupTarget } from '../../target/backup-target.js'
 import { requireEmptyOrMissing } from '../../target/claimed-directory.js'
 import { DirectoryTarget } from '../../target/directory-target.js'
@@ -44,27 +48,60 @@ export async function requireUsableTarget(directory: string): Promise<void> {
   await requireEmptyOrMissing(directory, undefined)
 }
 
-/** Makes the directories that the backup goes to, those of tablespaces among them. */
+/** Makes what the backup goes to. */
 export async function claimTarget(
   { options, cleanUp }: RunContext,
   tablespaces: readonly Tablespace[],
   facts: ClusterFacts,
 ): Promise<BackupTarget> {
-  const { directory, tablespaceMappings = [], walDirectory, onNotice } = options
-  const { sync = true, syncMethod = 'fsync' } = options
-  const claimed = await TargetDirectory.prepare({
-    directory,
-    tablespaces,
-    mappings: tablespaceMappings,
-    walDirectory,
-    hasGroupAccess: facts.hasGroupAccess,
-  })
-  const { fileMode } = targetModes(facts)
-  const target = new DirectoryTarget(claimed, { fileMode, sync, syncsFiles: sync && syncMethod === 'fsync' })
+  const { onNotice } = options
+  const target = await prepare(options, tablespaces, facts)
   cleanUp.addRemoval(async () => {
     for (const message of await target.remove()) onNotice?.({ severity: 'WARNING', message })
   })
+  cleanUp.add(() => target.abandon())
   return target
+}
+
+async function prepare(
+  options: BackupOptions,
+  tablespaces: readonly Tablespace[],
+  facts: ClusterFacts,
+): Promise<BackupTarget> {
+  const { directory, tablespaceMappings: mappings = [], walDirectory } = options
+  const { format = 'plain', sync = true, syncMethod = 'fsync', walMethod = 'stream' } = options
+  const { hasGroupAccess } = facts
+  const { fileMode } = targetModes(facts)
+  const common = { fileMode, sync, recoverySettings: recoverySettingsOf(options, facts) }
+  switch (format) {
+    case 'plain': {
+      const claimed = { directory, tablespaces, mappings, walDirectory, hasGroupAccess }
+      return new DirectoryTarget(await TargetDirectory.prepare(claimed), {
+        ...common,
+        syncsFiles: sync && syncMethod === 'fsync',
+      })
+    }
+    case 'tar': {
+      const claimed = { directory, tablespaces: [], mappings: [], walDirectory: undefined, hasGroupAccess }
+      return new TarTarget(await TargetDirectory.prepare(claimed), {
+        ...common,
+        tablespaces,
+        streamsWal: walMethod === 'stream',
+      })
+    }
+    default:
+      return format satisfies never
+  }
+}
+
+/** What makes a standby of the backup: `-R`. */
+function recoverySettingsOf(
+  { writeRecoveryConf, connection, slot }: BackupOptions,
+  { majorVersion }: ClusterFacts,
+): string | undefined {
+  if (writeRecoveryConf !== true) return undefined
+  const version = nearestVersion(majorVersion)
+  return formatRecoveryConfiguration({ conninfo: connection.conninfo, version, slot })
 }
 
 /** A tablespace that was made or dropped while the backup began has no directory here, or an empty one. */

@@ -1,5 +1,5 @@
 import type { RunFacts } from '../../run-facts.js'
-import type { WalMethod } from './options.js'
+import type { BackupFormat, WalMethod } from './options.js'
 import type { Activity } from './worker-counters.js'
 
 /** The steps of a backup, in their order. */
@@ -37,7 +37,7 @@ export interface BackedUpTablespace {
   readonly oid: number
   /** Where it is on the server. */
   readonly location: string
-  /** Where it is here. */
+  /** Where it is here: a directory, or an archive. */
   readonly directory: string
 }
 
@@ -65,6 +65,7 @@ export interface BackupReport extends RunFacts {
   readonly reportVersion: 2
   /** As it was given. */
   readonly directory: string
+  readonly format: BackupFormat
   /** The same, absolute and without links in it. */
   readonly path: string
   readonly backupId: string

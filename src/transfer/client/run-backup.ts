@@ -1,5 +1,4 @@
 import { PbManifestError } from '../../errors.js'
-import { nearestVersion } from '../../postgres/versions.js'
 import type { ClusterFacts, Tablespace } from '../cluster-files/cluster-files.js'
 import type { StoppedBackup } from '../commands/command-results.js'
 import { BackupWal, chooseSlot } from './backup-wal.js'
@@ -14,15 +13,16 @@ import { type BackedUpTablespace, type BackupReport, type BackupStep, backupStep
 import { runCommand, type RunContext } from './run-context.js'
 import { openLeaderSession } from './source/open-source.js'
 import type { OpenedLeader } from './source/source.js'
-import { type StartedBackup, startBackup, stopBackup } from './start-and-stop.js'
+import { LABEL_OF_PBMANIFEST, type StartedBackup, startBackup, stopBackup } from './start-and-stop.js'
+import { longestBackupLabel } from '../../postgres/backup-label.js'
+import { longestTablespaceMap } from '../../postgres/tablespace-map.js'
 import { type RunFacts, startRun } from '../../run-facts.js'
 import { StepClock } from '../../step-clock.js'
 import type { TakenBackup } from './take-backup.js'
-import { formatRecoveryConfiguration } from './recovery-configuration.js'
 import { type BackupTarget, openFileSink } from '../../target/backup-target.js'
 import type { FileSink } from '../../target/file-sink.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
-import { BACKUP_LABEL } from '../../postgres/data-directory.js'
+import { BACKUP_LABEL, TABLESPACE_MAP } from '../../postgres/data-directory.js'
 
 /** Takes a backup. What it made is undone by whoever catches its failure. */
 export async function runBackup(context: RunContext): Promise<TakenBackup> {
@@ -76,6 +76,7 @@ class BackupRun {
   constructor(parts: RunParts) {
     this.#parts = parts
     this.#sink = openFileSink(parts.target.files)
+    parts.context.cleanUp.add(async () => this.#sink.abandon())
   }
 
   async take(tablespaces: readonly Tablespace[]): Promise<TakenBackup> {
@@ -142,8 +143,11 @@ class BackupRun {
     const withSizes = context.options.onProgress !== undefined
     const listing = await listCluster(leader.session, context.failure, withSizes, targetModes(facts))
     requireSameTablespaces(tablespaces, listing.tablespaces)
-    const { directories } = listing
-    await target.begin({ directories, recoverySettings: this.#recoverySettings() })
+    await target.begin({
+      directories: listing.directories,
+      backupLabelBytes: longestBackupLabel(context.options.label ?? LABEL_OF_PBMANIFEST),
+      tablespaceMapBytes: longestTablespaceMap(tablespaces),
+    })
     return listing
   }
 
@@ -156,8 +160,9 @@ class BackupRun {
 
   async #stop(): Promise<StoppedBackup> {
     const { context, leader, target } = this.#parts
-    const end = await stopBackup(context, leader)
+    const end = await stopBackup(context, leader, { tablespaceMap: target.hasTablespaceMap })
     await target.addFile(BACKUP_LABEL_FILE, end.backupLabel)
+    if (target.hasTablespaceMap) await target.addFile(TABLESPACE_MAP_FILE, end.tablespaceMap)
     return end
   }
 
@@ -182,15 +187,6 @@ class BackupRun {
     if (context.options.manifest === 'no') return undefined
     const command = { command: 'BUILD_MANIFEST', backupId } as const
     return await target.addManifest(await runCommand(leader.session, context.failure, command))
-  }
-
-  /** What makes a standby of the backup: `-R`. */
-  #recoverySettings(): string | undefined {
-    const { context, facts } = this.#parts
-    const { writeRecoveryConf, connection, slot } = context.options
-    if (writeRecoveryConf !== true) return undefined
-    const version = nearestVersion(facts.majorVersion)
-    return formatRecoveryConfiguration({ conninfo: connection.conninfo, version, slot })
   }
 
   /** Makes everything durable, and then says that the backup is complete. */
@@ -222,6 +218,7 @@ class BackupRun {
       ...rest,
       ...copy.totals(),
       directory: options.directory,
+      format: options.format ?? 'plain',
       facts,
       tablespaces: describeTablespaces(tablespaces, target),
       wal: { method: options.walMethod ?? 'stream', bytes: walBytes },
@@ -257,5 +254,6 @@ function checksumFailure(pages: number): PbManifestError {
   })
 }
 
-/** The file of a backup that the leader itself makes; a server has none. */
+/** The files of a backup that the leader itself makes; a server has none. */
 const BACKUP_LABEL_FILE: SafePathname = ownPathname(BACKUP_LABEL)
+const TABLESPACE_MAP_FILE: SafePathname = ownPathname(TABLESPACE_MAP)

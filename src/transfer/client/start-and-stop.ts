@@ -4,7 +4,7 @@ import { runCommand, type RunContext } from './run-context.js'
 import type { JoinableBackup, OpenedLeader } from './source/source.js'
 
 /** As pg_basebackup says `pg_basebackup base backup`, and not what a server says of a backup without a label. */
-const LABEL_OF_PBMANIFEST = 'pbmanifest base backup'
+export const LABEL_OF_PBMANIFEST = 'pbmanifest base backup'
 
 /** A backup that runs, and what workers need to take part. */
 export type StartedBackup = CommandResults['START_BACKUP'] & { readonly joinable: JoinableBackup }
@@ -33,10 +33,12 @@ export async function startBackup(
 export async function stopBackup(
   { options, failure }: RunContext,
   { session }: OpenedLeader,
+  { tablespaceMap }: { readonly tablespaceMap: boolean },
 ): Promise<StoppedBackup> {
   // As pg_basebackup: a backup that has its WAL does not depend on the archive.
   const wait = options.walMethod === 'none'
-  const end = await runCommand(session, failure, { command: 'STOP_BACKUP', wait })
+  const command = { command: 'STOP_BACKUP', wait, ...(tablespaceMap && { tablespaceMap }) } as const
+  const end = await runCommand(session, failure, command)
   options.onStep?.(`write-ahead log end point: ${formatLsn(end.endLsn)}`)
   return end
 }

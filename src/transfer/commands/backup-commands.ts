@@ -85,10 +85,16 @@ export const joinBackup: CommandContract<'JOIN_BACKUP'> = {
 
 export const stopBackup: CommandContract<'STOP_BACKUP'> = {
   parse: (tokens) => {
-    const { NOWAIT: nowait = false } = readOptions<{ NOWAIT: boolean }>(tokens, { NOWAIT: readFlag })
-    return { command: 'STOP_BACKUP', wait: !nowait }
+    const { NOWAIT: nowait = false, TABLESPACE_MAP: tablespaceMap = false } = readOptions<{
+      NOWAIT: boolean
+      TABLESPACE_MAP: boolean
+    }>(tokens, { NOWAIT: readFlag, TABLESPACE_MAP: readFlag })
+    return { command: 'STOP_BACKUP', wait: !nowait, ...(tablespaceMap && { tablespaceMap }) }
   },
-  format: ({ wait }) => formatFlag('NOWAIT', !wait),
+  format: ({ wait, tablespaceMap = false }) => [
+    ...formatFlag('NOWAIT', !wait),
+    ...formatFlag('TABLESPACE_MAP', tablespaceMap),
+  ],
   result: oneRow({
     endLsn: lsn('end_lsn'),
     endTimeline: unsignedInt32('timeline'),

@@ -12,7 +12,7 @@ import type { RequestedFile } from '../cluster-files/cluster-files.js'
  *     LIST_FILES ['tablespace OID']
  *     LIST_WAL_FILES [START_WAL_LOCATION 'X/X'] [END_WAL_LOCATION 'X/X']
  *     SEND_FILE ( 'pathname' [, ...] ) [NOVERIFY_CHECKSUMS] [SIZES]
- *     STOP_BACKUP [NOWAIT]
+ *     STOP_BACKUP [NOWAIT] [TABLESPACE_MAP]
  *     BUILD_MANIFEST 'backup_id'
  *     LEAVE_BACKUP
  *     ABORT_BACKUP
@@ -48,7 +48,8 @@ interface CommandParameters {
     /** Whether the size of each file is to be known before its bytes come. Default false. */
     readonly sizes?: boolean
   }
-  readonly STOP_BACKUP: { readonly wait: boolean }
+  /** `tablespaceMap`: whether the backup has a file of it, which the manifest is to list. Default false. */
+  readonly STOP_BACKUP: { readonly wait: boolean; readonly tablespaceMap?: boolean }
   readonly BUILD_MANIFEST: { readonly backupId: string }
   readonly LEAVE_BACKUP: object
   readonly ABORT_BACKUP: object

@@ -12,7 +12,7 @@ import { prepareIncremental, requireSummaries } from './incremental/prepare-incr
 import { type PriorBackup, requireIncrementalBackups } from './incremental/prior-backup.js'
 import { createMembership, type Membership } from './membership.js'
 import type { SessionOptions } from './backup-session.js'
-import { BACKUP_LABEL } from '../../postgres/data-directory.js'
+import { BACKUP_LABEL, TABLESPACE_MAP } from '../../postgres/data-directory.js'
 import type { StoppedBackup } from '../commands/command-results.js'
 
 type StartBackup = ReplicationCommand<'START_BACKUP'>
@@ -107,20 +107,24 @@ function badValue(message: string, hint?: string): RefusedError {
 }
 
 /**
- * Ends backup mode, and records backup_label, which exists from now on. tablespace_map is not recorded: in a backup in
- * plain format it is not, since that has the links themselves.
+ * Ends backup mode, and records backup_label, which exists from now on; and tablespace_map, where it is asked for: a
+ * backup in plain format has none, since it has the links themselves.
  *
  * When the server refuses, the backup is aborted: whether it still runs there, nobody knows.
  *
  * @throws {@link PbManifestError} when it is refused or fails
  */
-export async function stopBackup(membership: Membership, waitForArchive: boolean): Promise<StoppedBackup> {
+export async function stopBackup(
+  membership: Membership,
+  { wait: waitForArchive, tablespaceMap = false }: ReplicationCommand<'STOP_BACKUP'>,
+): Promise<StoppedBackup> {
   const { backup, leader, recorder } = membership
   if (leader === undefined) throw refused('only the session that started the backup can stop it')
   beginStop(membership)
   try {
     const end = addIncrementalLines(await leader.mode.stop({ waitForArchive }), backup.description)
     await recorder?.recordBytes(BACKUP_LABEL, end.backupLabel)
+    if (tablespaceMap) await recorder?.recordBytes(TABLESPACE_MAP, end.tablespaceMap)
     if (!backup.state.move(['stopping'], 'stopped')) throwIfBackupAborted(backup)
     leader.end = { ...end, checksumFailures: backup.state.checksumFailures }
     leader.isComplete = backup.description.manifest === 'no'

@@ -146,7 +146,7 @@ export class ReplicationSession implements BackupSession {
       const options = { source: this.#options.files, membership, pages, sizes, signal }
       return this.#handOut(this.#streaming<SentFileEvent>(() => sendFiles(files, options)))
     },
-    STOP_BACKUP: async ({ wait }) => await stopBackup(this.#requireMembership(), wait),
+    STOP_BACKUP: async (command) => await stopBackup(this.#requireMembership(), command),
     BUILD_MANIFEST: async ({ backupId }, signal) => {
       const membership = this.#requireMembership()
       // Only a leader needs it, and it brings the schemas along: 0.2 s in every worker.

@@ -83,7 +83,7 @@ describe('what is refused', () => {
   test.each([
     [['-D', 'x', '--no-such'], "unrecognized option '--no-such'"],
     [['-D', 'x', '-j', '4'], "invalid option -- 'j'"],
-    [['-D', 'x', '-Ft'], 'tar format is not supported'],
+    [['-D', 'x', '-Ft', '--waldir=/y'], 'WAL directory location can only be specified in plain mode'],
     [['-D', 'x', '-z'], 'option -z is not supported'],
     [
       ['-D', 'x', '--manifest'],

@@ -36,6 +36,7 @@ const reportKeys = {
   startedAt: true,
   endedAt: true,
   directory: true,
+  format: true,
   path: true,
   backupId: true,
   systemIdentifier: true,

@@ -149,7 +149,13 @@ const exchanges: { readonly [Name in CommandName]: fc.Arbitrary<Exchange<Name>> 
       }),
     })),
   STOP_BACKUP: fc.record({
-    command: fc.record({ command: fc.constant('STOP_BACKUP'), wait: fc.boolean() }),
+    command: fc
+      .record({ wait: fc.boolean(), tablespaceMap: fc.boolean() })
+      .map(({ wait, tablespaceMap }) => ({
+        command: 'STOP_BACKUP',
+        wait,
+        ...(tablespaceMap && { tablespaceMap }),
+      })),
     result: fc.record({
       endLsn: anyLsn,
       endTimeline: anyOid,

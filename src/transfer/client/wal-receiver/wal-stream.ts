@@ -45,8 +45,6 @@ export class WalStream implements ConnectionConsumer {
   #reject!: (error: unknown) => void
   #isCopying = false
   #isStopping = false
-  /** The server takes another command, or none any more. */
-  #isOver = false
   #hasSentDone = false
   #goodbye: NodeJS.Timeout | undefined
   #row: readonly (string | null)[] | undefined
@@ -71,8 +69,6 @@ export class WalStream implements ConnectionConsumer {
 
   /** Asks the server to stop. What it has sent meanwhile is thrown away. */
   stop(): void {
-    // A timer would keep the process for nothing.
-    if (this.#isOver) return
     this.#isStopping = true
     if (this.#isCopying) this.#sendDone()
     this.#goodbye ??= setTimeout(() => this.#end({ reason: 'stopped' }), GOODBYE_MS)
@@ -220,7 +216,6 @@ export class WalStream implements ConnectionConsumer {
   }
 
   #detach(): void {
-    this.#isOver = true
     this.#expectNothing()
     clearTimeout(this.#goodbye)
     this.#connection.handOver(undefined)

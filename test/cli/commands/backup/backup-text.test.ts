@@ -15,6 +15,7 @@ const report: BackupReport = {
   startedAt: '2026-11-22T21:36:05.123Z',
   endedAt: '2026-11-22T21:36:06.373Z',
   directory: '/backup',
+  format: 'plain',
   path: '/backup',
   backupId: '0123456789abcdef0123456789abcdef',
   systemIdentifier: '7711113546893945671',

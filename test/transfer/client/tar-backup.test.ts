@@ -1,0 +1,277 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type Cluster, createCluster } from '../../helpers/cluster.js'
+import { poll } from '../../helpers/poll.js'
+import { fillCluster } from '../../helpers/real-backups.js'
+import { describeWithDebianPostgres } from '../../helpers/requires.js'
+import { mustRun } from '../../helpers/run-program.js'
+import { createScratchDirectory } from '../../helpers/scratch-directory.js'
+import { mountSmallDisk } from '../../helpers/small-disk.js'
+import { pbmanifest } from '../../cli/pbmanifest.js'
+import {
+  expectNothingLeft,
+  type RunningBackup,
+  runBackupProgram,
+  startBackupProgram,
+} from './backup-program.js'
+import { createRestoreSite, type RestoreSite, startRestored } from './restored-cluster.js'
+import { readMembers, type StoredMember } from './tar-members.js'
+
+const ends: (() => Promise<unknown> | void)[] = []
+
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end()
+})
+
+function scratchDirectory(): string {
+  const scratch = createScratchDirectory()
+  ends.push(() => scratch.remove())
+  return scratch.path
+}
+
+describeWithDebianPostgres('a backup in tar format', (programs) => {
+  let cluster: Cluster
+  let theirs = 0
+
+  beforeAll(async () => {
+    const settings = { autovacuum: false, wal_keep_size: '1GB' }
+    cluster = await createCluster(programs, { dataChecksums: true, walSegmentMegabytes: 1, settings })
+    await fillCluster(cluster)
+    await cluster.sql(`
+      DO $$ BEGIN FOR n IN 1..30 LOOP
+        EXECUTE format('CREATE TABLE passing%s AS SELECT n FROM generate_series(1, 20000) AS n', n);
+      END LOOP; END $$`)
+    await cluster.sql('CREATE TABLE growing AS SELECT n FROM generate_series(1, 50000) AS n')
+    await cluster.sql('CREATE TABLE shrinking AS SELECT n FROM generate_series(1, 200000) AS n')
+    // Else reading would go on to change pages, by hints.
+    await cluster.run('vacuumdb', ['--all', '--freeze', '--quiet'])
+    await cluster.sql('CHECKPOINT')
+  })
+
+  afterAll(async () => {
+    await cluster.remove()
+  })
+
+  async function take(directory: string, args: readonly string[] = []): Promise<string> {
+    const { status, stdout, stderr } = await runBackupProgram(cluster, { directory, args: ['-Ft', ...args] })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    return stdout
+  }
+
+  /** As the server has them. */
+  async function takeTheirs(directory: string, args: readonly string[] = []): Promise<void> {
+    const { user } = cluster
+    const program = programs.path('pg_basebackup') ?? ''
+    const parent = await cluster.makeDirectory(`theirs${theirs++}`)
+    const made = join(parent, 'backup')
+    await mustRun(program, ['-Ft', '-D', made, '-c', 'fast', '-N', ...args], {
+      user,
+      env: cluster.environment(),
+    })
+    await mustRun('cp', ['-r', made, directory])
+  }
+
+  test.each([
+    { what: 'WAL in an archive of its own', args: [] },
+    { what: 'WAL fetched, and settings for a standby', args: ['-X', 'fetch', '-R'] },
+  ])(
+    'has the archives and members of pg_basebackup, header by header, byte by byte: $what',
+    async ({ args }) => {
+      const root = scratchDirectory()
+      const [ours, theirs] = [join(root, 'ours'), join(root, 'theirs')]
+      await takeTheirs(theirs, [...args, '-l', 'a label'])
+      expect(await take(ours, [...args, '-l', 'a label'])).toContain('backup successfully verified')
+      await expectNothingLeft(cluster)
+      const names = (await readdir(theirs)).toSorted()
+      expect((await readdir(ours)).toSorted()).toEqual(names)
+      const archives = names.filter((name) => name !== 'backup_manifest')
+      expect(archives).toHaveLength(args.length === 0 ? 4 : 3)
+      for (const name of archives) {
+        expect(statSync(join(ours, name)).mode & 0o777).toBe(0o600)
+        const [our, their] = [readMembers(join(ours, name)), readMembers(join(theirs, name))]
+        expect(differences(name, our, their)).toEqual([])
+      }
+      const order = readMembers(join(ours, 'base.tar')).map(({ name }) => name)
+      expectParentsFirst(order)
+      expect(order.slice(0, 2)).toEqual(['backup_label', 'tablespace_map'])
+      const last = readMembers(join(theirs, 'base.tar')).map(({ name }) => name)
+      expect(tail(order)).toEqual(tail(last))
+    },
+  )
+
+  test('a server starts on what GNU tar makes of it, as a standby', async () => {
+    const root = scratchDirectory()
+    await take(join(root, 'backup'), ['-R', '-X', 'fetch', '-j', '3'])
+    const site = extract(join(root, 'backup'))
+    const restored = await startRestored(programs, site, 'standby')
+    ends.push(() => restored.remove())
+    expect(await restored.sql('SELECT count(*)::int AS n FROM other')).toEqual([{ n: 5000 }])
+    await poll('the standby to stream', async () => {
+      const rows = await restored.sql(`SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'`)
+      return rows.length === 1
+    })
+  })
+
+  test('a name that is too long is refused in the words of the server, and nothing is left', async () => {
+    const root = scratchDirectory()
+    const long = join(cluster.dataDirectory, 'x'.repeat(100))
+    writeFileSync(long, '')
+    ends.push(() => rmSync(long))
+    const { status, stderr } = await runBackupProgram(cluster, { directory: join(root, 'b'), args: ['-Ft'] })
+    expect(status).toBe(5)
+    expect(stderr).toContain(`error: file name too long for tar format: "${'x'.repeat(100)}"\n`)
+    expect(await readdir(root)).toEqual([])
+    await expectNothingLeft(cluster)
+  })
+
+  test('a full disk ends it, and nothing is left', async () => {
+    const root = scratchDirectory()
+    const disk = join(root, 'disk')
+    const unmount = mountSmallDisk(disk, 'size=12m')
+    if (unmount === undefined) return
+    ends.push(unmount)
+    const directory = join(disk, 'b')
+    const { status, stderr } = await runBackupProgram(cluster, { directory, args: ['-Ft'] })
+    expect(status).toBe(5)
+    expect(stderr).toMatch(/^pbmanifest: error: could not write .*"[^"]*\.tar[^"]*": No space left on device/)
+    expect(await readdir(disk)).toEqual([])
+    await expectNothingLeft(cluster)
+  })
+
+  test('who interrupts it has nothing left, unless that is asked for', async () => {
+    for (const keeps of [false, true]) {
+      const directory = join(scratchDirectory(), 'b')
+      const args = ['-Ft', '--max-rate=2M', ...(keeps ? ['--no-clean'] : [])]
+      const running = startBackupProgram(cluster, { directory, args })
+      await untilArchived(running)
+      running.process.kill('SIGINT')
+      expect(await running.result).toMatchObject({ status: 130 })
+      const left: readonly string[] = await readdir(directory).catch(() => [])
+      expect(left.includes('base.tar')).toBe(keeps)
+      expect(left).not.toContain('backup_manifest')
+      await expectNothingLeft(cluster)
+    }
+  })
+
+  // The last one: it changes the cluster.
+  test('has files that vanish, grow and shrink, and is good', async () => {
+    const directory = join(scratchDirectory(), 'b')
+    const args = ['-Ft', '--jobs=2', '--max-rate=8M', '--output=json']
+    const running = startBackupProgram(cluster, { directory, args })
+    await untilArchived(running)
+    await cluster.sql(
+      `DO $$ BEGIN FOR n IN 1..30 LOOP EXECUTE 'DROP TABLE passing' || n; END LOOP; END $$; CHECKPOINT`,
+    )
+    await cluster.sql('INSERT INTO growing SELECT n FROM generate_series(1, 100000) AS n')
+    await cluster.sql('DELETE FROM shrinking WHERE n > 100')
+    await cluster.sql('VACUUM shrinking')
+    await cluster.sql('CHECKPOINT')
+    const { status, stdout, stderr } = await running.result
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const report = JSON.parse(stdout)
+    expect(report.filesVanished).toBeGreaterThan(0)
+    expect(report).toMatchObject({ format: 'tar', verification: { verdict: 'verified' } })
+    expect(await pbmanifest(['verify', '--quiet', directory])).toMatchObject({ status: 0, stderr: '' })
+    const restored = await startRestored(programs, extract(directory))
+    ends.push(() => restored.remove())
+    expect(await restored.sql('SELECT count(*)::int AS n FROM growing')).toEqual([{ n: 150_000 }])
+    expect(await restored.sql('SELECT count(*)::int AS n FROM shrinking')).toEqual([{ n: 100 }])
+  })
+})
+
+/** As somebody restores by hand: tablespaces go elsewhere, for which tablespace_map is changed. */
+function extract(backup: string): RestoreSite {
+  const site = createRestoreSite()
+  ends.push(() => site.scratch.remove())
+  const { directory } = site
+  mkdirSync(directory, { mode: 0o700 })
+  unpack(join(backup, 'base.tar'), directory)
+  const map = readFileSync(join(directory, 'tablespace_map'), 'utf8')
+  for (const [, oid = ''] of map.matchAll(/^([0-9]+) /gm)) {
+    const place = join(site.scratch.path, oid)
+    mkdirSync(place, { mode: 0o700 })
+    unpack(join(backup, `${oid}.tar`), place)
+    symlinkSync(place, join(directory, 'pg_tblspc', oid))
+  }
+  rmSync(join(directory, 'tablespace_map'))
+  const wal = join(backup, 'pg_wal.tar')
+  if (statSync(wal, { throwIfNoEntry: false }) !== undefined) unpack(wal, join(directory, 'pg_wal'))
+  return site
+}
+
+function unpack(archive: string, directory: string): void {
+  execFileSync('tar', ['-xpf', archive, '-C', directory])
+}
+
+/** Waits until files have come, and fails when the program ends before. */
+async function untilArchived({ directory, result }: RunningBackup): Promise<void> {
+  let ended: string | undefined
+  const watchEnd = async (): Promise<void> => {
+    ended = (await result).stderr
+  }
+  void watchEnd()
+  await poll('the copying to begin', async () => {
+    if (ended !== undefined) throw new Error(`the backup ended before: ${ended}`)
+    return (statSync(join(directory, 'base.tar'), { throwIfNoEntry: false })?.size ?? 0) > 500_000
+  })
+}
+
+/** What one has and the other has not. */
+function differences(
+  archive: string,
+  ours: readonly StoredMember[],
+  theirs: readonly StoredMember[],
+): readonly string[] {
+  if (archive === 'pg_wal.tar') return ours.map(shapeOf).filter((shape) => !walShape.test(shape))
+  const [our, their] = [new Set(sorted(ours)), new Set(sorted(theirs))]
+  return [...[...our].filter((item) => !their.has(item)), ...[...their].filter((item) => !our.has(item))]
+}
+
+/** Directories come before what is in them. */
+function expectParentsFirst(names: readonly string[]): void {
+  const seen = new Set(['.'])
+  const early = names.filter((name) => {
+    const path = name.replace(/^\.\//, '').replace(/\/$/, '')
+    if (name.endsWith('/')) seen.add(path)
+    return !seen.has(dirname(path))
+  })
+  expect(early).toEqual([])
+}
+
+/** The names from pg_control on. */
+function tail(names: readonly string[]): string[] {
+  const last = names.slice(names.indexOf('global/pg_control'))
+  return [...new Set(last.map((name) => name.replace(/[0-9A-F]{24}/, 'SEGMENT')))]
+}
+
+/** What is another one in every backup: times, positions, and what depends on these. SQL does not tell modes of what is not PostgreSQL's own. */
+const changing =
+  /^(?:backup_label|tablespace_map|global\/pg_control|standby\.signal|postgresql\.auto\.conf|(?:\.\/)?pg_wal\/.*|pg_(?:replslot|logical)\/.*|odd .*)$/s
+
+/** Of more than one that are of the same shape, one. */
+function sorted(members: readonly StoredMember[]): string[] {
+  const shapes = members.map((member) =>
+    changing.test(member.name) ? shapeOf(member) : JSON.stringify(timeless(member)),
+  )
+  return [...new Set(shapes)].toSorted()
+}
+
+/** A checkpoint, with which a backup begins, may write what is not in a database. */
+function timeless(member: StoredMember): StoredMember {
+  if (/^(?:base|PG_[0-9_]+)\/[0-9]+\/./.test(member.name)) return member
+  return { ...member, header: `${member.header.slice(0, 136)}${member.header.slice(148)}` }
+}
+
+/** All but the time, and for WAL, which one it is; not the bytes. */
+function shapeOf({ name, header }: StoredMember): string {
+  const shown = name.replace(/[0-9A-F]{24}/, 'SEGMENT')
+  const mode = name.startsWith('odd ') ? '' : header.slice(100, 108)
+  const size = name === 'postgresql.auto.conf' ? '' : header.slice(124, 136)
+  return [shown, mode, size, header.slice(156)].join('|')
+}
+
+const walShape =
+  /^(?:SEGMENT\|0000600 \|00004000000 |archive_status\/SEGMENT\.done\|0000600 \|00000000000 )\|0/
