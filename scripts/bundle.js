@@ -30,6 +30,8 @@ const groups = [
     name: 'verify',
     test: /dist\/(cli\/(run|signals)|src\/verify\/(verify-backup|run-verification|wal\/check-wal))\.js$/,
   },
+  // Without what connects to servers.
+  { name: 'target', test: /dist\/src\/target\/target-directory\.js$/ },
   {
     name: 'backup',
     test: /dist\/(cli\/commands\/backup\/prepare-connections|src\/transfer\/client\/(take|run)-backup)\.js$/,

@@ -16,7 +16,7 @@ import { findMissingFiles } from '../verify/chain/find-missing-files.js'
 import { detectBackupFormat } from '../verify/detect-backup-format.js'
 import { FileTable } from '../verify/file-table/file-table.js'
 import { loadManifest, type ManifestContents } from '../verify/manifest-files.js'
-import { verifyBackup } from '../verify/verify-backup.js'
+import { verifyBackupAndLend } from '../verify/verify-backup.js'
 import { checksumProblem } from './input-file.js'
 import type { CombineFindings } from './findings.js'
 import type { CombineOptions } from './options.js'
@@ -46,8 +46,9 @@ export async function checkInputs(
   const inputs: CheckedInput[] = []
   for (const [index, directory] of directories.entries()) {
     const isLast = index === directories.length - 1
-    if (verify) await verifyInput(directory, { isLast, jobs, signal }, findings)
-    const manifest = await loadInputManifest(directory, options, isLast, findings)
+    const manifest = verify
+      ? await verifyInput(directory, { isLast, jobs, signal }, findings)
+      : await loadInputManifest(directory, options, isLast, findings)
     if (verify && manifest !== undefined) await compareStatements(directory, manifest, isLast, findings)
     inputs.push({ manifest, member: readMember(directory, manifest, findings) })
   }
@@ -68,7 +69,8 @@ export async function checkInputs(
   if (!verify) return inputs
   const timelines = checkTimelines(members, (problem) => findings.addChainProblem(problem))
   for (const { why } of timelines) findings.leave({ what: 'timeline-history', why })
-  for (const problem of await findMissingFiles(members, signal)) findings.addChainProblem(problem)
+  const tables = inputs.map(({ manifest }) => manifest?.table)
+  for (const problem of await findMissingFiles(members, signal, tables)) findings.addChainProblem(problem)
   return inputs
 }
 
@@ -92,10 +94,14 @@ async function verifyInput(
     signal,
   }: { readonly isLast: boolean; readonly jobs: number; readonly signal: AbortSignal | undefined },
   findings: CombineFindings,
-): Promise<void> {
+): Promise<ManifestContents | undefined> {
+  let manifest: ManifestContents | undefined
   // Only the WAL of the last one becomes part of the result.
   const hasWal = isLast && hasWalSegment(directory)
-  const report = await verifyBackup(directory, {
+  const onManifest = (read: ManifestContents): void => {
+    manifest = read
+  }
+  const report = await verifyBackupAndLend(onManifest, directory, {
     format: 'plain',
     // They are compared while they are combined.
     skipChecksums: true,
@@ -118,6 +124,7 @@ async function verifyInput(
     findings.warn({ directory, message: why })
     findings.leave({ what: 'wal', why: `backup at "${directory}" ${why}` })
   }
+  return manifest
 }
 
 /**
@@ -155,12 +162,12 @@ function hasWalSegment(directory: string): boolean {
 
 async function loadInputManifest(
   directory: string,
-  { signal, verify = true, manifest: isWanted = true }: CombineOptions,
+  { signal, manifest: isWanted = true }: CombineOptions,
   isLast: boolean,
   findings: CombineFindings,
 ): Promise<ManifestContents | undefined> {
   const path = `${directory}/backup_manifest`
-  if (!verify && !existsSync(path)) {
+  if (!existsSync(path)) {
     if (isLast && isWanted) {
       throw new PbManifestError(
         'IO',

@@ -14,7 +14,7 @@ import type { CheckedPages } from '../verify/report.js'
 import { checkInputs } from './check-inputs.js'
 import { CombineFindings } from './findings.js'
 import { judgePages } from './judge-pages.js'
-import { type MadeFiles, makeFiles } from './make-files.js'
+import { type CombineThread, type MadeFiles, makeFiles, prestartCombining } from './make-files.js'
 import type { CombineOptions } from './options.js'
 import { type CombinationPlan, planCombination } from './plan-combination.js'
 import { chooseMethod, prepareResult } from './prepare-result.js'
@@ -87,8 +87,17 @@ class Combination {
   }
 
   async run(): Promise<CombineReport> {
+    await requireEmptyOrMissing(resolve(this.#options.output), undefined)
+    const prestarted = prestartCombining()
+    try {
+      return await this.#combine(prestarted)
+    } finally {
+      await prestarted.close()
+    }
+  }
+
+  async #combine(prestarted: CombineThread): Promise<CombineReport> {
     const { dryRun = false, output } = this.#options
-    await requireEmptyOrMissing(resolve(output), undefined)
     const inputs = await this.#clock.time('check', () =>
       checkInputs(this.#options, this.#jobs, this.#findings),
     )
@@ -96,14 +105,16 @@ class Combination {
     const plan = await this.#clock.time('plan', () => planCombination(inputs, this.#options, this.#findings))
     if (this.#findings.hasProblem) return this.#report(null)
     if (dryRun) {
-      this.#made = await this.#clock.time('combine', () => this.#makeFiles(plan, undefined, undefined))
+      this.#made = await this.#clock.time('combine', () =>
+        this.#makeFiles(plan, prestarted, undefined, undefined),
+      )
       this.#addProblems()
       return this.#report(null)
     }
     const { tablespaceMappings = [] } = this.#options
     const target = await prepareResult(output, plan.listing, tablespaceMappings, plan.modes)
     try {
-      const manifest = await this.#fill(target, plan)
+      const manifest = await this.#fill(target, plan, prestarted)
       if (this.#findings.hasProblem) await this.#remove(target)
       return this.#report(manifest)
     } catch (error) {
@@ -113,7 +124,11 @@ class Combination {
   }
 
   /** @returns the manifest; `null` when there is a problem, or none was wanted */
-  async #fill(target: TargetDirectory, plan: CombinationPlan): Promise<CombineReport['manifest']> {
+  async #fill(
+    target: TargetDirectory,
+    plan: CombinationPlan,
+    prestarted: CombineThread,
+  ): Promise<CombineReport['manifest']> {
     const {
       manifest: isWanted = true,
       checksumAlgorithm = 'CRC32C',
@@ -126,7 +141,7 @@ class Combination {
     if (manifest !== undefined) await target.mark(manifest.backupId)
     await writeNewFile(join(target.path, BACKUP_LABEL), [plan.label], { mode: fileMode, sync })
     await manifest?.addLabel(plan.label)
-    this.#made = await this.#clock.time('combine', () => this.#makeFiles(plan, target, manifest))
+    this.#made = await this.#clock.time('combine', () => this.#makeFiles(plan, prestarted, target, manifest))
     this.#addProblems()
     await this.#clock.time('wal', () => this.#judgePages(plan))
     if (this.#findings.hasProblem) return null
@@ -144,6 +159,7 @@ class Combination {
 
   async #makeFiles(
     { inputs, last, files, modes, content }: CombinationPlan,
+    prestarted: CombineThread,
     target: TargetDirectory | undefined,
     manifest: ResultManifest | undefined,
   ): Promise<MadeFiles> {
@@ -169,6 +185,7 @@ class Combination {
       pages: content.rules && { content: content.rules, replayedWal: replayedWal.buffer },
       sync: sync && this.#options.syncMethod !== 'syncfs',
       jobs: this.#jobs,
+      prestarted,
       onProgress:
         onProgress && ((bytesDone) => onProgress({ bytesDone: Math.min(bytesDone, bytesTotal), bytesTotal })),
       onFile,

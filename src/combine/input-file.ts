@@ -37,9 +37,15 @@ export class InputFault extends Error {
 /** Hashers, several of one algorithm at the same time. */
 export class HasherPool {
   readonly #free = new Map<RealChecksumAlgorithm, FileHasher[]>()
+  readonly #work: 'much' | 'unknown'
+
+  /** @param work - as for {@link createFileHasher} */
+  constructor(work: 'much' | 'unknown') {
+    this.#work = work
+  }
 
   async take(algorithm: RealChecksumAlgorithm): Promise<FileHasher> {
-    const hasher = this.#free.get(algorithm)?.pop() ?? (await createFileHasher(algorithm, 'unknown'))
+    const hasher = this.#free.get(algorithm)?.pop() ?? (await createFileHasher(algorithm, this.#work))
     hasher.reset()
     return hasher
   }

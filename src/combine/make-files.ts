@@ -1,7 +1,10 @@
 import { PbManifestError } from '../errors.js'
 import type { Pathname } from '../files/pathname.js'
+import { MUCH_WORK } from '../manifest/checksum/create-file-hasher.js'
 import { Claims } from '../threads/claims.js'
-import { ThreadPool } from '../verify/thread-pool.js'
+import { PrestartedThread } from '../threads/prestarted-thread.js'
+import type { StartMessage } from '../threads/thread-start.js'
+import { type DoneMessage, ThreadPool } from '../verify/thread-pool.js'
 import type { Problem } from '../verify/report.js'
 import { type CombiningMessage, counters, type StartCombining } from './combine-shares.js'
 import type { BadPages } from './judge-pages.js'
@@ -9,6 +12,14 @@ import type { CombinedFile } from './options.js'
 import { packShares, type ResultFile } from './plan-shares.js'
 
 const file = new URL('combine-worker.js', import.meta.url)
+
+/** A thread that makes files, before it is known which. */
+export type CombineThread = PrestartedThread<StartMessage<StartCombining>, CombiningMessage | DoneMessage>
+
+/** Starts the first thread, which loads its program while the inputs are checked. Whoever calls this closes it. */
+export function prestartCombining(): CombineThread {
+  return new PrestartedThread(file)
+}
 
 /** To start a thread for less takes longer than to read it. */
 const BYTES_PER_THREAD = 8 * 1024 * 1024
@@ -19,10 +30,12 @@ const PROGRESS_MS = 250
 /** Which files are made, and how. */
 export interface MakeFilesOptions extends Omit<
   StartCombining,
-  'shares' | 'claims' | 'counts' | 'doom' | 'tellsFiles'
+  'shares' | 'isMuch' | 'claims' | 'counts' | 'doom' | 'tellsFiles'
 > {
   readonly files: readonly ResultFile[]
   readonly jobs: number
+  /** Becomes the first thread. */
+  readonly prestarted: CombineThread
   readonly onProgress: ((bytesDone: number) => void) | undefined
   readonly onFile: ((file: CombinedFile) => void) | undefined
   readonly onWarning: (message: string) => void
@@ -54,7 +67,7 @@ export interface MadeFiles {
  * @throws {@link PbManifestError} `IO` or `ABORTED`; then no thread writes any more
  */
 export async function makeFiles(options: MakeFilesOptions): Promise<MadeFiles> {
-  const { files, jobs, onProgress, onFile, onWarning, signal, ...how } = options
+  const { files, jobs, prestarted, onProgress, onFile, onWarning, signal, ...how } = options
   const threads = planThreads(files, jobs)
   const shares = packShares(files, threads)
   const claims = new Claims()
@@ -66,9 +79,11 @@ export async function makeFiles(options: MakeFilesOptions): Promise<MadeFiles> {
   const directoryOf = (backup: number): string => how.backups[backup]?.directory ?? ''
   const pool = new ThreadPool<StartCombining, CombiningMessage>({
     file,
+    prestarted,
     start: {
       ...how,
       shares,
+      isMuch: sumOfCosts(files) >= threads * MUCH_WORK,
       claims: claims.buffer,
       counts: counts.buffer,
       doom: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
@@ -119,9 +134,12 @@ export async function makeFiles(options: MakeFilesOptions): Promise<MadeFiles> {
 }
 
 function planThreads(files: readonly ResultFile[], jobs: number): number {
-  const bytes = files.reduce((sum, { cost }) => sum + cost, 0)
-  const worthwhile = Math.max(bytes / BYTES_PER_THREAD, files.length / FILES_PER_THREAD)
+  const worthwhile = Math.max(sumOfCosts(files) / BYTES_PER_THREAD, files.length / FILES_PER_THREAD)
   return Math.max(1, Math.min(jobs, Math.ceil(worthwhile)))
+}
+
+function sumOfCosts(files: readonly ResultFile[]): number {
+  return files.reduce((sum, { cost }) => sum + cost, 0)
 }
 
 function describeFile(

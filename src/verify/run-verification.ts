@@ -8,6 +8,7 @@ import { decideContentRules } from './content/decide-content-rules.js'
 import { PlainBackup } from './plain/plain-backup.js'
 import { FileTable } from './file-table/file-table.js'
 import { IgnoreRules } from './ignore-rules.js'
+import type { ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import type { ChecksumThread } from './plain/checksum-messages.js'
@@ -24,6 +25,8 @@ export interface VerificationPlan {
   readonly prestarted: ChecksumThread | undefined
   readonly keeper: VerificationKeeper | undefined
   readonly share?: VerificationShare | undefined
+  /** Is told the manifest when it was read. */
+  readonly onManifest?: ((manifest: ManifestContents) => void) | undefined
 }
 
 /**
@@ -33,7 +36,7 @@ export interface VerificationPlan {
  */
 export async function runVerification(
   directory: string,
-  { options, jobs, format, prestarted, keeper, share }: VerificationPlan,
+  { options, jobs, format, prestarted, keeper, share, onManifest }: VerificationPlan,
 ): Promise<VerifyReport> {
   const endRun = startRun()
   const signature = await demandSignature(options, directory)
@@ -71,6 +74,7 @@ export async function runVerification(
       table,
       keeper,
       share,
+      onManifest,
     })
   } finally {
     await backup.close()

@@ -4,6 +4,7 @@ import { type ChecksumThread, checksumThread } from './plain/checksum-messages.j
 import type { VerificationKeeper } from './verification-keeper.js'
 import type { VerificationShare } from './share.js'
 import { detectBackupFormat } from './detect-backup-format.js'
+import type { ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import { PrestartedThread } from '../threads/prestarted-thread.js'
@@ -47,14 +48,24 @@ export async function verifyShareOfBackup(
   return await verifyBackupFor({ share }, directory, options)
 }
 
+/** The same for somebody who goes on to work with the manifest, and need not read it again. */
+export async function verifyBackupAndLend(
+  onManifest: (manifest: ManifestContents) => void,
+  directory: string,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  return await verifyBackupFor({ onManifest }, directory, options)
+}
+
 /** For whom a backup is verified otherwise than for its own sake. */
 interface Purpose {
   readonly keeper?: VerificationKeeper
   readonly share?: VerificationShare
+  readonly onManifest?: (manifest: ManifestContents) => void
 }
 
 async function verifyBackupFor(
-  { keeper, share }: Purpose,
+  { keeper, share, onManifest }: Purpose,
   directory: string,
   options: VerifyOptions,
 ): Promise<VerifyReport> {
@@ -68,7 +79,7 @@ async function verifyBackupFor(
   try {
     // Only now, so that the thread loads what it needs at the same time.
     const { runVerification } = await import('./run-verification.js')
-    return await runVerification(directory, { options, jobs, format, prestarted, keeper, share })
+    return await runVerification(directory, { options, jobs, format, prestarted, keeper, share, onManifest })
   } finally {
     await prestarted?.close()
   }

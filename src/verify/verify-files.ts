@@ -47,6 +47,7 @@ export interface Verification {
   readonly keeper?: VerificationKeeper | undefined
   /** `undefined`: all of the backup. */
   readonly share?: VerificationShare | undefined
+  readonly onManifest?: ((manifest: ManifestContents) => void) | undefined
 }
 
 /**
@@ -62,6 +63,7 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
   const manifest = await clock.time('manifest', () =>
     loadManifest(source, table, (first, end) => backup.expect(first, end, isWanted), options.signal),
   )
+  verification.onManifest?.(manifest)
   if (path !== null) {
     const manifestChecksum = manifest.summary.checksum
     const { evidence } = backup

@@ -30,7 +30,7 @@ beforeAll(() => {
     copyMethod: 'copy',
     segmentPages: SEGMENT_PAGES,
     pageRules: undefined,
-    hashers: new HasherPool(),
+    hashers: new HasherPool('unknown'),
     buffer: Buffer.alloc(4 * PAGE),
     scratch: Buffer.alloc(4 * PAGE),
     onBytes: () => {},

@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { cp, lstat, mkdir, readdir, rename, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import {
@@ -10,11 +12,12 @@ import {
 } from 'pbmanifest'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { validatorOf } from '../../src/schemas/validator.js'
-import { pbmanifest } from '../cli/pbmanifest.js'
+import { mainFile, pbmanifest } from '../cli/pbmanifest.js'
 import { takeUnpackedBackup } from '../helpers/backup-chain.js'
 import { type Cluster, createCluster } from '../helpers/cluster.js'
 import type { PlainBackup } from '../helpers/plain-backup.js'
 import { embeddedPostgres, otherPostgres } from '../helpers/postgres-programs.js'
+import { poll } from '../helpers/poll.js'
 import { mustRun } from '../helpers/run-program.js'
 import { mountSmallDisk } from '../helpers/small-disk.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
@@ -723,17 +726,51 @@ describe('a combination that does not come to its end leaves nothing', () => {
     return undefined
   })
 
-  test('and what a killed one left is refused, with its writer', async () => {
-    const { root: _, ...place } = placeFor(full)
-    await mkdir(place.output, { recursive: true })
-    await writeFile(
-      join(place.output, 'pbmanifest.unfinished'),
-      JSON.stringify({ 'Unfinished-Backup': 'ab', Directories: [place.output], Writer: 'process 1 on here' }),
-    )
-    await expect(combineBackups({ directories: [full.directory], ...place })).rejects.toMatchObject({
-      message: `directory "${place.output}" holds an unfinished backup of pbmanifest (id ab)`,
-      details: ['It was written by process 1 on here.', `It has files in "${place.output}".`],
+  test('and what a killed one left is refused, with its writer, until it is removed', async () => {
+    const { root, ...place } = placeFor(tuesday)
+    await mkdir(root)
+    const directories = [full.directory, monday.directory, tuesday.directory]
+    // Nobody reads what it says of each file, which is more than a pipe takes: so it cannot come to its end.
+    const pipe = join(root, 'pipe')
+    await mustRun('mkfifo', [pipe])
+    const unread = openSync(pipe, 'r+')
+    const args = [
+      'combine',
+      '-Nd',
+      '-j2',
+      ...directories,
+      `-o${place.output}`,
+      ...mappings({ root, ...place }),
+    ]
+    const killed = spawn(process.execPath, [mainFile, ...args], { stdio: ['ignore', 'ignore', unread] })
+    const ended = once(killed, 'exit')
+    try {
+      await poll('files of the result', async () =>
+        readdir(join(place.output, 'base/1')).then(
+          ({ length }) => length > 0,
+          () => false,
+        ),
+      )
+    } finally {
+      killed.kill('SIGKILL')
+      expect(await ended).toEqual([null, 'SIGKILL'])
+      closeSync(unread)
+    }
+    const left = await readdir(place.output)
+    expect(left).toContain('pbmanifest.unfinished')
+    expect(left).not.toContain('backup_manifest')
+
+    await expect(combineBackups({ directories, ...place })).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /^directory "[^"]*" holds an unfinished backup of pbmanifest \(id [0-9a-f]{32}\)$/,
+      ),
+      details: expect.arrayContaining([expect.stringContaining(`process ${killed.pid} on `)]),
     })
+    expect(await readdir(place.output)).toEqual(left)
+
+    await rm(root, { recursive: true })
+    const { verdict } = await combineBackups({ directories, ...place, sync: false })
+    expect(verdict).toBe('combined')
   })
 })
 
