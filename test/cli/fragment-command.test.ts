@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { pbmanifest, shell } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 import { writeTree } from './small-backup.js'
 
 const backupId = '00112233445566778899aabbccddeeff'
@@ -43,12 +44,12 @@ describe('pbmanifest fragment', () => {
 
   test('says nothing with -q', async () => {
     const args = ['fragment', directory, '-q', '--worker=0', '--workers=1', ...common()]
-    expect(await pbmanifest(args)).toEqual({ status: 0, stdout: '', stderr: '' })
+    expect(await runCommandLine(args)).toEqual({ status: 0, stdout: '', stderr: '' })
   })
 
   test('takes names of algorithms in lower case', async () => {
     const args = ['fragment', directory, '--worker=0', '--checksum-algorithm', 'sha256', ...common()]
-    expect(await pbmanifest(args)).toMatchObject({ status: 0, stderr: '' })
+    expect(await runCommandLine(args)).toMatchObject({ status: 0, stderr: '' })
     expect(readFileSync(output, 'utf8')).toContain('"Checksum-Algorithm": "SHA256"')
   })
 
@@ -77,7 +78,12 @@ describe('pbmanifest fragment', () => {
 
   test('warns of what it passes over', async () => {
     await symlink('PG_VERSION', join(directory, 'link'))
-    const { status, stdout, stderr } = await pbmanifest(['fragment', directory, '--worker=0', ...common()])
+    const { status, stdout, stderr } = await runCommandLine([
+      'fragment',
+      directory,
+      '--worker=0',
+      ...common(),
+    ])
     expect({ status, stdout }).toMatchObject({
       status: 0,
       stdout: expect.stringContaining('recorded 3 files'),

@@ -6,7 +6,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { browserProgram, findBarriers, openFile, startBrowser } from '../helpers/browser.js'
 import { describeWithProgram } from '../helpers/describe-with-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
-import { pbmanifest, shell } from './pbmanifest.js'
+import { shell } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 import { emptyFile, formatManifest, versionFile, writeSmallBackup } from './small-backup.js'
 
 let scratch: ScratchDirectory
@@ -24,7 +25,7 @@ afterEach(() => scratch.remove())
 /** Runs `verify`, and reads the page that it has written. */
 async function verify(...args: string[]): Promise<string> {
   // A line, whatever there is to say.
-  await pbmanifest(['verify', '-n', '--output=nagios', '--report', `html=${file}`, ...args])
+  await runCommandLine(['verify', '-n', '--output=nagios', '--report', `html=${file}`, ...args])
   return readFileSync(file, 'utf8')
 }
 

@@ -6,6 +6,7 @@ import { validatorOf } from '../../src/schemas/validator.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { manifestText, rangeEntry, versionLine2 } from '../manifest/manifest-text.js'
 import { pbmanifest, shell } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 
 function entry(path: string, size: number, more = ', "Last-Modified": "2026-01-02 03:04:05 GMT"'): string {
   return `{ ${path}, "Size": ${size}${more}, "Checksum-Algorithm": "CRC32C", "Checksum": "${checksumOf(size)}" }`
@@ -88,7 +89,7 @@ largest files, in bytes
   })
 
   test('prints one JSON document', async () => {
-    const { status, stdout, stderr } = await pbmanifest(['show', '--output=json', '--largest=0', backup])
+    const { status, stdout, stderr } = await runCommandLine(['show', '--output=json', '--largest=0', backup])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     const document: unknown = JSON.parse(stdout)
     expect(validatorOf('manifest-overview')(document)).toBe(undefined)
@@ -103,7 +104,7 @@ largest files, in bytes
   })
 
   test('takes an empty manifest of version 1', async () => {
-    const { status, stdout } = await pbmanifest([
+    const { status, stdout } = await runCommandLine([
       'show',
       place('empty', manifestText({ files: [], ranges: [] })),
     ])
@@ -164,7 +165,7 @@ modified           not said
       ['diff', backup, path],
       ['diff', path, backup],
     ]) {
-      const { status, stdout, stderr } = await pbmanifest(args)
+      const { status, stdout, stderr } = await runCommandLine(args)
       expect({ args, status, stdout }).toEqual({ args, status: 3, stdout: '' })
       expect(stderr).toMatch(/^pbmanifest: error: [^\n]*\n$/)
       expect(stderr).toContain(words)
@@ -173,12 +174,12 @@ modified           not said
   })
 
   test('names a file that is not there', async () => {
-    expect(await pbmanifest(['show', join(scratch.path, 'none')])).toMatchObject({
+    expect(await runCommandLine(['show', join(scratch.path, 'none')])).toMatchObject({
       status: 5,
       stdout: '',
       stderr: `pbmanifest: error: could not open file "${scratch.path}/none": No such file or directory\n`,
     })
-    expect(await pbmanifest(['show', '--output=json', scratch.path])).toMatchObject({
+    expect(await runCommandLine(['show', '--output=json', scratch.path])).toMatchObject({
       status: 5,
       stdout: expect.stringContaining('"code": "IO"'),
       stderr: `pbmanifest: error: could not open file "${scratch.path}/backup_manifest": No such file or directory\n`,
@@ -197,7 +198,7 @@ modified           not said
     [['diff', 'a'], 'must specify two manifests or backup directories'],
     [['diff', 'a', 'b', 'c'], 'too many command-line arguments (first is "c")'],
   ])('%j makes no sense', async (args, words) => {
-    const { status, stderr } = await pbmanifest(args)
+    const { status, stderr } = await runCommandLine(args)
     expect(status).toBe(2)
     expect(stderr).toContain(`pbmanifest: error: ${words}\n`)
   })
@@ -205,7 +206,7 @@ modified           not said
 
 describe('pbmanifest ls', () => {
   test('lists names in the order of their bytes', async () => {
-    expect(await pbmanifest(['ls', backup, 'base/5', 'global/'])).toEqual({
+    expect(await runCommandLine(['ls', backup, 'base/5', 'global/'])).toEqual({
       status: 0,
       stdout:
         'base/5/16384\nbase/5/16384_fsm\nbase/5/16384_vm\nbase/5/INCREMENTAL.1259\nbase/5/pg_filenode.map\nglobal/1260\nglobal/pg_control\n',
@@ -224,7 +225,7 @@ describe('pbmanifest ls', () => {
       'base/5/16384_fsm',
       'base/5/16384_vm',
     ]
-    expect(await pbmanifest(args)).toEqual({
+    expect(await runCommandLine(args)).toEqual({
       status: 0,
       stdout: `    7 -                    - postgresql.conf
  8192 -                    CRC32C:${checksumOf(8192)} base/5/16384_vm
@@ -246,7 +247,7 @@ describe('pbmanifest ls', () => {
 
   test('shows a hostile name escaped, and finds it by what is shown', async () => {
     const path = odd(manifest({ files: oddNames }))
-    const { stdout } = await pbmanifest(['ls', path])
+    const { stdout } = await runCommandLine(['ls', path])
     const shown = [
       String.raw`a\x0ab`,
       String.raw`b\xff`,
@@ -255,7 +256,7 @@ describe('pbmanifest ls', () => {
       String.raw`é\xe2\x80\xae`,
     ]
     expect(stdout).toBe(`${shown.join('\n')}\n`)
-    for (const name of shown) expect((await pbmanifest(['ls', path, name])).stdout).toBe(`${name}\n`)
+    for (const name of shown) expect((await runCommandLine(['ls', path, name])).stdout).toBe(`${name}\n`)
   })
 
   test('-z gives names as they are', async () => {
@@ -267,7 +268,11 @@ describe('pbmanifest ls', () => {
   })
 
   test('prints one JSON document', async () => {
-    const { status, stdout } = await pbmanifest(['ls', '--output=json', odd(manifest({ files: oddNames }))])
+    const { status, stdout } = await runCommandLine([
+      'ls',
+      '--output=json',
+      odd(manifest({ files: oddNames })),
+    ])
     expect(status).toBe(0)
     const document: unknown = JSON.parse(stdout)
     expect(validatorOf('manifest-file-list')(document)).toBe(undefined)
@@ -278,7 +283,7 @@ describe('pbmanifest ls', () => {
   })
 
   test('names what the manifest does not have, after what it has', async () => {
-    expect(await pbmanifest(['ls', backup, 'nothing', 'PG_VERSION', 'base/5/1638'])).toEqual({
+    expect(await runCommandLine(['ls', backup, 'nothing', 'PG_VERSION', 'base/5/1638'])).toEqual({
       status: 1,
       stdout: 'PG_VERSION\n',
       stderr:
@@ -299,7 +304,7 @@ describe('pbmanifest ls', () => {
 describe('pbmanifest diff', () => {
   test('says nothing of two that are the same', async () => {
     const copy = place('copy', manifest())
-    expect(await pbmanifest(['diff', backup, copy])).toEqual({
+    expect(await runCommandLine(['diff', backup, copy])).toEqual({
       status: 0,
       stdout: '',
       stderr: 'pbmanifest: 11 files the same\n',
@@ -316,7 +321,7 @@ describe('pbmanifest diff', () => {
       entry('"Path": "base/5/new"', 512),
     ]
     const other = place('other', manifest({ files: changed, ranges: [rangeEntry.replaceAll('0/2', '0/4')] }))
-    expect(await pbmanifest(['diff', backup, other])).toEqual({
+    expect(await runCommandLine(['diff', backup, other])).toEqual({
       status: 1,
       stdout: `wal-ranges\t1,0/2000028,0/2000100\t1,0/4000028,0/4000100
 grown\t16384\t16385\tbase/1/1259
@@ -330,8 +335,8 @@ not-compared\t7\t7\tpostgresql.conf
       stderr:
         'pbmanifest: 1 added (512 bytes), 1 removed (4.0 kB), 1 grown (16.0 kB), 1 shrunk (1 byte), 1 changed (524 bytes), 2 not compared (8.0 kB), 5 files the same; 11.5 kB less in all\n',
     })
-    expect(await pbmanifest(['diff', '-q', backup, other])).toEqual({ status: 1, stdout: '', stderr: '' })
-    const { stdout } = await pbmanifest(['diff', '--output=json', backup, other])
+    expect(await runCommandLine(['diff', '-q', backup, other])).toEqual({ status: 1, stdout: '', stderr: '' })
+    const { stdout } = await runCommandLine(['diff', '--output=json', backup, other])
     const document: unknown = JSON.parse(stdout)
     expect(validatorOf('manifest-diff')(document)).toBe(undefined)
     expect(document).toMatchObject({ verdict: 'different', isSameCluster: true, sameFiles: 5 })
@@ -339,7 +344,7 @@ not-compared\t7\t7\tpostgresql.conf
 
   test('has a status of its own for files that nothing compares', async () => {
     const other = place('other', manifest({ files: files.toReversed() }))
-    expect(await pbmanifest(['diff', backup, other])).toMatchObject({
+    expect(await runCommandLine(['diff', backup, other])).toMatchObject({
       status: 7,
       stdout: 'not-compared\t8192\t8192\tglobal/pg_control\nnot-compared\t7\t7\tpostgresql.conf\n',
     })
@@ -347,7 +352,7 @@ not-compared\t7\t7\tpostgresql.conf
 
   test('warns of manifests of two clusters', async () => {
     const other = place('other', manifest({ head: versionLine2.replace('7711113546893945671', '42') }))
-    expect(await pbmanifest(['diff', backup, other])).toEqual({
+    expect(await runCommandLine(['diff', backup, other])).toEqual({
       status: 1,
       stdout: expect.stringMatching(/^system-identifier\t7711113546893945671\t42\n/),
       stderr: expect.stringContaining(

@@ -5,7 +5,7 @@ import { validateXML } from 'xmllint-wasm'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { writeBackupOfFiles } from '../state/backup-of-files.js'
-import { pbmanifest } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 import { writeSmallBackup } from './small-backup.js'
 
 const schema = readFileSync(new URL('../fixtures/junit.xsd', import.meta.url), 'utf8')
@@ -32,7 +32,7 @@ async function faultsOf(xml: string): Promise<string[]> {
 async function verify(
   ...args: string[]
 ): Promise<{ status: number | null; xml: string; cases: Map<string, string> }> {
-  const { status } = await pbmanifest(['verify', '-q', '--report', `junit=${file}`, ...args])
+  const { status } = await runCommandLine(['verify', '-q', '--report', `junit=${file}`, ...args])
   const xml = readFileSync(file, 'utf8')
   expect(await faultsOf(xml)).toEqual([])
   const found = xml.matchAll(/<testcase name="([^"]*)"[^>]*?(?:\/>|>\s*<(\w+))/g)

@@ -2,7 +2,8 @@ import { truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
-import { pbmanifest, shell } from './pbmanifest.js'
+import { shell } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 import { emptyFile, formatManifest, versionFile, writeSmallBackup } from './small-backup.js'
 
 let scratch: ScratchDirectory
@@ -55,7 +56,7 @@ test('a file of 50 GB that is no manifest is known by its first bytes', async ()
   const path = join(scratch.path, 'huge')
   await writeFile(path, '')
   await truncate(path, 50 * 1024 ** 3)
-  const { status, stderr } = await pbmanifest(['verify', '-m', path, backup])
+  const { status, stderr } = await runCommandLine(['verify', '-m', path, backup])
   expect({ status, stderr }).toEqual({
     status: 3,
     stderr: `pbmanifest: error: could not parse backup manifest: Token "\\x00" is invalid. (in "${path}")\n`,
@@ -69,7 +70,7 @@ test('a file of 50 GB that begins as a manifest is more than one can have', asyn
     `${formatManifest([versionFile, emptyFile]).split('\n],')[0]},\n${' '.repeat(300_000)}`,
   )
   await truncate(path, 50 * 1024 ** 3)
-  const { status, stderr } = await pbmanifest(['verify', '-m', path, backup])
+  const { status, stderr } = await runCommandLine(['verify', '-m', path, backup])
   expect({ status, stderr }).toEqual({
     status: 5,
     stderr: `pbmanifest: error: could not read file "${path}": it has 53687091200 bytes, more than a manifest can have here\n`,

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { pbmanifest } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 import { emptyFile, formatFile, formatManifest, versionFile } from './small-backup.js'
 
 const backupId = '00112233445566778899aabbccddeeff'
@@ -47,7 +48,7 @@ describe('pbmanifest merge', () => {
 
   test('says nothing with -q', async () => {
     const args = ['merge', '-q', ...parts, `--output=${output}`, ...walRange]
-    expect(await pbmanifest(args)).toEqual({ status: 0, stdout: '', stderr: '' })
+    expect(await runCommandLine(args)).toEqual({ status: 0, stdout: '', stderr: '' })
   })
 
   test('takes numbers and LSNs as they are written', async () => {
@@ -60,7 +61,7 @@ describe('pbmanifest merge', () => {
       '--end-lsn',
       '0/2000100',
     ]
-    expect(await pbmanifest(['merge', ...parts, '-o', output, ...args])).toMatchObject({
+    expect(await runCommandLine(['merge', ...parts, '-o', output, ...args])).toMatchObject({
       status: 0,
       stderr: '',
     })
@@ -72,7 +73,7 @@ describe('pbmanifest merge', () => {
   test('refuses fragments that do not fit with status 4, and writes nothing', async () => {
     const foreign = await writeFragment(1, 'f'.repeat(32))
     const before = readdirSync(scratch.path)
-    const { status, stdout, stderr } = await pbmanifest(['merge', ...parts, '-o', output, ...walRange])
+    const { status, stdout, stderr } = await runCommandLine(['merge', ...parts, '-o', output, ...walRange])
     expect({ status, stdout }).toEqual({ status: 4, stdout: '' })
     expect(stderr).toMatch(/^pbmanifest: error: /)
     expect(stderr).toContain(foreign)
@@ -82,7 +83,7 @@ describe('pbmanifest merge', () => {
   test('refuses what is no fragment with status 3', async () => {
     const stranger = join(scratch.path, 'stranger')
     await writeFile(stranger, 'hello\n')
-    const { status, stdout, stderr } = await pbmanifest([
+    const { status, stdout, stderr } = await runCommandLine([
       'merge',
       ...parts,
       stranger,
@@ -96,7 +97,7 @@ describe('pbmanifest merge', () => {
 
   test('has status 5 when the output cannot be written', async () => {
     const nowhere = join(scratch.path, 'nowhere/backup_manifest')
-    const { status, stderr } = await pbmanifest(['merge', ...parts, '-o', nowhere, ...walRange])
+    const { status, stderr } = await runCommandLine(['merge', ...parts, '-o', nowhere, ...walRange])
     expect(status).toBe(5)
     expect(stderr).toMatch(/^pbmanifest: error: .*No such file or directory$/m)
   })
@@ -104,8 +105,8 @@ describe('pbmanifest merge', () => {
   test('warns of what it passes over with --allow-unsealed', async () => {
     await writeFile(parts[1] ?? '', `${formatFile(emptyFile)}\n{ "Path"`)
     const args = ['merge', ...parts, '-o', output, ...walRange]
-    expect(await pbmanifest(args)).toMatchObject({ stdout: '' })
-    const salvaged = await pbmanifest([...args, '--allow-unsealed'])
+    expect(await runCommandLine(args)).toMatchObject({ stdout: '' })
+    const salvaged = await runCommandLine([...args, '--allow-unsealed'])
     expect(salvaged).toMatchObject({
       status: 0,
       stdout: expect.stringContaining('merged 2 fragments: 2 files'),

@@ -4,11 +4,16 @@ import { type ProgramResult, runProgram } from '../helpers/run-program.js'
 
 const packageFile = createRequire(import.meta.url).resolve('pbmanifest/package.json')
 
-/** The built program; `npm test` builds it first. */
-export const mainFile: string = join(dirname(packageFile), 'dist/program/main.js')
+/** The path of a file of what is built; `npm test` builds it first. */
+export function builtFile(path: string): string {
+  return join(dirname(packageFile), path)
+}
+
+/** The built program. */
+export const mainFile: string = builtFile('dist/program/main.js')
 
 /** A test runner may ask for colours; the programs that it starts must not. */
-const environment = { FORCE_COLOR: '0', PBMANIFEST_DEBUG: '' }
+export const environment: Readonly<Record<string, string>> = { FORCE_COLOR: '0', PBMANIFEST_DEBUG: '' }
 
 /** Runs `pbmanifest` as a user would. */
 export async function pbmanifest(

@@ -12,6 +12,7 @@ import { mustRun } from '../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { mountSmallDisk } from '../helpers/small-disk.js'
 import { mainFile, pbmanifest } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 import { writeTree } from './small-backup.js'
 
 const mebibyte = 1024 * 1024
@@ -149,27 +150,27 @@ describe('pbmanifest repair', () => {
     ],
     [['--from', 'x', '-T', 'fast=/fast', 'y'], 'invalid value "fast=/fast"'],
   ])('refuses %j', async (args, message) => {
-    const { status, stdout, stderr } = await pbmanifest(['repair', ...args])
+    const { status, stdout, stderr } = await runCommandLine(['repair', ...args])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toContain(message)
   })
 
   test('refuses directories that cannot be repaired, or from', async () => {
-    expect(await pbmanifest(['repair', '--from', backup, backup])).toMatchObject({
+    expect(await runCommandLine(['repair', '--from', backup, backup])).toMatchObject({
       status: 2,
       stderr: expect.stringContaining('is the backup itself, and no copy of it'),
     })
-    expect(await pbmanifest(['repair', '--from', join(copy, 'none'), backup])).toMatchObject({
+    expect(await runCommandLine(['repair', '--from', join(copy, 'none'), backup])).toMatchObject({
       status: 5,
       stderr: expect.stringContaining('No such file or directory'),
     })
-    expect(await pbmanifest(['repair', '--from', join(copy, 'PG_VERSION'), backup])).toMatchObject({
+    expect(await runCommandLine(['repair', '--from', join(copy, 'PG_VERSION'), backup])).toMatchObject({
       status: 5,
       stderr: expect.stringContaining('Not a directory'),
     })
     const tar = join(scratch.path, 'tar')
     await writeTree(tar, { 'base.tar': '' })
-    expect(await pbmanifest(['repair', '--from', backup, tar])).toMatchObject({
+    expect(await runCommandLine(['repair', '--from', backup, tar])).toMatchObject({
       status: 2,
       stderr: expect.stringContaining('is in tar format'),
     })

@@ -7,6 +7,7 @@ import { validatorOf } from '../../src/schemas/validator.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { mountSmallDisk } from '../helpers/small-disk.js'
 import { pbmanifest, shell } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 import { writeSmallBackup } from './small-backup.js'
 
 /** What a name may hold, and what is seen of it. */
@@ -77,7 +78,7 @@ describe('a file for Prometheus', () => {
   test('keeps every name within its label', async () => {
     const odd = join(scratch.path, hostileName)
     await rename(backup, odd)
-    const { status } = await pbmanifest(['verify', '-nq', '--report', `prometheus=${file}`, odd])
+    const { status } = await runCommandLine(['verify', '-nq', '--report', `prometheus=${file}`, odd])
     expect(status).toBe(0)
     const samples = samplesIn(readFileSync(file, 'utf8'))
     expect(samples['success']).toEqual([{ labels: { directory: `${scratch.path}/${shownName}` }, value: 1 }])
@@ -85,7 +86,7 @@ describe('a file for Prometheus', () => {
 
   test('says also of a single backup that it could not be verified', async () => {
     await rm(join(backup, 'backup_manifest'))
-    const { status, stderr } = await pbmanifest(['verify', '--report', `prometheus=${file}`, backup])
+    const { status, stderr } = await runCommandLine(['verify', '--report', `prometheus=${file}`, backup])
     expect(status).toBe(5)
     expect(stderr.match(/error: /g)).toHaveLength(1)
     const { success, verdict } = samplesIn(readFileSync(file, 'utf8'))
@@ -101,7 +102,7 @@ describe('a JSON file', () => {
     { what: 'one without a manifest', names: ['nothing'], schema: 'error' },
   ] as const)('of $what is what --output=json prints', async ({ names, schema }) => {
     const paths = names.map((name) => join(scratch.path, name))
-    const { stdout } = await pbmanifest([
+    const { stdout } = await runCommandLine([
       'verify',
       '-n',
       '--output=json',
@@ -116,7 +117,7 @@ describe('a JSON file', () => {
 
 test('several files are written of one run, whatever goes to standard output', async () => {
   const args = ['--report', `json=${file}.json`, `--report=prometheus=${file}.prom`]
-  const { status, stdout } = await pbmanifest(['verify', '-n', ...args, backup])
+  const { status, stdout } = await runCommandLine(['verify', '-n', ...args, backup])
   expect({ status, line: stdout.split('\n')[0] }).toEqual({ status: 0, line: 'backup successfully verified' })
   expect(statSync(`${file}.json`).size).toBeGreaterThan(0)
   expect(statSync(`${file}.prom`).size).toBeGreaterThan(0)
@@ -125,7 +126,9 @@ test('several files are written of one run, whatever goes to standard output', a
 test('a file that is there is replaced at once, and nothing is left beside it', async () => {
   await writeFile(file, 'old')
   const before = statSync(file).ino
-  expect(await pbmanifest(['verify', '-nq', '--report', `json=${file}`, backup])).toMatchObject({ status: 0 })
+  expect(await runCommandLine(['verify', '-nq', '--report', `json=${file}`, backup])).toMatchObject({
+    status: 0,
+  })
   expect(statSync(file).ino).not.toBe(before)
   expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ verdict: 'verified' })
   expect(readdirSync(scratch.path).toSorted()).toEqual(['backup', 'damaged', 'report'])
@@ -142,7 +145,7 @@ describe('what cannot be written', () => {
     for (const place of ['backup/x', 'latest/x', 'backup/base/1/x', 'tablespace/PG_15_202209061/x', 'link']) {
       const path = join(scratch.path, place)
       for (const backups of [[backup], [damaged, backup]]) {
-        const { status, stdout, stderr } = await pbmanifest([
+        const { status, stdout, stderr } = await runCommandLine([
           'verify',
           '--report',
           `json=${path}`,
@@ -161,28 +164,28 @@ describe('what cannot be written', () => {
     ['=x', 'It must be one of: '],
     ['json=-', '--report does not write to standard output'],
   ])('is refused as %j', async (value, words) => {
-    const { status, stdout, stderr } = await pbmanifest(['verify', '--report', value, backup])
+    const { status, stdout, stderr } = await runCommandLine(['verify', '--report', value, backup])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toContain(words)
   })
 
   test('is refused twice in one place', async () => {
     const args = ['--report', `json=${file}`, '--report', `prometheus=${scratch.path}/./report`]
-    const { status, stderr } = await pbmanifest(['verify', ...args, backup])
+    const { status, stderr } = await runCommandLine(['verify', ...args, backup])
     expect(status).toBe(2)
     expect(stderr).toContain('two reports are to be written into "')
   })
 
   test('is refused with --chain', async () => {
     const words = 'cannot specify both --chain and --report'
-    const result = await pbmanifest(['verify', '--chain', '--report', `json=${file}`, backup, damaged])
+    const result = await runCommandLine(['verify', '--chain', '--report', `json=${file}`, backup, damaged])
     expect(result.stdout + result.stderr).toContain(words)
     expect(result.status).toBe(2)
   })
 
   test('is known before anything is verified', async () => {
     const path = join(scratch.path, 'no/such/directory')
-    expect(await pbmanifest(['verify', '--report', `json=${path}`, damaged])).toEqual({
+    expect(await runCommandLine(['verify', '--report', `json=${path}`, damaged])).toEqual({
       status: 5,
       stdout: '',
       stderr: `pbmanifest: error: could not write file "${path}": No such file or directory\n`,
@@ -196,18 +199,18 @@ describe('what cannot be written', () => {
       if (unmount === undefined) context.skip('a file system cannot be mounted here')
       expect(() => writeFileSync(join(disk, 'filler'), Buffer.alloc(1024 * 1024))).toThrow('ENOSPC')
       const args = ['--report', `json=${disk}/report`, '--report', `prometheus=${file}`]
-      const good = await pbmanifest(['verify', '-n', ...args, backup])
+      const good = await runCommandLine(['verify', '-n', ...args, backup])
       expect(good.status).toBe(5)
       expect(good.stdout).toMatch(/^backup successfully verified\n/)
       expect(good.stderr).toMatch(
         /^pbmanifest: error: could not (?:write|create) file ".*": No space left on device\n$/,
       )
       // Damage is worse.
-      expect(await pbmanifest(['verify', '-n', ...args, damaged])).toMatchObject({ status: 1 })
+      expect(await runCommandLine(['verify', '-n', ...args, damaged])).toMatchObject({ status: 1 })
       expect(samplesIn(readFileSync(file, 'utf8'))['success']?.[0]?.value).toBe(0)
       expect(readdirSync(disk)).toEqual(['filler'])
 
-      const plugin = await pbmanifest(['verify', '-n', '--output=nagios', ...args, backup])
+      const plugin = await runCommandLine(['verify', '-n', '--output=nagios', ...args, backup])
       expect({ status: plugin.status, stderr: plugin.stderr }).toEqual({ status: 3, stderr: '' })
       expect(plugin.stdout).toMatch(
         /^PBMANIFEST UNKNOWN - could not .*: No space left on device; backup successfully verified: /,
@@ -237,7 +240,7 @@ describe('the line of a plugin', () => {
         'CRITICAL - backup verification failed: 1 problem (1 checksum-mismatch), first: checksum mismatch for file "PG_VERSION"',
     },
   ])('says of $what what it is, and the status of plugins', async ({ path, status, words }) => {
-    const result = await pbmanifest(['verify', '-n', '--output=nagios', join(scratch.path, path)])
+    const result = await runCommandLine(['verify', '-n', '--output=nagios', join(scratch.path, path)])
     expect({ status: result.status, stderr: result.stderr }).toEqual({ status, stderr: '' })
     const [line = '', ...rest] = result.stdout.split('\n')
     expect(rest).toEqual([''])
@@ -271,7 +274,7 @@ describe('the line of a plugin', () => {
     const real = args.map((arg) =>
       arg.replace(/NOTHING|BACKUP|DAMAGED|COPY/, (name) => join(scratch.path, name.toLowerCase())),
     )
-    const result = await pbmanifest(['verify', '--output=nagios', ...real])
+    const result = await runCommandLine(['verify', '--output=nagios', ...real])
     expect({ status: result.status, stderr: result.stderr }).toEqual({ status, stderr: '' })
     expect(result.stdout).toMatch(new RegExp(`^PBMANIFEST ${word} - [^\\n]+\\n$`))
   })
@@ -282,7 +285,7 @@ describe('the line of a plugin', () => {
     const odd = join(scratch.path, `${hostileName}2`)
     await rename(damaged, odd)
     for (const backups of [[odd], [odd, backup]]) {
-      const { status, stdout } = await pbmanifest(['verify', '-n', '--output=nagios', ...backups])
+      const { status, stdout } = await runCommandLine(['verify', '-n', '--output=nagios', ...backups])
       expect(status).toBe(2)
       const shown = shownName.replace('|', String.raw`\x7c`)
       expect(stdout).toContain(`"${shown}`)

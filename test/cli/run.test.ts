@@ -1,26 +1,5 @@
-import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
-import { run } from '../../cli/run.js'
-
-interface Outcome {
-  readonly status: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-async function runHere(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
-  let stdout = ''
-  let stderr = ''
-  const status = await run({
-    args,
-    env,
-    stdin: Readable.from([]),
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
-    signals: { stop: new AbortController().signal, onHangup: () => {} },
-  })
-  return { status, stdout, stderr }
-}
+import { runCommandLine } from './run-command-line.js'
 
 const value = (option: string, text: string): string => `invalid value "${text}" for option ${option}`
 const fragment = ['fragment', 'DIR', '-o', 'OUT', '--backup-id', '0'.repeat(32), '--worker']
@@ -79,7 +58,7 @@ describe('a command line that makes no sense', () => {
     [['verify', '--pa'], "option '--pa' is ambiguous; possibilities: '--partial-wal' '--page-checksums'"],
     [['backup-id', 'x'], 'too many command-line arguments (first is "x")'],
   ])('%j: %s', async (args, message) => {
-    const { status, stdout, stderr } = await runHere(args)
+    const { status, stdout, stderr } = await runCommandLine(args)
     const command = /^[a-z]/.test(args[0] ?? '') && args[0] !== 'frobnicate' ? `${args[0]} ` : ''
     expect(status).toBe(2)
     expect(stdout).toBe('')
@@ -95,7 +74,7 @@ describe('a command line that makes no sense', () => {
     [['verify', '--jbos=3'], "unrecognized option '--jbos'", 'the option "--jobs"', 'verify '],
     [['--hlep'], "unrecognized option '--hlep'", 'the option "--help"', ''],
   ])('%j: %s, with a word of what was probably meant', async (args, message, meant, command) => {
-    expect(await runHere(args)).toEqual({
+    expect(await runCommandLine(args)).toEqual({
       status: 2,
       stdout: '',
       stderr: `pbmanifest: error: ${message}
@@ -105,7 +84,7 @@ pbmanifest: hint: Perhaps you meant ${meant}. Try "pbmanifest ${command}--help" 
   })
 
   test('with --output=json is also told as JSON', async () => {
-    const { status, stdout, stderr } = await runHere(['verify', '--output=json', '--foo', 'a'])
+    const { status, stdout, stderr } = await runCommandLine(['verify', '--output=json', '--foo', 'a'])
     expect(status).toBe(2)
     expect(JSON.parse(stdout)).toEqual({
       error: {
@@ -129,25 +108,25 @@ test('the stack of an error is shown only when it is asked for', async () => {
     '--worker=0',
     '--files-from=/does/not/exist',
   ]
-  const plain = await runHere(args)
+  const plain = await runCommandLine(args)
   expect(plain).toMatchObject({ status: 5, stdout: '' })
   expect(plain.stderr).toBe(
     'pbmanifest: error: could not read file "/does/not/exist": No such file or directory\n',
   )
-  const withFlag = await runHere([...args, '--debug'])
+  const withFlag = await runCommandLine([...args, '--debug'])
   expect(withFlag.stderr).toMatch(/\n +at /)
-  const withVariable = await runHere(args, { PBMANIFEST_DEBUG: '1' })
+  const withVariable = await runCommandLine(args, { PBMANIFEST_DEBUG: '1' })
   expect(withVariable.stderr).toMatch(/\n +at /)
 })
 
 test('colour is only in the word', async () => {
-  const { stderr } = await runHere(['verify', '--color=always', '-F', 'zip', 'x'])
+  const { stderr } = await runCommandLine(['verify', '--color=always', '-F', 'zip', 'x'])
   expect(stderr).toContain('pbmanifest: \u001b[01;31merror:\u001b[0m invalid backup format "zip"')
 })
 
 test('nothing in a name reaches a terminal as it is, neither as text nor as JSON', async () => {
   const name = 'backup\u001b]0;x\u0007\u009b2J\u202etxt\u2028\u007f'
-  const { stdout, stderr, status } = await runHere(['verify', '--output=json', name])
+  const { stdout, stderr, status } = await runCommandLine(['verify', '--output=json', name])
   expect(status).toBe(5)
   for (const text of [stdout, stderr]) expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}]/u)
   expect(stderr).toContain(String.raw`backup\x1b]0;x\x07\xc2\x9b2J\xe2\x80\xaetxt\xe2\x80\xa8\x7f`)

@@ -6,6 +6,7 @@ import { validatorOf } from '../../src/schemas/validator.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { describeWithOpenSsh, keyKinds, makeKey, startAgent } from '../helpers/ssh-programs.js'
 import { pbmanifest } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 import { writeSmallBackup } from './small-backup.js'
 
 const noAgent = { SSH_AUTH_SOCK: '' }
@@ -35,7 +36,7 @@ describeWithOpenSsh('pbmanifest', () => {
       ),
       stderr: '',
     })
-    expect(await pbmanifest(['verify', '-n', '--allowed-signers', signers, backup])).toEqual({
+    expect(await runCommandLine(['verify', '-n', '--allowed-signers', signers, backup])).toEqual({
       status: 0,
       stdout: expect.stringMatching(
         /^backup successfully verified\n2 files, 3 bytes checked in .* s; manifest signed by "ops@example.com"; not checked: /,
@@ -47,10 +48,10 @@ describeWithOpenSsh('pbmanifest', () => {
   test('sign -q says nothing, and puts the signature where it is told to', async () => {
     const signature = join(scratch.path, 'elsewhere')
     const args = ['sign', '-q', `--key=${key}`, `--signature=${signature}`, backup]
-    expect(await pbmanifest(args)).toEqual({ status: 0, stdout: '', stderr: '' })
+    expect(await runCommandLine(args)).toEqual({ status: 0, stdout: '', stderr: '' })
     expect(existsSync(`${backup}.sig`)).toBe(false)
     const verify = ['verify', '-nq', '--allowed-signers', signers, '-I', 'ops@example.com']
-    expect(await pbmanifest([...verify, '--signature', signature, backup])).toEqual({
+    expect(await runCommandLine([...verify, '--signature', signature, backup])).toEqual({
       status: 0,
       stdout: '',
       stderr: '',
@@ -59,7 +60,7 @@ describeWithOpenSsh('pbmanifest', () => {
 
   test('sign asks the ssh-agent for what is encrypted, and says how when it has none', async () => {
     const encrypted = await makeKey(scratch.path, 'encrypted', keyKinds.ed25519, 'secret')
-    expect(await pbmanifest(['sign', '-f', encrypted, backup], noAgent)).toEqual({
+    expect(await runCommandLine(['sign', '-f', encrypted, backup], noAgent)).toEqual({
       status: 5,
       stdout: '',
       stderr: [
@@ -72,11 +73,11 @@ describeWithOpenSsh('pbmanifest', () => {
     try {
       await agent.add(key)
       const env = { SSH_AUTH_SOCK: agent.socketPath }
-      expect((await pbmanifest(['sign', '-f', `${key}.pub`, backup], env)).status).toBe(0)
+      expect((await runCommandLine(['sign', '-f', `${key}.pub`, backup], env)).status).toBe(0)
     } finally {
       agent.stop()
     }
-    expect((await pbmanifest(['verify', '-n', '--allowed-signers', signers, backup])).status).toBe(0)
+    expect((await runCommandLine(['verify', '-n', '--allowed-signers', signers, backup])).status).toBe(0)
   })
 
   test.each([
@@ -85,7 +86,7 @@ describeWithOpenSsh('pbmanifest', () => {
     [['-f', 'KEY', 'a', 'b'], 'too many command-line arguments (first is "b")'],
   ])('sign %j makes no sense', async (args, message) => {
     const operands = args.length === 0 ? [backup] : []
-    const { status, stderr } = await pbmanifest(['sign', ...args, ...operands])
+    const { status, stderr } = await runCommandLine(['sign', ...args, ...operands])
     expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining(`error: ${message}\n`) })
   })
 
@@ -97,18 +98,18 @@ describeWithOpenSsh('pbmanifest', () => {
       'cannot specify both --chain and --signature',
     ],
   ])('verify %j makes no sense', async (args, message) => {
-    const { status, stderr } = await pbmanifest(['verify', ...args, backup])
+    const { status, stderr } = await runCommandLine(['verify', ...args, backup])
     expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining(`error: ${message}\n`) })
   })
 
   test('a line of allowed signers that is not understood allows nobody, and is named when nobody else is allowed', async () => {
-    await pbmanifest(['sign', '-f', key, backup])
+    await runCommandLine(['sign', '-f', key, backup])
     const bad = 'ops@example.com ssh-ed25519 \u001b[31mred\n'
     await writeFile(signers, `${bad}ops@example.com ${await readFile(`${key}.pub`, 'utf8')}`)
-    expect((await pbmanifest(['verify', '-n', '--allowed-signers', signers, backup])).status).toBe(0)
+    expect((await runCommandLine(['verify', '-n', '--allowed-signers', signers, backup])).status).toBe(0)
     await writeFile(signers, bad)
     const args = ['verify', '-n', '--output=json', '--allowed-signers', signers, backup]
-    const { status, stdout } = await pbmanifest(args)
+    const { status, stdout } = await runCommandLine(args)
     expect(status).toBe(1)
     expect(JSON.parse(stdout)).toMatchObject({
       problems: [
@@ -122,20 +123,20 @@ describeWithOpenSsh('pbmanifest', () => {
 
   test('what is signed for a hostile purpose is shown without its escapes', async () => {
     await writeFile(signers, `"\u001b[31mred" ${await readFile(`${key}.pub`, 'utf8')}`)
-    await pbmanifest(['sign', '-f', key, backup])
-    const { stdout } = await pbmanifest(['verify', '-n', '--allowed-signers', signers, backup])
+    await runCommandLine(['sign', '-f', key, backup])
+    const { stdout } = await runCommandLine(['verify', '-n', '--allowed-signers', signers, backup])
     expect(stdout).toContain(String.raw`manifest signed by "\x1b[31mred"`)
   })
 
   async function keepReport(): Promise<string> {
-    const { stdout } = await pbmanifest(['verify', '-n', '--output=json', backup])
+    const { stdout } = await runCommandLine(['verify', '-n', '--output=json', backup])
     const path = join(scratch.path, 'report.json')
     await writeFile(path, stdout)
-    expect((await pbmanifest(['sign', '-f', key, path])).stdout).toContain(`into "${path}.sig"\n`)
+    expect((await runCommandLine(['sign', '-f', key, path])).stdout).toContain(`into "${path}.sig"\n`)
     return path
   }
   const check = async (path: string, ...more: readonly string[]) =>
-    await pbmanifest(['verify', '--allowed-signers', signers, ...more, path])
+    await runCommandLine(['verify', '--allowed-signers', signers, ...more, path])
 
   describe('with a report', () => {
     test('a signed report of a good backup is good', async () => {
@@ -192,7 +193,7 @@ describeWithOpenSsh('pbmanifest', () => {
 
     test('the signature of a manifest is none of a report', async () => {
       const path = await keepReport()
-      await pbmanifest(['sign', '-f', key, backup])
+      await runCommandLine(['sign', '-f', key, backup])
       expect((await check(path, '--signature', `${backup}.sig`)).stderr).toContain(
         'it is for namespace "backup_manifest@pbmanifest", not "report@pbmanifest"',
       )

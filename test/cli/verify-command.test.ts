@@ -12,6 +12,7 @@ import { poll } from '../helpers/poll.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { hasTerminals, startOnTerminal } from '../helpers/terminal.js'
 import { mainFile, pbmanifest, shell } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 import { emptyFile, formatManifest, versionFile, writeSmallBackup, writeTree } from './small-backup.js'
 
 function validates(schema: string, document: unknown): boolean {
@@ -46,11 +47,11 @@ describe('a backup that verifies', () => {
   })
 
   test('is passed over in silence with -q', async () => {
-    expect(await pbmanifest(['verify', '-nq', backup])).toEqual({ status: 0, stdout: '', stderr: '' })
+    expect(await runCommandLine(['verify', '-nq', backup])).toEqual({ status: 0, stdout: '', stderr: '' })
   })
 
   test('is told step by step with -v, and in the end with what it was and how it was read', async () => {
-    const { status, stdout, stderr } = await pbmanifest(['verify', '-nv', '-j', '2', '-i', 'x y', backup])
+    const { status, stdout, stderr } = await runCommandLine(['verify', '-nv', '-j', '2', '-i', 'x y', backup])
     expect({ status, said: stdout.split('\n')[0] }).toEqual({
       status: 0,
       said: 'backup successfully verified',
@@ -78,7 +79,7 @@ describe('a backup that verifies', () => {
   })
 
   test('is one document with --output=json also with -v', async () => {
-    const { status, stdout, stderr } = await pbmanifest(['verify', '-nvs', '--output=json', backup])
+    const { status, stdout, stderr } = await runCommandLine(['verify', '-nvs', '--output=json', backup])
     expect(status).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'verified' })
     expect(stderr).toBe(
@@ -93,7 +94,7 @@ describe('a backup that verifies', () => {
   })
 
   test('is one JSON document with --output=json', async () => {
-    const { status, stdout, stderr } = await pbmanifest(['verify', '-n', '--output=json', backup])
+    const { status, stdout, stderr } = await runCommandLine(['verify', '-n', '--output=json', backup])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     const report: unknown = JSON.parse(stdout)
     expect(validates('verify-report.schema.json', report)).toBe(true)
@@ -134,7 +135,7 @@ describe('a backup that verifies', () => {
   })
 
   test('shows progress on standard error with -P', async () => {
-    const { status, stderr } = await pbmanifest(['verify', '-nP', backup])
+    const { status, stderr } = await runCommandLine(['verify', '-nP', backup])
     expect(status).toBe(0)
     // Once a second, between the first and the last.
     expect(stderr).toMatch(
@@ -149,7 +150,7 @@ describe('a backup that verifies', () => {
     '-i 1260 --ignore=-x',
     '-w /nowhere --wal-path=/nowhere',
   ])('with %s', async (options) => {
-    const { status, stderr } = await pbmanifest(['verify', '-n', ...options.split(' '), backup])
+    const { status, stderr } = await runCommandLine(['verify', '-n', ...options.split(' '), backup])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   })
 
@@ -182,7 +183,7 @@ describe('a damaged backup', () => {
     'pbmanifest: backup verification failed: 3 problems (1 missing, 1 extra, 1 checksum-mismatch)'
 
   test('has every problem and their counts on standard error, and status 1', async () => {
-    const { status, stdout, stderr } = await pbmanifest(['verify', '-n', backup])
+    const { status, stdout, stderr } = await runCommandLine(['verify', '-n', backup])
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
     const lines = stderr.trimEnd().split('\n')
     expect(lines.filter((line) => line.startsWith('pbmanifest: error: ')).toSorted()).toEqual(problems)
@@ -191,14 +192,14 @@ describe('a damaged backup', () => {
   })
 
   test('says only the problems and their counts with -q', async () => {
-    const { status, stdout, stderr } = await pbmanifest(['verify', '-nq', backup])
+    const { status, stdout, stderr } = await runCommandLine(['verify', '-nq', backup])
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
     const lines = stderr.split('\n').filter((line) => !line.startsWith('pbmanifest: detail: '))
     expect(lines.toSorted()).toEqual(['', counts, ...problems].toSorted())
   })
 
   test('is told as JSON, once, with status 1', async () => {
-    const { status, stdout, stderr } = await pbmanifest(['verify', '-n', '--output=json', backup])
+    const { status, stdout, stderr } = await runCommandLine(['verify', '-n', '--output=json', backup])
     expect({ status, stderr }).toEqual({ status: 1, stderr: '' })
     const report: unknown = JSON.parse(stdout)
     expect(validates('verify-report.schema.json', report)).toBe(true)
@@ -209,7 +210,7 @@ describe('a damaged backup', () => {
   })
 
   test('stops at the first problem with -e', async () => {
-    const { status, stderr } = await pbmanifest(['verify', '-ne', backup])
+    const { status, stderr } = await runCommandLine(['verify', '-ne', backup])
     expect(status).toBe(1)
     expect(stderr.match(/^pbmanifest: error: /gm)).toHaveLength(1)
     expect(stderr).toContain('anything after the first problem')
@@ -217,11 +218,11 @@ describe('a damaged backup', () => {
 
   test('verifies when all that is wrong is ignored', async () => {
     await writeFile(join(backup, 'PG_VERSION'), '15\n')
-    expect(await pbmanifest(['verify', '-n', '-ibase', backup])).toMatchObject({ status: 0, stderr: '' })
+    expect(await runCommandLine(['verify', '-n', '-ibase', backup])).toMatchObject({ status: 0, stderr: '' })
   })
 
   test('is no verified one when all is ignored', async () => {
-    const { status, stdout } = await pbmanifest(['verify', '-n', '-ibase', '-i=PG_VERSION', backup])
+    const { status, stdout } = await runCommandLine(['verify', '-n', '-ibase', '-i=PG_VERSION', backup])
     expect({ status, stdout }).toEqual({ status: 7, stdout: '' })
   })
 
@@ -251,12 +252,12 @@ describe('a verification that cannot go on', () => {
   ])('$name', async ({ spoil, status, code, message }) => {
     await spoil()
     const words = message.replace('DIR', backup)
-    const text = await pbmanifest(['verify', backup])
+    const text = await runCommandLine(['verify', backup])
     expect(text).toMatchObject({ status, stdout: '' })
     expect(text.stderr).toMatch(/^pbmanifest: error: /)
     expect(text.stderr).toContain(words)
 
-    const json = await pbmanifest(['verify', '--output=json', backup])
+    const json = await runCommandLine(['verify', '--output=json', backup])
     expect(json).toMatchObject({ status, stderr: text.stderr })
     const document: unknown = JSON.parse(json.stdout)
     expect(validates('error.schema.json', document)).toBe(true)
@@ -300,10 +301,10 @@ describe('what is missing', () => {
   test('is not said to be a directory that is there and has no segment', async () => {
     const wal = join(backup, '..', 'wal')
     await writeTree(wal, { 'notes.txt': '' })
-    const { stderr } = await pbmanifest(['verify', '-w', wal, backup])
+    const { stderr } = await runCommandLine(['verify', '-w', wal, backup])
     expect(stderr).not.toContain('No such file')
     expect(stderr).toContain('hint: Use -w, --wal-path where the WAL is elsewhere')
-    const nowhere = await pbmanifest(['verify', '-w', join(wal, 'none'), backup])
+    const nowhere = await runCommandLine(['verify', '-w', join(wal, 'none'), backup])
     expect(nowhere.stderr).toContain('No such file or directory')
   })
 
@@ -312,10 +313,10 @@ describe('what is missing', () => {
     { name: 'pbmanifest.unfinished', program: 'pbmanifest backup' },
   ])('is a manifest, where there is a $name: that says why', async ({ name, program }) => {
     await rm(join(backup, 'backup_manifest'))
-    const plain = await pbmanifest(['verify', backup])
+    const plain = await runCommandLine(['verify', backup])
     expect(plain.stderr).not.toContain('hint')
     await writeTree(backup, { [name]: '' })
-    const { status, stderr } = await pbmanifest(['verify', backup])
+    const { status, stderr } = await runCommandLine(['verify', backup])
     expect(status).toBe(5)
     expect(stderr).toContain(`hint: There is a "${name}": ${program} is still at it, or was ended`)
   })

@@ -6,6 +6,7 @@ import { validatorOf } from '../../src/schemas/validator.js'
 import type { BackupsReport } from '../../src/verify/several/verify-backups.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { pbmanifest, shell } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 import { writeSmallBackup } from './small-backup.js'
 
 let scratch: ScratchDirectory
@@ -46,14 +47,14 @@ test('that all verify is said last, and nothing else with -q', async () => {
   await rm(damaged, { recursive: true })
   const other = join(scratch.path, 'other')
   await cp(good, other, { recursive: true })
-  const { status, stdout, stderr } = await pbmanifest(['verify', '-n', good, other])
+  const { status, stdout, stderr } = await runCommandLine(['verify', '-n', good, other])
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   expect(stdout.trimEnd().split('\n').at(-1)).toBe('2 backups successfully verified')
-  expect(await pbmanifest(['verify', '-nq', good, other])).toEqual({ status: 0, stdout: '', stderr: '' })
+  expect(await runCommandLine(['verify', '-nq', good, other])).toEqual({ status: 0, stdout: '', stderr: '' })
 })
 
 test('one JSON document has all reports, and the reason where there is none', async () => {
-  const { status, stdout, stderr } = await pbmanifest([
+  const { status, stdout, stderr } = await runCommandLine([
     'verify',
     '-n',
     '--output=json',
@@ -96,7 +97,7 @@ test.each([
     ignored: [good, `${good}/../backup`, damaged, '-i', 'base', '-i', 'PG_VERSION'],
   }
   const args = backups.flatMap((name) => paths[name] ?? [])
-  expect(await pbmanifest(['verify', '-n', ...args])).toMatchObject({ status })
+  expect(await runCommandLine(['verify', '-n', ...args])).toMatchObject({ status })
 })
 
 describe('a glob', () => {
@@ -104,7 +105,7 @@ describe('a glob', () => {
     await writeFile(join(scratch.path, 'backup.sig'), '')
     await symlink('backup', join(scratch.path, 'latest'))
     await symlink('gone', join(scratch.path, 'broken'))
-    const { status, stdout } = await pbmanifest(['verify', '-n', '--output=json', `${scratch.path}/*`])
+    const { status, stdout } = await runCommandLine(['verify', '-n', '--output=json', `${scratch.path}/*`])
     expect(status).toBe(1)
     const { backups } = JSON.parse(stdout) as BackupsReport
     // A link to a directory that is there is not verified again.
@@ -112,14 +113,14 @@ describe('a glob', () => {
   })
 
   test('that matches one is as one that matches more', async () => {
-    const { stdout } = await pbmanifest(['verify', '-n', '--output=json', `${scratch.path}/back?p`])
+    const { stdout } = await runCommandLine(['verify', '-n', '--output=json', `${scratch.path}/back?p`])
     expect(JSON.parse(stdout)).toMatchObject({ backups: [{ directory: good }] })
   })
 
   test('that matches nothing is an error, whatever else was named', async () => {
     const pattern = `${scratch.path}/no*such`
     for (const args of [[pattern], [good, pattern]]) {
-      expect(await pbmanifest(['verify', '-n', ...args])).toEqual({
+      expect(await runCommandLine(['verify', '-n', ...args])).toEqual({
         status: 5,
         stdout: '',
         stderr: `pbmanifest: error: no backup found: "${pattern}" is no directory and matches none\n`,
@@ -130,7 +131,7 @@ describe('a glob', () => {
   test('is none when a directory has that name', async () => {
     const odd = join(scratch.path, 'b[a]ckup')
     await cp(good, odd, { recursive: true })
-    const { status, stdout } = await pbmanifest(['verify', '-n', odd])
+    const { status, stdout } = await runCommandLine(['verify', '-n', odd])
     expect({ status, line: stdout.split('\n')[0] }).toEqual({
       status: 0,
       line: 'backup successfully verified',
@@ -153,7 +154,7 @@ test.each([
   [['--archive=base'], '--archive is for an archive on standard input'],
   [['-'], 'an archive on standard input is verified alone'],
 ])('%j is refused with several backups', async (args, message) => {
-  const { status, stdout, stderr } = await pbmanifest(['verify', ...args, good, damaged])
+  const { status, stdout, stderr } = await runCommandLine(['verify', ...args, good, damaged])
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
   expect(stderr).toContain(`pbmanifest: error: ${message}\n`)
 })

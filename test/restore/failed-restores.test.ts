@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type RestoreOptions, restoreBackup, type RestoreSource } from 'pbmanifest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { pbmanifest, shell } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { writeSmallBackup } from '../cli/small-backup.js'
 import { tarArchive, tarMember } from '../files/tar/make-tar.js'
 import { poll } from '../helpers/poll.js'
@@ -309,7 +310,7 @@ test('a command line that says too little, or too much, is refused', async () =>
     [['-D', 'x', '--manifest-checksums=MD5', 'backup'], 'unrecognized checksum algorithm: "MD5"'],
     [['-D', 'x', '-T', 'a=b', 'backup'], 'old directory is not an absolute path in tablespace mapping: a'],
   ] as const) {
-    expect(await pbmanifest(['restore', ...args])).toMatchObject({
+    expect(await runCommandLine(['restore', ...args])).toMatchObject({
       status: 2,
       stderr: expect.stringContaining(message),
     })

@@ -13,6 +13,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { validatorOf } from '../../src/schemas/validator.js'
 import { pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { takeUnpackedBackup } from '../helpers/backup-chain.js'
 import { appendSettings, type Cluster, createCluster } from '../helpers/cluster.js'
 import { type BackupCopy, copyBackup } from '../helpers/copy-backup.js'
@@ -340,7 +341,7 @@ describe('chains of PostgreSQL 18', () => {
 
   describe('on the command line', () => {
     test('are said to be verified', async () => {
-      const { status, stdout, stderr } = await pbmanifest([
+      const { status, stdout, stderr } = await runCommandLine([
         'verify',
         '--chain',
         '-n',
@@ -358,7 +359,7 @@ describe('chains of PostgreSQL 18', () => {
     })
 
     test('are refused with a reason and status 1', async () => {
-      const { status, stderr } = await pbmanifest([
+      const { status, stderr } = await runCommandLine([
         'verify',
         '--chain',
         '-nq',
@@ -374,14 +375,14 @@ describe('chains of PostgreSQL 18', () => {
 
     test('are one line for Nagios', async () => {
       const args = ['verify', '--chain', '-n', '--output=nagios']
-      expect(await pbmanifest([...args, full.directory, monday.directory])).toEqual({
+      expect(await runCommandLine([...args, full.directory, monday.directory])).toEqual({
         status: 0,
         stdout: expect.stringMatching(
           /^PBMANIFEST OK - pg_combinebackup may combine these backups; 2 backups successfully verified \| .*\n$/,
         ),
         stderr: '',
       })
-      const bad = await pbmanifest([...args, monday.directory, full.directory])
+      const bad = await runCommandLine([...args, monday.directory, full.directory])
       expect({ status: bad.status, stderr: bad.stderr }).toEqual({ status: 2, stderr: '' })
       expect(bad.stdout).toMatch(
         /^PBMANIFEST CRITICAL - 3 problems between the backups, first: backup at ".*" is an incremental backup, /,
@@ -390,7 +391,7 @@ describe('chains of PostgreSQL 18', () => {
 
     test('are one JSON document', async () => {
       const args = ['verify', '--chain', '--output=json', full.directory, monday.directory]
-      const { status, stdout, stderr } = await pbmanifest(args)
+      const { status, stdout, stderr } = await runCommandLine(args)
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
       const report: unknown = JSON.parse(stdout)
       expect(report).toMatchObject({ verdict: 'verified', combine: 'safe' })
@@ -402,7 +403,7 @@ describe('chains of PostgreSQL 18', () => {
       [['--chain', '-m', 'x', 'a', 'b'], 'cannot specify both --chain and -m/--manifest-path'],
       [['--chain', '-w', 'x', 'a', 'b'], 'cannot specify both --chain and -w/--wal-path'],
     ])('%j are bad usage', async (args, message) => {
-      const { status, stderr } = await pbmanifest(['verify', ...args])
+      const { status, stderr } = await runCommandLine(['verify', ...args])
       expect(status).toBe(2)
       expect(stderr).toContain(`pbmanifest: error: ${message}\n`)
     })

@@ -19,6 +19,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatLsn, parseLsn } from '../../src/postgres/lsn.js'
 import { validatorOf } from '../../src/schemas/validator.js'
 import { mainFile, pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { type Cluster, createCluster } from '../helpers/cluster.js'
 import { writeOddFiles } from '../helpers/odd-files.js'
 import { pgVerifyBackup } from '../helpers/pg-verify-backup.js'
@@ -171,13 +172,13 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     await expectVerified(directory, archive)
     expect(ourFiles(directory)).toEqual(['backup_manifest'])
 
-    expect(await pbmanifest(['create', '-q', '-w', archive, directory])).toEqual({
+    expect(await runCommandLine(['create', '-q', '-w', archive, directory])).toEqual({
       status: 5,
       stdout: '',
       stderr: `pbmanifest: error: could not create file "${manifest}": File exists\npbmanifest: hint: Use --force to replace it, or -o, --output to write another file.\n`,
     })
     const args = ['create', '-qf', '-j1', '--manifest-checksums=sha256', `--end-lsn=${endLsn}`, directory]
-    expect(await pbmanifest(args)).toEqual({ status: 0, stdout: '', stderr: '' })
+    expect(await runCommandLine(args)).toEqual({ status: 0, stdout: '', stderr: '' })
     expect(await pgVerifyBackup(programs, ['-w', archive, directory])).toMatchObject({ status: 0 })
     const list = [...(await listManifestFiles(directory))]
     expect(list.every(({ checksum }) => checksum?.algorithm === 'SHA256')).toBe(true)
@@ -191,7 +192,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     const tar = join(cluster.scratch.path, 'wal.tar.gz')
     await mustRun('tar', ['-czf', tar, '-C', archive, '.'])
     const output = join(cluster.scratch.path, 'manifest.json')
-    const { status, stdout } = await pbmanifest(['create', '--json', '-w', tar, '-o', output, directory])
+    const { status, stdout } = await runCommandLine(['create', '--json', '-w', tar, '-o', output, directory])
     expect(status).toBe(0)
     const report: unknown = JSON.parse(stdout)
     expect(validatorOf('create-report')(report)).toBe(undefined)
@@ -205,7 +206,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     rmSync(output)
 
     truncateSync(tar, statSync(tar).size - 100)
-    const cut = await pbmanifest(['create', '--json', '-w', tar, '-o', output, directory])
+    const cut = await runCommandLine(['create', '--json', '-w', tar, '-o', output, directory])
     expect(cut.status).toBe(4)
     expect(JSON.parse(cut.stdout)).toMatchObject({
       error: { code: 'BAD_FILE', message: expect.stringContaining(`could not read archive "${tar}": `) },
@@ -219,7 +220,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     const outputs = ['1', '7'].map((jobs) => join(cluster.scratch.path, `manifest-${jobs}`))
     for (const [index, jobs] of ['1', '7'].entries()) {
       const args = ['create', '-q', '-j', jobs, '-w', archive, '-o', outputs[index] ?? '', directory]
-      expect(await pbmanifest(args)).toMatchObject({ status: 0 })
+      expect(await runCommandLine(args)).toMatchObject({ status: 0 })
     }
     const [one = '', seven = ''] = outputs
     const [diff, other] = [await diffManifests(one, seven), await readManifest(one)]
@@ -231,14 +232,14 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
   test('a backup history file says where a copy ends', { timeout }, async () => {
     const { directory, history, endLsn } = copy
     const output = join(cluster.scratch.path, 'history_manifest')
-    const { status, stdout } = await pbmanifest(['create', '-w', history, '-o', output, directory])
+    const { status, stdout } = await runCommandLine(['create', '-w', history, '-o', output, directory])
     expect(status).toBe(0)
     expect(stdout).toContain(` to ${endLsn} on timeline 1 (end: by the backup history file)\n`)
   })
 
   test('a copy whose WAL does not say where it ends is refused', { timeout }, async () => {
     const { directory, archive } = copy
-    expect(await pbmanifest(['create', directory])).toEqual({
+    expect(await runCommandLine(['create', directory])).toEqual({
       status: 4,
       stdout: '',
       stderr: expect.stringMatching(
@@ -250,26 +251,26 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     const empty = join(cluster.scratch.path, 'empty')
     mkdirSync(empty, { recursive: true })
     for (const wal of [empty, join(empty, 'none')]) {
-      const { status, stderr } = await pbmanifest(['create', '-w', wal, directory])
+      const { status, stderr } = await runCommandLine(['create', '-w', wal, directory])
       expect(status).toBe(4)
       expect(stderr).toContain(` is not in "${wal}"`)
     }
     const noArchive = join(directory, 'PG_VERSION')
-    expect(await pbmanifest(['create', '-w', noArchive, directory])).toMatchObject({
+    expect(await runCommandLine(['create', '-w', noArchive, directory])).toMatchObject({
       status: 4,
       stderr: expect.stringContaining(`error: could not read archive "${noArchive}": `),
     })
-    const reversed = await pbmanifest(['create', '--end-lsn=0/1', directory])
+    const reversed = await runCommandLine(['create', '--end-lsn=0/1', directory])
     expect(reversed).toMatchObject({ status: 4, stdout: '' })
     expect(reversed.stderr).toContain('reversed')
-    expect((await pbmanifest(['create', '--start-lsn=0/1', '-w', archive, directory])).status).toBe(4)
+    expect((await runCommandLine(['create', '--start-lsn=0/1', '-w', archive, directory])).status).toBe(4)
     expect(ourFiles(directory)).toEqual([])
   })
 
   test('the directory of a running server is refused', { timeout }, async () => {
     const output = join(cluster.scratch.path, 'live_manifest')
     for (const option of ['--progress', '--snapshot', '--end-lsn=F/0']) {
-      const { status, stdout, stderr } = await pbmanifest([
+      const { status, stdout, stderr } = await runCommandLine([
         'create',
         option,
         '-o',
@@ -288,7 +289,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     { timeout },
     async () => {
       for (const more of [[], ['--end-lsn=F/0'], ['--wal-range=1,0/2000028,0/3000000']]) {
-        const { status, stderr } = await pbmanifest(['create', ...more, crashed])
+        const { status, stderr } = await runCommandLine(['create', ...more, crashed])
         expect(status).toBe(4)
         expect(stderr).toContain(
           'was not shut down (pg_control says "in production"), and there is no backup_label',
@@ -296,7 +297,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
         expect(stderr).toContain('--snapshot')
       }
       expect(ourFiles(crashed)).toEqual([])
-      const { status, stdout } = await pbmanifest(['create', '--snapshot', '-P', crashed])
+      const { status, stdout } = await runCommandLine(['create', '--snapshot', '-P', crashed])
       expect(status).toBe(0)
       expect(stdout).toContain('(end: the last record in the WAL)')
       expect(await pgVerifyBackup(programs, [crashed])).toMatchObject({ status: 0 })
@@ -312,7 +313,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
       .filter((name) => /^[0-9A-F]{24}$/.test(name))
       .slice(-2)
     const output = join(cluster.scratch.path, 'undamaged_manifest')
-    expect((await pbmanifest(['create', '-q', '--snapshot', '-o', output, damaged])).status).toBe(0)
+    expect((await runCommandLine(['create', '-q', '--snapshot', '-o', output, damaged])).status).toBe(0)
     const { walRanges } = await readManifest(output)
     const { startLsn = 0n, endLsn = 0n } = walRanges[0] ?? {}
     expect(endLsn - startLsn).toBeGreaterThan(100_000n)
@@ -322,14 +323,14 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     const file = await open(join(damaged, 'pg_wal', name.toUpperCase()), 'r+')
     await file.write(Buffer.from('damage'), 0, 6, Number(place & 0xf_ffffn))
     await file.close()
-    const { status, stderr } = await pbmanifest(['create', '--snapshot', damaged])
+    const { status, stderr } = await runCommandLine(['create', '--snapshot', damaged])
     expect(status).toBe(4)
     expect(stderr).toContain('but goes on behind that: it is damaged')
     expect(ourFiles(damaged)).toEqual([])
   })
 
   test('a stopped cluster needs the WAL of its last checkpoint', { timeout }, async () => {
-    const { status, stdout } = await pbmanifest(['create', stopped])
+    const { status, stdout } = await runCommandLine(['create', stopped])
     expect(status).toBe(0)
     expect(stdout).toContain('(end: by the checkpoint of the shutdown)')
     expect(await pgVerifyBackup(programs, [stopped])).toMatchObject({ status: 0 })
@@ -343,12 +344,12 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
 
   test('a copy of a standby that runs ends where pg_backup_stop says', { timeout }, async () => {
     const { directory, archive, endLsn } = standbyCopy
-    const { status, stderr } = await pbmanifest(['create', '-w', archive, directory])
+    const { status, stderr } = await runCommandLine(['create', '-w', archive, directory])
     expect(status).toBe(0)
     expect(stderr).toContain(
       'pbmanifest: warning: where the backup ends is known by pg_control only, which must have been copied after all other files',
     )
-    expect(await pbmanifest(['create', '-fq', '-w', archive, `--end-lsn=${endLsn}`, directory])).toEqual({
+    expect(await runCommandLine(['create', '-fq', '-w', archive, `--end-lsn=${endLsn}`, directory])).toEqual({
       status: 0,
       stdout: '',
       stderr: '',
@@ -358,7 +359,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
   })
 
   test('a stopped standby ends at its minimum recovery point', { timeout }, async () => {
-    const { status, stdout } = await pbmanifest(['create', stoppedStandby])
+    const { status, stdout } = await runCommandLine(['create', stoppedStandby])
     expect(status).toBe(0)
     expect(stdout).toContain('(end: by the minimum recovery point in pg_control)')
     expect(await pgVerifyBackup(programs, [stoppedStandby])).toMatchObject({ status: 0 })
@@ -366,10 +367,10 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
   })
 
   test('so does a snapshot of a standby', { timeout }, async () => {
-    const refused = await pbmanifest(['create', crashedStandby])
+    const refused = await runCommandLine(['create', crashedStandby])
     expect(refused.status).toBe(4)
     expect(refused.stderr).toContain('was not shut down (pg_control says "in archive recovery")')
-    const { status, stdout, stderr } = await pbmanifest(['create', '--snapshot', crashedStandby])
+    const { status, stdout, stderr } = await runCommandLine(['create', '--snapshot', crashedStandby])
     expect({ status, stderr }).toEqual({ status: 0, stderr: expect.not.stringContaining('warning') })
     expect(stdout).toContain('(end: by the minimum recovery point in pg_control)')
     expect(await pgVerifyBackup(programs, [crashedStandby])).toMatchObject({ status: 0 })
@@ -381,7 +382,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     { timeout },
     async () => {
       await symlink('postgresql.conf', join(stopped, 'link'))
-      const { status, stderr } = await pbmanifest(['create', '-q', stopped])
+      const { status, stderr } = await runCommandLine(['create', '-q', stopped])
       expect({ status, stderr }).toEqual({
         status: 0,
         stderr: 'pbmanifest: warning: "link" is not a regular file or directory and was passed over\n',
@@ -415,7 +416,7 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
       const link = join(linked, 'pg_tblspc', oid)
       await rm(link)
       await symlink(await readlink(join(cluster.dataDirectory, 'pg_tblspc', oid)), link)
-      const { status, stderr } = await pbmanifest(['create', `--end-lsn=${endLsn}`, linked])
+      const { status, stderr } = await runCommandLine(['create', `--end-lsn=${endLsn}`, linked])
       expect(status).toBe(4)
       expect(stderr).toContain(
         `"${link}" leads to the tablespace of the cluster in "${cluster.dataDirectory}", not to a copy of it`,
@@ -446,18 +447,18 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
   test('what is no data directory is refused', { timeout }, async () => {
     const other = join(cluster.scratch.path, 'other')
     mkdirSync(other, { recursive: true })
-    expect(await pbmanifest(['create', other])).toMatchObject({
+    expect(await runCommandLine(['create', other])).toMatchObject({
       status: 4,
       stderr: expect.stringContaining(`"${other}" is not a data directory: there is no "global/pg_control"`),
     })
-    expect(await pbmanifest(['create', join(other, 'none')])).toMatchObject({
+    expect(await runCommandLine(['create', join(other, 'none')])).toMatchObject({
       status: 5,
       stderr: expect.stringContaining(`could not open directory "${other}/none": No such file or directory`),
     })
     const future = join(cluster.scratch.path, 'future')
     await copyTree(stopped, future)
     writeFileSync(join(future, 'PG_VERSION'), '99\n')
-    expect(await pbmanifest(['create', future])).toMatchObject({
+    expect(await runCommandLine(['create', future])).toMatchObject({
       status: 4,
       stderr: expect.stringContaining('names no version of PostgreSQL that is known'),
     })
@@ -466,15 +467,15 @@ describeWithDebianPostgres('create, with PostgreSQL 15', (programs) => {
     const control = readFileSync(join(torn, 'global/pg_control'))
     control[100] = (control[100] ?? 0) ^ 1
     writeFileSync(join(torn, 'global/pg_control'), control)
-    expect(await pbmanifest(['create', torn])).toMatchObject({
+    expect(await runCommandLine(['create', torn])).toMatchObject({
       status: 4,
       stderr: expect.stringContaining('CRC is incorrect'),
     })
     for (const output of [join(torn, 'base/manifest'), join(torn, 'other_manifest')]) {
-      expect((await pbmanifest(['create', '-o', output, stopped])).status).toBe(0)
-      expect((await pbmanifest(['create', '-o', output.replace(torn, stopped), stopped])).status).toBe(2)
+      expect((await runCommandLine(['create', '-o', output, stopped])).status).toBe(0)
+      expect((await runCommandLine(['create', '-o', output.replace(torn, stopped), stopped])).status).toBe(2)
     }
-    expect((await pbmanifest(['create', '-o', join(other, 'none/manifest'), stopped])).status).toBe(5)
+    expect((await runCommandLine(['create', '-o', join(other, 'none/manifest'), stopped])).status).toBe(5)
     expect(ourFiles(stopped)).toEqual([])
   })
 })
@@ -505,21 +506,21 @@ describe('create, with PostgreSQL 18', () => {
 
   test('a server takes it for the base of an incremental backup', { timeout }, async () => {
     const { directory, archive } = await copyInBackupMode(cluster, 'low-level')
-    expect(await pbmanifest(['create', '-w', archive, directory])).toMatchObject({ status: 0 })
+    expect(await runCommandLine(['create', '-w', archive, directory])).toMatchObject({ status: 0 })
     await expectVerified(directory, archive)
     await takeIncremental(directory, 'on-copy')
 
     await cluster.stop()
     const stopped = await copyCluster(cluster, 'stopped')
     await cluster.start()
-    expect(await pbmanifest(['create', stopped])).toMatchObject({ status: 0 })
+    expect(await runCommandLine(['create', stopped])).toMatchObject({ status: 0 })
     await expectVerified(stopped)
     await takeIncremental(stopped, 'on-stopped')
 
     await cluster.stop('immediate')
     const crashed = await copyCluster(cluster, 'crashed')
     await cluster.start()
-    expect(await pbmanifest(['create', '--snapshot', crashed])).toMatchObject({ status: 0 })
+    expect(await runCommandLine(['create', '--snapshot', crashed])).toMatchObject({ status: 0 })
     await expectVerified(crashed)
     await takeIncremental(crashed, 'on-snapshot')
   })

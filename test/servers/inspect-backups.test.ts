@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { realBackup } from '../helpers/real-backups.js'
 import { describeWithDebianPostgres } from '../helpers/requires.js'
 import { realTarBackups } from '../helpers/tar-backups.js'
@@ -30,7 +30,7 @@ function readFiles(manifestPath: string): Listed[] {
 }
 
 async function json(...args: readonly string[]): Promise<Record<string, unknown>> {
-  const { status, stdout, stderr } = await pbmanifest([...args, '--output=json'])
+  const { status, stdout, stderr } = await runCommandLine([...args, '--output=json'])
   expect({ args, status, stderr }).toEqual({ args, status: 0, stderr: '' })
   return JSON.parse(stdout) as Record<string, unknown>
 }
@@ -79,11 +79,11 @@ describeWithDebianPostgres('backups of PostgreSQL 15', (programs) => {
   test('differ, and are the same as themselves', { timeout }, async () => {
     const { directory } = await realBackup(programs)
     const other = (await realTarBackups(programs)).none
-    const { status, stdout } = await pbmanifest(['diff', directory, other])
+    const { status, stdout } = await runCommandLine(['diff', directory, other])
     expect(status).toBe(1)
     // Their clusters were made alike, at another time.
     expect(stdout).toMatch(/^changed\t\d+\t\d+\tbackup_label$/m)
-    expect(await pbmanifest(['diff', '-q', directory, directory])).toEqual({
+    expect(await runCommandLine(['diff', '-q', directory, directory])).toEqual({
       status: 0,
       stdout: '',
       stderr: '',

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { pageChecksum } from '../../src/postgres/data-page/page-checksum.js'
 import { PAGE_SIZE, pageOffsets } from '../../src/postgres/data-page/page-layout.js'
 import { formatLsn } from '../../src/postgres/lsn.js'
-import { pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { takeUnpackedBackup } from '../helpers/backup-chain.js'
 import { type Cluster, createCluster } from '../helpers/cluster.js'
 import { embeddedPostgres } from '../helpers/postgres-programs.js'
@@ -263,7 +263,7 @@ describeWithDebianPostgres('the pages of a cluster with checksums', (programs) =
     flip(files.table, 5000)
     const { said } = await peer()
     await ours()
-    const { stderr } = await pbmanifest(['verify', '-n', '--page-checksums', directory])
+    const { stderr } = await runCommandLine(['verify', '-n', '--page-checksums', directory])
     expect(stderr).toContain(`pbmanifest: error: ${said[0]}\n`)
     expect(stderr).toMatch(/, [0-9]+ pages checked in /)
   })
@@ -291,7 +291,7 @@ describeWithDebianPostgres('a cluster without checksums', (programs) => {
   })
 
   test('cannot have them checked on demand', async () => {
-    const { status, stderr } = await pbmanifest(['verify', '--page-checksums=on', cluster.dataDirectory])
+    const { status, stderr } = await runCommandLine(['verify', '--page-checksums=on', cluster.dataDirectory])
     expect(status).toBe(2)
     expect(stderr).toContain(
       'pbmanifest: error: cannot check page checksums: data checksums are not enabled in the cluster\n',

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { mergeReports, verifyBackup, verifyShard } from 'pbmanifest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { emptyFile, formatManifest, versionFile, writeSmallBackup, writeTree } from '../cli/small-backup.js'
 import { tarArchive, tarMember } from '../files/tar/make-tar.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
@@ -173,23 +174,23 @@ describe('a small backup', () => {
       const env = { JOB_COMPLETION_INDEX: String(index) }
       const output = fragments[index] ?? ''
       const args = ['verify', '-n', '--shard', 'auto/2', '--report-fragment', output, directory]
-      return await pbmanifest(args, env)
+      return await runCommandLine(args, env)
     }
     expect(await verify(0)).toMatchObject({ status: 0 })
-    const waiting = pbmanifest(['merge-reports', '--wait=60s', '--output=json', ...fragments])
+    const waiting = runCommandLine(['merge-reports', '--wait=60s', '--output=json', ...fragments])
     expect(await verify(1)).toMatchObject({ status: 0 })
     expect(await waiting).toMatchObject({
       status: 0,
       stdout: expect.stringContaining('"verdict": "verified"'),
     })
-    expect(await pbmanifest(['merge-reports', ...fragments])).toMatchObject({
+    expect(await runCommandLine(['merge-reports', ...fragments])).toMatchObject({
       status: 0,
       stdout: expect.stringContaining('backup successfully verified'),
     })
     await truncate(join(directory, 'PG_VERSION'), 2)
     const statuses = [await verify(0), await verify(1)].map(({ status }) => status)
     expect(statuses).toEqual([1, 0])
-    const merged = await pbmanifest(['merge-reports', ...fragments])
+    const merged = await runCommandLine(['merge-reports', ...fragments])
     expect(merged.status).toBe(1)
     expect(merged.stderr).toContain('"PG_VERSION" has size 2 on disk but size 3 in the manifest')
   })
@@ -202,7 +203,7 @@ describe('a small backup', () => {
     ['auto/4', '--shard auto is for use by a scheduler'],
   ])('is refused as shard %s', async (shard, words) => {
     const output = join(scratch.path, 'f')
-    const result = await pbmanifest(['verify', '--shard', shard, '--report-fragment', output, directory])
+    const result = await runCommandLine(['verify', '--shard', shard, '--report-fragment', output, directory])
     expect(result).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining(words) })
     expect(readdirSync(scratch.path)).toEqual(['backup'])
   })
@@ -211,10 +212,10 @@ describe('a small backup', () => {
     const args = ['verify', '--shard', '1/2', '--report-fragment']
     const output = join(scratch.path, 'f')
     await mkdir(join(scratch.path, 'none'))
-    expect(await pbmanifest([...args, output, join(scratch.path, 'none')])).toMatchObject({ status: 5 })
-    expect(await pbmanifest([...args, join(directory, 'f'), directory])).toMatchObject({ status: 2 })
-    expect(await pbmanifest([...args.slice(0, 3), directory])).toMatchObject({ status: 2 })
-    expect(await pbmanifest([...args, output, '-e', directory])).toMatchObject({ status: 2 })
+    expect(await runCommandLine([...args, output, join(scratch.path, 'none')])).toMatchObject({ status: 5 })
+    expect(await runCommandLine([...args, join(directory, 'f'), directory])).toMatchObject({ status: 2 })
+    expect(await runCommandLine([...args.slice(0, 3), directory])).toMatchObject({ status: 2 })
+    expect(await runCommandLine([...args, output, '-e', directory])).toMatchObject({ status: 2 })
     expect(readdirSync(scratch.path).toSorted()).toEqual(['backup', 'none'])
     expect(readdirSync(directory)).not.toContain('f')
   })

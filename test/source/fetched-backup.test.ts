@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { verifyFetchedBackup, type VerifyFetchedOptions, type VerifyReport } from 'pbmanifest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { poll } from '../helpers/poll.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import {
@@ -173,7 +174,7 @@ describe('on the command line', () => {
     const { status, stdout, stderr } = await pbmanifest(['verify', '-n', '--fetch-command', command])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toContain('backup successfully verified')
-    const json = await pbmanifest([
+    const json = await runCommandLine([
       'verify',
       '-n',
       '-v',
@@ -182,7 +183,7 @@ describe('on the command line', () => {
       `${command}; echo x >&2; :`,
     ])
     expect(json.status).toBe(5)
-    const cut = await pbmanifest([
+    const cut = await runCommandLine([
       'verify',
       '-n',
       '-F',
@@ -217,7 +218,7 @@ describe('on the command line', () => {
       '',
     ],
   ])('%j is refused', async (args, message, hint) => {
-    const { status, stderr } = await pbmanifest(['verify', ...args])
+    const { status, stderr } = await runCommandLine(['verify', ...args])
     expect(status).toBe(2)
     expect(stderr).toContain(message)
     expect(stderr).toContain(hint)

@@ -3,7 +3,7 @@ import { cp, mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { verifyBackup } from 'pbmanifest'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { formatManifest, versionFile, writeTree } from '../cli/small-backup.js'
 import { makeNeededDirectories } from '../helpers/needed-directories.js'
 import { mustRun } from '../helpers/run-program.js'
@@ -81,12 +81,12 @@ test.each<{
       paths: files,
       count: files.length,
     })
-    const { status, stderr } = await pbmanifest(['verify', '-n', directory])
+    const { status, stderr } = await runCommandLine(['verify', '-n', directory])
     expect(status).toBe(0)
     expect(stderr).toBe(
       warnings.map((line) => `${line.replace(/^[a-z-]+/, 'pbmanifest: warning')}\n`).join(''),
     )
-    expect((await pbmanifest(['verify', '-n', '-q', directory])).stderr).toBe('')
+    expect((await runCommandLine(['verify', '-n', '-q', directory])).stderr).toBe('')
     const tar = await verifyBackup(archives, { noParseWal: true })
     expect(tar.warnings.map(({ kind, message }) => `${kind}: ${message}`)).toEqual(packedWarnings ?? warnings)
   },
