@@ -50,7 +50,7 @@ const end = {
   checksumFailures: 0,
 }
 const leader = { mode: {} as BackupMode, end, isComplete: false }
-const membership = { backup, worker: 0, recorder: undefined, leader }
+const membership = { backup, worker: 0, recorder: undefined, mayBeReplaced: false, leader }
 const chunks = buildManifest(membership, backupId, new AbortController().signal)
 try {
   await writeNewFile(join(scratch, 'backup_manifest'), chunks, { mode: 0o600, sync: false })

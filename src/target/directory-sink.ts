@@ -1,4 +1,4 @@
-import { closeSync, fchmodSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fchmodSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { displayPathname, type Pathname, pathOf } from '../files/pathname.js'
 import type { SafePathname } from '../files/safe-pathname.js'
 import { ioError } from '../files/system-error.js'
@@ -69,6 +69,16 @@ export class DirectorySink implements FileSink {
       throw ioError(`could not close file "${this.#pathOf(pathname)}"`, error)
     }
     this.#written?.add(pathname)
+  }
+
+  retract(): void {
+    const { pathname } = this.#requireOpen()
+    this.abandon()
+    try {
+      unlinkSync(pathOf(this.#directory, pathname))
+    } catch (error) {
+      throw ioError(`could not remove file "${this.#pathOf(pathname)}"`, error)
+    }
   }
 
   abandon(): void {

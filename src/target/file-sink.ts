@@ -28,6 +28,10 @@ export interface FileSink {
   /** The bytes are the caller's again when it returns, or when what it returns is settled. */
   write(bytes: Buffer): void | Promise<void>
   end(): void | Promise<void>
+  /**
+   * Takes back a file that has not come to its end. It begins again, as the next one: what it was on its way over was lost.
+   */
+  retract(): void
   /** Leaves a file that does not come to its end, and all else. Never throws. */
   abandon(): void
   /** There are no more files: what was written is durable when this resolves, where that was asked for. */

@@ -41,6 +41,8 @@ export class FaultProxy {
   /** What was answered on each connection, the first time to its startup. */
   readonly answers: Buffer[][] = []
   at: AtMoment = () => {}
+  /** Asked once of each request: after so many bytes of the answer the client is cut off, and the server does not learn of it. */
+  limit: (request: Request) => number | undefined = () => undefined
   readonly #scratch: ScratchDirectory
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
@@ -83,7 +85,7 @@ export class FaultProxy {
       socket.on('error', cut)
       socket.on('close', () => {
         this.#sockets.delete(socket)
-        if (!this.#isFrozen) cut()
+        if (!this.#isFrozen && !isAbandoned) cut()
       })
     }
     let isHeld = false
@@ -93,6 +95,10 @@ export class FaultProxy {
       hold: () => void (isHeld = true),
     }
     const asked: Request[] = []
+    const limits = new Map<Request, number | undefined>()
+    let answered = 0
+    /** As when a firewall forgets a connection: nobody tells the server. */
+    let isAbandoned = false
     const answers: Buffer[] = []
     this.answers[number] = answers
     let pieces: Buffer[] = []
@@ -109,6 +115,7 @@ export class FaultProxy {
         const request = text === undefined ? undefined : { text, connection: number }
         if (request !== undefined) {
           this.requests.push(request)
+          limits.set(request, this.limit(request))
           asked.push(request)
         }
         await tell(request, 'asked')
@@ -121,6 +128,15 @@ export class FaultProxy {
         pieces.push(bytes)
         if (isAnswer) answers.push(Buffer.concat(pieces))
         if (isAnswer) pieces = []
+        const [waiting = request] = asked
+        const limit = waiting && limits.get(waiting)
+        if (limit !== undefined && answered + bytes.length > limit) {
+          isAbandoned = true
+          await forward(client, bytes.subarray(0, limit - answered))
+          client.destroy()
+          await new Promise(() => {})
+        }
+        answered = isAnswer ? 0 : answered + bytes.length
         await tell(request, 'answered')
         await forward(client, bytes)
         await tell(request, 'heard')

@@ -34,8 +34,7 @@ The first failure ends the backup and is the one that is reported. What this run
       'Files then come from an agent that runs beside the server, see `pbmanifest-serve`(1). `-d`, `-h`, `-p` and `-U` still name the database server, which the stream of WAL comes from.',
     dbname:
       'A connection string, a URI, or the name of a database. Without one it is `postgres`, else `template1`, else that of the user.',
-    retries:
-      'From 0, which is never, to 1000; at once first, then after 1, 2, 4 ... 30 seconds. Over SQL: a connection to an agent is not made again.',
+    retries: 'From 0, which is never, to 1000; at once first, then after 1, 2, 4 ... 30 seconds.',
     'io-timeout': 'From 1 to 86400. A checkpoint, or the archive at the end, may take longer.',
     output:
       'The document follows `backup-report.schema.json`, or `error.schema.json` when there is no backup.',

@@ -1,7 +1,8 @@
 import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, open, unlink } from 'node:fs/promises'
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncDirectory, writeFully } from '../../files/durable-file.js'
+import { PbManifestError } from '../../errors.js'
 import { ioError } from '../../files/system-error.js'
 import { formatManifestFile } from '../manifest-parts.js'
 import type { ManifestFile } from '../model.js'
@@ -15,7 +16,7 @@ const BUFFER_CHARACTERS = 64 * 1024
  * A fragment that is abandoned without `seal` has no seal on disk either, so nobody takes it for a whole one.
  */
 export class FragmentWriter {
-  readonly #path: string
+  #path: string
   readonly #handle: FileHandle
   readonly #backupId: string
   readonly #worker: number
@@ -44,12 +45,61 @@ export class FragmentWriter {
     }
   }
 
+  /**
+   * Goes on with the fragment that a worker left by `suspend`: keeps the first of its files, and forgets the others. The
+   * one that is there is not touched before that is done, and what still has it open does no harm to the new one.
+   *
+   * @param files - how many are kept; 0: it need not be there
+   * @throws {@link PbManifestError} `IO`; `BAD_FRAGMENT` when it has fewer, or is sealed
+   */
+  static async continue(
+    path: string,
+    backupId: string,
+    worker: number,
+    files: number,
+  ): Promise<FragmentWriter> {
+    const draft = `${path}.continued`
+    await unlink(draft).catch(ignore)
+    const writer = await FragmentWriter.create(draft, backupId, worker)
+    try {
+      if (files > 0) await writer.#takeOver(path, files)
+      await rename(draft, path)
+      writer.#path = path
+      return writer
+    } catch (error) {
+      await writer.discard()
+      throw ioError(`could not continue file "${path}"`, error)
+    }
+  }
+
+  async #takeOver(path: string, files: number): Promise<void> {
+    // Nobody else needs it, and it brings the schemas along.
+    const { readFragment } = await import('./read-fragment.js')
+    const end = await readFragment(path, {
+      onLine: ({ bytes, start, end, size }) => {
+        if (this.#files < files) this.#add(bytes.toString('utf8', start, end), size)
+      },
+      onBlock: () => this.#flush(),
+    })
+    if (end.type === 'seal') throw new PbManifestError('BAD_FRAGMENT', `fragment "${path}" is sealed`)
+    if (this.#files < files) {
+      throw new PbManifestError(
+        'BAD_FRAGMENT',
+        `the session that is gone has recorded ${this.#files} files, and not ${files}`,
+      )
+    }
+  }
+
   /** Records one file. */
   async append(file: ManifestFile): Promise<void> {
-    this.#buffered += `${formatManifestFile(file)}\n`
-    this.#files++
-    this.#bytes += file.size
+    this.#add(formatManifestFile(file), file.size)
     if (this.#buffered.length >= BUFFER_CHARACTERS) await this.#flush()
+  }
+
+  #add(line: string, size: number): void {
+    this.#buffered += `${line}\n`
+    this.#files++
+    this.#bytes += size
   }
 
   /**
@@ -70,6 +120,12 @@ export class FragmentWriter {
       throw ioError(`could not write file "${this.#path}"`, error)
     }
     return result
+  }
+
+  /** Closes the file without a seal, for `continue`. Never throws: what is missing then is missed there. */
+  async suspend(): Promise<void> {
+    await this.#flush().catch(ignore)
+    await this.#handle.close().catch(ignore)
   }
 
   /** Closes and removes the file after a failure. Never throws: there is an error on its way already. */

@@ -1,3 +1,5 @@
+import { PbManifestError } from '../../errors.js'
+import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { ioError } from '../../files/system-error.js'
 import { bytesOfMember, formatTarHeader } from '../../files/tar/format-tar-header.js'
@@ -6,11 +8,19 @@ import type { AnnouncedFile, FileSink, TargetFile } from '../file-sink.js'
 import { SETTINGS_FILE } from '../recovery-settings.js'
 import { ArchiveEnds, MemberPlaces, POSTGRES_OWNER, type TarPlace } from './tar-place.js'
 
+/** A part of an archive that nobody else writes to. */
+interface TakenPlace {
+  readonly pathname: Pathname
+  readonly archive: number
+  readonly start: number
+  /** Of the member's content, in bytes. */
+  readonly size: number
+}
+
 /** A header goes with its bytes in one write, up to so many. */
 const SMALL_BYTES = 64 * 1024
 
-interface OpenMember {
-  readonly archive: number
+interface OpenMember extends TakenPlace {
   /** Of what is not written yet. */
   position: number
   /** Until it is written. */
@@ -31,6 +41,8 @@ export class TarSink implements FileSink {
   readonly #recoverySettings: Uint8Array | undefined
   readonly #descriptors = new Map<number, number>()
   #open: OpenMember | undefined
+  /** Of a member that was taken back: nothing else can have its place. */
+  #retracted: TakenPlace | undefined
 
   constructor(place: TarPlace) {
     this.#places = new MemberPlaces(place)
@@ -46,7 +58,22 @@ export class TarSink implements FileSink {
     const size = announced.size + (addition?.length ?? 0)
     const { modified } = announced
     const header = formatTarHeader({ name, kind: 'file', size, mode, modified, owner: POSTGRES_OWNER })
-    this.#open = { archive, position: this.#ends.claim(archive, bytesOfMember(size)), header, addition }
+    const start = this.#takeBackPlace(pathname, size) ?? this.#ends.claim(archive, bytesOfMember(size))
+    this.#open = { pathname, archive, start, size, position: start, header, addition }
+  }
+
+  retract(): void {
+    this.#retracted = this.#requireOpen()
+    this.#open = undefined
+  }
+
+  /** Where the member was before it was taken back; `undefined`: none was. */
+  #takeBackPlace(pathname: Pathname, size: number): number | undefined {
+    const retracted = this.#retracted
+    if (retracted === undefined) return undefined
+    if (retracted.pathname !== pathname || retracted.size !== size) throw lostPlace(retracted)
+    this.#retracted = undefined
+    return retracted.start
   }
 
   write(bytes: Uint8Array): void {
@@ -81,6 +108,7 @@ export class TarSink implements FileSink {
 
   /** What makes an archive durable does so for all who have written into it. */
   finish(): Promise<void> {
+    if (this.#retracted !== undefined) throw lostPlace(this.#retracted)
     for (const [archive, descriptor] of this.#descriptors) {
       try {
         closeSync(descriptor)
@@ -123,4 +151,15 @@ export class TarSink implements FileSink {
     if (this.#open === undefined) throw new Error('no member is open')
     return this.#open
   }
+}
+
+/** There can be no gap in an archive, and other members stand behind this one already. */
+function lostPlace({ pathname }: TakenPlace): PbManifestError {
+  return new PbManifestError(
+    'SERVER',
+    `file "${displayPathname(pathname)}" has changed its size, or is gone, since the connection was lost over which it came`,
+    {
+      hint: 'Its place in the archive was taken already. Take the backup again, or in plain format, which can do without.',
+    },
+  )
 }

@@ -18,7 +18,7 @@ import { listenOnSocket, socketPath } from './listen/listen-on-socket.js'
 import { toAgentEvent } from './agent-event.js'
 import { AgentBackupMode } from './thread/agent-backup-mode.js'
 import { SpareThreads } from './thread/spare-threads.js'
-import { sqlstates, type WireErrorData } from './wire-error-data.js'
+import { shutdown } from './end-reasons.js'
 
 /** Where a client on a Unix socket comes from, as PostgreSQL calls it. */
 const LOCAL = '[local]'
@@ -202,15 +202,6 @@ function networkAccess({ users, tls }: NetworkCredentials): WireAccess {
     authentication: users === undefined ? { method: 'trust' } : { method: 'scram-sha-256', users },
     tls: tls && { context: tls, isRequired: true },
   }
-}
-
-const shutdown: WireErrorData = {
-  sqlstate: sqlstates.adminShutdown,
-  message: 'terminating connection due to administrator command',
-  detail: undefined,
-  hint: undefined,
-  position: undefined,
-  bug: undefined,
 }
 
 /** Other than every other agent's, wherever it runs. */

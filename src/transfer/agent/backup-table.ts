@@ -5,6 +5,7 @@ import { BackupState } from '../session/backup-state.js'
 import { WireError } from '../wire/wire-error.js'
 import { type AgentEvent, withoutBackupIds } from './agent-event.js'
 import { RateMeter } from './rate-meter.js'
+import { SessionPlaces } from './session-places.js'
 import { sqlstates, type WireErrorData } from './wire-error-data.js'
 
 /** So many backups that have ended are remembered, to say of one that it has and not that it never was. */
@@ -26,6 +27,8 @@ export interface LedBackup {
   lastActiveAt: number
   /** Of workers whose connections are over: the ends of their sessions, which seal their parts of the manifest. */
   readonly leaving: Set<Promise<unknown>>
+  /** Of workers that may come back by another connection. */
+  readonly places: SessionPlaces
   /** Why it is being aborted, or was. */
   failure: WireErrorData | undefined
 }
@@ -101,6 +104,7 @@ export class BackupTable {
       meter: new RateMeter(now),
       lastActiveAt: now,
       leaving: new Set(),
+      places: new SessionPlaces(),
       failure: undefined,
     }
     const { id, startLsn, startTimeline: timeline } = handle.description

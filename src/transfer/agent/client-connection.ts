@@ -1,17 +1,17 @@
-import { commandContracts, parseCommand } from '../commands/commands.js'
+import { commandContracts } from '../commands/commands.js'
 import type { ReplicationCommand, SessionCommand } from '../commands/replication-command.js'
 import { type BackupHandle, openBackup } from '../session/backup.js'
 import { removeFragments } from '../session/membership.js'
 import type { WireClose, WireHandler, WireReply, WireClient } from '../wire/wire-handler.js'
 import { type AgentEvent, withoutBackupIds } from './agent-event.js'
-import { AnswerWriter } from './answer-writer.js'
+import { AnswerWriter, parseQuery } from './answer-writer.js'
 import { type BackupTable, type LedBackup, secondsSince } from './backup-table.js'
+import { abortedByLeader, leaderLeft, replaced } from './end-reasons.js'
 import type { FragmentDirectory } from './fragment-directory.js'
 import { SessionThread } from './thread/session-thread.js'
+import type { Place, PlaceHolder } from './session-places.js'
 import type { SpareThreads } from './thread/spare-threads.js'
 import { sqlstates, toWireError, toWireErrorData, type WireErrorData } from './wire-error-data.js'
-import { isUtf8 } from 'node:buffer'
-import { WireError } from '../wire/wire-error.js'
 
 /** What all connections of an agent share. */
 export interface AgentContext {
@@ -27,7 +27,7 @@ export interface AgentContext {
  * One connection: reads its commands and has its session, in a thread, run them. The thread starts with the first
  * command that needs it.
  */
-export class ClientConnection implements WireHandler {
+export class ClientConnection implements WireHandler, PlaceHolder {
   readonly #context: AgentContext
   readonly #client: WireClient
   /** Whether the client may read the ids of other users' backups. */
@@ -40,6 +40,10 @@ export class ClientConnection implements WireHandler {
   #label = ''
   #led: LedBackup | undefined
   #joined: LedBackup | undefined
+  /** In the backup that it has joined, or is about to join. */
+  #place: Place | undefined
+  readonly #over: Promise<void>
+  #markOver: () => void = () => {}
 
   constructor(
     context: AgentContext,
@@ -50,6 +54,9 @@ export class ClientConnection implements WireHandler {
     this.#client = client
     this.#seesAllIds = options.seesAllIds
     this.#onClose = options.onClose
+    this.#over = new Promise((resolve) => {
+      this.#markOver = resolve
+    })
   }
 
   /** Whether it has a part in a backup that it has not left, and that was not aborted. */
@@ -61,6 +68,11 @@ export class ClientConnection implements WireHandler {
   /** Ends the connection from our side. */
   end(error: WireErrorData): void {
     this.#client.end(toWireError(error, 'FATAL'))
+  }
+
+  async yieldPlace(): Promise<void> {
+    this.end(replaced)
+    await this.#over
   }
 
   async query(text: Buffer, reply: WireReply, signal: AbortSignal): Promise<void> {
@@ -88,6 +100,7 @@ export class ClientConnection implements WireHandler {
     if (led !== undefined) await this.#endLed(led, leaderLeft(how))
     if (failure !== undefined) this.#report(failure, undefined)
     this.#onClose()
+    this.#markOver()
   }
 
   async #endThread(how: WireClose): Promise<WireErrorData | undefined> {
@@ -97,6 +110,7 @@ export class ClientConnection implements WireHandler {
     joined?.leaving.add(ending)
     const failure = await ending
     joined?.leaving.delete(ending)
+    if (joined !== undefined && how === 'terminated' && failure === undefined) this.#markLeft()
     return failure
   }
 
@@ -125,7 +139,8 @@ export class ClientConnection implements WireHandler {
       await this.#prepare(command)
       this.#thread ??= this.#startThread()
       const writer = new AnswerWriter(reply, command.command, this.#thread.pieces)
-      const request = { command, backup: joined?.handle }
+      const worker = command.command === 'JOIN_BACKUP' ? await this.#takePlace(command, joined) : undefined
+      const request = { command, backup: joined?.handle, worker }
       const input =
         command.command === 'UPLOAD_MANIFEST' ? reply.copyIn(signal)[Symbol.asyncIterator]() : undefined
       for await (const answer of this.#thread.run(request, signal, input)) await writer.write(answer)
@@ -149,6 +164,22 @@ export class ClientConnection implements WireHandler {
     if (command.command === 'ABORT_BACKUP' && this.#led !== undefined) this.#led.failure ??= abortedByLeader
     // To its client, a worker that has said Terminate is gone.
     if (command.command === 'BUILD_MANIFEST' && this.#led !== undefined) await Promise.all(this.#led.leaving)
+  }
+
+  /** Before the session is asked to join: the one that has the place, has to be over by then. */
+  async #takePlace(
+    { backupId, session }: ReplicationCommand<'JOIN_BACKUP'>,
+    joined: LedBackup | undefined,
+  ): Promise<number | undefined> {
+    const isMember = (this.#led ?? this.#joined) !== undefined
+    if (session === undefined || joined === undefined || isMember) return undefined
+    this.#place = await joined.places.take(session.id, { holder: this, backupId, state: joined.state })
+    return this.#place?.worker
+  }
+
+  #markLeft(): void {
+    if (this.#place !== undefined) this.#place.hasLeft = true
+    this.#place = undefined
   }
 
   #noteDone({ command }: ReplicationCommand, joined: LedBackup | undefined): void {
@@ -181,6 +212,7 @@ export class ClientConnection implements WireHandler {
       case 'LEAVE_BACKUP':
         this.#led = undefined
         this.#joined = undefined
+        this.#markLeft()
         return
       default:
     }
@@ -262,36 +294,3 @@ export class ClientConnection implements WireHandler {
 type WithoutConnection<Event> = Event extends { readonly connection: number }
   ? Omit<Event, 'connection'>
   : never
-
-const abortedByLeader: WireErrorData = {
-  sqlstate: sqlstates.queryCanceled,
-  message: 'the backup was aborted by the session that started it',
-  detail: undefined,
-  hint: undefined,
-  position: undefined,
-  bug: undefined,
-}
-
-function leaderLeft(how: WireClose): WireErrorData {
-  const what = how === 'terminated' ? 'has ended' : 'was lost'
-  return {
-    ...abortedByLeader,
-    sqlstate: sqlstates.connectionFailure,
-    message: `the connection that started the backup ${what} before the backup was complete`,
-  }
-}
-
-/**
- * Reads a query. A name that is not UTF-8 stands in it as an escape string; bytes that are not UTF-8 are refused, as by a
- * server whose encoding is UTF-8.
- *
- * @throws {@link WireError} or {@link CommandSyntaxError}
- */
-function parseQuery(bytes: Buffer): ReplicationCommand {
-  if (!isUtf8(bytes)) {
-    throw new WireError(sqlstates.badEncoding, 'invalid byte sequence for encoding "UTF8"', {
-      hint: String.raw`Write bytes that are no text as E'\xNN'.`,
-    })
-  }
-  return parseCommand(bytes.toString('utf8'))
-}

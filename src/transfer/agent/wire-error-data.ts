@@ -33,6 +33,7 @@ export const sqlstates = {
   insufficientPrivilege: '42501',
   syntaxError: '42601',
   undefinedObject: '42704',
+  duplicateObject: '42710',
   tooManyConnections: '53300',
   configurationLimitExceeded: '53400',
   objectNotInPrerequisiteState: '55000',
@@ -47,6 +48,7 @@ const sqlstateOfRefusal: Readonly<Record<Refusal, string>> = {
   'wrong-state': sqlstates.objectNotInPrerequisiteState,
   'wrong-server': sqlstates.objectNotInPrerequisiteState,
   'unknown-object': sqlstates.undefinedObject,
+  'already-done': sqlstates.duplicateObject,
   'invalid-value': sqlstates.invalidParameterValue,
   forbidden: sqlstates.insufficientPrivilege,
 }

@@ -57,7 +57,7 @@ export class ClusterCopy {
     this.#pool.join(backup)
   }
 
-  /** Copies everything that is listed. */
+  /** Copies everything that is listed, and has the workers seal their fragments. */
   async copy({ tablespaces, files }: ClusterListing): Promise<void> {
     const { leader, failure } = this.#options
     const { onProgress, jobs } = this.#options.options
@@ -79,7 +79,7 @@ export class ClusterCopy {
     }
   }
 
-  /** Has the workers make everything durable, seal their fragments, and end. */
+  /** Has the workers make everything durable, and end. */
   async finish(): Promise<void> {
     await this.#pool.finish()
   }

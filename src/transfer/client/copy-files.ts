@@ -16,6 +16,8 @@ export interface CopyContext {
   readonly onBytes: (bytes: number) => void
   readonly onFile: (file: ReceivedFile) => void
   readonly onTime: (activity: Activity, milliseconds: number) => void
+  /** Puts another session in the place of one that has failed, or throws why there is none. Default: there is none. */
+  readonly onFailure?: (error: unknown) => Promise<void>
   readonly signal: AbortSignal
 }
 
@@ -28,9 +30,44 @@ export interface CopiedFiles {
 
 /** Has the session send these files, and writes them. */
 export async function copyFiles(context: CopyContext, wanted: readonly WantedFile[]): Promise<CopiedFiles> {
-  const { session, sink, verifyPageChecksums, onBytes, onTime, signal } = context
   const files: ReceivedFile[] = []
   const vanished: SafePathname[] = []
+  for (let left = wanted; left.length > 0;) {
+    const failure = await copySome(context, left, { files, vanished })
+    if (failure === undefined) break
+    await replaceSession(context, failure)
+    left = wanted.slice(files.length + vanished.length)
+  }
+  return { files, vanished }
+}
+
+interface CopyFailure {
+  readonly error: unknown
+  readonly receiver: FileReceiver
+}
+
+/** So that the file of which a part came can come again, with those after it. */
+async function replaceSession(
+  { onBytes, onFailure }: CopyContext,
+  { error, receiver }: CopyFailure,
+): Promise<void> {
+  try {
+    if (onFailure === undefined) throw error
+    await onFailure(error)
+    onBytes(-receiver.retract())
+  } catch (reason) {
+    receiver.close()
+    throw reason
+  }
+}
+
+/** @returns `undefined` when all is here */
+async function copySome(
+  context: CopyContext,
+  wanted: readonly WantedFile[],
+  { files, vanished }: { readonly files: ReceivedFile[]; readonly vanished: SafePathname[] },
+): Promise<CopyFailure | undefined> {
+  const { session, sink, verifyPageChecksums, onBytes, onTime, signal } = context
   const receiver = new FileReceiver({
     sink,
     files: wanted,
@@ -66,8 +103,10 @@ export async function copyFiles(context: CopyContext, wanted: readonly WantedFil
       time.writing += lap()
       if (event.type === 'end') time.throttled += event.throttledMs
     }
+    return undefined
+  } catch (error) {
+    return { error, receiver }
   } finally {
-    receiver.close()
     // What the event loop did nothing in, it waited: for bytes, or for tokens.
     const { idle } = performance.eventLoopUtilization(loop)
     const waiting = Math.max(Math.min(idle, time.receiving) - time.throttled, 0)
@@ -76,5 +115,4 @@ export async function copyFiles(context: CopyContext, wanted: readonly WantedFil
     onTime('processing', Math.max(time.receiving - time.throttled - waiting, 0))
     onTime('writing', time.writing)
   }
-  return { files, vanished }
 }

@@ -75,6 +75,20 @@ export class FileReceiver {
     this.#open = undefined
   }
 
+  /**
+   * Takes back a file that has not come to its end: it is going to begin again.
+   *
+   * @returns how many bytes of it had come
+   * @throws {@link PbManifestError} `IO`
+   */
+  retract(): number {
+    const open = this.#open
+    this.#open = undefined
+    if (open === undefined) return 0
+    this.#options.sink.retract()
+    return open.written
+  }
+
   /** The file that is due, when this is its name. */
   #next(pathname: Pathname): WantedFile {
     if (this.#open !== undefined)

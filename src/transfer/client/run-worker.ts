@@ -1,5 +1,4 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { BackupSession } from '../session/backup-session.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import {
   toErrorData,
@@ -9,11 +8,10 @@ import {
 } from './worker-messages.js'
 import { FirstFailure } from './first-failure.js'
 import { ReceivedChecksums } from './received-checksums.js'
-import { runCommand } from './run-context.js'
-import { openWorkerSession } from './source/open-source.js'
 import type { OpenOptions } from './source/source.js'
 import { openFileSink } from '../../target/backup-target.js'
 import { WorkerCounters } from './worker-counters.js'
+import { WorkerSession } from './worker-session.js'
 import { Inbox } from '../../threads/wake-up.js'
 
 /** Copies files as the leader says, until that says that there is no more, or to stop. */
@@ -21,26 +19,23 @@ export async function runWorker(port: MessagePort): Promise<void> {
   const inbox = new WorkerInbox(port)
   const failure = new FirstFailure(inbox.signal)
   const post = (message: MessageFromWorker): void => port.postMessage(message)
-  let session: BackupSession | undefined
+  let session: WorkerSession | undefined
   try {
     const { start } = await failure.waitFor(inbox.nextOf('start'))
-    const opened = await openWorkerSession(start.server, {
+    session = await WorkerSession.open(start.server, {
       fragmentDirectory: start.fragmentDirectory,
       onNotice: (notice) => post({ type: 'notice', notice }),
       onLost: (error) => failure.report(error),
       retries: retriesOf(start, post),
       signal: failure.signal,
     })
-    session = opened.session
-    post({ type: 'ready', pid: opened.pid })
+    post({ type: 'ready', pid: session.pid })
     // While the others wait for the checkpoint.
     const checksums = await ReceivedChecksums.load(start.checksumAlgorithm, 'much')
     const { backup } = await failure.waitFor(inbox.nextOf('join'))
-    opened.makeKnown(backup)
-    await runCommand(session, failure, { command: 'JOIN_BACKUP', backupId: backup.backupId })
+    await failure.waitFor(session.join(backup))
     post({ type: 'joined' })
     await copyUntilFinished(start, { session, checksums, inbox, failure, post })
-    await session.finish()
     post({ type: 'finished' })
   } catch (error) {
     failure.report(error)
@@ -70,7 +65,7 @@ function retriesOf(
 }
 
 interface WorkerParts {
-  readonly session: BackupSession
+  readonly session: WorkerSession
   readonly checksums: ReceivedChecksums | undefined
   readonly inbox: WorkerInbox
   readonly failure: FirstFailure
@@ -85,21 +80,31 @@ async function copyUntilFinished(
   const counters = new WorkerCounters(start.counters)
   const sink = openFileSink(start.files)
   const context: CopyContext = {
-    session,
+    get session() {
+      return session.current
+    },
     sink,
     verifyPageChecksums: start.verifyPageChecksums,
     checksums,
     onBytes: (bytes) => counters.addBytes(worker, bytes),
-    onFile: () => counters.addFile(worker),
+    onFile: () => {
+      counters.addFile(worker)
+      session.countReceived()
+    },
     onTime: (activity, milliseconds) => counters.addTime(worker, activity, milliseconds),
+    onFailure: (error) => session.replace(error),
     signal: failure.signal,
   }
   for (;;) {
     const waitedFrom = performance.now()
     const task = await failure.waitFor(inbox.next())
     counters.addTime(worker, 'idle', performance.now() - waitedFrom)
-    if (task.type !== 'copy') break
-    post({ type: 'copied', ...(await failure.waitFor(copyFiles(context, task.files))) })
+    if (task.type === 'copy') {
+      post({ type: 'copied', ...(await failure.waitFor(copyFiles(context, task.files))) })
+    } else if (task.type === 'leave-backup') {
+      await failure.waitFor(session.finish())
+      post({ type: 'left' })
+    } else break
   }
   const syncedFrom = performance.now()
   await sink.finish(failure.signal)

@@ -32,7 +32,9 @@ export type MessageToWorker =
   | { readonly type: 'join'; readonly backup: JoinableBackup }
   /** Copy these files, after those that were sent before. */
   | { readonly type: 'copy'; readonly files: readonly WantedFile[] }
-  /** There is no more: make what was written durable, seal the fragment, and end. */
+  /** There is no more to copy: seal the fragment, and let go of the connection, which could be lost while others are waited for. */
+  | { readonly type: 'leave-backup' }
+  /** Make what was written durable, and end. */
   | { readonly type: 'finish' }
   /** Something failed, here or elsewhere: end as soon as possible. */
   | { readonly type: 'stop' }
@@ -51,6 +53,8 @@ export type MessageFromWorker =
     }
   | { readonly type: 'notice'; readonly notice: SessionNotice }
   /** Its fragment is sealed. */
+  | { readonly type: 'left' }
+  /** All is durable that is to be. */
   | { readonly type: 'finished' }
   /** It cannot go on, and has removed its fragment. */
   | { readonly type: 'failed'; readonly error: ErrorData }

@@ -33,6 +33,9 @@ interface PooledWorker {
   /** Settles when it is part of the backup. */
   readonly joined: Promise<void>
   readonly markJoined: () => void
+  /** Settles when its part of the manifest is complete. */
+  readonly left: Promise<void>
+  readonly markLeft: () => void
 }
 
 /** The worker threads of one backup. What fails in one of them is reported to the backup's {@link FirstFailure}. */
@@ -79,15 +82,17 @@ export class WorkerPool {
     for (const worker of this.#workers) send(worker, this.#join)
   }
 
-  /** Has all batches copied, each by the worker that is free first. */
+  /** Has all batches copied, each by the worker that is free first, and all workers seal their fragments. */
   async copy(batches: readonly Batch[]): Promise<void> {
     await this.#copyAll(batches)
     // One that is about to join would be refused once the backup is being stopped.
     this.#waiting = []
     await this.#failure.waitFor(Promise.all(this.#workers.map(({ joined }) => joined)))
+    for (const worker of this.#workers) send(worker, { type: 'leave-backup' })
+    await this.#failure.waitFor(Promise.all(this.#workers.map(({ left }) => left)))
   }
 
-  /** Has all workers make durable what they wrote, seal their fragments, and end. */
+  /** Has all workers make durable what they wrote, and end. */
   async finish(): Promise<void> {
     this.#waiting = []
     for (const worker of this.#workers) send(worker, { type: 'finish' })
@@ -127,14 +132,13 @@ export class WorkerPool {
   }
 
   #follow(thread: WorkerThread, start: StartWorker): void {
-    let resolveJoined: (() => void) | undefined
-    const joined = new Promise<void>((resolve) => {
-      resolveJoined = resolve
-    })
+    const [joined, left] = [new Mark(), new Mark()]
     const worker: PooledWorker = {
       thread,
-      joined,
-      markJoined: () => resolveJoined?.(),
+      joined: joined.promise,
+      markJoined: joined.set,
+      left: left.promise,
+      markLeft: left.set,
       batches: [],
     }
     this.#workers.push(worker)
@@ -154,6 +158,8 @@ export class WorkerPool {
         return this.#startNext()
       case 'joined':
         return worker.markJoined()
+      case 'left':
+        return worker.markLeft()
       case 'copied':
         return this.#acceptCopied(worker, message)
       case 'notice':
@@ -198,6 +204,20 @@ export class WorkerPool {
     this.#next++
     worker.batches.push(batch)
     send(worker, { type: 'copy', files: batch })
+  }
+}
+
+/** Something that happens once. */
+class Mark {
+  readonly promise: Promise<void>
+  readonly set: () => void
+
+  constructor() {
+    let settle: (() => void) | undefined
+    this.promise = new Promise((resolve) => {
+      settle = resolve
+    })
+    this.set = () => settle?.()
   }
 }
 

@@ -1,11 +1,13 @@
 import type { Answers, CommandContract, ResultFormat } from './command-contract.js'
 import {
   formatFlag,
+  readFileCount,
   readFlag,
   readManifestOption,
   readMaxRate,
   type OptionReaders,
   readOptions,
+  readSessionId,
   readString,
 } from './command-options.js'
 import { quoteString } from './quoted-string.js'
@@ -77,9 +79,33 @@ export const startBackup: CommandContract<'START_BACKUP'> = {
   }),
 }
 
+interface JoinOptions {
+  readonly SESSION: string
+  readonly RECEIVED: { readonly files: number; readonly refuse: () => Error }
+}
+
+const joinOptionReaders: OptionReaders<JoinOptions> = {
+  SESSION: readSessionId,
+  RECEIVED: (tokens, keyword) => ({
+    files: readFileCount(tokens),
+    refuse: () => tokens.error('RECEIVED requires SESSION', keyword),
+  }),
+}
+
 export const joinBackup: CommandContract<'JOIN_BACKUP'> = {
-  parse: (tokens) => ({ command: 'JOIN_BACKUP', backupId: readString(tokens) }),
-  format: ({ backupId }) => [quoteString(backupId)],
+  parse: (tokens) => {
+    const backupId = readString(tokens)
+    const { SESSION: id, RECEIVED: received } = readOptions(tokens, joinOptionReaders)
+    if (id !== undefined)
+      return { command: 'JOIN_BACKUP', backupId, session: { id, received: received?.files ?? 0 } }
+    if (received !== undefined) throw received.refuse()
+    return { command: 'JOIN_BACKUP', backupId, session: undefined }
+  },
+  format: ({ backupId, session }) => [
+    quoteString(backupId),
+    ...(session === undefined ? [] : [`SESSION ${quoteString(session.id)}`]),
+    ...(session === undefined || session.received === 0 ? [] : [`RECEIVED ${session.received}`]),
+  ],
   result: oneRow({ worker: count('worker', 'int4') }),
 }
 

@@ -94,6 +94,30 @@ export function readLocation(tokens: CommandTokens): bigint {
   )
 }
 
+/** No backup has more files, nor has what counts them. */
+const MAX_FILES = 999_999_999_999
+
+export function readFileCount(tokens: CommandTokens): number {
+  const token = tokens.next
+  if (token.type !== 'number') throw tokens.unexpected('A number of files is expected here.')
+  const count = Number(token.digits)
+  if (count > MAX_FILES) throw tokens.error(`${token.digits.slice(0, 20)} is no number of files`, token)
+  tokens.take()
+  return count
+}
+
+/** One that is guessed is as good as none. */
+export function readSessionId(tokens: CommandTokens): string {
+  const token = tokens.next
+  const id = readString(tokens)
+  if (/^[0-9a-f]{32}$/.test(id)) return id
+  throw tokens.error(
+    'invalid session id',
+    token,
+    'It is 16 random bytes, as 32 lower-case hexadecimal digits.',
+  )
+}
+
 export function readTablespaceOid(tokens: CommandTokens): number {
   const token = tokens.next
   const oid = parsePositiveUnsignedInt32(readString(tokens))

@@ -8,6 +8,8 @@ export type Refusal =
   | 'wrong-server'
   /** It names something that is not there. */
   | 'unknown-object'
+  /** It was done already. */
+  | 'already-done'
   /** A value in it makes no sense. */
   | 'invalid-value'
   /** It asks for something that nobody gets. */

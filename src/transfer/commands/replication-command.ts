@@ -7,7 +7,7 @@ import type { RequestedFile } from '../cluster-files/cluster-files.js'
  *     FIND_WAL_SENDER 'application name'
  *     UPLOAD_MANIFEST
  *     START_BACKUP [LABEL 'label'] [FAST] [MAX_RATE kB/s] [MANIFEST_CHECKSUMS 'algorithm'] [MANIFEST 'yes'|'no'|'force-encode'] [INCREMENTAL]
- *     JOIN_BACKUP 'backup_id'
+ *     JOIN_BACKUP 'backup_id' [SESSION 'session_id' [RECEIVED files]]
  *     LIST_TABLESPACES [PROGRESS]
  *     LIST_FILES ['tablespace OID']
  *     LIST_WAL_FILES [START_WAL_LOCATION 'X/X'] [END_WAL_LOCATION 'X/X']
@@ -37,7 +37,11 @@ interface CommandParameters {
     /** Whether to take only what has changed since the backup whose manifest was uploaded. */
     readonly incremental: boolean
   }
-  readonly JOIN_BACKUP: { readonly backupId: string }
+  readonly JOIN_BACKUP: {
+    readonly backupId: string
+    /** By which another session may take the place of this one, or this one takes that of another. */
+    readonly session?: SessionPlace | undefined
+  }
   readonly LIST_TABLESPACES: { readonly progress: boolean }
   readonly LIST_FILES: { readonly tablespace: number | undefined }
   readonly LIST_WAL_FILES: { readonly startLsn: bigint | undefined; readonly endLsn: bigint | undefined }
@@ -54,6 +58,17 @@ interface CommandParameters {
   readonly LEAVE_BACKUP: object
   readonly ABORT_BACKUP: object
   readonly LIST_BACKUPS: object
+}
+
+/** A worker's place in a backup, as its client calls it. */
+interface SessionPlace {
+  /** 32 hexadecimal digits, of the client's choice. Who knows them can take the place. */
+  readonly id: string
+  /**
+   * How many files came whole in this place, WAL not counted: these stay in its part of the manifest, in the order in which
+   * they were sent, and what was sent after them is forgotten. 0 for a new place.
+   */
+  readonly received: number
 }
 
 export type CommandName = keyof CommandParameters

@@ -92,6 +92,11 @@ const MAX_REMEMBERED = 1000
 export interface KnownBackups {
   add(handle: BackupHandle): void
   get(backupId: string): BackupHandle | undefined
+  /**
+   * Which worker's place a session that calls it so is to take: a new one, or one that is free, because nothing of the session
+   * that had it is at work any more. `undefined` where places are not kept.
+   */
+  placeOf?(sessionId: string): number | undefined
 }
 
 /**

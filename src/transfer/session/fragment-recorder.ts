@@ -33,13 +33,22 @@ export class FragmentRecorder {
   /**
    * Creates the fragment.
    *
-   * @throws {@link PbManifestError} `IO`
+   * @param kept - of a worker whose fragment may be there: how many of its files stay in it
+   * @throws {@link PbManifestError} `IO`; `BAD_FRAGMENT` when there are not that many
    */
-  static async create(description: BackupDescription, worker: number): Promise<FragmentRecorder> {
+  static async create(
+    description: BackupDescription,
+    worker: number,
+    kept?: number,
+  ): Promise<FragmentRecorder> {
     const { id, checksumAlgorithm } = description
     const hasher =
       checksumAlgorithm === 'NONE' ? undefined : await createFileHasher(checksumAlgorithm, 'unknown')
-    const writer = await FragmentWriter.create(fragmentPath(description, worker), id, worker)
+    const path = fragmentPath(description, worker)
+    const writer =
+      kept === undefined
+        ? await FragmentWriter.create(path, id, worker)
+        : await FragmentWriter.continue(path, id, worker, kept)
     return new FragmentRecorder(description, writer, hasher)
   }
 
@@ -84,6 +93,11 @@ export class FragmentRecorder {
       await this.#writer.discard()
       throw error
     }
+  }
+
+  /** Leaves the fragment to another session of the same worker. Never throws. */
+  async suspend(): Promise<void> {
+    await this.#writer.suspend()
   }
 
   /** Removes the fragment. Never throws. */

@@ -5,7 +5,8 @@ import { type Backup, fragmentPath, throwIfBackupAborted, openBackup, type Known
 import { FragmentRecorder } from './fragment-recorder.js'
 import { displayText, shortenText } from '../../files/display-text.js'
 import { RefusedError, refused } from '../commands/refused-error.js'
-import type { BackupPhase } from './backup-state.js'
+import type { BackupPhase, BackupState } from './backup-state.js'
+import type { SessionCommand } from '../commands/replication-command.js'
 
 /** A session's part in a backup. */
 export interface Membership {
@@ -16,6 +17,8 @@ export interface Membership {
   recorder: FragmentRecorder | undefined
   /** Of a leader's session only. */
   readonly leader: Leader | undefined
+  /** Whether another session may take its place: what it has recorded stays then. */
+  readonly mayBeReplaced: boolean
 }
 
 /** What only the leader's session has. */
@@ -30,20 +33,22 @@ export interface Leader {
 /**
  * Makes the session of this number a member, with a fragment if there is to be a manifest.
  *
+ * @param kept - of a session whose place another one may have had: how many files of that one stay in the fragment
  * @throws {@link PbManifestError} `IO`; `ABORTED` when the backup was aborted meanwhile
  */
 export async function createMembership(
   backup: Backup,
   worker: number,
   leader: Leader | undefined,
+  kept?: number,
 ): Promise<Membership> {
   const { description } = backup
   const recorder =
-    description.manifest === 'no' ? undefined : await FragmentRecorder.create(description, worker)
+    description.manifest === 'no' ? undefined : await FragmentRecorder.create(description, worker, kept)
   try {
     // An abort removes the fragments that are there. This one may have come too late for that.
     throwIfBackupAborted(backup)
-    return { backup, worker, recorder, leader }
+    return { backup, worker, recorder, leader, mayBeReplaced: kept !== undefined }
   } catch (error) {
     await recorder?.discard()
     throw error
@@ -69,6 +74,15 @@ export async function sealFragment(membership: Membership): Promise<void> {
   backup.state.addFinished()
 }
 
+/**
+ * Ends the fragment of a session that did not come to its end. It stays while there is a backup in which another session may
+ * take the place of this one. Never throws.
+ */
+export async function abandonFragment({ backup, recorder, mayBeReplaced }: Membership): Promise<void> {
+  if (mayBeReplaced) await recorder?.suspend()
+  if (!mayBeReplaced || backup.state.phase === 'aborted') await recorder?.discard()
+}
+
 /** Removes every fragment of the backup, whosever. Never throws. */
 export async function removeFragments({ description, state }: Backup): Promise<void> {
   const workers = Array.from({ length: state.sessions }, (_, worker) => worker)
@@ -89,18 +103,29 @@ const reasons: Readonly<Record<Exclude<BackupPhase, 'running'>, string>> = {
  *
  * @throws {@link PbManifestError} `USAGE` when there is no such backup, or it does not run; `IO`; `ABORTED`
  */
-export async function joinBackup(backupId: string, registry: KnownBackups): Promise<Membership> {
+export async function joinBackup(
+  { backupId, session }: Pick<SessionCommand<'JOIN_BACKUP'>, 'backupId' | 'session'>,
+  registry: KnownBackups,
+): Promise<Membership> {
   const handle = registry.get(backupId)
   if (handle === undefined) {
     throw new RefusedError('unknown-object', `backup "${displayId(backupId)}" does not exist`)
   }
   const backup = openBackup(handle)
+  const place = session && registry.placeOf?.(session.id)
+  if (place !== undefined) {
+    requireRunning(backupId, backup.state)
+    return await createMembership(backup, place, undefined, session?.received)
+  }
   const worker = backup.state.join()
   if (worker !== undefined) return await createMembership(backup, worker, undefined)
-  const { phase } = backup.state
-  throw phase === 'running'
-    ? refused(`backup "${backupId}" has too many sessions`)
-    : refused(`could not join backup "${backupId}": it ${reasons[phase]}`)
+  requireRunning(backupId, backup.state)
+  throw refused(`backup "${backupId}" has too many sessions`)
+}
+
+/** @throws {@link PbManifestError} `USAGE` when nobody can join it */
+export function requireRunning(backupId: string, { phase }: BackupState): void {
+  if (phase !== 'running') throw refused(`could not join backup "${backupId}": it ${reasons[phase]}`)
 }
 
 function displayId(backupId: string): string {

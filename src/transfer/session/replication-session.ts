@@ -4,7 +4,7 @@ import type { SessionCommand, SessionCommandName } from '../commands/replication
 import { backupAborted } from './backup.js'
 import type { BackupSession, SessionOptions } from './backup-session.js'
 import { type PriorBackup, readPriorManifest } from './incremental/prior-backup.js'
-import { joinBackup, type Membership, removeFragments, sealFragment } from './membership.js'
+import { abandonFragment, joinBackup, type Membership, removeFragments, sealFragment } from './membership.js'
 import { planListedFiles } from './incremental/incremental-files.js'
 import { listVisibleFiles, listVisibleTablespaces, selectWalFiles } from './listings.js'
 import { PageVerification } from './page-verification.js'
@@ -86,7 +86,7 @@ export class ReplicationSession implements BackupSession {
     this.#stream?.return(undefined).catch(() => {})
     // A command that waits for the server ends when its connection does.
     await Promise.all([withinGrace(running), withinGrace(this.#close())])
-    await membership?.recorder?.discard()
+    if (membership !== undefined) await abandonFragment(membership)
     if (isLeader) await removeFragments(membership.backup)
   }
 
@@ -117,9 +117,9 @@ export class ReplicationSession implements BackupSession {
       const { id, startLsn, startTimeline } = this.#membership.backup.description
       return { backupId: id, startLsn, startTimeline }
     },
-    JOIN_BACKUP: async ({ backupId }) => {
+    JOIN_BACKUP: async (command) => {
       this.#requireNoMembership()
-      this.#membership = await this.#admit(await joinBackup(backupId, this.#options.registry))
+      this.#membership = await this.#admit(await joinBackup(command, this.#options.registry))
       return { worker: this.#membership.worker }
     },
     LIST_TABLESPACES: async ({ progress }, signal) => {
@@ -178,9 +178,9 @@ export class ReplicationSession implements BackupSession {
   /** A membership that came about while the session was being aborted has nobody to end it. */
   async #admit(membership: Membership): Promise<Membership> {
     if (!this.#isEnded) return membership
-    const { backup, leader, recorder } = membership
+    const { backup, leader } = membership
     if (leader !== undefined) backup.state.move(['running'], 'aborted')
-    await recorder?.discard()
+    await abandonFragment(membership)
     throw backupAborted(backup.description)
   }
 

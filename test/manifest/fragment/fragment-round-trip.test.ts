@@ -239,3 +239,45 @@ function flip(bytes: Buffer, bit: number): Buffer {
   flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
   return flipped
 }
+
+describe('a fragment that was left to another writer', () => {
+  const files = ['PG_VERSION', 'a', 'b'].map((pathname) => ({ ...versionFile, pathname }))
+
+  async function leave(path: string): Promise<FragmentWriter> {
+    const writer = await FragmentWriter.create(path, backupId, 1)
+    for (const file of files) await writer.append(file)
+    await writer.suspend()
+    return writer
+  }
+
+  test.each([0, 1, 2, 3])('is as if only the first %i of its files had been written', async (kept) => {
+    const path = join(scratch.path, 'f')
+    const first = await leave(path)
+    const writer = await FragmentWriter.continue(path, backupId, 1, kept)
+    // Whoever had it before, and comes to life again, changes nothing.
+    await first.append(versionFile)
+    await expect(first.seal()).rejects.toMatchObject({})
+    await writer.append({ ...versionFile, pathname: 'c' })
+    await writer.seal()
+    const expected = [...files.slice(0, kept), { ...versionFile, pathname: 'c' }]
+    expect(readFileSync(path)).toEqual(await write(join(scratch.path, 'g'), expected, 1))
+    expect(existsSync(`${path}.continued`)).toBe(false)
+  })
+
+  test('stays as it is when it has fewer files, or is sealed', async () => {
+    const path = join(scratch.path, 'f')
+    await leave(path)
+    await expect(FragmentWriter.continue(path, backupId, 1, 4)).rejects.toMatchObject({
+      code: 'BAD_FRAGMENT',
+    })
+    const sealed = await FragmentWriter.continue(path, backupId, 1, 3)
+    await sealed.seal()
+    const bytes = readFileSync(path)
+    await expect(FragmentWriter.continue(path, backupId, 1, 3)).rejects.toMatchObject({
+      code: 'BAD_FRAGMENT',
+      message: `fragment "${path}" is sealed`,
+    })
+    expect(readFileSync(path)).toEqual(bytes)
+    expect(existsSync(`${path}.continued`)).toBe(false)
+  })
+})

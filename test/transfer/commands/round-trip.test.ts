@@ -96,7 +96,11 @@ const exchanges: { readonly [Name in CommandName]: fc.Arbitrary<Exchange<Name>> 
     result: fc.record({ backupId: anyId, startLsn: anyLsn, startTimeline: anyOid }),
   }),
   JOIN_BACKUP: fc.record({
-    command: fc.record({ command: fc.constant('JOIN_BACKUP'), backupId: anyText }),
+    command: fc.record({
+      command: fc.constant('JOIN_BACKUP'),
+      backupId: anyText,
+      session: orNone(fc.record({ id: anyId, received: fc.integer({ min: 0, max: 999_999_999_999 }) })),
+    }),
     result: fc.record({ worker: fc.nat() }),
   }),
   LIST_TABLESPACES: fc.record({

@@ -51,7 +51,7 @@ function stoppedBackup(names: readonly string[]): StoppedBackup {
   const files = { backupLabel: Buffer.alloc(0), tablespaceMap: Buffer.alloc(0) }
   const end = { endLsn: 0x2000100n, endTimeline: 1, ...files, checksumFailures: 0 }
   const leader = { mode: {} as BackupMode, end, isComplete: false }
-  return { membership: { backup, worker: 0, recorder: undefined, leader }, leader }
+  return { membership: { backup, worker: 0, recorder: undefined, mayBeReplaced: false, leader }, leader }
 }
 
 const names = Array.from({ length: 5000 }, (_, index) => `base/5/${(index * 7919) % 5000}`)

@@ -25,6 +25,8 @@ export type MessageToSession =
       readonly command: SessionCommand
       /** The backup that JOIN_BACKUP names, if there is one. */
       readonly backup: BackupHandle | undefined
+      /** The place in it that the session is to take; `undefined`: just any. */
+      readonly worker: number | undefined
     }
   /** Nobody waits for the answer to the command that runs; an end to it is due all the same. */
   | { readonly type: 'cancel' }

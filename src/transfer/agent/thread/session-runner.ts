@@ -6,7 +6,6 @@ import { LocalClusterFiles } from '../../cluster-files/local/local-cluster-files
 import { commandContracts } from '../../commands/commands.js'
 import { RefusedError } from '../../commands/refused-error.js'
 import type { SessionCommand, SessionCommandName } from '../../commands/replication-command.js'
-import type { BackupHandle } from '../../session/backup.js'
 import { ReplicationSession } from '../../session/replication-session.js'
 import { Inbox } from '../../../threads/wake-up.js'
 import { ThreadError, toWireErrorData, type WireErrorData } from '../wire-error-data.js'
@@ -39,7 +38,7 @@ export class SessionRunner {
   readonly #sender: StreamSender
   #session: ReplicationSession | undefined
   /** What the command that runs may join. */
-  #joinable: BackupHandle | undefined
+  #joinable: Pick<RunMessage, 'backup' | 'worker'> | undefined
   /** Of the command that runs. */
   #cancel = new AbortController()
   #running: Promise<void> = Promise.resolve()
@@ -104,7 +103,11 @@ export class SessionRunner {
       mode,
       registry: {
         add: (backup) => this.#post({ type: 'started', backup }),
-        get: (backupId) => (this.#joinable?.description.id === backupId ? this.#joinable : undefined),
+        get: (backupId) => {
+          const backup = this.#joinable?.backup
+          return backup?.description.id === backupId ? backup : undefined
+        },
+        placeOf: () => this.#joinable?.worker,
       },
       fragmentDirectory,
       onNotice: (notice) => this.#post({ type: 'notice', notice }),
@@ -115,10 +118,10 @@ export class SessionRunner {
 
   async #answer(
     session: ReplicationSession,
-    { command, backup }: RunMessage,
+    { command, backup, worker }: RunMessage,
     signal: AbortSignal,
   ): Promise<void> {
-    this.#joinable = backup
+    this.#joinable = { backup, worker }
     const cancel = waitingCommands.has(command.command) ? (): void => void session.abort() : undefined
     if (cancel !== undefined) signal.addEventListener('abort', cancel, { once: true })
     try {

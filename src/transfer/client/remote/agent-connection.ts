@@ -215,10 +215,31 @@ export function reportedError(report: Report): PbManifestError {
   const { message = 'an error without a message', hint, sqlstate, detail } = report
   const isStranger = sqlstate === SYNTAX_ERROR || message.includes(walSenderWords)
   const shownHint = isStranger ? strangerHint : hint
-  return new PbManifestError('SERVER', onOneLine(message), {
+  return new AgentError(sqlstate, onOneLine(message), {
     details: reportedDetails('agent', { message, detail }),
     ...(shownHint === undefined ? {} : { hint: onOneLine(shownHint) }),
   })
+}
+
+/** An error that an agent has reported. */
+class AgentError extends PbManifestError {
+  readonly sqlstate: string | undefined
+
+  constructor(
+    sqlstate: string | undefined,
+    message: string,
+    options: { details: readonly string[]; hint?: string },
+  ) {
+    super('SERVER', message, options)
+    this.sqlstate = sqlstate
+  }
+}
+
+const DUPLICATE_OBJECT = '42710'
+
+/** Whether an agent refuses what was done already. */
+export function isDoneAlready(error: unknown): boolean {
+  return error instanceof AgentError && error.sqlstate === DUPLICATE_OBJECT
 }
 
 /** What we send is right for an agent of our version. */

@@ -1,7 +1,7 @@
 import type { PbManifestError } from '../../../errors.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import type { FoundServer } from '../../connection/gate/server-identity.js'
-import type { ConnectionRetries } from '../../cluster-files/sql/lost-connection.js'
+import type { ConnectionRetries } from '../../connection/lost-connection.js'
 import type { BackupHandle } from '../../session/backup.js'
 import type { BackupSession, SessionNotice } from '../../session/backup-session.js'
 import type { NetworkWatch } from '../network-watch.js'
@@ -27,7 +27,7 @@ export interface OpenOptions {
   readonly onNotice: (notice: SessionNotice) => void
   /** Is told when a connection is lost, also one that is idle: whoever uses it would learn of it only then. */
   readonly onLost: (error: PbManifestError) => void
-  /** What is done about it instead, where the session can go on over another connection: over SQL. */
+  /** What is done about it instead, where the session can go on over another connection: over SQL. See `WorkerSession`. */
   readonly retries?: Omit<ConnectionRetries, 'signal'> | undefined
   readonly signal: AbortSignal
 }

@@ -1,4 +1,4 @@
-import { type ConnectionRetries, LostConnections } from './lost-connection.js'
+import { type ConnectionRetries, LostConnections } from '../../connection/lost-connection.js'
 import { RecoveryConflicts } from './sql-error.js'
 import { type Connect, SqlConnection } from './sql-connection.js'
 

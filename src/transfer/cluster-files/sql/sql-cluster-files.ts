@@ -17,7 +17,7 @@ import type {
 } from '../cluster-files.js'
 import { type ClusterPlaces, readClusterPlaces } from './cluster-places.js'
 import { copiedValue } from './copied-rows.js'
-import type { ConnectionRetries } from './lost-connection.js'
+import type { ConnectionRetries } from '../../connection/lost-connection.js'
 import { directoryLister, listFilesBelow, listForeignNames } from './list-files.js'
 import { pathArray } from './path-expressions.js'
 import { readBlocks } from './read-blocks.js'

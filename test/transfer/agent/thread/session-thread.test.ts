@@ -11,7 +11,11 @@ test('a thread that dies fails its command, and says so when there is none', asy
     { take: () => startSessionThread(start), giveBack: async () => {} },
     { onStarted: () => {}, onLost: (error) => lost.push(error), onNotice: () => {} },
   )
-  const command = { command: { command: 'LIST_FILES', tablespace: undefined }, backup: undefined } as const
+  const command = {
+    command: { command: 'LIST_FILES', tablespace: undefined },
+    backup: undefined,
+    worker: undefined,
+  } as const
   const run = async (): Promise<unknown> => await thread.run(command, new AbortController().signal).next()
   const failure = {
     sqlstate: '58030',

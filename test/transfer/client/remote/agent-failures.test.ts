@@ -56,8 +56,9 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
     server: Cluster,
     agent: AgentProgram,
     place: string = agent.socketDirectory,
+    more: readonly string[] = [],
   ): Promise<RunningBackup> {
-    const args = [...(await argumentsFor(server, place)), '--jobs=2', '--max-rate=2M']
+    const args = [...(await argumentsFor(server, place)), '--jobs=2', '--max-rate=2M', ...more]
     const running = startBackupProgram(server, { directory: join(scratch.path, 'backup'), args })
     await untilCopying(running)
     // The leader and both workers: one that is about to join would fail in other words.
@@ -81,10 +82,10 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
     await expectNothingHere()
   })
 
-  test('when one connection of a worker is cut', async () => {
+  test('when one connection of a worker is cut, and is not to be made again', async () => {
     const cuttable = await startCuttable(agent)
     ends.push(() => cuttable.close())
-    const running = await startSlowly(cluster, agent, cuttable.place)
+    const running = await startSlowly(cluster, agent, cuttable.place, ['--retries=0'])
     cuttable.cutLast()
     expect(failureOf(await running.result)).toEqual({
       status: 6,

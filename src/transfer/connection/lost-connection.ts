@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isPbManifestError, PbManifestError } from '../../../errors.js'
-import { throwIfAborted } from '../../../files/yielder.js'
-import { isSilence } from '../../connection/answer-watch.js'
-import { DatabaseError } from '../../connection/pg.js'
+import { isPbManifestError, PbManifestError } from '../../errors.js'
+import { throwIfAborted } from '../../files/yielder.js'
+import { isSilence } from './answer-watch.js'
+import { DatabaseError } from './pg.js'
 
 /** What is done when a connection is lost over which files are read. */
 export interface ConnectionRetries {

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { PbManifestError } from '../../../../src/errors.js'
-import { LostConnections } from '../../../../src/transfer/cluster-files/sql/lost-connection.js'
-import { sqlError } from '../../../../src/transfer/cluster-files/sql/sql-error.js'
-import { anotherServer } from '../../../../src/transfer/connection/gate/server-identity.js'
-import { DatabaseError } from '../../../../src/transfer/connection/pg.js'
+import { PbManifestError } from '../../../src/errors.js'
+import { LostConnections } from '../../../src/transfer/connection/lost-connection.js'
+import { sqlError } from '../../../src/transfer/cluster-files/sql/sql-error.js'
+import { anotherServer } from '../../../src/transfer/connection/gate/server-identity.js'
+import { reportedError } from '../../../src/transfer/client/remote/agent-connection.js'
+import type { Report } from '../../../src/transfer/wire/protocol/backend-messages.js'
+import { DatabaseError } from '../../../src/transfer/connection/pg.js'
 
 function reported(code: string): PbManifestError {
   const error = new DatabaseError('as the server has it', 0, 'error')
@@ -49,6 +51,10 @@ describe('a failure', () => {
 
   test.each([
     ['that the server reported', reported('42501')],
+    [
+      'that an agent reported',
+      reportedError({ severity: 'FATAL', sqlstate: '57P01', message: 'shut down' } as Report),
+    ],
     ['of ours', new PbManifestError('IO', 'could not write')],
     ['of somebody else', anotherServer('this', 'that')],
     ['that nobody meant', new TypeError('x')],
