@@ -28,6 +28,7 @@ import {
   walRows,
 } from './oracle-rows.js'
 import { copyAsOwner, pbmanifestWithoutPrivileges, runWithoutPrivileges } from './run-without-privileges.js'
+import { lastPageOfWal, placeInWal } from './wal-places.js'
 
 const limit = 240_000
 
@@ -143,8 +144,8 @@ describeWithDebianPostgres('our verdict is that of pg_verifybackup', (programs) 
       {
         name: 'with WAL that ends before its end',
         damage: async (backup) => {
-          const newest = `pg_wal/${(await walSegments(backup)).at(-1)}`
-          await overwrite(backup, newest, 8192, Buffer.alloc(2 ** 20 - 8192))
+          const [pathname, position] = await lastPageOfWal(backup, 0)
+          await overwrite(backup, pathname, position, Buffer.alloc(2 ** 20 - position))
           return 'WAL parsing failed for timeline 2'
         },
       },
@@ -155,7 +156,7 @@ describeWithDebianPostgres('our verdict is that of pg_verifybackup', (programs) 
       {
         name: 'with a bit flipped in a record of the newer one',
         damage: async (b) => {
-          await flipBit(b, `pg_wal/${(await walSegments(b)).at(-1)}`, 8192 + 100)
+          await flipBit(b, ...(await placeInWal(b, 'end', -9)))
           return 'WAL parsing failed for timeline 2'
         },
       },

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { verifyArchiveStream, verifyBackup, type VerifyReport } from 'pbmanifest'
 import { createReadStream } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { parseLsn } from '../../../src/postgres/lsn.js'
 import { type BackupCopy, copyBackup } from '../../helpers/copy-backup.js'
 import { openFilesBelow } from '../../helpers/open-files.js'
 import type { PlainBackup } from '../../helpers/plain-backup.js'
@@ -14,8 +13,7 @@ import { packArchive, type PackedEnding, packedEndings, packTarBackup } from '..
 import { twoTimelinesBackup } from '../../helpers/two-timelines.js'
 import { flipBit, overwrite, removeFile, renameFile, resize, walSegments } from '../damage.js'
 import { linkedCopy } from '../linked-copy.js'
-
-const segmentSize = 1024 * 1024
+import { lastPageOfWal, placeInWal } from '../wal-places.js'
 
 /** What was found, without where a segment is missing from. */
 function findings({ problems, verdict, walRecords, walBytes }: VerifyReport): unknown {
@@ -38,9 +36,12 @@ interface Row {
 
 const rows: readonly Row[] = [
   { what: 'nothing', damage: async () => {}, isIntact: true },
-  { what: 'a bit of the first record', damage: async (b) => flipBit(b, ...(await placeOf(b, 'start', 30))) },
-  { what: 'a bit of the last record', damage: async (b) => flipBit(b, ...(await placeOf(b, 'end', -9))) },
-  { what: 'a bit of a page', damage: async (b) => flipBit(b, ...(await lastPage(b, 8))) },
+  {
+    what: 'a bit of the first record',
+    damage: async (b) => flipBit(b, ...(await placeInWal(b, 'start', 30))),
+  },
+  { what: 'a bit of the last record', damage: async (b) => flipBit(b, ...(await placeInWal(b, 'end', -9))) },
+  { what: 'a bit of a page', damage: async (b) => flipBit(b, ...(await lastPageOfWal(b, 8))) },
   {
     what: 'a segment in the place of another',
     damage: async (b) =>
@@ -156,7 +157,7 @@ describeWithDebianPostgres('the WAL of two timelines in archives', (programs) =>
     })
 
     test('leaves no archive open', async () => {
-      await flipBit(backup, ...(await placeOf(backup, 'start', 30)))
+      await flipBit(backup, ...(await placeInWal(backup, 'start', 30)))
       await packWal()
       const { verdict } = await verifyBackup(packed)
       expect(verdict).toBe('failed')
@@ -210,7 +211,7 @@ describeWithDebianPostgres('the WAL of two timelines in archives', (programs) =>
       const target = { directory: packed, stem: 'pg_wal', ending }
       await packArchive(directory, target, ['--sparse', `${first}.partial`, ...names])
       expect(findings(await verifyBackup(packed))).toEqual(findings(plain))
-      await flipBit(backup, ...(await placeOf(backup, 'start', 30)))
+      await flipBit(backup, ...(await placeInWal(backup, 'start', 30)))
       await packArchive(directory, target, ['--sparse', `${first}.partial`, ...names])
       expect(await verifyBackup(packed)).toMatchObject({ problemCounts: { 'wal-invalid': 1 } })
     },
@@ -244,42 +245,4 @@ function isOfWal([kind]: readonly unknown[]): boolean {
 /** A segment of the backup, in the order of their names. */
 async function segment(backup: PlainBackup, index: number): Promise<string> {
   return `pg_wal/${(await walSegments(backup)).at(index)}`
-}
-
-/** A byte beside the start of the first WAL range, or the end of the last. */
-async function placeOf(
-  backup: PlainBackup,
-  end: 'start' | 'end',
-  distance: number,
-): Promise<[pathname: string, position: number]> {
-  const range = await walRange(backup, end)
-  const edge = end === 'start' ? range?.['Start-LSN'] : range?.['End-LSN']
-  return placeAt(range, (parseLsn(edge ?? '') ?? 0n) + BigInt(distance))
-}
-
-/** A byte of the header of the last page that is read: where a segment has another one depends on when it was switched. */
-async function lastPage(backup: PlainBackup, offset: number): Promise<[pathname: string, position: number]> {
-  const range = await walRange(backup, 'end')
-  const last = (parseLsn(range?.['End-LSN'] ?? '') ?? 0n) - 1n
-  return placeAt(range, last - (last % 8192n) + BigInt(offset))
-}
-
-interface WalRangeEntry {
-  readonly Timeline: number
-  readonly 'Start-LSN': string
-  readonly 'End-LSN': string
-}
-
-/** The first WAL range, or the last. */
-async function walRange(backup: PlainBackup, end: 'start' | 'end'): Promise<WalRangeEntry | undefined> {
-  const manifest = JSON.parse(await readFile(backup.manifestPath, 'utf8')) as {
-    'WAL-Ranges': readonly WalRangeEntry[]
-  }
-  return manifest['WAL-Ranges'].at(end === 'start' ? -1 : 0)
-}
-
-function placeAt(range: WalRangeEntry | undefined, lsn: bigint): [pathname: string, position: number] {
-  const number = (lsn / BigInt(segmentSize)).toString(16).toUpperCase().padStart(8, '0')
-  const timeline = String(range?.Timeline).padStart(8, '0')
-  return [`pg_wal/${timeline}00000000${number}`, Number(lsn % BigInt(segmentSize))]
 }
