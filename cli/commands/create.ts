@@ -6,6 +6,7 @@ import { formatLsn } from '../../src/postgres/lsn.js'
 import { version } from '../../src/version.js'
 import { exitStatus } from '../exit-status.js'
 import { formatBytes, formatCount } from '../../src/renderings/format.js'
+import { formatAsJson } from '../../src/schemas/validator.js'
 import { readOnlyOperand } from '../operands.js'
 import { readCount, readManifestChecksums, readOptional } from '../option-values.js'
 import { formatShare, ProgressReporter } from '../progress-reporter.js'
@@ -118,7 +119,6 @@ export const createCommand: Command = defineCommand({
     const isJson = values.json === true
     printResult(context, result, isJson || values.quiet === true)
     if (isJson) {
-      const { formatAsJson } = await import('../../src/schemas/validator.js')
       context.printJson(formatAsJson('create-report', describeResult(result)))
     }
     return exitStatus.done

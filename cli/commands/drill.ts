@@ -3,6 +3,7 @@ import { type DrillCheck, drillEnds, type DrillReport } from '../../src/drill/re
 import type { DrillOptions } from '../../src/drill/options.js'
 import { type ExitStatus, exitStatus } from '../exit-status.js'
 import { formatBytes, formatCount, formatSeconds } from '../../src/renderings/format.js'
+import { formatAsJson } from '../../src/schemas/validator.js'
 import { readOnlyOperand } from '../operands.js'
 import { invalidValue, readCount, readOptional } from '../option-values.js'
 import { withoutUndefined } from '../without-undefined.js'
@@ -125,7 +126,6 @@ export const drillCommand: Command = defineCommand({
     const { drillBackup } = await import('../../src/drill/drill-backup.js')
     const report = await drillBackup(directory, { ...readOptions(values, env), signal })
     if (values.output === 'json') {
-      const { formatAsJson } = await import('../../src/schemas/validator.js')
       printJson(formatAsJson('drill-report', report))
       return exitStatusOf(report)
     }

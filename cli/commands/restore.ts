@@ -2,6 +2,7 @@ import type { RestoreOptions, RestoreSource } from '../../src/restore/options.js
 import type { RestoreReport } from '../../src/restore/report.js'
 import { formatBytes, formatCount, formatSeconds } from '../../src/renderings/format.js'
 import { parseTablespaceMapping } from '../../src/target/tablespace-mapping.js'
+import { formatAsJson } from '../../src/schemas/validator.js'
 import { exitStatus } from '../exit-status.js'
 import { readOnlyOperand } from '../operands.js'
 import { readCount, readIoSeconds, readManifestChecksums, readOptional } from '../option-values.js'
@@ -135,7 +136,6 @@ export const restoreCommand: Command = defineCommand({
     })
     progress?.finish()
     if (values.output === 'json') {
-      const { formatAsJson } = await import('../../src/schemas/validator.js')
       printJson(formatAsJson('restore-report', report))
     } else if (!isQuiet) print(`backup restored\n${formatSummary(report)}`)
     return exitStatus.done

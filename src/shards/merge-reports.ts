@@ -1,4 +1,5 @@
 import { PbManifestError } from '../errors.js'
+import type { RunFacts } from '../run-facts.js'
 import { Yielder } from '../files/yielder.js'
 import { reportOfProblems } from '../verify/make-report.js'
 import { nameEngines } from '../verify/name-engines.js'
@@ -112,40 +113,43 @@ function reportOf(
   const findings = fragments.map((fragment) => fragment.findings)
   const sum = (count: (part: ReportFragment['findings']) => number): number =>
     findings.reduce((total, part) => total + count(part), 0)
-  const { run } = first
+  const { directory, path, options, manifestPath } = first.run
   const { format, backup, manifest, signature, checksumsFrom, walRecords, walBytes } = first.findings
   const countsPages = first.findings.archives?.countsPages !== false
   const isPartial = findings.some((part) => part.isPartial)
+  const { seconds, ...run } = timesOf(fragments)
   return reportOfProblems(
     {
-      ...timesOf(fragments),
-      directory: run.directory,
-      path: run.path,
-      format,
-      options: run.options,
-      backup,
-      manifest: { path: run.manifestPath, ...manifest },
-      ...(signature !== undefined && { signature }),
-      warnings: warningsOf(first, problems, hasUnread),
-      checksumsFrom,
-      filesChecked: sum((part) => part.filesChecked),
-      bytesChecked: sum((part) => part.bytesChecked),
-      pages: {
-        checked: countsPages ? sum(({ pages }) => pages.checked) : 0,
-        mismatched: sum(({ pages }) => pages.mismatched),
-        newer: sum(({ pages }) => pages.newer),
-        replayed: sum(({ pages }) => pages.replayed),
+      run: { ...run, directory, path, format },
+      subject: {
+        options,
+        backup,
+        manifest: { path: manifestPath, ...manifest },
+        ...(signature !== undefined && { signature }),
       },
-      walRecords,
-      walBytes,
-      engines: nameEngines(
-        fragments.flatMap((fragment) =>
-          Object.entries(fragment.run.engines).flatMap(([algorithm, engines]) =>
-            engines.split(', ').map((engine) => ({ algorithm: algorithm as never, engine })),
+      findings: {
+        warnings: warningsOf(first, problems, hasUnread),
+        checksumsFrom,
+        filesChecked: sum((part) => part.filesChecked),
+        bytesChecked: sum((part) => part.bytesChecked),
+        pages: {
+          checked: countsPages ? sum(({ pages }) => pages.checked) : 0,
+          mismatched: sum(({ pages }) => pages.mismatched),
+          newer: sum(({ pages }) => pages.newer),
+          replayed: sum(({ pages }) => pages.replayed),
+        },
+        walRecords,
+        walBytes,
+        engines: nameEngines(
+          fragments.flatMap((fragment) =>
+            Object.entries(fragment.run.engines).flatMap(([algorithm, engines]) =>
+              engines.split(', ').map((engine) => ({ algorithm: algorithm as never, engine })),
+            ),
           ),
         ),
-      ),
-      notChecked: notCheckedOf(fragments),
+        seconds,
+        notChecked: notCheckedOf(fragments),
+      },
     },
     problems,
     isPartial,
@@ -153,9 +157,7 @@ function reportOf(
 }
 
 /** From the beginning of the first shard to the end of the last; of each step, the time of the shard that took the longest. */
-function timesOf(
-  fragments: readonly ReportFragment[],
-): Pick<VerifyReport, 'pbmanifestVersion' | 'host' | 'startedAt' | 'endedAt' | 'seconds' | 'reportVersion'> {
+function timesOf(fragments: readonly ReportFragment[]): RunFacts & Pick<VerifyReport, 'seconds'> {
   const runs = fragments.map(({ run }) => run)
   const startedAt = runs.map((run) => run.startedAt).toSorted()[0] ?? ''
   const endedAt =
@@ -166,7 +168,6 @@ function timesOf(
   const longest = (step: VerifyStep): number => Math.max(...runs.map(({ seconds }) => seconds[step]))
   const steps = verifySteps.map((step) => [step, longest(step)] as const)
   return {
-    reportVersion: 2,
     pbmanifestVersion: runs[0]?.pbmanifestVersion ?? '',
     host: [...new Set(runs.map(({ host }) => host))].join(', '),
     startedAt,

@@ -41,76 +41,78 @@ export interface ReportParts extends Pick<VerifyReport, 'directory' | 'path' | '
 
 const lists = new WeakMap<VerifyReport, Iterable<Problem>>()
 
+/** What a report says beside its verdict and its problems, in three parts: in the JSON document those stand between them. */
+export interface ReportSections {
+  readonly run: RunFacts & Pick<VerifyReport, 'directory' | 'path' | 'format'>
+  readonly subject: Pick<VerifyReport, 'options' | 'backup' | 'manifest' | 'signature'>
+  readonly findings: Omit<
+    VerifyReport,
+    | 'reportVersion'
+    | 'verdict'
+    | 'problems'
+    | 'problemCounts'
+    | keyof ReportSections['run']
+    | keyof ReportSections['subject']
+  >
+}
+
 /** Puts the report together. Its array of problems is made only for those who ask for it: there may be millions. */
 export function makeReport(parts: ReportParts): VerifyReport {
-  return reportOfProblems(
-    {
-      reportVersion: 2,
-      ...parts.run,
-      directory: parts.directory,
-      path: parts.path,
-      format: parts.format,
+  const {
+    directory,
+    path,
+    format,
+    backup,
+    signature,
+    warnings,
+    totals,
+    sample,
+    engines,
+    seconds,
+    notChecked,
+  } = parts
+  const sections: ReportSections = {
+    run: { ...parts.run, directory, path, format },
+    subject: {
       options: describeOptions(parts),
-      backup: parts.backup,
+      backup,
       manifest: describeManifest(parts.manifest),
-      ...(parts.signature !== undefined && { signature: parts.signature }),
-      warnings: parts.warnings,
-      checksumsFrom: whereFrom(parts.options),
-      ...parts.totals,
-      ...(parts.sample !== undefined && { sample: parts.sample }),
-      engines: parts.engines,
-      seconds: parts.seconds,
-      notChecked: parts.notChecked,
+      ...(signature !== undefined && { signature }),
     },
-    parts.problems,
-    parts.isPartial,
-  )
+    findings: {
+      warnings,
+      checksumsFrom: whereFrom(parts.options),
+      ...totals,
+      ...(sample !== undefined && { sample }),
+      engines,
+      seconds,
+      notChecked,
+    },
+  }
+  return reportOfProblems(sections, parts.problems, parts.isPartial)
 }
 
 /**
- * The report whose problems these are. The order of its members is that of the JSON document.
+ * The report whose problems these are.
  *
  * @param isPartial - whether only a part of the backup was seen
  */
 export function reportOfProblems(
-  {
-    reportVersion,
-    pbmanifestVersion,
-    host,
-    startedAt,
-    endedAt,
-    directory,
-    path,
-    format,
-    options,
-    backup,
-    manifest,
-    ...rest
-  }: Omit<VerifyReport, 'verdict' | 'problems' | 'problemCounts'>,
+  { run, subject, findings }: ReportSections,
   list: ProblemList,
   isPartial: boolean,
 ): VerifyReport {
   let problems: readonly Problem[] | undefined
-  const { signature, ...others } = rest
   const report: VerifyReport = {
-    reportVersion,
-    pbmanifestVersion,
-    host,
-    startedAt,
-    endedAt,
-    directory,
-    path,
-    format,
-    verdict: decideVerdict(list, isPartial, rest.sample),
-    options,
-    backup,
-    manifest,
-    ...(signature !== undefined && { signature }),
+    reportVersion: 2,
+    ...run,
+    verdict: decideVerdict(list, isPartial, findings.sample),
+    ...subject,
     get problems() {
       return (problems ??= [...list])
     },
     problemCounts: list.count(),
-    ...others,
+    ...findings,
   }
   lists.set(report, list)
   return report

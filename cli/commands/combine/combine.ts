@@ -1,6 +1,7 @@
 import type { CombineOptions } from '../../../src/combine/options.js'
 import type { CombineReport, CopyMethod } from '../../../src/combine/report.js'
 import { parseTablespaceMapping } from '../../../src/target/tablespace-mapping.js'
+import { formatAsJson } from '../../../src/schemas/validator.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import { readCount, readManifestChecksums, readOptional, readSyncMethod } from '../../option-values.js'
 import { formatShare, ProgressReporter } from '../../progress-reporter.js'
@@ -165,7 +166,6 @@ export const combineCommand: Command = defineCommand({
     })
     progress?.finish()
     if (isJson) {
-      const { formatAsJson } = await import('../../../src/schemas/validator.js')
       printJson(formatAsJson('combine-report', report))
     } else printResult(context, report, isQuiet)
     return exitStatusOf(report)

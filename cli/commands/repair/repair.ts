@@ -2,6 +2,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { parsePositiveUnsignedInt32 } from '../../../src/postgres/unsigned-int.js'
 import type { RepairOptions, StatedLink } from '../../../src/repair/options.js'
 import type { RepairReport } from '../../../src/repair/report.js'
+import { formatAsJson } from '../../../src/schemas/validator.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import { readOnlyOperand } from '../../operands.js'
 import { invalidValue, readCount, readIoSeconds, readOptional } from '../../option-values.js'
@@ -195,7 +196,6 @@ export const repairCommand: Command = defineCommand({
     })
     progress?.finish()
     if (isJson) {
-      const { formatAsJson } = await import('../../../src/schemas/validator.js')
       printJson(formatAsJson('repair-report', report))
     } else printReport(context, report, isQuiet)
     return exitStatusOf(report)

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { displayPathname } from '../../../src/files/pathname.js'
 import type { SignatureDemand } from '../../../src/signature/check-signature.js'
 import type { SignedReportCheck } from '../../../src/signature/signed-report.js'
+import { formatAsJson } from '../../../src/schemas/validator.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import type { CommandContext } from '../command.js'
 import { printProblem } from './print-verdict.js'
@@ -22,7 +23,6 @@ export async function runVerifySignedReport(
   const check = checkSignedReport(path, demand, signal)
   const { signature, verdict, problems } = check
   if (isJson) {
-    const { formatAsJson } = await import('../../../src/schemas/validator.js')
     printJson(formatAsJson('signed-report', check))
   } else if (signature === null) {
     for (const problem of problems) printProblem(messages, problem)
