@@ -28,7 +28,7 @@ const config: ViteUserConfig = {
     testTimeout: 240_000,
     hookTimeout: 240_000,
     // A good part of the time is waiting, for servers, disks and programs.
-    maxWorkers: Math.max(2, Math.ceil(2 * availableParallelism())),
+    maxWorkers: Math.max(2, Math.ceil(2.5 * availableParallelism())),
     coverage: { include: ['src/**', 'cli/**'], reporter: ['text-summary', 'html'] },
   },
 }
