@@ -15,6 +15,7 @@ const threads = [
   'src/transfer/agent/thread/session-worker',
   'src/transfer/client/backup-worker',
   'src/verify/plain/checksum-worker',
+  'src/verify/store/object-worker',
   'src/verify/tar/archive-worker',
   'src/verify/wal/wal-worker',
 ]

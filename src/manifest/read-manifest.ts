@@ -17,7 +17,8 @@ import { badManifestError } from './manifest-error.js'
 import { type ManifestHandler, ManifestParser, type ManifestSummary } from './manifest-parser.js'
 import type { BackupManifest, ManifestFile, WalRange } from './model.js'
 
-const CHUNK_BYTES = 256 * 1024
+/** A manifest is read in pieces of so many bytes. */
+export const MANIFEST_CHUNK_BYTES: number = 256 * 1024
 
 /** A manifest, opened for reading. */
 export interface ManifestSource {
@@ -48,7 +49,7 @@ export async function openManifest(path: string, options: OpenManifestOptions = 
     const file = openRegularFile(path)
     const { size } = file.stats
     if (size > MAX_UNSEEN_BYTES) requireManifest(file)
-    return { path, size, chunks: () => readOpenedFile(file, Buffer.allocUnsafe(CHUNK_BYTES)) }
+    return { path, size, chunks: () => readOpenedFile(file, Buffer.allocUnsafe(MANIFEST_CHUNK_BYTES)) }
   } catch (error) {
     throwIfAborted(options.signal)
     throw explain(path, error)
@@ -87,7 +88,7 @@ async function readIntoMemory(path: string, stream: AsyncIterable<Buffer>): Prom
   let size = 0
   for await (const chunk of stream) {
     // What is no manifest may have no end.
-    if (size < CHUNK_BYTES) parser.write(chunk)
+    if (size < MANIFEST_CHUNK_BYTES) parser.write(chunk)
     chunks.push(chunk)
     size += chunk.length
   }
@@ -95,7 +96,7 @@ async function readIntoMemory(path: string, stream: AsyncIterable<Buffer>): Prom
 }
 
 function requireManifest({ descriptor }: OpenedFile): void {
-  const start = Buffer.alloc(CHUNK_BYTES)
+  const start = Buffer.alloc(MANIFEST_CHUNK_BYTES)
   const length = readSync(descriptor, start, 0, start.length, 0)
   try {
     new ManifestParser(noHandler, inlineStreams.create()).write(start.subarray(0, length))

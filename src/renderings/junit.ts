@@ -33,6 +33,7 @@ const unseenKinds: Readonly<Record<NotChecked['what'], readonly ProblemKind[]>> 
   'ignored-paths': [],
   'unseen-files': ['missing'],
   'needed-directories': ['missing-directory'],
+  'empty-directories': ['missing-directory'],
   'files-written-later': [],
   'reading-again': [],
   'unchanged-files': [],

@@ -7,6 +7,7 @@ const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
   'ignored-paths': 'ignored paths',
   'unseen-files': 'files that were not seen',
   'needed-directories': 'directories that a server needs',
+  'empty-directories': 'empty directories',
   'files-written-later': 'postgresql.auto.conf and signal files',
   'other-wal-files': 'other files in pg_wal',
   'other-manifest': 'the manifest in the backup',

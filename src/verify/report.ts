@@ -147,6 +147,7 @@ export interface NotChecked {
     | 'ignored-paths'
     | 'unseen-files'
     | 'needed-directories'
+    | 'empty-directories'
     | 'files-written-later'
     | 'other-wal-files'
     | 'other-manifest'
@@ -259,8 +260,7 @@ export interface VerifyReport extends RunFacts {
    * - `failed`: there are problems
    * - `partial`: there are none, but only a part of the backup was there to be seen, or all was ignored; see `notChecked`
    * - `sampled`: there are none, and all was seen, but not all files were read: see `sample`
-   * - `verified`: there are none, and all was seen but for what `notChecked` names
-   */
+   * - `verified`: there are none, and all was seen but for what `notChecked` names */
   readonly verdict: 'verified' | 'failed' | 'partial' | 'sampled'
   readonly manifest: VerifiedManifest
   /** The manifest's, when it has to be signed; `null` when there is a problem with it. */

@@ -63,10 +63,18 @@ export class ThreadPool<Start, Message extends { readonly type: string }> {
     await new Promise<void>((resolve, reject) => {
       const onAbort = (): void => reject(new PbManifestError('ABORTED', 'aborted'))
       signal?.addEventListener('abort', onAbort)
-      Promise.all(this.#ends)
+      this.#allEnds()
         .then(() => resolve(), reject)
         .finally(() => signal?.removeEventListener('abort', onAbort))
     })
+  }
+
+  /** Also of threads that are started while others are waited for. */
+  async #allEnds(): Promise<void> {
+    for (let awaited = 0; awaited < this.#ends.length;) {
+      awaited = this.#ends.length
+      await Promise.all(this.#ends)
+    }
   }
 
   /** Asks the threads to end, and waits for it. */

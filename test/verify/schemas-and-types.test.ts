@@ -359,6 +359,7 @@ const notCheckedWords = {
   'ignored-paths': true,
   'unseen-files': true,
   'needed-directories': true,
+  'empty-directories': true,
   'files-written-later': true,
   'other-wal-files': true,
   'other-manifest': true,

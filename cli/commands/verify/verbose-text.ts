@@ -30,8 +30,21 @@ export function formatDetails(report: VerifyReport): string[] {
   ]
 }
 
-function describeRun({ path, host, options, pbmanifestVersion, startedAt, endedAt }: VerifyReport): string {
-  const stranger = options.fetchCommand === undefined ? 'an archive from standard input' : 'a fetched backup'
+function describeRun({
+  directory,
+  path,
+  host,
+  options,
+  pbmanifestVersion,
+  startedAt,
+  endedAt,
+}: VerifyReport): string {
+  const stranger =
+    directory !== '-' && options.fetchCommand === undefined
+      ? `"${displayPathname(directory)}"`
+      : options.fetchCommand === undefined
+        ? 'an archive from standard input'
+        : 'a fetched backup'
   const what = path === null ? stranger : `"${displayPathname(path)}"`
   return `${what} on ${host} by pbmanifest ${pbmanifestVersion}, from ${startedAt} to ${endedAt}`
 }

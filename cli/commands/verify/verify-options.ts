@@ -67,6 +67,18 @@ export const verifyOptions = {
       kind: 'text',
       describe: 'shell command that writes the part of a tar backup that is named %f to its output',
     },
+    'endpoint-url': {
+      type: 'string',
+      value: 'URL',
+      kind: 'text',
+      describe: 'of s3://: the store, if it is not AWS (default: AWS_ENDPOINT_URL)',
+    },
+    'addressing-style': {
+      choices: ['auto', 'path', 'virtual'],
+      type: 'string',
+      value: 'auto|path|virtual',
+      describe: 'of s3://: where the bucket is named (default: as the store has it)',
+    },
     chain: {
       type: 'boolean',
       describe: 'verify a full backup and the incremental ones that build on it, in this order',

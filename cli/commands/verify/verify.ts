@@ -13,6 +13,8 @@ import { printProblem, printVerdict } from './print-verdict.js'
 import { formatDetails, stepWords } from './verbose-text.js'
 import { checkReportFiles } from '../../../src/renderings/report-files.js'
 import { readReportOutput, refuseReportFiles, tellFailure, tellReport } from './report-output.js'
+import { refuseStoreOptions } from '../../store-options.js'
+import { isStored, refuseBesideStore, verifyStored } from './verify-stored.js'
 import { runVerifyChain } from './verify-chain.js'
 import { isReportFile, runVerifySignedReport } from './verify-signed-report.js'
 import { readVerifyOptions, verifyOptions, type VerifyValues } from './verify-options.js'
@@ -69,13 +71,14 @@ async function verify(
 export const verifyCommand: Command = defineCommand({
   name: 'verify',
   summary: 'verify a backup against its backup_manifest',
-  synopsis: '[OPTION]... DIRECTORY...|GLOB|-|REPORT',
+  synopsis: '[OPTION]... DIRECTORY...|GLOB|s3://BUCKET/PREFIX|-|REPORT',
   operands: 'path',
   options: verifyOptions,
   examples: [
     ['BACKUP', 'verify all that can be verified'],
     ['-P -j 8 -i "base/*/pgsql_tmp" BACKUP', 'with progress and 8 threads, ignoring a glob'],
     ['"/backups/*"', 'several backups, each by itself'],
+    ['s3://BUCKET/backups/monday', 'where it lies, in an object store'],
     ['--chain FULL INCR1 INCR2', 'what pg_combinebackup is to combine'],
     ["--fetch-command 'aws s3 cp s3://backups/monday/%f -'", 'all of a tar backup, wherever it is'],
     ['-F tar -m MANIFEST - < base.tar.gz', 'one archive, from standard input'],
@@ -86,6 +89,9 @@ export const verifyCommand: Command = defineCommand({
   run: async (context, values, operands) => {
     const { printJson, messages, signal, stdin } = context
     const options = { ...readVerifyOptions(values), ...verboseOptions(values, messages) }
+    const isInStore = isStored(operands)
+    if (isInStore) refuseBesideStore(values, operands)
+    else refuseStoreOptions(values)
     if (values.shard !== undefined) {
       if (values['fetch-command'] !== undefined)
         throw usageError('cannot specify both --shard and --fetch-command')
@@ -114,7 +120,10 @@ export const verifyCommand: Command = defineCommand({
     if (isFetched) refuseBesideFetching(values, operands)
     else if (values['fetch-timeout'] !== undefined)
       throw usageError('--fetch-timeout is for use with --fetch-command')
-    const backups = isFetched ? { directories: [fetchCommand], isPlural: false } : await findBackups(operands)
+    const isElsewhere = isFetched || isInStore
+    const backups = isElsewhere
+      ? { directories: isFetched ? [fetchCommand] : operands, isPlural: false }
+      : await findBackups(operands)
     if (backups.isPlural) {
       if (values.archive !== undefined) throw usageError('--archive is for an archive on standard input')
       const words = { isQuiet: values.quiet === true, hasProgress: values.progress === true, isVerbose }
@@ -124,14 +133,14 @@ export const verifyCommand: Command = defineCommand({
     }
     const directory = readOnlyOperand(backups.directories, 'backup directory')
     const { allowedSigners } = options
-    if (allowedSigners !== undefined && !isFetched && isReportFile(directory)) {
+    if (allowedSigners !== undefined && !isElsewhere && isReportFile(directory)) {
       refuseReportFiles(output, 'a signed report')
       if (output.kind === 'nagios')
         throw usageError('cannot specify both a signed report and --output=nagios')
       const words = { isJson, isQuiet: values.quiet === true }
       return await runVerifySignedReport(context, directory, { ...options, allowedSigners }, words)
     }
-    await checkReportFiles(output.files, directory === '-' || isFetched ? [] : [directory])
+    await checkReportFiles(output.files, directory === '-' || isElsewhere ? [] : [directory])
     const progress = values.progress === true ? new ProgressReporter(messages) : undefined
     const allOptions: VerifyOptions = {
       ...options,
@@ -143,14 +152,16 @@ export const verifyCommand: Command = defineCommand({
     }
     if (directory === '-' && values.state !== undefined)
       throw usageError('--state is not for an archive on standard input')
-    const canKeep = directory !== '-' && !isFetched && values.archive === undefined
+    const canKeep = directory !== '-' && !isElsewhere && values.archive === undefined
     const state = readStateRequest(values, context.env, { canKeep })
     const run = async (): Promise<{ report: VerifyReport; keep?: ReportToKeep['keep'] }> =>
       state !== undefined
         ? await verifyWithState(context, state, directory, allOptions)
         : isFetched
           ? { report: await verifyFetched(fetchCommand, values, allOptions) }
-          : { report: await verify(directory, values, allOptions, stdin) }
+          : isInStore
+            ? { report: await verifyStored(directory, values, allOptions, context.env) }
+            : { report: await verify(directory, values, allOptions, stdin) }
     const { report, keep } = await run().catch(async (error: unknown) => {
       await tellFailure(context, output, directory, error)
       throw error

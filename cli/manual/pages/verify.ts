@@ -6,6 +6,7 @@ export const verifyManual: Manual = {
 It works for manifests of PostgreSQL 13 and later, in plain and in tar format, needs no program of PostgreSQL, and never writes into the backup. Options and messages are those of \`pg_verifybackup\` where it has them.
 Several directories are verified one after the other, each by itself. A GLOB, quoted, stands for the directories that it matches, and is an error when there are none; a directory that is named twice, also through a link, is verified once. The exit status is then the worst that one of them has: 1 before all others, then 3, 5 and 7.
 With \`-\` in the place of DIRECTORY, one tar archive of a backup is read from standard input; \`-m\` then names the manifest. With \`--allowed-signers\`, REPORT may be a JSON report of \`verify\` or \`backup\`, whose signature is then checked.
+With \`s3://BUCKET/PREFIX\`, the backup is verified where it lies in an object store, each file an object or in tar format, and nothing is written anywhere.
 Problems are told on standard error as they are found, and all of them are told. The verdict is that the backup verifies, that it does not, that only a part of it was seen, or, with \`--max-age\` or \`--subset\`, that no problem was found but not all files were read. The last line of the report says what was not checked.`,
   options: {
     'wal-path': 'A tar archive may be compressed, and has the segments at its top or in `pg_wal`.',
@@ -20,6 +21,10 @@ Problems are told on standard error as they are found, and all of them are told.
       'Which files are in a shard follows from the manifest alone. `auto/N` takes the number that a scheduler gives, from 0, in the environment variable `JOB_COMPLETION_INDEX` or `AWS_BATCH_JOB_ARRAY_INDEX`. The exit status is 1 when there is a problem in the shard; that there is none says nothing of the backup.',
     'fetch-command':
       'It is run by `/bin/sh` for each part of a backup in tar format, with the name of the part for `%f` (`%%` is a percent sign): `backup_manifest`, `base.tar`, `16384.tar` for a tablespace, `pg_wal.tar`; where no bytes come, also with `.gz`, `.lz4` and `.zst` behind it. A command that fails, or writes to standard error, makes a problem of that part. No DIRECTORY is given then.',
+    'endpoint-url':
+      '`https://HOST`, or `https://HOST:PORT`. Credentials, region and the rest are found as AWS finds them: in `AWS_ACCESS_KEY_ID` and the like, or in `~/.aws/config` and `~/.aws/credentials`.',
+    'addressing-style':
+      '`path` where an endpoint is named, `virtual` at AWS, unless the profile says otherwise.',
     'fetch-timeout': 'From 1 to 86400. The command is then ended, with all that it has started.',
     chain:
       'Name the backups as for `pg_combinebackup`: the full one first, each other one after the one that it builds on. The last line says whether they may be combined.',

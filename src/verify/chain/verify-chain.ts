@@ -130,6 +130,7 @@ const decides: Readonly<Record<NotChecked['what'], boolean>> = {
   'incremental-files': true,
   'unseen-files': true,
   'needed-directories': false,
+  'empty-directories': false,
   'files-written-later': false,
   'other-wal-files': false,
   'other-manifest': false,

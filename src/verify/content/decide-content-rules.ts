@@ -53,6 +53,19 @@ export function decideContentRules(
 }
 
 /**
+ * The same for files that are not on a disk.
+ *
+ * @throws {@link PbManifestError} `USAGE` when page checksums were asked for and cannot be checked
+ */
+export function decideContentOfObjects(
+  options: VerifyOptions,
+  ignore: IgnoreRules,
+  readSmallFile: ReadSmallBackupFile,
+): ContentDecision {
+  return decide(options, readStatements(ignore, readSmallFile))
+}
+
+/**
  * What is looked at in archives before anything is known of them: pg_control comes last.
  *
  * @throws {@link PbManifestError} `USAGE` when page checksums were asked for and cannot be checked
@@ -73,14 +86,7 @@ export function decideContentOfArchives(
   ignore: IgnoreRules,
   readSmallFile: ReadSmallBackupFile,
 ): ContentDecision {
-  const read = <Statement>(name: string, parse: (bytes: Buffer) => Statement): Statement | string =>
-    explainIgnored(name, ignore) ??
-    readOrExplain(name, () => {
-      const bytes = readSmallFile(name, SMALL_FILE_BYTES)
-      return bytes && parse(bytes)
-    })
-  const control = read(CONTROL_FILE, (bytes) => parseControlFile(bytes, CONTROL_FILE))
-  const label = read(BACKUP_LABEL, (bytes) => parseBackupLabel(bytes.toString('utf8'), BACKUP_LABEL))
+  const { control, label } = readStatements(ignore, readSmallFile)
   const isOfUsualSize = typeof control === 'string' || control.relationSegmentSize === STOCK_SEGMENT_PAGES
   const why = 'the files of relations in the cluster are not of the usual size'
   return decide(options, { control: isOfUsualSize ? control : why, label }, isOfUsualSize ? undefined : why)
@@ -90,6 +96,19 @@ export function decideContentOfArchives(
 interface Statements {
   readonly control: ControlFile | string
   readonly label: BackupLabel | string
+}
+
+function readStatements(ignore: IgnoreRules, readSmallFile: ReadSmallBackupFile): Statements {
+  const read = <Statement>(name: string, parse: (bytes: Buffer) => Statement): Statement | string =>
+    explainIgnored(name, ignore) ??
+    readOrExplain(name, () => {
+      const bytes = readSmallFile(name, SMALL_FILE_BYTES)
+      return bytes && parse(bytes)
+    })
+  return {
+    control: read(CONTROL_FILE, (bytes) => parseControlFile(bytes, CONTROL_FILE)),
+    label: read(BACKUP_LABEL, (bytes) => parseBackupLabel(bytes.toString('utf8'), BACKUP_LABEL)),
+  }
 }
 
 function decide(options: VerifyOptions, { control, label }: Statements, obstacle?: string): ContentDecision {

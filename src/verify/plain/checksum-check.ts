@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
+import { PbManifestError } from '../../errors.js'
 import type { WalRange } from '../../manifest/model.js'
 import { absentFile } from './check-file.js'
 import {
@@ -7,6 +8,7 @@ import {
   type ChecksumThread,
   type FileFinding,
   type StartChecking,
+  type StoredObjects,
   type WorkerMessage,
 } from './checksum-messages.js'
 import { hasContent } from '../content/content-check.js'
@@ -49,6 +51,10 @@ export interface ChecksumOptions {
   readonly onProgress: ((progress: VerifyProgress) => void) | undefined
   /** `undefined` when nobody keeps any. */
   readonly evidence: BackupEvidence | undefined
+  /** `undefined`: the files are in the directory. */
+  readonly objects?: StoredObjects | undefined
+  /** What the threads run. Default: what reads files. */
+  readonly thread?: URL
   /** Becomes the first thread. */
   readonly prestarted?: ChecksumThread | undefined
 }
@@ -108,14 +114,16 @@ export class ChecksumCheck {
         buffers: options.evidence.table.buffers,
         checks: options.evidence.rules.checks,
       },
+      objects: options.objects,
     }
     this.#threads = new ThreadPool({
-      file: checksumThread,
+      file: options.thread ?? checksumThread,
       prestarted: options.prestarted,
       start,
       onMessage: (message) => {
         if (message.type === 'engine') this.#engines.push(message.use)
-        else this.#findings.set(message.place, message.finding)
+        else if (message.type === 'finding') this.#findings.set(message.place, message.finding)
+        else throw new PbManifestError('IO', message.message, message.options)
       },
       abandon: () => this.#abandon(),
     })
@@ -183,6 +191,8 @@ export class ChecksumCheck {
       await this.#tell(scan, problems, placeOf)
       if (!isEnd) this.#growWhileWaiting()
     }
+    if (this.#told < this.#queue.length && !this.#queue.isAbandoned)
+      throw new Error('threads have ended before all files were checked')
     await scan.settle()
     this.#tellProgress(this.#bytesTotal)
   }

@@ -1,3 +1,6 @@
+import type { Pathname } from '../../files/pathname.js'
+import type { StoreAddress } from '../../source/store/store-address.js'
+import type { StoreOptions } from '../../source/store/store-settings.js'
 import type { PrestartedThread } from '../../threads/prestarted-thread.js'
 import type { SharedRateBuffer } from '../../threads/shared-rate.js'
 import type { StartMessage } from '../../threads/thread-start.js'
@@ -35,6 +38,16 @@ export interface StartChecking {
   readonly rate: SharedRateBuffer | undefined
   /** `undefined` when nobody keeps any; and what is looked at in each file. */
   readonly evidence: { readonly buffers: EvidenceBuffers; readonly checks: number } | undefined
+  /** `undefined`: the files are in the directory. */
+  readonly objects: StoredObjects | undefined
+}
+
+/** Files that are objects of a store. */
+export interface StoredObjects {
+  readonly address: StoreAddress
+  readonly options: StoreOptions
+  /** What tells the object that was listed from a later one, by the file's pathname. */
+  readonly etags: ReadonlyMap<Pathname, string>
 }
 
 /** What a thread found in a file. */
@@ -50,5 +63,7 @@ export type WorkerMessage =
   | { readonly type: 'finding'; readonly place: number; readonly finding: FileFinding }
   /** Checksums of an algorithm will be computed by this. */
   | { readonly type: 'engine'; readonly use: EngineUse }
+  /** What nothing can be read without is not to be had: all that there is to be told of it. */
+  | { readonly type: 'failure'; readonly message: string; readonly options: { readonly hint?: string } }
   /** The queue is empty and closed. */
   | { readonly type: 'done' }

@@ -1,6 +1,5 @@
-import { type Stats, statSync } from 'node:fs'
 import type { Yielder } from '../../files/yielder.js'
-import { type Pathname, pathOf } from '../../files/pathname.js'
+import type { Pathname } from '../../files/pathname.js'
 import type { DirectoryEntry } from '../../files/read-directory.js'
 import { describeSystemError, ioError } from '../../files/system-error.js'
 import type { FileTable } from '../file-table/file-table.js'
@@ -9,18 +8,15 @@ import type { IgnoreRules } from '../ignore-rules.js'
 import { fileProblem, type ProblemList } from '../problems.js'
 import type { Problem } from '../report.js'
 import type { ProblemPlace, VerificationShare } from '../share.js'
-import {
-  identityOf,
-  identityOfTop,
-  listEntries,
-  type ScannedDirectory,
-  UnreadableDirectories,
-} from './scanned-directory.js'
+import * as scanned from './scanned-directory.js'
+import type { EntryStats, ScannedDirectory, ScannedTree } from './scanned-directory.js'
 import { ShareOfScan } from './share-of-scan.js'
 
 /** What a scan compares a directory with, and where it tells what it finds. */
 export interface ScanContext {
   readonly directory: string
+  /** Default: the directory. */
+  readonly tree?: ScannedTree
   readonly table: FileTable
   readonly ignore: IgnoreRules
   readonly problems: ProblemList
@@ -63,8 +59,9 @@ export async function scanDirectory(context: ScanContext): Promise<ScanResult> {
 class DirectoryScan {
   readonly states: FileStates
   readonly #context: ScanContext
+  readonly #tree: ScannedTree
   readonly #share: ShareOfScan | undefined
-  readonly #unreadable = new UnreadableDirectories()
+  readonly #unreadable = new scanned.UnreadableDirectories()
   /** The rows whose state was left at `regular`, in the order of the walk. */
   readonly #unseen: Uint32Array
   #unseenEnd = 0
@@ -74,6 +71,7 @@ class DirectoryScan {
 
   constructor(context: ScanContext) {
     this.#context = context
+    this.#tree = context.tree ?? scanned.directoryTree(context.directory)
     this.#share = context.share && new ShareOfScan(context.share, context.table)
     this.states = context.states ?? new Uint8Array(context.table.rows)
     this.#unseen = new Uint32Array(context.table.rows)
@@ -81,7 +79,9 @@ class DirectoryScan {
 
   async walk(): Promise<void> {
     const { directory, yielder } = this.#context
-    const pending: ScannedDirectory[] = [{ pathname: '', identities: new Set([identityOfTop(directory)]) }]
+    const pending: ScannedDirectory[] = [
+      { pathname: '', identities: new Set([scanned.identityOfTop(this.#tree, directory)]) },
+    ]
     for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
       const children: ScannedDirectory[] = []
       let left = 0
@@ -203,9 +203,9 @@ class DirectoryScan {
     return true
   }
 
-  #look(pathname: Pathname): Stats | undefined {
+  #look(pathname: Pathname): EntryStats | undefined {
     try {
-      return statSync(pathOf(this.#context.directory, pathname))
+      return this.#tree.look(pathname)
     } catch (error) {
       return this.#unreadableEntry(pathname, 'could not stat file or directory', error)
     }
@@ -214,7 +214,7 @@ class DirectoryScan {
   #enter(parent: ScannedDirectory, pathname: Pathname): ScannedDirectory | undefined {
     let identity: string
     try {
-      identity = identityOf(pathOf(this.#context.directory, pathname))
+      identity = this.#tree.identity(pathname)
     } catch (error) {
       return this.#unreadableEntry(pathname, 'could not stat file or directory', error)
     }
@@ -274,7 +274,7 @@ class DirectoryScan {
   #list(pathname: Pathname): DirectoryEntry[] {
     const { directory } = this.#context
     try {
-      return listEntries(pathname === '' ? directory : pathOf(directory, pathname))
+      return this.#tree.list(pathname)
     } catch (error) {
       if (pathname === '') throw ioError(`could not open directory "${directory}"`, error)
       this.#unreadableEntry(pathname, 'could not open directory', error, true)

@@ -1,5 +1,5 @@
 import { type BigIntStats, statSync } from 'node:fs'
-import type { Pathname } from '../../files/pathname.js'
+import { type Pathname, pathOf } from '../../files/pathname.js'
 import { type DirectoryEntry, readDirectory, readNames } from '../../files/read-directory.js'
 import { ioError } from '../../files/system-error.js'
 
@@ -10,8 +10,44 @@ export interface ScannedDirectory {
   readonly identities: ReadonlySet<string>
 }
 
+/** What is known of an entry, where links lead to. */
+export interface EntryStats {
+  readonly size: number
+  readonly isFile: () => boolean
+  readonly isDirectory: () => boolean
+}
+
+/** What a scan walks through; the top has the pathname of no characters. What fails throws an error of the system. */
+export interface ScannedTree {
+  /** In the order of `comparePathnames`. */
+  list(pathname: Pathname): DirectoryEntry[]
+  look(pathname: Pathname): EntryStats
+  /** Tells directories apart. */
+  identity(pathname: Pathname): string
+}
+
+/** A directory, through the file system. */
+export function directoryTree(directory: string): ScannedTree {
+  const at = (pathname: Pathname): string | Buffer =>
+    pathname === '' ? directory : pathOf(directory, pathname)
+  return {
+    list: (pathname) => listEntries(at(pathname)),
+    look: (pathname) => statSync(at(pathname)),
+    identity: (pathname) => identityOf(at(pathname)),
+  }
+}
+
+/** @throws {@link PbManifestError} `IO` */
+export function identityOfTop(tree: ScannedTree, directory: string): string {
+  try {
+    return tree.identity('')
+  } catch (error) {
+    throw ioError(`could not open directory "${directory}"`, error)
+  }
+}
+
 /** Where a file system does not say what its entries are, each is looked at for it, which may fail: then it is left open. */
-export function listEntries(path: string | Buffer): DirectoryEntry[] {
+function listEntries(path: string | Buffer): DirectoryEntry[] {
   try {
     return readDirectory(path)
   } catch {
@@ -19,16 +55,8 @@ export function listEntries(path: string | Buffer): DirectoryEntry[] {
   }
 }
 
-export function identityOfTop(directory: string): string {
-  try {
-    return identityOf(directory)
-  } catch (error) {
-    throw ioError(`could not open directory "${directory}"`, error)
-  }
-}
-
 /** Exact: two inode numbers above 2^53 may be the same as a JavaScript number. */
-export function identityOf(path: string | Buffer): string {
+function identityOf(path: string | Buffer): string {
   const stats: BigIntStats = statSync(path, { bigint: true })
   return `${stats.dev}:${stats.ino}`
 }

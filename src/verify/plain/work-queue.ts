@@ -109,6 +109,10 @@ export class WorkQueue {
     this.#published.wakeThreads()
   }
 
+  get isAbandoned(): boolean {
+    return this.#claims.isAbandoned
+  }
+
   /** @throws {@link Abandoned} */
   throwIfAbandoned(): void {
     this.#claims.throwIfAbandoned()

@@ -10,12 +10,12 @@ import { filesWrittenLater } from '../ignore-rules.js'
 import type { ArchiveSummary, WalMember } from './archive-messages.js'
 
 /** What the checks of the cluster, and of what is left out, read. Each database has a `PG_VERSION` too, of which a link may be another name. */
-const SMALL_FILES = new RegExp(
+export const SMALL_FILES: RegExp = new RegExp(
   `^(?:(?:.*/)?PG_VERSION|${[BACKUP_LABEL, CONTROL_FILE, TABLESPACE_MAP, ...filesWrittenLater].join('|')}|pg_wal/[0-9A-F]{8}\\.history)$`,
   's',
 )
 /** A longer one is not what it should be. */
-const MAX_SMALL_FILE_BYTES = 1024 * 1024
+export const MAX_SMALL_FILE_BYTES: number = 1024 * 1024
 
 const NEEDED_DIRECTORIES = new Set(everNeededDirectories)
 const IN_TABLESPACE = /^pg_tblspc\/[0-9]+\/PG_[0-9]+_[0-9]+$/

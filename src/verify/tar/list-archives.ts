@@ -18,10 +18,29 @@ const placeOfListing: ProblemPlace = { phase: 'scan', key: [] }
  * @see src/bin/pg_verifybackup/pg_verifybackup.c, verify_tar_backup, precheck_tar_backup_file
  */
 export function listArchives(directory: string, ignore: IgnoreRules, problems: ProblemList): Archive[] {
+  return chooseArchives(
+    (function* () {
+      for (const name of listNames(directory)) {
+        if (ignore.matches(name) || ignore.isAdded(name)) continue
+        const size = sizeOfFile(directory, name, problems)
+        if (size !== undefined) yield { name, size, path: `${directory}/${name}` }
+      }
+    })(),
+    ignore,
+    problems,
+  )
+}
+
+/** The same of files that were found somewhere else. */
+export function chooseArchives(
+  files: Iterable<{ readonly name: Pathname; readonly size: number; readonly path: string }>,
+  ignore: IgnoreRules,
+  problems: ProblemList,
+): Archive[] {
   const byContents = new Map<string, Archive>()
-  for (const name of listNames(directory)) {
-    const archive =
-      ignore.matches(name) || ignore.isAdded(name) ? undefined : examine(directory, name, problems)
+  for (const file of files) {
+    const isLeftOut = ignore.matches(file.name) || ignore.isAdded(file.name)
+    const archive = isLeftOut ? undefined : examine(file, problems)
     if (archive === undefined) continue
     const contents = pathnamePrefix(archive.contents)
     const other = byContents.get(contents)
@@ -39,11 +58,13 @@ function listNames(directory: string): Pathname[] {
   }
 }
 
-function examine(directory: string, name: Pathname, problems: ProblemList): Archive | undefined {
-  const size = sizeOfFile(directory, name, problems)
-  if (size === undefined) return undefined
+function examine(
+  file: { readonly name: Pathname; readonly size: number; readonly path: string },
+  problems: ProblemList,
+): Archive | undefined {
+  const { name } = file
   const parsed = parseArchiveName(name)
-  if (parsed !== undefined) return { ...parsed, name, path: `${directory}/${name}`, size }
+  if (parsed !== undefined) return { ...parsed, ...file }
   problems.add(
     fileProblem('extra', name, (shown) => `file "${shown}" is not expected in a tar format backup`),
     placeOfListing,

@@ -36,6 +36,8 @@ interface TarBackupOptions {
   readonly options: VerifyOptions
   /** `undefined`: in the directory. */
   readonly place?: ArchivePlace
+  /** Is told when the archives of a place are looked for: it may know what else is there. */
+  readonly onScan?: (context: VerifyContext) => void
   /** The only archive that there is of the backup. `undefined`: all are there. */
   readonly only?: ArchiveContents
 }
@@ -195,8 +197,10 @@ export class TarBackup implements VerifiedBackup {
     return noParseWal !== true && walDirectory === undefined
   }
 
-  #findArchives({ manifest, ignore, problems }: VerifyContext): Archive[] {
-    const { place, only, directory } = this.#source
+  #findArchives(context: VerifyContext): Archive[] {
+    const { place, only, directory, onScan } = this.#source
+    const { manifest, ignore, problems } = context
+    onScan?.(context)
     if (only !== undefined) return [archiveOf(only)]
     const archives =
       place === undefined

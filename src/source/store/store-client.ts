@@ -1,0 +1,232 @@
+import { setMaxListeners } from 'node:events'
+import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { setTimeout } from 'node:timers/promises'
+import { PbManifestError } from '../../errors.js'
+import { encodePathname, type Pathname } from '../../files/pathname.js'
+import { throwIfAborted } from '../../files/yielder.js'
+import { findCredentials } from './find-credentials.js'
+import { encodeBytes, formatQuery, signRequest, type StoreCredentials } from './sign-request.js'
+import type { StoreAddress } from './store-address.js'
+import { errorOfAnswer, errorOfConnection, StoreError } from './store-error.js'
+import { regionOf, settingsOf, type StoreOptions, type StoreSettings } from './store-settings.js'
+
+/** So often is something tried that does not come any further. */
+const MOST_TRIES = 10
+const FIRST_DELAY_MS = 50
+const LONGEST_DELAY_MS = 20_000
+
+/** So long may a store be silent, in milliseconds. */
+const SILENCE_MS = 60_000
+
+/** More of an answer that is an error is not read. */
+const MAX_ERROR_BYTES = 64 * 1024
+
+/** A request to the store of a {@link StoreClient}. */
+export interface StoreRequest {
+  readonly method?: 'GET' | 'HEAD'
+  /** `undefined`: it is to the bucket. */
+  readonly key?: Pathname
+  readonly query?: Readonly<Record<string, string>>
+  /** By names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Asks an object store for what is in one bucket. It speaks S3's protocol, as far as reading needs it. */
+export class StoreClient {
+  readonly address: StoreAddress
+  /** How many requests were sent, and how many of them were sent again because of something that may pass. */
+  readonly counts = { requests: 0, retries: 0 }
+  readonly #options: StoreOptions
+  readonly #agent: HttpAgent
+  #settings: StoreSettings
+  #region: string
+  #credentials: Promise<StoreCredentials> | undefined
+  /** How much later it is at the store, in milliseconds. */
+  #clockSkew = 0
+
+  /**
+   * @param connections - how many there are at most
+   * @throws {@link PbManifestError} `USAGE` or `IO`
+   */
+  constructor(address: StoreAddress, options: StoreOptions, connections: number) {
+    this.address = address
+    this.#options = options
+    this.#region = regionOf(options)
+    this.#settings = settingsOf(options, address.bucket, this.#region)
+    const { endpoint, ca } = this.#settings
+    const limits = { keepAlive: true, maxSockets: connections, maxFreeSockets: connections }
+    this.#agent =
+      endpoint.protocol === 'https:'
+        ? new HttpsAgent({ ...limits, ...(ca !== undefined && { ca }) })
+        : new HttpAgent(limits)
+  }
+
+  /**
+   * Sends a request, once.
+   *
+   * @returns the answer; its body is to be read to its end, or destroyed
+   * @throws {@link StoreError}
+   */
+  async send(request: StoreRequest, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+    for (let turn = 0; ; turn++) {
+      const answer = await this.#exchange(request, signal)
+      const status = answer.statusCode ?? 0
+      if (status === 200 || status === 206) return answer
+      const body = await readBody(answer).catch(() => '')
+      const error = errorOfAnswer(status, body, request.key !== undefined)
+      // What the store says about itself is believed once; about the clock, too.
+      if (turn > 0 || !this.#learn(error, answer)) throw error
+    }
+  }
+
+  /** Closes all connections. */
+  close(): void {
+    this.#agent.destroy()
+  }
+
+  async #exchange(request: StoreRequest, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+    throwIfAborted(signal)
+    // Each request that is on its way has one.
+    if (signal !== undefined) setMaxListeners(0, signal)
+    const { method = 'GET', key, query = {} } = request
+    const { endpoint, host, basePath } = this.#settings
+    this.#credentials ??= findCredentials(this.#options.env)
+    const credentials = await this.#credentials
+    const path =
+      key === undefined ? basePath.replace(/(?<=.)\/$/, '') : basePath + encodeBytes(encodePathname(key), '/')
+    const now = new Date(Date.now() + this.#clockSkew)
+    const unsigned = { method, host, path, query, headers: request.headers ?? {} }
+    const headers = signRequest(unsigned, credentials, this.#region, now)
+    const queryText = formatQuery(query)
+    this.counts.requests++
+    return await new Promise((resolve, reject) => {
+      const send = endpoint.protocol === 'https:' ? httpsRequest : httpRequest
+      const sent = send({
+        agent: this.#agent,
+        method,
+        hostname: host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'),
+        port: endpoint.port === '' ? undefined : Number(endpoint.port),
+        path: queryText === '' ? path : `${path}?${queryText}`,
+        headers,
+        timeout: SILENCE_MS,
+        ...(signal && { signal }),
+      })
+      sent.on('timeout', () => sent.destroy(new Error(`it gave nothing for ${SILENCE_MS / 1000} s`)))
+      sent.on('error', (error) => {
+        if (signal?.aborted === true) reject(new PbManifestError('ABORTED', 'aborted', { cause: error }))
+        else reject(errorOfConnection(error, endpoint.origin))
+      })
+      sent.on('response', resolve)
+      sent.end()
+    })
+  }
+
+  /** Whether an answer says what was wrong with the request, so that it can be sent better. */
+  #learn(error: StoreError & { readonly region?: string }, { headers }: IncomingMessage): boolean {
+    if (error.code === 'RequestTimeTooSkewed') {
+      const there = Date.parse(headers.date ?? '')
+      if (Number.isNaN(there)) return false
+      this.#clockSkew = there - Date.now()
+      return true
+    }
+    if (error.code === 'ExpiredToken') {
+      // Somebody may have written new ones.
+      this.#credentials = undefined
+      return true
+    }
+    const named = headers['x-amz-bucket-region']
+    const region = typeof named === 'string' ? named : error.region
+    const isOfRegion = ['PermanentRedirect', 'AuthorizationHeaderMalformed', 'HTTP 301', 'HTTP 400']
+    if (region === undefined || region === this.#region || !isOfRegion.includes(error.code)) return false
+    if (!/^[a-z0-9-]+$/.test(region)) return false
+    this.#region = region
+    this.#settings = settingsOf(this.#options, this.address.bucket, region)
+    return true
+  }
+}
+
+/** Tries that go on until one comes to its end, or one fails for good. */
+export class Tries {
+  readonly #client: StoreClient
+  readonly #signal: AbortSignal | undefined
+  #failures = 0
+
+  constructor(client: StoreClient, signal: AbortSignal | undefined) {
+    this.#client = client
+    this.#signal = signal
+  }
+
+  /** The last one came further than the one before. */
+  progress(): void {
+    this.#failures = 0
+  }
+
+  /**
+   * Waits after a failure, each time longer, until it is time for the next try.
+   *
+   * @throws that failure, when it will not pass or has been for long enough; {@link PbManifestError} `ABORTED`
+   * @see https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+   */
+  async wait(error: unknown): Promise<void> {
+    throwIfAborted(this.#signal)
+    if (!(error instanceof StoreError) || !error.isPassing || ++this.#failures >= MOST_TRIES) throw error
+    this.#client.counts.retries++
+    const most = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures)
+    try {
+      await setTimeout(Math.random() * most, undefined, this.#signal && { signal: this.#signal })
+    } catch {
+      throwIfAborted(this.#signal)
+    }
+  }
+}
+
+/**
+ * Sends a request as often as it takes, and reads its whole answer.
+ *
+ * @throws {@link StoreError}
+ */
+export async function ask(
+  client: StoreClient,
+  request: StoreRequest,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly body: string; readonly headers: IncomingMessage['headers'] }> {
+  const tries = new Tries(client, signal)
+  for (;;) {
+    try {
+      const answer = await client.send(request, signal)
+      const body = await readBody(answer, Infinity)
+      return { body, headers: answer.headers }
+    } catch (error) {
+      await tries.wait(error)
+    }
+  }
+}
+
+/** @throws {@link StoreError} when it is cut off */
+async function readBody(answer: IncomingMessage, most = MAX_ERROR_BYTES): Promise<string> {
+  const parts: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const part of answer as AsyncIterable<Buffer>) {
+      bytes += part.length
+      if (bytes > most) break
+      parts.push(part)
+    }
+  } catch (error) {
+    throw brokenOff(error)
+  }
+  return Buffer.concat(parts).toString('utf8')
+}
+
+/** The body of an answer has not come to its end. */
+export function brokenOff(cause: unknown): StoreError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new StoreError({
+    code: 'BROKEN_OFF',
+    message: `the answer was cut off: ${reason}`,
+    isPassing: true,
+    isOfObject: true,
+    cause,
+  })
+}

@@ -1,0 +1,230 @@
+import { isPbManifestError } from '../../errors.js'
+import { decodePathname } from '../../files/pathname.js'
+import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
+import { readObject } from '../../source/store/read-object.js'
+import { StoreClient } from '../../source/store/store-client.js'
+import { StoreError } from '../../source/store/store-error.js'
+import { Abandoned } from '../../threads/claims.js'
+import { SharedRate } from '../../threads/shared-rate.js'
+import { ContentCheck } from '../content/content-check.js'
+import { ReplayedWal } from '../content/replayed-wal.js'
+import { FileRows } from '../file-table/file-rows.js'
+import type { FileOutcome } from '../plain/check-file.js'
+import {
+  BUFFER_BYTES,
+  type FileFinding,
+  type StartChecking,
+  type StoredObjects,
+  type WorkerMessage,
+} from '../plain/checksum-messages.js'
+import { ThreadHashers } from '../plain/thread-hashers.js'
+import { outcomeCodes, WorkQueue } from '../plain/work-queue.js'
+
+/** So many objects a thread reads at a time, for what it waits for is mostly the store; */
+const LANES = 64
+/** and so many of them that are no small ones, each of which has memory of its own. */
+const LARGE_LANES = 8
+
+/** A small object is kept until it is there whole, so that many of them can come at a time. */
+const SMALL_BYTES = BUFFER_BYTES
+
+/** How often a thread looks whether anybody still wants to know, in milliseconds. */
+const INTERVAL_MS = 200
+
+/**
+ * Checks objects from the queue until it is empty, which has to be complete by then, or abandoned: `checkQueue` for files that
+ * are in an object store.
+ */
+export async function checkObjects(
+  start: StartChecking,
+  post: (message: WorkerMessage) => void,
+): Promise<void> {
+  const { objects } = start
+  if (objects === undefined) throw new TypeError('there are no objects to check')
+  const ended = new AbortController()
+  const checker = new ObjectChecker(start, objects, post, ended.signal)
+  const timer = setInterval(() => {
+    if (checker.isAbandoned) ended.abort()
+  }, INTERVAL_MS)
+  try {
+    await Promise.all(Array.from({ length: LANES }, () => checker.run()))
+  } catch (error) {
+    const failure = error instanceof StoreError || isPbManifestError(error) ? error : undefined
+    if (!(error instanceof Abandoned) && !ended.signal.aborted) {
+      if (failure === undefined) throw error
+      const { shown } = objects.address
+      const message = isPbManifestError(failure)
+        ? failure.message
+        : `could not read "${shown}": ${failure.message}`
+      post({ type: 'failure', message, options: failure.hint === undefined ? {} : { hint: failure.hint } })
+    }
+  } finally {
+    clearInterval(timer)
+    ended.abort()
+    checker.close()
+  }
+  post({ type: 'done' })
+}
+
+/** What takes the bytes of one object after the other. */
+interface Workplace {
+  readonly hashers: ThreadHashers
+  readonly contents: ContentCheck | undefined
+}
+
+class ObjectChecker {
+  readonly #rows: FileRows
+  readonly #queue: WorkQueue
+  readonly #objects: StoredObjects
+  readonly #client: StoreClient
+  readonly #post: (message: WorkerMessage) => void
+  readonly #signal: AbortSignal
+  readonly #rate: SharedRate | undefined
+  readonly #small: Workplace
+  readonly #large: Places<Workplace>
+
+  constructor(
+    start: StartChecking,
+    objects: StoredObjects,
+    post: (message: WorkerMessage) => void,
+    signal: AbortSignal,
+  ) {
+    this.#rows = new FileRows(start.table)
+    this.#queue = new WorkQueue(start.queue)
+    this.#objects = objects
+    this.#client = new StoreClient(objects.address, objects.options, LANES)
+    this.#post = post
+    this.#signal = signal
+    this.#rate = start.rate && new SharedRate(start.rate)
+    const makePlace = (): Workplace => ({
+      hashers: new ThreadHashers(this.#queue, (use) => post({ type: 'engine', use })),
+      contents:
+        start.content && new ContentCheck(start.content, new ReplayedWal(start.replayedWal), BUFFER_BYTES),
+    })
+    this.#small = makePlace()
+    this.#large = new Places(LARGE_LANES, makePlace)
+  }
+
+  get isAbandoned(): boolean {
+    return this.#queue.isAbandoned
+  }
+
+  close(): void {
+    this.#client.close()
+  }
+
+  /** One lane: checks one object after the other. */
+  async run(): Promise<void> {
+    for (let place = this.#queue.claim(); place !== -1; place = this.#queue.claim()) {
+      const row = this.#queue.row(place)
+      const finding = await this.#check(place, row)
+      if (finding !== undefined) this.#post({ type: 'finding', place, finding })
+      this.#queue.setOutcome(place, finding === undefined ? outcomeCodes.good : outcomeCodes.told)
+    }
+  }
+
+  async #check(place: number, row: number): Promise<FileFinding | undefined> {
+    const isSmall = this.#rows.size(row) <= SMALL_BYTES
+    const workplace = isSmall ? this.#small : await this.#large.take()
+    try {
+      const first = await this.#read(row, workplace, isSmall)
+      // What came may be damaged, and not what is there: nothing but the checksum says so.
+      const last = first.outcome.type === 'mismatch' ? await this.#read(row, workplace, isSmall) : first
+      this.#queue.addBytesDone(this.#rows.size(row))
+      if (last.pages !== undefined) this.#queue.setPages(place, last.pages)
+      if (last.outcome.type === 'match' && last.content === undefined) return undefined
+      return { outcome: last.outcome, content: last.content }
+    } finally {
+      if (!isSmall) this.#large.giveBack(workplace)
+    }
+  }
+
+  async #read(
+    row: number,
+    { hashers, contents }: Workplace,
+    isSmall: boolean,
+  ): Promise<FileFinding & { readonly pages?: number }> {
+    const rows = this.#rows
+    const size = rows.size(row)
+    const pathname = decodePathname(rows.pathnameBytes(row))
+    const { address, etags } = this.#objects
+    const object = { key: address.prefix + pathname, size, etag: etags.get(pathname) ?? '' }
+    const algorithm = rows.algorithm(row)
+    const hasher = algorithm && (await hashers.of(algorithm))
+    const begin = (): ContentCheck | undefined => {
+      hasher?.reset()
+      return contents?.begin(rows.latin1Pathname(row), size) === true ? contents : undefined
+    }
+    try {
+      const kept: Buffer[] = []
+      let rest = 0
+      let content = isSmall ? undefined : begin()
+      for await (const chunk of readObject(this.#client, object, this.#signal)) {
+        this.#queue.throwIfAbandoned()
+        await this.#rate?.take(chunk.length, this.#signal)
+        if (isSmall) kept.push(chunk)
+        else rest = take(chunk, hasher, content, rest)
+      }
+      // From here on nothing is waited for: other small objects use the same workplace.
+      if (isSmall) {
+        content = begin()
+        for (const chunk of kept) rest = take(chunk, hasher, content, rest)
+      }
+      const end = content?.end()
+      const checksum = hasher && rows.findOtherChecksum(row, hasher)
+      const outcome: FileOutcome = checksum === undefined ? { type: 'match' } : { type: 'mismatch', checksum }
+      return { outcome, content: end?.findings, ...(end !== undefined && { pages: end.pages }) }
+    } catch (error) {
+      if (!(error instanceof StoreError) || !error.isOfObject) throw error
+      const { code, message } = error
+      return { outcome: { type: 'failed', call: 'read', code, message }, content: undefined }
+    }
+  }
+}
+
+/** @returns how many bytes of the content wait for more */
+function take(
+  chunk: Buffer,
+  hasher: FileHasher | undefined,
+  content: ContentCheck | undefined,
+  rest: number,
+): number {
+  hasher?.update(chunk)
+  if (content === undefined) return 0
+  let left = rest
+  for (let at = 0; at < chunk.length;) {
+    const copied = chunk.copy(content.buffer, left, at)
+    at += copied
+    left = content.take(left + copied)
+  }
+  return left
+}
+
+/** A few places that many want, made when they are first wanted. */
+class Places<Place> {
+  readonly #make: () => Place
+  readonly #free: Place[] = []
+  readonly #waiting: ((place: Place) => void)[] = []
+  #left: number
+
+  constructor(count: number, make: () => Place) {
+    this.#left = count
+    this.#make = make
+  }
+
+  async take(): Promise<Place> {
+    const free = this.#free.pop()
+    if (free !== undefined) return free
+    if (this.#left > 0) {
+      this.#left--
+      return this.#make()
+    }
+    return await new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  giveBack(place: Place): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free.push(place)
+    else next(place)
+  }
+}

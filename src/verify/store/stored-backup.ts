@@ -1,0 +1,166 @@
+import type { Pathname } from '../../files/pathname.js'
+import { parsePositiveUnsignedInt32 } from '../../postgres/unsigned-int.js'
+import type { StoreClient } from '../../source/store/store-client.js'
+import type { StoreOptions } from '../../source/store/store-settings.js'
+import type { ContentDecision } from '../content/decide-content-rules.js'
+import { PagesInQuestion } from '../content/pages-in-question.js'
+import type { FileTable } from '../file-table/file-table.js'
+import { checkNeededDirectories } from '../needed-directories.js'
+import type { VerifyOptions } from '../options.js'
+import { ChecksumCheck } from '../plain/checksum-check.js'
+import { isIntact } from '../plain/file-states.js'
+import { scanDirectory } from '../plain/scan-directory.js'
+import { fileProblem } from '../problems.js'
+import type { VerifyReport } from '../report.js'
+import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
+import type { VerifyContext } from '../verify-context.js'
+import type { OpenedWal } from '../wal/wal-source.js'
+import type { ListedTree } from './listed-tree.js'
+import type { SmallObjects } from './small-objects.js'
+import { storedWal } from './stored-wal.js'
+
+const thread = new URL('object-worker.js', import.meta.url)
+
+/** What a {@link StoredBackup} is made of. */
+export interface StoredBackupOptions {
+  readonly client: StoreClient
+  readonly store: StoreOptions
+  readonly tree: ListedTree
+  readonly small: SmallObjects
+  readonly options: VerifyOptions
+  readonly jobs: number
+  readonly content: ContentDecision
+  readonly table: FileTable
+  readonly manifestBytes: number
+}
+
+/** A backup in plain format in an object store, each file an object. They are read when the whole manifest is known. */
+export class StoredBackup implements VerifiedBackup {
+  readonly format = 'plain'
+  readonly isPart = false
+  readonly #plan: StoredBackupOptions
+  /** `undefined` when files are not to be read. */
+  readonly #checksums: ChecksumCheck | undefined
+  readonly #pieces: Parameters<VerifiedBackup['expect']>[] = []
+
+  /** Starts a thread; `close` ends all. */
+  constructor(plan: StoredBackupOptions) {
+    this.#plan = plan
+    const { client, store, tree, options, jobs, content, table, manifestBytes } = plan
+    if (options.skipChecksums === true) return
+    this.#checksums = new ChecksumCheck(
+      {
+        directory: client.address.shown,
+        jobs,
+        maxRate: options.maxRate,
+        waitingJobs: jobs,
+        signal: options.signal,
+        onProgress: options.onProgress,
+        content: content.rules,
+        evidence: undefined,
+        thread,
+        objects: {
+          address: client.address,
+          options: store,
+          etags: new Map([...tree.files].map(([pathname, { etag }]) => [pathname, etag])),
+        },
+      },
+      table,
+      manifestBytes,
+    )
+  }
+
+  get totals(): FileTotals {
+    return this.#checksums?.totals ?? noTotals
+  }
+
+  get pages(): PagesInQuestion {
+    return this.#checksums?.pages ?? new PagesInQuestion()
+  }
+
+  get engines(): VerifyReport['engines'] {
+    return this.#checksums?.engines ?? {}
+  }
+
+  expect(...rows: Parameters<VerifiedBackup['expect']>): void {
+    this.#pieces.push(rows)
+  }
+
+  async compare(context: VerifyContext): Promise<void> {
+    const { manifest, ignore, problems, clock, yielder } = context
+    const { client, tree } = this.#plan
+    const checksums = this.#checksums
+    const { table } = manifest
+    const scan = await clock.time('scan', async () => {
+      this.#tellOddKeys(context)
+      const directory = client.address.shown
+      const states = checksums?.states
+      const found = await scanDirectory({ directory, tree, table, ignore, problems, yielder, states })
+      await this.#checkDirectories(context)
+      return found
+    })
+    await clock.time('checksums', async () => {
+      checksums?.tellWalRanges(manifest.walRanges)
+      for (const [first, end, isWanted] of this.#pieces.splice(0)) {
+        checksums?.publish(first, end, (row) => isIntact(scan.states, row) && isWanted(row))
+      }
+      await checksums?.finish(scan, problems)
+    })
+  }
+
+  readSmallFile(pathname: Pathname, maxBytes: number): Buffer | undefined {
+    return this.#plan.small.read(pathname, maxBytes)
+  }
+
+  listWal(): readonly Pathname[] {
+    return this.#plan.tree.namesIn('pg_wal')
+  }
+
+  openWal({ options: { partialWal = false, signal } }: VerifyContext): OpenedWal {
+    const { client, tree } = this.#plan
+    return { source: storedWal(client, tree, partialWal, signal), close: async () => {} }
+  }
+
+  async close(): Promise<void> {
+    await this.#checksums?.close()
+  }
+
+  /** Reports objects that nobody could restore by their names. */
+  #tellOddKeys({ ignore, problems }: VerifyContext): void {
+    for (const { pathname, size } of this.#plan.tree.odd) {
+      if (ignore.covers(pathname)) continue
+      const problem = fileProblem(
+        'extra',
+        pathname,
+        (name) => `"${name}" is present on disk but not in the manifest`,
+        { size: { found: size } },
+        'no file of a data directory can have this name, and what is in the object was not read',
+      )
+      problems.add(problem)
+    }
+  }
+
+  /** Where there is nothing in a directory, the store does not have it; and nobody can say whether it was there. */
+  async #checkDirectories(context: VerifyContext): Promise<void> {
+    const { tree } = this.#plan
+    const unknown = new Set<Pathname>()
+    const directories = {
+      presence: (pathname: Pathname) => {
+        if (tree.hasDirectory(pathname)) return 'directory'
+        if (tree.files.has(pathname)) return 'no directory'
+        if (!context.ignore.coversOnRequest(pathname)) unknown.add(pathname)
+        return 'unknown'
+      },
+      tablespaces: tree.namesIn('pg_tblspc').filter((name) => parsePositiveUnsignedInt32(name) !== undefined),
+      place: 'on disk',
+    } as const
+    await checkNeededDirectories(directories, (...file) => this.readSmallFile(...file), context)
+    if (unknown.size === 0) return
+    context.notChecked.push({
+      what: 'empty-directories',
+      why: 'an object store has no empty directories; "pbmanifest restore" makes those that a server needs',
+      paths: [...unknown],
+      count: unknown.size,
+    })
+  }
+}

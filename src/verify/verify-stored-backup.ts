@@ -1,0 +1,233 @@
+import { availableParallelism } from 'node:os'
+import { PbManifestError } from '../errors.js'
+import { displayPathname, type Pathname } from '../files/pathname.js'
+import {
+  MANIFEST_CHUNK_BYTES,
+  type ManifestSource,
+  openManifest,
+  openManifestStream,
+} from '../manifest/read-manifest.js'
+import { startRun } from '../run-facts.js'
+import { type ListedObject, listObjects } from '../source/store/list-objects.js'
+import { readObject } from '../source/store/read-object.js'
+import { parseStoreAddress } from '../source/store/store-address.js'
+import { StoreClient } from '../source/store/store-client.js'
+import { storeFailure } from '../source/store/store-error.js'
+import { archivesAmong, storePlace } from '../source/store/store-place.js'
+import type { StoreOptions } from '../source/store/store-settings.js'
+import { decideContentOfObjects } from './content/decide-content-rules.js'
+import { demandSignature } from './demand-signature.js'
+import { FileTable } from './file-table/file-table.js'
+import { IgnoreRules } from './ignore-rules.js'
+import type { VerifyOptions } from './options.js'
+import type { VerifyReport } from './report.js'
+import { ListedTree } from './store/listed-tree.js'
+import { SmallObjects } from './store/small-objects.js'
+import { StoredBackup } from './store/stored-backup.js'
+import { type Verification, verifyFiles } from './verify-files.js'
+
+/** How to verify a backup in an object store, and how to reach that. */
+export interface VerifyStoredOptions extends Omit<VerifyOptions, 'knownChecksums'> {
+  readonly store: StoreOptions
+}
+
+/** Connections of the main thread; those that read files have their own. */
+const CONNECTIONS = 32
+
+const MANIFEST = 'backup_manifest'
+
+/**
+ * Verifies a backup where it lies in an object store that speaks the protocol of S3: in plain format, each file an object, or
+ * in tar format. Nothing is written anywhere, and nothing outside the prefix is read.
+ *
+ * The objects are those of one listing: one that is replaced meanwhile is not read, and when the listing at the end is another one,
+ * there is no report.
+ *
+ * @param address - `s3://BUCKET/PREFIX`
+ * @throws as {@link verifyBackup}
+ */
+export async function verifyStoredBackup(
+  address: string,
+  options: VerifyStoredOptions,
+): Promise<VerifyReport> {
+  const endRun = startRun()
+  const { store, jobs = availableParallelism(), signal, manifestPath } = options
+  const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS)
+  const { shown } = client.address
+  if (options.allowedSigners !== undefined && (options.signaturePath ?? manifestPath) === undefined) {
+    throw new PbManifestError('USAGE', 'no signature was given', {
+      hint: 'It has to be a file of this machine: --signature names it.',
+    })
+  }
+  try {
+    const signature = await demandSignature(options)
+    const list = (): Promise<readonly ListedObject[]> =>
+      told(`could not list "${shown}"`, listObjects(client, signal))
+    const objects = await list()
+    const opened =
+      manifestPath === undefined
+        ? await openStoredManifest(client, objects, signal)
+        : await openManifest(manifestPath, { mayBePipe: true, signal })
+    const source = signature?.watch(opened) ?? opened
+    const ignore = new IgnoreRules(options.ignore ?? [])
+    const common = {
+      directory: shown,
+      path: null,
+      endRun,
+      options,
+      jobs,
+      ignore,
+      source,
+      signature,
+      table: FileTable.of(source),
+    }
+    const report = await told(
+      `could not read "${shown}"`,
+      isTar(objects, options)
+        ? verifyArchives(client, objects, common)
+        : verifyObjects(client, objects, common, store),
+    )
+    requireSame(shown, objects, await list())
+    return report
+  } finally {
+    client.close()
+  }
+}
+
+type Common = Omit<Verification, 'content'>
+
+async function verifyObjects(
+  client: StoreClient,
+  objects: readonly ListedObject[],
+  common: Common,
+  store: StoreOptions,
+): Promise<VerifyReport> {
+  const { options, jobs, ignore, source, table } = common
+  const tree = new ListedTree(objects)
+  const small = await SmallObjects.fetch(client, tree, options.signal)
+  const content = decideContentOfObjects(options, ignore, (...file) => small.read(...file))
+  const manifestBytes = source.size
+  const backup = new StoredBackup({
+    client,
+    store,
+    tree,
+    small,
+    options,
+    jobs,
+    content,
+    table,
+    manifestBytes,
+  })
+  try {
+    return await verifyFiles(backup, { ...common, content })
+  } finally {
+    await backup.close()
+  }
+}
+
+async function verifyArchives(
+  client: StoreClient,
+  objects: readonly ListedObject[],
+  common: Common,
+): Promise<VerifyReport> {
+  const { TarBackup } = await import('./tar/tar-backup.js')
+  const { chooseArchives } = await import('./tar/list-archives.js')
+  const place = storePlace(client, archivesAmong(objects))
+  const backup = new TarBackup({
+    directory: client.address.shown,
+    options: common.options,
+    place,
+    onScan: ({ ignore, problems }) => {
+      chooseArchives(
+        objects.map(({ pathname, size }) => ({ name: pathname, size, path: '' })),
+        ignore,
+        problems,
+      )
+    },
+  })
+  try {
+    return await verifyFiles(backup, { ...common, content: undefined })
+  } finally {
+    await backup.close()
+  }
+}
+
+function isTar(objects: readonly ListedObject[], { format }: VerifyOptions): boolean {
+  if (format !== undefined) return format === 'tar'
+  return !objects.some(({ pathname }) => pathname === 'PG_VERSION') && archivesAmong(objects).size > 0
+}
+
+async function openStoredManifest(
+  client: StoreClient,
+  objects: readonly ListedObject[],
+  signal: AbortSignal | undefined,
+): Promise<ManifestSource> {
+  const { shown } = client.address
+  const object = objects.find(({ pathname }) => pathname === MANIFEST)
+  if (object === undefined) throw noManifest(shown, objects)
+  const name = `${shown}/${MANIFEST}`
+  return await told(
+    `could not read "${name}"`,
+    openManifestStream(name, inPieces(readObject(client, object, signal)), signal),
+  )
+}
+
+function noManifest(shown: string, objects: readonly ListedObject[]): PbManifestError {
+  const backups = objects
+    .filter(({ pathname }) => pathname.endsWith(`/${MANIFEST}`))
+    .map(({ pathname }) => pathname.slice(0, -MANIFEST.length - 1))
+  const names = backups.slice(0, 3).map((name) => `"${displayPathname(`${shown}/${name}`)}"`)
+  const more = backups.length > names.length ? ` and ${backups.length - names.length} more` : ''
+  const hint =
+    objects.length === 0
+      ? 'There are no objects below this prefix.'
+      : backups.length === 0
+        ? `Of the ${objects.length} objects below this prefix, none is a manifest.`
+        : `There is one below: ${names.join(', ')}${more}.`
+  return new PbManifestError('IO', `could not open file "${shown}/${MANIFEST}": No such object`, { hint })
+}
+
+/** In pieces as a file is read, for the order of a report goes by them. */
+async function* inPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  let kept: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of chunks) {
+    kept.push(chunk)
+    bytes += chunk.length
+    if (bytes < MANIFEST_CHUNK_BYTES) continue
+    const all = Buffer.concat(kept)
+    const whole = bytes - (bytes % MANIFEST_CHUNK_BYTES)
+    for (let at = 0; at < whole; at += MANIFEST_CHUNK_BYTES) yield all.subarray(at, at + MANIFEST_CHUNK_BYTES)
+    kept = [all.subarray(whole)]
+    bytes -= whole
+  }
+  if (bytes > 0) yield Buffer.concat(kept)
+}
+
+async function told<Value>(attempt: string, promise: Promise<Value>): Promise<Value> {
+  try {
+    return await promise
+  } catch (error) {
+    throw storeFailure(attempt, error)
+  }
+}
+
+/** Requires that nothing has changed while it was looked at. */
+function requireSame(shown: string, before: readonly ListedObject[], after: readonly ListedObject[]): void {
+  const known = new Map<Pathname, ListedObject>(before.map((object) => [object.key, object]))
+  const changes: Pathname[] = []
+  for (const { key, pathname, etag, size } of after) {
+    const object = known.get(key)
+    known.delete(key)
+    if (object?.etag !== etag || object.size !== size) changes.push(pathname)
+  }
+  for (const { pathname } of known.values()) changes.push(pathname)
+  const [first] = changes
+  if (first === undefined) return
+  throw new PbManifestError('IO', `the backup in "${shown}" has changed while it was verified`, {
+    details: [
+      `of ${changes.length} objects, "${displayPathname(first)}" is the first that came, went or was replaced`,
+    ],
+    hint: 'Somebody writes there: verify it again when that is done.',
+  })
+}
