@@ -71,7 +71,7 @@ async function verify(
 export const verifyCommand: Command = defineCommand({
   name: 'verify',
   summary: 'verify a backup against its backup_manifest',
-  synopsis: '[OPTION]... DIRECTORY...|GLOB|s3://BUCKET/PREFIX|-|REPORT',
+  synopsis: '[OPTION]... DIRECTORY...|GLOB|s3://...|-|REPORT',
   operands: 'path',
   options: verifyOptions,
   examples: [
