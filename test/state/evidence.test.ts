@@ -17,6 +17,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import type { VerifyReport } from '../../src/verify/report.js'
 import { validatorOf } from '../../src/schemas/validator.js'
 import { mainFile, pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { poll } from '../helpers/poll.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { writeBackupOfFiles } from './backup-of-files.js'
@@ -111,12 +112,12 @@ describe('verify --max-age', () => {
       sample: { rested: { files: FILES + 1 }, left: { files: 0, bytes: 0 } },
     })
     expect(again.notChecked.map(({ what }) => what)).toContain('unchanged-files')
-    const text = await pbmanifest(['verify', '-n', `--state=${state}`, '--max-age=30d', backup])
+    const text = await runCommandLine(['verify', '-n', `--state=${state}`, '--max-age=30d', backup])
     expect(text).toMatchObject({ status: 0, stderr: '' })
     expect(text.stdout).toMatch(
       /^no problem was found, but not all files were read: 201 are unchanged since they were found good, the first at \d{4}-\S+Z\n0 of 201 files,/,
     )
-    const { stdout } = await pbmanifest(['status', `--state=${state}`, '--output=json'])
+    const { stdout } = await runCommandLine(['status', `--state=${state}`, '--output=json'])
     expect(JSON.parse(stdout).backups).toMatchObject([
       { lastRun: { verdict: 'sampled', filesRead: 0 }, allReadSince: again.sample?.rested.readSince },
     ])
@@ -160,7 +161,7 @@ describe('verify --max-age', () => {
       (): Buffer => Buffer.alloc(0),
     ]) {
       writeFileSync(evidencePath(), damage())
-      const { status, stdout, stderr } = await pbmanifest([
+      const { status, stdout, stderr } = await runCommandLine([
         'verify',
         '-n',
         `--state=${state}`,
@@ -213,7 +214,7 @@ describe('verify --subset', () => {
     expect(Date.parse(nights[4]?.sample?.rested.readSince ?? '')).toBeGreaterThan(
       Date.parse(nights[3]?.sample?.rested.readSince ?? ''),
     )
-    const { stdout } = await pbmanifest(['status', `--state=${state}`, '--output=json'])
+    const { stdout } = await runCommandLine(['status', `--state=${state}`, '--output=json'])
     expect(JSON.parse(stdout).backups[0].allReadSince).toBe(nights[5]?.sample?.rested.readSince)
   })
 
@@ -346,7 +347,7 @@ test('a run that is killed at any moment leaves a state that is right', { timeou
     for (let spin = 0; spin < moment * 3; spin++) statSync(join(backup, good))
     child.kill('SIGKILL')
     if (child.exitCode === null) await new Promise((resolve) => child.once('exit', resolve))
-    const { status, stderr } = await pbmanifest([
+    const { status, stderr } = await runCommandLine([
       'verify',
       '-nq',
       `--state=${state}`,

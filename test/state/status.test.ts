@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { validatorOf } from '../../src/schemas/validator.js'
 import { readStatus } from '../../src/state/status.js'
 import { pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { writeBackupOfFiles } from './backup-of-files.js'
 
@@ -28,7 +29,7 @@ async function makeBackup(directory: string, content: string): Promise<void> {
 }
 
 const status = (...args: readonly string[]): ReturnType<typeof pbmanifest> =>
-  pbmanifest(['status', `--state=${state}`, ...args])
+  runCommandLine(['status', `--state=${state}`, ...args])
 
 describe('status', () => {
   test('tells of a verification that came to no verdict, until there is one', async () => {
@@ -36,10 +37,10 @@ describe('status', () => {
     const content = readFileSync(manifest)
     writeFileSync(manifest, content.subarray(0, -5))
     const args = ['verify', '-nq', `--state=${state}`]
-    expect((await pbmanifest([...args, monday])).status).toBe(3)
+    expect((await runCommandLine([...args, monday])).status).toBe(3)
     // Neither says anything of a backup.
-    expect((await pbmanifest([...args, join(scratch.path, 'none')])).status).toBe(5)
-    expect((await pbmanifest([...args, '-F', 'x', monday])).status).toBe(2)
+    expect((await runCommandLine([...args, join(scratch.path, 'none')])).status).toBe(5)
+    expect((await runCommandLine([...args, '-F', 'x', monday])).status).toBe(2)
 
     const { status: exit, stdout } = await status('--output=json')
     const report: unknown = JSON.parse(stdout)
@@ -63,7 +64,7 @@ describe('status', () => {
     )
 
     writeFileSync(manifest, content)
-    expect((await pbmanifest([...args, monday])).status).toBe(0)
+    expect((await runCommandLine([...args, monday])).status).toBe(0)
     expect(await status('--output=json')).toMatchObject({
       status: 0,
       stdout: expect.stringContaining('"failed": []'),
@@ -88,7 +89,7 @@ describe('status', () => {
     })
     expect(report.backups[0].allReadSince).toBe(report.backups[0].lastRun.startedAt)
 
-    const text = await pbmanifest(['status'], { PBMANIFEST_STATE: state })
+    const text = await runCommandLine(['status'], { PBMANIFEST_STATE: state })
     expect(text).toMatchObject({ status: 0, stderr: '' })
     expect(text.stdout.split('\n')[2]).toMatch(
       /^verified {2}\d min ago {2}\d min ago {2}15 bytes {2}\+9 bytes {2}\/.*\/tuesday$/,
@@ -110,7 +111,7 @@ describe('status', () => {
   test('has status 1 when the last verification found problems, but knows the last good one', async () => {
     const good = readStatus(state).backups[0]
     writeFileSync(join(monday, 'base/1/1'), 'eno')
-    await pbmanifest(['verify', '-nq', `--state=${state}`, monday])
+    await runCommandLine(['verify', '-nq', `--state=${state}`, monday])
     expect(await status()).toMatchObject({ status: 1 })
     expect(readStatus(state)).toMatchObject({
       bad: 1,
@@ -148,7 +149,7 @@ describe('status', () => {
       stdout: expect.stringMatching(/^PBMANIFEST UNKNOWN - could not open directory .*\n$/),
       stderr: '',
     })
-    expect(await pbmanifest(['status'])).toMatchObject({
+    expect(await runCommandLine(['status'])).toMatchObject({
       status: 2,
       stderr: expect.stringContaining('no state directory specified'),
     })

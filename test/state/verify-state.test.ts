@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { validatorOf } from '../../src/schemas/validator.js'
 import { RunLock } from '../../src/state/run-lock.js'
 import { mainFile, pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { mountSmallDisk } from '../helpers/small-disk.js'
 import { writeBackupOfFiles } from './backup-of-files.js'
@@ -68,7 +69,7 @@ describe('verify --state', () => {
   })
 
   test('prints the same report that it keeps', async () => {
-    const { status, stdout } = await pbmanifest(['verify', '-n', '--output=json', backup], {
+    const { status, stdout } = await runCommandLine(['verify', '-n', '--output=json', backup], {
       PBMANIFEST_STATE: state,
     })
     expect(status).toBe(0)
@@ -144,7 +145,7 @@ describe('verify --state', () => {
       words: `invalid value "${text}" for option --subset`,
     })),
   ])('is refused: $args', async ({ args, words }) => {
-    const { status, stderr } = await pbmanifest(['verify', ...args, backup])
+    const { status, stderr } = await runCommandLine(['verify', ...args, backup])
     expect(status).toBe(2)
     expect(stderr).toContain(words)
   })
@@ -209,7 +210,7 @@ describe('verify --state', () => {
       await verify()
       const before = readFileSync(join(onlyPlace(), 'backup.json'), 'latin1')
       expect(() => writeFileSync(join(disk, 'fill'), Buffer.alloc(512 * 1024))).toThrow('ENOSPC')
-      const full = await pbmanifest(['verify', '-n', `--state=${state}`, backup])
+      const full = await runCommandLine(['verify', '-n', `--state=${state}`, backup])
       expect(full).toMatchObject({
         status: 5,
         stdout: expect.stringContaining('backup successfully verified'),
@@ -251,11 +252,11 @@ test('verify --state of several backups keeps a report of each, and says nothing
   await writeBackupOfFiles(tuesday, { 'base/1/1': 'one' })
   for (let run = 0; run < 2; run++) {
     const args = ['verify', '-nq', `--state=${state}`, '--subset=1/2', backup, tuesday]
-    expect(await pbmanifest(args)).toEqual({ status: 0, stdout: '', stderr: '' })
+    expect(await runCommandLine(args)).toEqual({ status: 0, stdout: '', stderr: '' })
   }
   const places = readdirSync(join(state, 'backups')).map((name) => join(state, 'backups', name))
   expect(places.map((place) => readdirSync(join(place, 'reports')).length)).toEqual([2, 2])
-  const text = await pbmanifest(['verify', '-n', `--state=${state}`, '--subset=1/2', backup, tuesday])
+  const text = await runCommandLine(['verify', '-n', `--state=${state}`, '--subset=1/2', backup, tuesday])
   expect(text).toMatchObject({ status: 0, stderr: '' })
   expect(text.stdout).toMatch(/\nof 2 backups: 2 without a problem, but not all files were read\n$/)
   expect(text.stdout).not.toContain('successfully verified')
