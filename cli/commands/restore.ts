@@ -3,7 +3,9 @@ import type { RestoreReport } from '../../src/restore/report.js'
 import { formatBytes, formatCount, formatSeconds } from '../../src/renderings/format.js'
 import { parseTablespaceMapping } from '../../src/target/tablespace-mapping.js'
 import { formatAsJson } from '../../src/schemas/validator.js'
+import { isStoreAddress } from '../../src/source/store/store-address.js'
 import { exitStatus } from '../exit-status.js'
+import { readStoreOptions, refuseStoreOptions } from '../store-options.js'
 import { readOnlyOperand } from '../operands.js'
 import { readCount, readIoSeconds, readManifestChecksums, readOptional } from '../option-values.js'
 import { formatShare, ProgressReporter } from '../progress-reporter.js'
@@ -25,6 +27,18 @@ const options = {
       value: 'SECONDS',
       kind: 'number',
       describe: 'how long the fetch command may be silent (default: 300)',
+    },
+    'endpoint-url': {
+      type: 'string',
+      value: 'URL',
+      kind: 'text',
+      describe: 'of s3://: the store, if it is not AWS (default: AWS_ENDPOINT_URL)',
+    },
+    'addressing-style': {
+      choices: ['auto', 'path', 'virtual'],
+      type: 'string',
+      value: 'auto|path|virtual',
+      describe: 'of s3://: where the bucket is named (default: as the store has it)',
     },
     'manifest-path': {
       alias: 'm',
@@ -94,7 +108,18 @@ function readOptions(values: Values): RestoreOptions {
   }
 }
 
-function readSource(values: Values, operands: readonly string[]): RestoreSource {
+function readSource(
+  values: Values,
+  operands: readonly string[],
+  env: Readonly<NodeJS.ProcessEnv>,
+): RestoreSource {
+  const [address] = operands
+  if (address !== undefined && operands.length === 1 && isStoreAddress(address)) {
+    const other = (['fetch-command', 'fetch-timeout'] as const).find((name) => values[name] !== undefined)
+    if (other !== undefined) throw usageError(`--${other} is not for a backup in an object store`)
+    return { address, store: readStoreOptions(values, env) }
+  }
+  refuseStoreOptions(values)
   const fetchCommand = values['fetch-command']
   if (fetchCommand === undefined) {
     if (values['fetch-timeout'] !== undefined) {
@@ -116,12 +141,13 @@ export const restoreCommand: Command = defineCommand({
   examples: [
     ['-D /var/lib/postgresql/18/new BACKUP', 'in plain or tar format'],
     ['-T /fast=/new/fast -D /new/data BACKUP', 'with a tablespace that goes elsewhere'],
+    ['-D /new/data s3://BUCKET/backups/monday', 'from an object store'],
     ["-D /new/data --fetch-command 'ssh vault cat /backups/monday/%f'", 'from another machine'],
   ],
   run: async (context, values, operands) => {
     const { print, printJson, messages, signal } = context
     const restoreOptions = readOptions(values)
-    const source = readSource(values, operands)
+    const source = readSource(values, operands, context.env)
     const isQuiet = values.quiet === true
     const { restoreBackup } = await import('../../src/restore/restore-backup.js')
     const progress =

@@ -11,13 +11,19 @@ import { parsePositiveUnsignedInt32 } from '../postgres/unsigned-int.js'
 import type { BackupSource } from '../source/backup-source.js'
 import { commandPlace, fetchManifest } from '../source/command/command-place.js'
 import { openDirectorySource, requireDirectory } from '../source/directory-source.js'
-import type { Archive } from '../source/tar/archive.js'
+import { listObjects } from '../source/store/list-objects.js'
+import { parseStoreAddress } from '../source/store/store-address.js'
+import { StoreClient } from '../source/store/store-client.js'
+import { archivesAmong, storePlace } from '../source/store/store-place.js'
+import { openStoreSource } from '../source/store/store-source.js'
+import { type Archive, parseArchiveName } from '../source/tar/archive.js'
 import { type ArchivePlace, remoteArchive } from '../source/tar/archive-place.js'
 import { archivesIn, openTarSource } from '../source/tar/tar-source.js'
 import type { ClusterTablespace } from '../target/target-directory.js'
 import { detectBackupFormat } from '../verify/detect-backup-format.js'
 import { FileTable } from '../verify/file-table/file-table.js'
 import { tablespacesIn } from '../verify/file-table/tablespaces-in.js'
+import { isStoredAsTar, openStoredManifest, told } from '../verify/store/stored-manifest.js'
 import { loadManifest, type ManifestContents } from '../verify/manifest-files.js'
 import type { RestoreOptions, RestoreSource } from './options.js'
 
@@ -46,6 +52,7 @@ export interface OpenedBackup {
  */
 export async function openBackup(from: RestoreSource, options: RestoreOptions): Promise<OpenedBackup> {
   if ('fetchCommand' in from) return await openFetched(from, options)
+  if ('address' in from) return await openStored(from, options)
   const { directory } = from
   requireDirectory(directory)
   const read = await readManifest(options, () => openManifest(`${directory}/${MANIFEST}`))
@@ -62,6 +69,31 @@ export async function openBackup(from: RestoreSource, options: RestoreOptions): 
     tablespaces: map ?? linkedTablespaces(directory),
     hasGroupAccess: (statSync(directory).mode & 0o777) === 0o750,
   }
+}
+
+/** Connections; each lane has one. */
+const CONNECTIONS = 64
+
+async function openStored(
+  { address, store }: Extract<RestoreSource, { readonly address: string }>,
+  options: RestoreOptions,
+): Promise<OpenedBackup> {
+  const { signal } = options
+  const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS)
+  const { shown } = client.address
+  const objects = await told(`could not list "${shown}"`, listObjects(client, signal))
+  const read = await readManifest(options, () => openStoredManifest(client, objects, signal))
+  if (isStoredAsTar(objects)) {
+    const archives = archivesAmong(objects)
+    const place = storePlace(client, archives)
+    const contents = [...archives.values()].flatMap(
+      ({ pathname }) => parseArchiveName(pathname)?.contents ?? [],
+    )
+    return await openTar({ shown, archives: contents.map(remoteArchive), place }, read, options)
+  }
+  const source = openStoreSource(client, objects, signal)
+  const map = await readMap(source, read.manifest)
+  return { ...read, shown, source, tablespaces: map ?? [], hasGroupAccess: false }
 }
 
 async function openFetched(

@@ -1,10 +1,17 @@
+import type { StoreOptions } from '../source/store/store-settings.js'
 import type { TablespaceMapping } from '../target/tablespace-mapping.js'
 import type { VerifyOptions, VerifyProgress } from '../verify/options.js'
 import type { ChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 
-/** Where a backup is: a directory, in plain or in tar format, or what a command gives; see `verifyFetchedBackup`. */
+/** Where a backup is: a directory, in plain or in tar format, what a command gives, or an object store; see `verifyFetchedBackup` and `verifyStoredBackup`. */
 export type RestoreSource =
-  { readonly directory: string } | { readonly fetchCommand: string; readonly fetchTimeoutSeconds?: number }
+  | { readonly directory: string }
+  | { readonly fetchCommand: string; readonly fetchTimeoutSeconds?: number }
+  | {
+      /** `s3://BUCKET/PREFIX` */
+      readonly address: string
+      readonly store: StoreOptions
+    }
 
 /** How to restore a backup. */
 export interface RestoreOptions extends Pick<

@@ -34,6 +34,11 @@ export async function restoreMissing(
   options: RestoreOptions,
   signal: AbortSignal,
 ): Promise<Restored> {
+  if ('address' in from) {
+    throw new PbManifestError('USAGE', 'a restore from an object store cannot be gone on with', {
+      hint: 'Restore it anew, or from a directory or by a fetch command.',
+    })
+  }
   const backup = await openBackup(from, { ...options, signal })
   const directory = resolve(options.directory)
   const links = placeLinks(backup, options)

@@ -1,18 +1,11 @@
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
 import { displayPathname, type Pathname } from '../files/pathname.js'
-import {
-  MANIFEST_CHUNK_BYTES,
-  type ManifestSource,
-  openManifest,
-  openManifestStream,
-} from '../manifest/read-manifest.js'
+import { openManifest } from '../manifest/read-manifest.js'
 import { startRun } from '../run-facts.js'
 import { type ListedObject, listObjects } from '../source/store/list-objects.js'
-import { readObject } from '../source/store/read-object.js'
 import { parseStoreAddress } from '../source/store/store-address.js'
 import { StoreClient } from '../source/store/store-client.js'
-import { storeFailure } from '../source/store/store-error.js'
 import { archivesAmong, storePlace } from '../source/store/store-place.js'
 import type { StoreOptions } from '../source/store/store-settings.js'
 import { decideContentOfObjects } from './content/decide-content-rules.js'
@@ -23,6 +16,7 @@ import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import { ListedTree } from './store/listed-tree.js'
 import { SmallObjects } from './store/small-objects.js'
+import { isStoredAsTar, openStoredManifest, told } from './store/stored-manifest.js'
 import { StoredBackup } from './store/stored-backup.js'
 import { type Verification, verifyFiles } from './verify-files.js'
 
@@ -33,8 +27,6 @@ export interface VerifyStoredOptions extends Omit<VerifyOptions, 'knownChecksums
 
 /** Connections of the main thread; those that read files have their own. */
 const CONNECTIONS = 32
-
-const MANIFEST = 'backup_manifest'
 
 /**
  * Verifies a backup where it lies in an object store that speaks the protocol of S3: in plain format, each file an object, or
@@ -83,7 +75,7 @@ export async function verifyStoredBackup(
     }
     const report = await told(
       `could not read "${shown}"`,
-      isTar(objects, options)
+      (options.format === undefined ? isStoredAsTar(objects) : options.format === 'tar')
         ? verifyArchives(client, objects, common)
         : verifyObjects(client, objects, common, store),
     )
@@ -149,66 +141,6 @@ async function verifyArchives(
     return await verifyFiles(backup, { ...common, content: undefined })
   } finally {
     await backup.close()
-  }
-}
-
-function isTar(objects: readonly ListedObject[], { format }: VerifyOptions): boolean {
-  if (format !== undefined) return format === 'tar'
-  return !objects.some(({ pathname }) => pathname === 'PG_VERSION') && archivesAmong(objects).size > 0
-}
-
-async function openStoredManifest(
-  client: StoreClient,
-  objects: readonly ListedObject[],
-  signal: AbortSignal | undefined,
-): Promise<ManifestSource> {
-  const { shown } = client.address
-  const object = objects.find(({ pathname }) => pathname === MANIFEST)
-  if (object === undefined) throw noManifest(shown, objects)
-  const name = `${shown}/${MANIFEST}`
-  return await told(
-    `could not read "${name}"`,
-    openManifestStream(name, inPieces(readObject(client, object, signal)), signal),
-  )
-}
-
-function noManifest(shown: string, objects: readonly ListedObject[]): PbManifestError {
-  const backups = objects
-    .filter(({ pathname }) => pathname.endsWith(`/${MANIFEST}`))
-    .map(({ pathname }) => pathname.slice(0, -MANIFEST.length - 1))
-  const names = backups.slice(0, 3).map((name) => `"${displayPathname(`${shown}/${name}`)}"`)
-  const more = backups.length > names.length ? ` and ${backups.length - names.length} more` : ''
-  const hint =
-    objects.length === 0
-      ? 'There are no objects below this prefix.'
-      : backups.length === 0
-        ? `Of the ${objects.length} objects below this prefix, none is a manifest.`
-        : `There is one below: ${names.join(', ')}${more}.`
-  return new PbManifestError('IO', `could not open file "${shown}/${MANIFEST}": No such object`, { hint })
-}
-
-/** In pieces as a file is read, for the order of a report goes by them. */
-async function* inPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-  let kept: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of chunks) {
-    kept.push(chunk)
-    bytes += chunk.length
-    if (bytes < MANIFEST_CHUNK_BYTES) continue
-    const all = Buffer.concat(kept)
-    const whole = bytes - (bytes % MANIFEST_CHUNK_BYTES)
-    for (let at = 0; at < whole; at += MANIFEST_CHUNK_BYTES) yield all.subarray(at, at + MANIFEST_CHUNK_BYTES)
-    kept = [all.subarray(whole)]
-    bytes -= whole
-  }
-  if (bytes > 0) yield Buffer.concat(kept)
-}
-
-async function told<Value>(attempt: string, promise: Promise<Value>): Promise<Value> {
-  try {
-    return await promise
-  } catch (error) {
-    throw storeFailure(attempt, error)
   }
 }
 

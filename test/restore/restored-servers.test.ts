@@ -11,6 +11,7 @@ import { realBackup } from '../helpers/real-backups.js'
 import { describeWithDebianPostgres } from '../helpers/requires.js'
 import { mustRun } from '../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
+import { BUCKET, startStore } from '../helpers/stores/object-store.js'
 import { realTarBackups, type TarBackupKind } from '../helpers/tar-backups.js'
 import { flipBit, largestFile, walSegments } from '../verify/damage.js'
 
@@ -122,6 +123,26 @@ describeWithDebianPostgres('a backup that is restored', (programs) => {
       await expectStarts()
     },
   )
+
+  test('from archives in an object store has the same, and a server starts in it', { timeout }, async () => {
+    const store = await startStore('s3rver')
+    try {
+      await store.putDirectory(tar.gzip, 'tar/')
+      const report = await restoreBackup(
+        { address: `s3://${BUCKET}/tar`, store: { env: store.env } },
+        {
+          directory: target.dataDirectory,
+          tablespaceMappings: mappings(await locationsOfTar('gzip')),
+          jobs: 2,
+        },
+      )
+      expect(report.manifest.isRewritten).toBe(true)
+      await expectGood(report)
+      await expectStarts()
+    } finally {
+      await store.close()
+    }
+  })
 
   test('that was ended in the middle goes on with what is missing', { timeout }, async () => {
     const tablespaceMappings = mappings(await locationsOfTar('zstd'))

@@ -8,6 +8,8 @@ When anything is wrong, what was made is removed, and DIRECTORY is as it was bef
 WAL in \`pg_wal\`, \`postgresql.auto.conf\` and signal files (\`pg_basebackup -R\`) are taken along as they are; other files that the manifest does not list are not.`,
   options: {
     'fetch-command': 'As for `pbmanifest verify`. What it writes to standard error is passed on.',
+    'endpoint-url': 'As for `pbmanifest verify`.',
+    'addressing-style': 'As for `pbmanifest verify`.',
     'fetch-timeout': 'From 1 to 86400.',
     pgdata: 'It is made when it is not there, and has to be empty when it is.',
     'tablespace-mapping':

@@ -1,0 +1,73 @@
+import type { Pathname } from '../../files/pathname.js'
+import { type BackupSource, type SourceFile, SourceReadError } from '../backup-source.js'
+import type { ListedObject } from './list-objects.js'
+import { readObject } from './read-object.js'
+import type { StoreClient } from './store-client.js'
+import { StoreError, storeFailure } from './store-error.js'
+
+/** What waits for a store needs no processor: so many lanes there are for each that was asked for, and at most. */
+const LANES_EACH = 8
+const MOST_LANES = 32
+
+/** A backup in plain format in an object store, each file an object. */
+export function openStoreSource(
+  client: StoreClient,
+  objects: readonly ListedObject[],
+  signal: AbortSignal | undefined,
+): BackupSource {
+  const known = new Map(objects.map((object) => [object.pathname, object]))
+  const source: BackupSource = {
+    place: client.address.shown,
+    lanes(wanted, count, also) {
+      // One iterator: what a lane has taken, no other takes.
+      const names = namesOf(wanted, also, known)
+      return Array.from({ length: Math.min(count * LANES_EACH, MOST_LANES) }, () =>
+        source.files({ [Symbol.iterator]: () => ({ next: () => names.next() }) }),
+      )
+    },
+    async *files(wanted) {
+      for (const pathname of wanted) yield fileOf(client, pathname, known.get(pathname), signal)
+    },
+  }
+  return source
+}
+
+function* namesOf(
+  wanted: Iterable<Pathname>,
+  also: RegExp | undefined,
+  known: ReadonlyMap<Pathname, ListedObject>,
+): Generator<Pathname, void, undefined> {
+  const given = new Set<Pathname>()
+  for (const pathname of wanted) {
+    given.add(pathname)
+    yield pathname
+  }
+  if (also === undefined) return
+  for (const pathname of known.keys()) if (also.test(pathname) && !given.has(pathname)) yield pathname
+}
+
+function fileOf(
+  client: StoreClient,
+  pathname: Pathname,
+  object: ListedObject | undefined,
+  signal: AbortSignal | undefined,
+): SourceFile {
+  if (object === undefined) return { type: 'absent', pathname }
+  const { size, modified } = object
+  return { type: 'file', pathname, size, modified, chunks: () => chunksOf(client, object, signal) }
+}
+
+async function* chunksOf(
+  client: StoreClient,
+  object: ListedObject,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    yield* readObject(client, object, signal)
+  } catch (error) {
+    if (error instanceof SourceReadError && error instanceof StoreError && !error.isOfObject) {
+      throw storeFailure(`could not read "${client.address.shown}"`, error)
+    }
+    throw error
+  }
+}

@@ -1,0 +1,80 @@
+import { PbManifestError } from '../../errors.js'
+import { displayPathname } from '../../files/pathname.js'
+import {
+  MANIFEST_CHUNK_BYTES,
+  type ManifestSource,
+  openManifestStream,
+} from '../../manifest/read-manifest.js'
+import type { ListedObject } from '../../source/store/list-objects.js'
+import { readObject } from '../../source/store/read-object.js'
+import type { StoreClient } from '../../source/store/store-client.js'
+import { storeFailure } from '../../source/store/store-error.js'
+import { archivesAmong } from '../../source/store/store-place.js'
+
+const MANIFEST = 'backup_manifest'
+
+/** Whether objects are a backup in tar format. */
+export function isStoredAsTar(objects: readonly ListedObject[]): boolean {
+  return !objects.some(({ pathname }) => pathname === 'PG_VERSION') && archivesAmong(objects).size > 0
+}
+
+/**
+ * Reads the manifest of a backup in an object store into memory.
+ *
+ * @throws {@link PbManifestError} `IO`, with a hint at what is there, or as `openManifestStream`
+ */
+export async function openStoredManifest(
+  client: StoreClient,
+  objects: readonly ListedObject[],
+  signal: AbortSignal | undefined,
+): Promise<ManifestSource> {
+  const { shown } = client.address
+  const object = objects.find(({ pathname }) => pathname === MANIFEST)
+  if (object === undefined) throw noManifest(shown, objects)
+  const name = `${shown}/${MANIFEST}`
+  return await told(
+    `could not read "${name}"`,
+    openManifestStream(name, inPieces(readObject(client, object, signal)), signal),
+  )
+}
+
+function noManifest(shown: string, objects: readonly ListedObject[]): PbManifestError {
+  const backups = objects
+    .filter(({ pathname }) => pathname.endsWith(`/${MANIFEST}`))
+    .map(({ pathname }) => pathname.slice(0, -MANIFEST.length - 1))
+  const names = backups.slice(0, 3).map((name) => `"${displayPathname(`${shown}/${name}`)}"`)
+  const more = backups.length > names.length ? ` and ${backups.length - names.length} more` : ''
+  const hint =
+    objects.length === 0
+      ? 'There are no objects below this prefix.'
+      : backups.length === 0
+        ? `Of the ${objects.length} objects below this prefix, none is a manifest.`
+        : `There is one below: ${names.join(', ')}${more}.`
+  return new PbManifestError('IO', `could not open file "${shown}/${MANIFEST}": No such object`, { hint })
+}
+
+/** In pieces as a file is read, for the order of a report goes by them. */
+async function* inPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  let kept: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of chunks) {
+    kept.push(chunk)
+    bytes += chunk.length
+    if (bytes < MANIFEST_CHUNK_BYTES) continue
+    const all = Buffer.concat(kept)
+    const whole = bytes - (bytes % MANIFEST_CHUNK_BYTES)
+    for (let at = 0; at < whole; at += MANIFEST_CHUNK_BYTES) yield all.subarray(at, at + MANIFEST_CHUNK_BYTES)
+    kept = [all.subarray(whole)]
+    bytes -= whole
+  }
+  if (bytes > 0) yield Buffer.concat(kept)
+}
+
+/** Makes an error of the whole backup's of what a store says. */
+export async function told<Value>(attempt: string, promise: Promise<Value>): Promise<Value> {
+  try {
+    return await promise
+  } catch (error) {
+    throw storeFailure(attempt, error)
+  }
+}
