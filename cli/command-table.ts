@@ -6,6 +6,7 @@ import type { Program } from './commands/command.js'
 import { completionCommand } from './commands/completion.js'
 import { createCommand } from './commands/create.js'
 import { drillCommand } from './commands/drill.js'
+import { fleetCommand } from './commands/fleet/fleet.js'
 import { fragmentCommand } from './commands/fragment/fragment.js'
 import { helpCommand } from './commands/help.js'
 import { diffCommand } from './commands/inspect/diff.js'
@@ -38,6 +39,7 @@ export const program: Program = {
   commands: [
     verifyCommand,
     mergeReportsCommand,
+    fleetCommand,
     statusCommand,
     backupCommand,
     combineCommand,

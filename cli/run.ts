@@ -16,7 +16,7 @@ import {
 import { describeErrorAsJson, outputAskedFor } from './json-error.js'
 import { type MessageOutput, Messages } from './messages.js'
 import { commandNameOf, parseCommandLine, type Request } from './parse-command-line.js'
-import type { CommandContext } from './commands/command.js'
+import type { Command, CommandContext } from './commands/command.js'
 import type { StandInName } from './stand-ins/stand-in.js'
 import { type Signals, stopSignalOf } from './signals.js'
 import { bugAddress } from '../src/version.js'
@@ -78,7 +78,7 @@ function pbmanifest(args: readonly string[]): Role {
 async function runAs(host: Host, role: Role): Promise<ExitStatus> {
   const { env, stderr } = host
   const { output } = role
-  const { stop: signal, onHangup } = host.signals
+  const { stop: signal, onHangup, onSecondStop } = host.signals
   const isTerminal = stderr.isTTY === true
   const messages = new Messages(stderr, wantsColor(undefined, env, isTerminal), role.name)
   const print = (text: string): void => void host.stdout.write(`${displayLines(text)}\n`)
@@ -103,7 +103,7 @@ async function runAs(host: Host, role: Role): Promise<ExitStatus> {
     }
     messages.hasColor = wantsColor(request.color, env, isTerminal)
     wantsStack ||= request.debug
-    endsBySignal = request.command.endsBySignal === true
+    endsBySignal = isEndedBySignal(request.command, request.operands)
     const context = {
       print,
       printBytes,
@@ -113,6 +113,7 @@ async function runAs(host: Host, role: Role): Promise<ExitStatus> {
       env,
       signal,
       onHangup,
+      onSecondStop,
       program,
     }
     status = await request.command.run(
@@ -132,6 +133,10 @@ async function runAs(host: Host, role: Role): Promise<ExitStatus> {
   }
   const stopSignal = stopSignalOf(signal)
   return stopSignal === undefined ? status : exitStatusOfSignal(stopSignal)
+}
+
+function isEndedBySignal({ endsBySignal = [] }: Command, [action = '']: readonly string[]): boolean {
+  return endsBySignal === true || endsBySignal.includes(action)
 }
 
 const wordOfStop: Readonly<Record<StopSignal, string>> = {

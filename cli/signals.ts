@@ -12,6 +12,8 @@ export interface Signals {
   readonly stop: AbortSignal
   /** From now on SIGHUP calls this, and does not stop. */
   readonly onHangup: (listener: () => void) => void
+  /** From now on, a second SIGINT or SIGTERM calls this, and does not end the process; a third one does. */
+  readonly onSecondStop: (listener: () => void) => void
 }
 
 /**
@@ -24,10 +26,12 @@ export interface Signals {
 export function watchSignals(process: SignalProcess, isOnTerminal: boolean): Signals {
   const controller = new AbortController()
   let stops = 0
+  let stopNow: (() => void) | undefined
   const stop = (name: StopSignal): void => {
-    if (stops > 0) process.exit(exitStatusOfSignal(name))
     stops++
-    controller.abort(name)
+    if (stops === 1) controller.abort(name)
+    else if (stops === 2 && stopNow !== undefined) stopNow()
+    else process.exit(exitStatusOfSignal(name))
   }
   process.on('SIGINT', () => stop('SIGINT'))
   process.on('SIGTERM', () => stop('SIGTERM'))
@@ -39,6 +43,9 @@ export function watchSignals(process: SignalProcess, isOnTerminal: boolean): Sig
     stop: controller.signal,
     onHangup: (listener) => {
       hangUp = listener
+    },
+    onSecondStop: (listener) => {
+      stopNow = listener
     },
   }
 }

@@ -128,6 +128,26 @@ export {
 export type { RepairOptions, RepairProgress, StatedLink } from './repair/options.js'
 export { repairBackup } from './repair/repair-backup.js'
 export type { CopyIdentity, Reason, ReasonKind, RepairItem, RepairReport } from './repair/report.js'
+export { type AwaitFleetOptions, awaitFleet, type FleetProgress } from './fleet/await-fleet.js'
+export type { FleetRoot } from './fleet/backup-place.js'
+export { type EnqueuedRun, enqueueOnFleet, type EnqueueOptions } from './fleet/enqueue-on-fleet.js'
+export type { FleetVerifyOptions } from './fleet/fleet-options.js'
+export type { FleetConnection } from './fleet/fleet-queue.js'
+export {
+  type FailedAttempt,
+  type FleetBackup,
+  type FleetStatus,
+  type FleetWorkerStatus,
+  readFleetStatus,
+  type RunningShard,
+} from './fleet/fleet-status.js'
+export {
+  type FleetShard,
+  type FleetWorkerEvent,
+  type FleetWorkerOptions,
+  runFleetWorker,
+} from './fleet/fleet-worker.js'
+export { initFleet } from './fleet/init-fleet.js'
 export { type GoodSignature } from './signature/check-signature.js'
 export { signFile, type SignOptions, type SignResult } from './signature/sign-file.js'
 export type { KnownChecksums } from './verify/options.js'

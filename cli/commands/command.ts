@@ -20,6 +20,8 @@ export interface CommandContext {
   readonly signal: AbortSignal
   /** From now on SIGHUP calls this, and does not stop. */
   readonly onHangup: (listener: () => void) => void
+  /** From now on, a second SIGINT or SIGTERM calls this, and does not end the process; a third one does. */
+  readonly onSecondStop: (listener: () => void) => void
   /** What the program can do, for those commands that tell about it. */
   readonly program: Program
 }
@@ -52,8 +54,8 @@ interface CommandDescription {
   readonly operands: ValueKind | 'command' | 'none' | readonly string[]
   /** Options that are no options of this command, by their spellings, `-x` or `--xlog`, and what to do instead. */
   readonly refused?: Readonly<Record<string, string>>
-  /** A signal is this command's ordinary end: nothing is said about it, and the exit status is what `run` returns. */
-  readonly endsBySignal?: true
+  /** A signal is the ordinary end of this command, or of those of its actions (the first operand): nothing is said about it, and the exit status is what `run` returns. */
+  readonly endsBySignal?: true | readonly string[]
   /** Arguments, and what they do. */
   readonly examples: readonly (readonly [args: string, what: string])[]
 }

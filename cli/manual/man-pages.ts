@@ -51,7 +51,7 @@ function commandSections(command: Command, manual: Manual): Sections {
     ['SYNOPSIS', `${invocation.trimEnd()}\n`],
     ['DESCRIPTION', formatParagraphs(manual.description)],
     ['OPTIONS', formatOptions(options, manual) + formatGeneralOptions(Object.keys(options).length > 0)],
-    ['EXIT STATUS', formatExitStatus(manual, command.endsBySignal)],
+    ['EXIT STATUS', formatExitStatus(manual, command.endsBySignal === true)],
     ...(manual.files === undefined ? [] : [['FILES', formatEntries(manual.files)] as const]),
     ['ENVIRONMENT', formatEntries([...(manual.environment ?? []), ...commonEnvironment])],
     ['EXAMPLES', formatExamples(name, examples)],

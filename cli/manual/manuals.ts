@@ -2,6 +2,7 @@ import type { Manual } from './manual.js'
 import { backupManual } from './pages/backup.js'
 import { combineManual } from './pages/combine.js'
 import { drillManual } from './pages/drill.js'
+import { fleetManual } from './pages/fleet.js'
 import { backupIdManual, createManual, fragmentManual, mergeManual } from './pages/fragments.js'
 import { diffManual, lsManual, showManual } from './pages/inspect.js'
 import { completionManual, helpManual } from './pages/program.js'
@@ -17,6 +18,7 @@ import { verifyManual } from './pages/verify.js'
 export const manuals: Readonly<Record<string, Manual>> = {
   verify: verifyManual,
   'merge-reports': mergeReportsManual,
+  fleet: fleetManual,
   status: statusManual,
   backup: backupManual,
   combine: combineManual,

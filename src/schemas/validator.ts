@@ -13,6 +13,7 @@ export type SchemaName =
   | 'drill-report'
   | 'error'
   | 'evidence-header'
+  | 'fleet-status'
   | 'fragment-seal'
   | 'manifest-diff'
   | 'manifest-file'

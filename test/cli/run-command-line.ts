@@ -22,7 +22,7 @@ export async function runCommandLine(
     stdin: Readable.from([]),
     stdout: { write: (bytes) => stdout.push(Buffer.from(bytes)) },
     stderr: { write: (text) => stderr.push(Buffer.from(text)) },
-    signals: { stop: new AbortController().signal, onHangup: () => {} },
+    signals: { stop: new AbortController().signal, onHangup: () => {}, onSecondStop: () => {} },
   })
   return { status, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }
 }

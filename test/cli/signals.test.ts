@@ -54,3 +54,18 @@ test('a command may give SIGHUP another meaning', () => {
   expect(reloads).toBe(2)
   expect(stop.aborted).toBe(false)
 })
+
+test('a command may give a second signal another meaning; a third one ends it', () => {
+  const process = new FakeProcess()
+  const { stop, onSecondStop } = watchSignals(process, true)
+  let seconds = 0
+  onSecondStop(() => seconds++)
+  process.emit('SIGTERM')
+  expect(seconds).toBe(0)
+  expect(stop.aborted).toBe(true)
+  process.emit('SIGTERM')
+  expect(seconds).toBe(1)
+  expect(process.exits).toEqual([])
+  expect(() => process.emit('SIGTERM')).toThrow('exit')
+  expect(process.exits).toEqual([143])
+})

@@ -214,7 +214,8 @@ export function readVerifyOptions(values: VerifyValues): VerifyOptions {
   } satisfies { [Name in keyof VerifyOptions]?: VerifyOptions[Name] | undefined })
 }
 
-function readFormat(format: string | undefined): VerifyOptions['format'] {
+/** As PostgreSQL's programs have it. */
+export function readFormat(format: string | undefined): VerifyOptions['format'] {
   switch (format) {
     case undefined:
       return undefined

@@ -93,7 +93,12 @@ export async function runVerifySeveral(
   })
 }
 
-function printOutcome({ print, messages }: CommandContext, outcome: BackupOutcome, isQuiet: boolean): void {
+/** Says what came of one of several backups. */
+export function printOutcome(
+  { print, messages }: CommandContext,
+  outcome: BackupOutcome,
+  isQuiet: boolean,
+): void {
   const subject = `backup at "${outcome.directory}"`
   if ('error' in outcome) {
     const { message, details, hint } = outcome.error
@@ -124,7 +129,11 @@ const totalWords: Readonly<Record<OutcomeVerdict, string>> = {
 }
 
 /** The last line: whether all verified, or how many came to what. */
-function printTotals({ print, messages }: CommandContext, report: BackupsReport, isQuiet: boolean): void {
+export function printTotals(
+  { print, messages }: CommandContext,
+  report: BackupsReport,
+  isQuiet: boolean,
+): void {
   const { verdict, counts, backups } = report
   if (verdict === 'verified') {
     if (!isQuiet) print(`${formatCount(backups.length, 'backup')} successfully verified`)
@@ -138,7 +147,8 @@ function printTotals({ print, messages }: CommandContext, report: BackupsReport,
   else if (!isQuiet) print(line)
 }
 
-function exitStatusOfOutcome(outcome: BackupOutcome): ExitStatus {
+/** The status for one of several backups. */
+export function exitStatusOfOutcome(outcome: BackupOutcome): ExitStatus {
   return 'report' in outcome
     ? exitStatusOfVerdict(outcome.report.verdict)
     : exitStatusOfErrorCode(outcome.error.code)

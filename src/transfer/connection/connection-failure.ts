@@ -1,3 +1,5 @@
+import { isPbManifestError } from '../../errors.js'
+import { AuthenticationError } from './authentication-check.js'
 import { DatabaseError } from './pg.js'
 import type { ConnectionHost } from './connection-options.js'
 import { isUnixSocket } from './resolve-tls.js'
@@ -51,4 +53,16 @@ export function mayWorkInAnotherDatabase(error: unknown): boolean {
 function isTlsFailure(error: Error): boolean {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   return /^(?:ERR_(?:SSL|TLS)_|EPROTO$|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/.test(code)
+}
+
+/** `connection_exception`, `operator_intervention`, `insufficient_resources`: of a server that goes down, comes up, or is full. */
+const passing = /^(?:08|57P|53)/
+
+/** Whether a connection is gone, or could not be made, for a reason that may pass. */
+export function isConnectionLoss(error: unknown): boolean {
+  if (!isPbManifestError(error) || error.code !== 'SERVER') return false
+  const { cause } = error
+  if (cause instanceof DatabaseError) return passing.test(cause.code ?? '')
+  if (cause instanceof AuthenticationError || cause instanceof NoPasswordError) return false
+  return cause instanceof Error && !isPbManifestError(cause)
 }

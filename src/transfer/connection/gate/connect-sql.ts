@@ -54,6 +54,18 @@ export async function connectToServer(
   })
 }
 
+/**
+ * Connects to a server that no backup is taken of: with a backend and settings of its own, but without a proof of which one it is.
+ *
+ * @throws {@link PbManifestError} `SERVER`, `ABORTED`
+ */
+export async function connectToDatabase(
+  connection: ConnectionOptions,
+  signal?: AbortSignal,
+): Promise<SqlClient> {
+  return await passGate({ connection, signal, identity: undefined }, async (client) => client)
+}
+
 /** What a backend has for us to know it by. */
 export function processIdOf(client: PgClient): number | undefined {
   return client.connection.backendKey?.pid

@@ -92,7 +92,7 @@ export function fixSettingsQuery({ processId, mark }: SessionMark): string {
 }
 
 const poolerHint =
-  'A connection pooler, such as pgbouncer, lends its connections to many clients, and a backup needs connections of its own: connect to the server itself.'
+  'A connection pooler, such as pgbouncer, lends its connections to many clients, and this needs connections of its own: connect to the server itself.'
 
 /**
  * The error for a connection whose statements do not run in a backend that was started for it. Noticed before anything is
