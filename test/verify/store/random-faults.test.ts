@@ -68,8 +68,8 @@ function anyFault(pick: (below: number) => number, isFile: boolean): Fault {
 }
 
 test('whatever breaks on the way, the verdict is that of what is in the store', async () => {
-  let faults = 0
-  for (let run = 0; faults < wanted; run++) {
+  const told = { faults: 0 }
+  for (let run = 0; told.faults < wanted; run++) {
     const pick = numbersOf(run)
     const inARow = new Map<string, number>()
     const flipped = new Set<string>()
@@ -84,7 +84,7 @@ test('whatever breaks on the way, the verdict is that of what is in the store', 
       }
       if (fault.type === 'flip') flipped.add(url)
       inARow.set(url, before + 1)
-      faults++
+      told.faults++
       return fault
     }
     const prefix = run % 2 === 0 ? 'good' : 'bad'
