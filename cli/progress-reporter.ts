@@ -60,18 +60,20 @@ export class ProgressReporter<Progress extends VerifyProgress = VerifyProgress> 
     this.#format = format
   }
 
-  report(progress: Progress): void {
+  /** @param isDue - whether it is shown though the last line is no second old */
+  report(progress: Progress, isDue = false): void {
     this.#latest = progress
     const now = this.#now()
-    if (now - this.#shownAt < INTERVAL_MS) return
+    if (!isDue && now - this.#shownAt < INTERVAL_MS) return
     this.#shownAt = now
     this.#startedAt ??= now
     const pace = this.#messages.isTerminal ? formatPace(progress, (now - this.#startedAt) / 1000) : ''
     this.#messages.progress(this.#format(progress), false, pace)
   }
 
-  /** Shows the last state, if there was any: with checksums skipped, nothing is read. */
-  finish(): void {
-    if (this.#latest !== undefined) this.#messages.progress(this.#format(this.#latest), true)
+  /** Shows the last state, once, if there was any: with checksums skipped, nothing is read. */
+  finish(latest: Progress | undefined = this.#latest): void {
+    if (latest !== undefined) this.#messages.progress(this.#format(latest), true)
+    this.#latest = undefined
   }
 }

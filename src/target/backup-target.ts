@@ -1,3 +1,4 @@
+import type { Pathname } from '../files/pathname.js'
 import type { SafePathname } from '../files/safe-pathname.js'
 import type { SyncMethod } from '../files/sync-file-system.js'
 import { DirectorySink } from './directory-sink.js'
@@ -48,6 +49,8 @@ export interface BackupTarget {
   readonly tablespaces: readonly TargetTablespace[]
   readonly files: FilePlace
   readonly wal: WalFiles
+  /** Where this file goes, for people: the path of an archive, where it goes into one. */
+  shownPath(pathname: Pathname): string
   /** Whether tablespaces are linked when the backup is restored, by a file that says where they were. */
   readonly hasTablespaceMap: boolean
   /** Says whose beginning it holds, for whoever finds it. */

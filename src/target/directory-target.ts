@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { syncDirectory, writeNewFile } from '../files/durable-file.js'
-import { displayPathname, pathOf } from '../files/pathname.js'
+import { displayPathname, type Pathname, pathOf } from '../files/pathname.js'
 import type { SafePathname } from '../files/safe-pathname.js'
 import type { SyncMethod } from '../files/sync-file-system.js'
 import { describeSystemError, ioError } from '../files/system-error.js'
@@ -40,6 +40,10 @@ export class DirectoryTarget implements BackupTarget {
     this.wal = new WalDirectory({ ...options, directory: `${directory.path}/pg_wal` })
     this.#directory = directory
     this.#options = options
+  }
+
+  shownPath(pathname: Pathname): string {
+    return displayPathname(`${this.path}/${pathname}`)
   }
 
   async mark(backupId: string): Promise<void> {

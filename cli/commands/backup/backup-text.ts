@@ -54,8 +54,17 @@ export function formatWorkers({ workers }: BackupReport): string[] {
  *
  * @see src/bin/pg_basebackup/pg_basebackup.c, progress_report
  */
-export function formatBackupProgress(progress: BackupProgress): string {
-  const { tablespacesDone, tablespacesTotal } = progress
+export function formatBackupProgress(progress: BackupProgress, isVerbose: boolean): string {
+  const { tablespacesDone, tablespacesTotal, file } = progress
   const noun = tablespacesTotal === 1 ? 'tablespace' : 'tablespaces'
-  return `${formatShare(progress)}, ${tablespacesDone}/${tablespacesTotal} ${noun}`
+  const line = `${formatShare(progress)}, ${tablespacesDone}/${tablespacesTotal} ${noun}`
+  if (!isVerbose) return line
+  // The last line wipes the name of the one before it.
+  if (file === undefined) return `${line} ${' '.repeat(FILE_CHARACTERS + '(...)'.length)}`
+  const isLong = file.length > FILE_CHARACTERS
+  const shown = isLong ? `...${file.slice(file.length - FILE_CHARACTERS + '...'.length)}` : file
+  return `${line} (${shown.padEnd(FILE_CHARACTERS)})`
 }
+
+/** How much of a file's name is shown, its end. */
+const FILE_CHARACTERS = 35

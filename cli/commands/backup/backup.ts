@@ -13,6 +13,7 @@ import { ProgressReporter } from '../../progress-reporter.js'
 import { printProblem, printVerdict } from '../verify/print-verdict.js'
 import { type Command, type CommandContext, defineCommand } from '../command.js'
 import type { BackupReport } from '../../../src/transfer/client/report.js'
+import type { BackupProgress } from '../../../src/transfer/client/options.js'
 import { DEFAULT_JOBS } from '../../../src/transfer/client/options.js'
 import type { TakenBackup } from '../../../src/transfer/client/take-backup.js'
 import type { PrestartedWorkers } from '../../../src/transfer/client/prestarted-workers.js'
@@ -75,8 +76,11 @@ async function takeBackupOnThreads(
     )
   }
   const progress = values.progress
-    ? new ProgressReporter(messages, undefined, formatBackupProgress)
+    ? new ProgressReporter<BackupProgress>(messages, undefined, (state) =>
+        formatBackupProgress(state, values.verbose === true),
+      )
     : undefined
+  let tablespacesDone = 0
   const taken = await takeBackupWith(workers, {
     ...settings,
     ...connections,
@@ -86,13 +90,18 @@ async function takeBackupOnThreads(
       else messages.note(message)
       if (hint !== undefined) messages.hint(hint)
     },
-    ...(progress && { onProgress: (state) => progress.report(state) }),
+    ...(progress && {
+      onProgress: (state) => {
+        if (state.file === undefined) return progress.finish(state)
+        progress.report(state, state.tablespacesDone > tablespacesDone)
+        tablespacesDone = state.tablespacesDone
+      },
+    }),
     // As pg_basebackup; --verbose says it anyway.
     ...(progress &&
       !values.verbose && { onCheckpoint: () => messages.progress('waiting for checkpoint', false) }),
     ...(values.verbose && { onStep: (message) => messages.note(message) }),
   })
-  progress?.finish()
   return taken
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { writeNewFile } from '../../files/durable-file.js'
+import type { Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
 import type { SyncMethod } from '../../files/sync-file-system.js'
 import type { TarMember } from '../../files/tar/format-tar-header.js'
@@ -70,6 +71,10 @@ export class TarTarget implements BackupTarget {
       ? new WalArchive({ path: join(path, 'pg_wal.tar'), fileMode, sync })
       : undefined
     this.wal = this.#walArchive ?? this.#fetchedWal()
+  }
+
+  shownPath(pathname: Pathname): string {
+    return this.#places.pathOf(this.#places.of(pathname).archive)
   }
 
   async mark(backupId: string): Promise<void> {

@@ -17,7 +17,7 @@ import { WorkerPool } from './worker-pool.js'
 /** What the copying of a cluster needs. */
 export interface CopyOptions extends RunContext {
   readonly leader: OpenedLeader
-  readonly target: Pick<BackupTarget, 'path' | 'files'>
+  readonly target: Pick<BackupTarget, 'path' | 'files' | 'shownPath'>
 }
 
 /** The copying of all files by the workers, and what is known of it. */
@@ -59,14 +59,19 @@ export class ClusterCopy {
 
   /** Copies everything that is listed, and has the workers seal their fragments. */
   async copy({ tablespaces, files }: ClusterListing): Promise<void> {
-    const { leader, failure } = this.#options
+    const { leader, failure, target } = this.#options
     const { onProgress, jobs } = this.#options.options
     this.#wholeSizes = new Map(
       files.flatMap(({ pathname, wholeSize }) => (wholeSize === undefined ? [] : [[pathname, wholeSize]])),
     )
     if (onProgress !== undefined) {
       const pathnames = files.map(({ pathname }) => pathname)
-      this.#meter = new ProgressMeter(tablespaces, pathnames, () => this.counters.totalBytes(), onProgress)
+      const [first = ''] = pathnames
+      const now = {
+        bytesDone: () => this.counters.totalBytes(),
+        file: () => target.shownPath(this.#pool.pathname ?? first),
+      }
+      this.#meter = new ProgressMeter(tablespaces, pathnames, now, onProgress)
     }
     const watch = await leader.watchNetwork(() => this.#pool.pids, failure.signal)
     try {

@@ -31,6 +31,8 @@ export interface BackupProgress {
   readonly bytesTotal: number
   readonly tablespacesDone: number
   readonly tablespacesTotal: number
+  /** The path here of a file, or with `tar` of an archive, that is being written; `undefined`: all are copied. */
+  readonly file: string | undefined
 }
 
 /** What to back up, where to, and how. Every option has the default of `pg_basebackup`, but for `jobs`. */

@@ -12,6 +12,7 @@ export class ProgressMeter {
   readonly #bytesExpected: number
   readonly #bytesDone: () => number
   readonly #tell: (progress: BackupProgress) => void
+  readonly #fileNow: () => string
   /** Files still to be copied, by the OID of their tablespace. */
   readonly #left = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
@@ -19,16 +20,18 @@ export class ProgressMeter {
   /**
    * @param tablespaces - with their sizes
    * @param pathnames - all files that will be copied
+   * @param now - `bytesDone`: by all workers; `file`: what one of them is at
    */
   constructor(
     tablespaces: readonly Tablespace[],
     pathnames: Iterable<Pathname>,
-    bytesDone: () => number,
+    now: { readonly bytesDone: () => number; readonly file: () => string },
     tell: (progress: BackupProgress) => void,
   ) {
     this.#bytesExpected = tablespaces.reduce((sum, { bytes = 0 }) => sum + bytes, 0)
     for (const { oid } of tablespaces) this.#left.set(oid === undefined ? DATA_DIRECTORY : String(oid), 0)
-    this.#bytesDone = bytesDone
+    this.#bytesDone = now.bytesDone
+    this.#fileNow = now.file
     this.#tell = tell
     for (const pathname of pathnames) {
       const tablespace = tablespaceOf(pathname)
@@ -41,7 +44,10 @@ export class ProgressMeter {
   /** A file is here, or is gone on the server. */
   fileDone(pathname: Pathname): void {
     const tablespace = tablespaceOf(pathname)
-    this.#left.set(tablespace, (this.#left.get(tablespace) ?? 1) - 1)
+    const left = (this.#left.get(tablespace) ?? 1) - 1
+    this.#left.set(tablespace, left)
+    // As the peer, which takes one after the other; that all are done, finish() says.
+    if (left === 0 && [...this.#left.values()].some((files) => files > 0)) this.#report()
   }
 
   /** All is copied: says so. */
@@ -49,7 +55,8 @@ export class ProgressMeter {
     this.close()
     const bytes = this.#bytesDone()
     const { size } = this.#left
-    this.#tell({ bytesDone: bytes, bytesTotal: bytes, tablespacesDone: size, tablespacesTotal: size })
+    const done = { bytesDone: bytes, bytesTotal: bytes, tablespacesDone: size, tablespacesTotal: size }
+    this.#tell({ ...done, file: undefined })
   }
 
   close(): void {
@@ -65,6 +72,7 @@ export class ProgressMeter {
       bytesTotal: Math.max(bytesDone, this.#bytesExpected),
       tablespacesDone: left.filter((files) => files === 0).length,
       tablespacesTotal: left.length,
+      file: this.#fileNow(),
     })
   }
 }

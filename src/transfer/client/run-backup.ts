@@ -88,12 +88,15 @@ class BackupRun {
       this.#checksums = await ReceivedChecksums.load(algorithmOf(context.options), 'unknown')
     const start = await clock.time('start', () => startBackup(context, leader))
     await this.#parts.target.mark(start.backupId)
+    const isStreaming = (context.options.walMethod ?? 'stream') === 'stream'
+    if (isStreaming) context.options.onStep?.('starting background WAL receiver')
     wal.start(start)
     copy.join(start.joinable)
     await context.failure.waitFor(wal.requireFetchable(start, this.#ownCopy()))
     const listing = await clock.time('list', () => this.#list(tablespaces))
     await clock.time('copy', () => this.#copyFiles(copy, listing))
     const end = await clock.time('stop', () => this.#stop())
+    if (isStreaming) context.options.onStep?.('waiting for background process to finish streaming ...')
     const [walBytes] = await Promise.all([
       clock.time('wal', () => context.failure.waitFor(wal.finish({ ...start, ...end }, this.#ownCopy()))),
       clock.time('sync', () => copy.finish()),
@@ -203,6 +206,7 @@ class BackupRun {
       cleanUp.keepFiles()
       throw checksumFailure(end.checksumFailures)
     }
+    if (manifestBytes !== undefined) options.onStep?.('renaming backup_manifest.tmp to backup_manifest')
     const manifest =
       manifestBytes === undefined ? null : { path: await target.publish({ sync }), bytes: manifestBytes }
     options.onStep?.('base backup completed')

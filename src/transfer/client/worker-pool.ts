@@ -70,6 +70,11 @@ export class WorkerPool {
     return this.#pids
   }
 
+  /** A file of those that a worker is at, the first of them. */
+  get pathname(): Pathname | undefined {
+    return this.#workers.find(({ batches }) => batches.length > 0)?.batches[0]?.[0]?.pathname
+  }
+
   /** Starts the threads, some at a time; none any more once there is nothing left to copy. `stop` is due afterwards. */
   start(starts: readonly StartWorker[]): void {
     this.#waiting = [...starts]

@@ -15,7 +15,7 @@ test('tells the beginning and the end, over all tablespaces, whatever the estima
   const meter = new ProgressMeter(
     tablespaces,
     pathnames,
-    () => bytes,
+    { bytesDone: () => bytes, file: () => '/t/f' },
     (progress) => told.push(progress),
   )
   bytes = 120
@@ -23,7 +23,8 @@ test('tells the beginning and the end, over all tablespaces, whatever the estima
   meter.finish()
   expect(told).toEqual([
     // The tablespace without files has nothing to wait for.
-    { bytesDone: 0, bytesTotal: 100, tablespacesDone: 1, tablespacesTotal: 3 },
-    { bytesDone: 120, bytesTotal: 120, tablespacesDone: 3, tablespacesTotal: 3 },
+    { bytesDone: 0, bytesTotal: 100, tablespacesDone: 1, tablespacesTotal: 3, file: '/t/f' },
+    { bytesDone: 120, bytesTotal: 120, tablespacesDone: 2, tablespacesTotal: 3, file: '/t/f' },
+    { bytesDone: 120, bytesTotal: 120, tablespacesDone: 3, tablespacesTotal: 3, file: undefined },
   ])
 })

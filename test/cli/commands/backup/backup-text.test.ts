@@ -88,6 +88,38 @@ test.each([
 ])(
   'progress of %d of %d bytes, %d of %d tablespaces',
   (bytesDone, bytesTotal, tablespacesDone, tablespacesTotal, line) => {
-    expect(formatBackupProgress({ bytesDone, bytesTotal, tablespacesDone, tablespacesTotal })).toBe(line)
+    const progress = {
+      bytesDone,
+      bytesTotal,
+      tablespacesDone,
+      tablespacesTotal,
+      file: '/backups/1/base/5/1259',
+    }
+    expect(formatBackupProgress(progress, false)).toBe(line)
   },
 )
+
+// Lines of pg_basebackup 18.6 -P -v.
+test.each([
+  [
+    '/tmp/bk/global/pg_control',
+    '319936/319936 kB (100%), 1/2 tablespaces (/tmp/bk/global/pg_control          )',
+  ],
+  [
+    '/tmp/backup/of/today/base/5/16385/',
+    '319936/319936 kB (100%), 1/2 tablespaces (/tmp/backup/of/today/base/5/16385/ )',
+  ],
+  [
+    '/tmp/backup/of/today/base/5/16385/x',
+    '319936/319936 kB (100%), 1/2 tablespaces (/tmp/backup/of/today/base/5/16385/x)',
+  ],
+  [
+    '/tmp/pgt/bkts/PG_18_202506291/5/16393',
+    '319936/319936 kB (100%), 1/2 tablespaces (...pgt/bkts/PG_18_202506291/5/16393)',
+  ],
+  [undefined, `319936/319936 kB (100%), 1/2 tablespaces ${' '.repeat(40)}`],
+])('progress with --verbose names the file %s', (file, line) => {
+  const bytes = 319_936 * 1024
+  const progress = { bytesDone: bytes, bytesTotal: bytes, tablespacesDone: 1, tablespacesTotal: 2, file }
+  expect(formatBackupProgress(progress, true)).toBe(line)
+})
