@@ -17,6 +17,10 @@ interface FileInProgress {
 /**
  * Makes the events of files out of the rows that read them, and knows what is to be read next, also after a query that was
  * cut short.
+ *
+ * A file that one row has is told of when the row is complete, and read again from its beginning when it was cut: it may be
+ * another file by then, such as a configuration file that was replaced. Larger ones are opened for each row anyway, and what
+ * was read of them in parts, WAL replay makes good.
  */
 export class FileAssembler implements BinaryRowHandler {
   readonly #files: readonly RequestedFile[]
@@ -30,6 +34,8 @@ export class FileAssembler implements BinaryRowHandler {
   /** Where the present row's bytes end. */
   #rowEnd = 0
   #events: FileEvent[] = []
+  /** How many of them, the first ones, are of complete rows and of files that have several. */
+  #ready = 0
   /** Where the present step began. */
   #stepFrom = ''
 
@@ -40,6 +46,11 @@ export class FileAssembler implements BinaryRowHandler {
 
   /** What has to be read next; `undefined`: all was read. */
   nextStep(): ReadStep | undefined {
+    if (this.#isHeld) {
+      this.#begun--
+      this.#current = undefined
+      this.#events.length = this.#ready
+    }
     const current = this.#current
     this.#stepFrom = this.#position
     if (current !== undefined) {
@@ -68,11 +79,24 @@ export class FileAssembler implements BinaryRowHandler {
     return `${this.#begun} ${this.#current?.offset ?? -1}`
   }
 
-  /** The events since the last call. */
+  /** The events since the last call. Their bytes are valid until more is pushed. */
   takeEvents(): readonly FileEvent[] {
-    const events = this.#events
-    this.#events = []
+    if (!this.#isHeld) this.#ready = this.#events.length
+    const events = this.#events.slice(0, this.#ready)
+    this.#events = this.#events.slice(this.#ready).map(withOwnBytes)
+    this.#ready = 0
     return events
+  }
+
+  /** Whether the file in progress is not to be told of yet. */
+  get #isHeld(): boolean {
+    const current = this.#current
+    return (
+      current !== undefined &&
+      current.size > 0 &&
+      current.size <= CHUNK_BYTES &&
+      current.offset < current.size
+    )
   }
 
   row(fields: readonly (Buffer | null)[], valueBytes: number | undefined): void {
@@ -116,6 +140,7 @@ export class FileAssembler implements BinaryRowHandler {
       this.#events.push({ type: 'vanished', pathname: file.pathname })
       return
     }
+    this.#ready = this.#events.length
     this.#events.push({ type: 'file', pathname: file.pathname, size, modified })
     this.#current = { file, size, offset: 0 }
     this.#rowEnd = 0
@@ -125,4 +150,8 @@ export class FileAssembler implements BinaryRowHandler {
     this.#events.push({ type: 'end' })
     this.#current = undefined
   }
+}
+
+function withOwnBytes(event: FileEvent): FileEvent {
+  return event.type === 'bytes' ? { type: 'bytes', bytes: Buffer.from(event.bytes) } : event
 }

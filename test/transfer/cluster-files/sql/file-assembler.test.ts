@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { ownPathname } from '../../../../src/files/safe-pathname.js'
-import type { ClusterFile } from '../../../../src/transfer/cluster-files/cluster-files.js'
+import type { ClusterFile, FileEvent } from '../../../../src/transfer/cluster-files/cluster-files.js'
 import { BinaryCopyParser } from '../../../../src/transfer/cluster-files/sql/binary-copy-parser.js'
 import { readInt8 } from '../../../../src/transfer/cluster-files/sql/copied-rows.js'
 import { FileAssembler } from '../../../../src/transfer/cluster-files/sql/file-assembler.js'
@@ -109,19 +109,69 @@ test('tells of files that are gone before they could be opened, once', () => {
   expect(assembler.nextStep()).toBeUndefined()
 })
 
-test('goes on behind the last byte after a query that was cut short', () => {
+test('goes on behind the last byte of a large file after a query that was cut short', () => {
   const assembler = new FileAssembler([file('a'), file('b'), file('c')], Infinity)
   assembler.nextStep()
-  const rows = [row(1, 1, 0, Buffer.from('a')), row(2, 9, 0, Buffer.from('123456789'))]
+  const size = CHUNK_BYTES + 9
+  const rows = [
+    row(1, 1, 0, Buffer.from('a')),
+    row(2, size, 0, chunk),
+    row(2, size, CHUNK_BYTES, Buffer.from('123456789')),
+  ]
   feed(assembler, rows, binaryCopy(rows).length - 6)
-  expect(take(assembler)).toEqual(['file a 1 at 5', '1 bytes', 'end', 'file b 9 at 5', '5 bytes'])
-  expect(assembler.nextStep()).toEqual({ kind: 'continue', pathname: 'b', offset: 5, end: 9 })
-  feed(assembler, [row(1, null, 5, Buffer.from('6789'))])
+  expect(take(assembler)).toEqual([
+    'file a 1 at 5',
+    '1 bytes',
+    'end',
+    `file b ${size} at 5`,
+    `${CHUNK_BYTES} bytes`,
+    '5 bytes',
+  ])
+  expect(assembler.nextStep()).toEqual({
+    kind: 'continue',
+    pathname: 'b',
+    offset: CHUNK_BYTES + 5,
+    end: size,
+  })
+  feed(assembler, [row(1, null, CHUNK_BYTES + 5, Buffer.from('6789'))])
   expect(take(assembler)).toEqual(['4 bytes', 'end'])
   expect(assembler.nextStep()).toEqual({ kind: 'begin', pathnames: ['c'], limit: Infinity })
   feed(assembler, [row(1, 1, 0, Buffer.from('c'))])
   expect(take(assembler)).toEqual(['file c 1 at 5', '1 bytes', 'end'])
 })
+
+test('reads a file that one row has as it is at one moment, whenever a query is cut, and however its bytes come', () => {
+  const old = [row(1, 1, 0, Buffer.from('a')), row(2, 9, 0, Buffer.from('123456789'))]
+  const bytes = binaryCopy(old)
+  for (let cut = 0; cut < bytes.length; cut++) {
+    const assembler = new FileAssembler([file('a'), file('b')], Infinity)
+    const events: FileEvent[] = []
+    const parser = new BinaryCopyParser(READ_COLUMNS, assembler)
+    assembler.nextStep()
+    for (let at = 0; at < cut; at += 3) {
+      // The memory of what comes is used again.
+      const piece = Buffer.from(bytes.subarray(at, Math.min(at + 3, cut)))
+      parser.push(piece)
+      events.push(...assembler.takeEvents().map(withOwnBytes))
+      piece.fill(0)
+    }
+    // Meanwhile it was replaced.
+    const step = assembler.nextStep()
+    if (step?.kind === 'begin') {
+      const rows = step.pathnames.map((name, place) => row(place + 1, 3, 0, Buffer.from(name.repeat(3))))
+      feed(assembler, rows)
+      events.push(...assembler.takeEvents())
+    }
+    const read = Buffer.concat(events.flatMap((event) => (event.type === 'bytes' ? [event.bytes] : [])))
+    expect(['aaabbb', 'abbb', 'a123456789']).toContain(read.toString())
+    expect(events.filter(({ type }) => type === 'file')).toHaveLength(2)
+    expect(assembler.nextStep()).toBeUndefined()
+  }
+})
+
+function withOwnBytes(event: FileEvent): FileEvent {
+  return event.type === 'bytes' ? { type: 'bytes', bytes: Buffer.from(event.bytes) } : event
+}
 
 test('reads a large file in several steps', () => {
   const size = 2 * CHUNK_BYTES + 1
