@@ -23,7 +23,7 @@ export function targetModes({ hasGroupAccess }: ClusterFacts): TargetModes {
 }
 
 /** Directories of these names are PostgreSQL's own; the server's group may read what is in them, where it has access. */
-const ownDirectory = /^(?:base|global|pg_[a-z]+)(?:\/|$)/
+const ownDirectory = /^(?:base|global|pg_[a-z_]+)(?:\/|$)/
 
 /**
  * How a file or directory of a backup is made: as it is on the server. Where that is not known, as SQL does not tell it,

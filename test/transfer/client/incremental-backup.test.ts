@@ -1,10 +1,18 @@
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { createReadStream, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { pbmanifest } from '../../cli/pbmanifest.js'
 import { takeUnpackedBackup } from '../../helpers/backup-chain.js'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
+import { connectSql } from '../../helpers/sql-client.js'
+import { FaultProxy } from '../../helpers/fault-proxy.js'
+import { SqlBackupMode } from '../../../src/transfer/cluster-files/sql/sql-backup-mode.js'
+import { SqlClusterFiles } from '../../../src/transfer/cluster-files/sql/sql-cluster-files.js'
+import type { BackupReport } from '../../../src/transfer/client/report.js'
+import type { SessionNotice } from '../../../src/transfer/session/backup-session.js'
+import { prepareIncremental } from '../../../src/transfer/session/incremental/prepare-incremental.js'
+import { readPriorManifest } from '../../../src/transfer/session/incremental/prior-backup.js'
 import type { PlainBackup } from '../../helpers/plain-backup.js'
 import { poll } from '../../helpers/poll.js'
 import { newestPostgres } from '../../helpers/postgres-programs.js'
@@ -68,6 +76,14 @@ describe.each(newestPostgres())('incremental backups of $name', ({ programs }) =
     prior: string | undefined,
     ...args: readonly string[]
   ): Promise<ProgramResult & { readonly directory: string }> {
+    return await takeBy(prior, args)
+  }
+
+  async function takeBy(
+    prior: string | undefined,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<ProgramResult & { readonly directory: string }> {
     const root = join(cluster.scratch.path, `ours${++number}`)
     const directory = join(root, 'data')
     const result = await runBackupProgram(cluster, {
@@ -78,6 +94,7 @@ describe.each(newestPostgres())('incremental backups of $name', ({ programs }) =
         '--jobs=2',
         ...args,
       ],
+      env,
     })
     return { ...result, directory }
   }
@@ -98,40 +115,68 @@ describe.each(newestPostgres())('incremental backups of $name', ({ programs }) =
     return path
   }
 
-  test.each([
-    ['over SQL', () => []],
-    ['from an agent', () => ['--agent', agent.socketDirectory, '--max-rate=200M']],
-  ])('are, %s, file for file those of the server', { timeout }, async (_, args) => {
-    const ours = await take(full.manifestPath, '--output=json', '--label=theirs', ...args())
-    expect(ours).toMatchObject({ status: 0, stderr: '' })
-    const lines = await manifestFileLines(ours.directory)
-    const expected = (await manifestFileLines(theirs.directory)).filter((line) => !line.includes('"pg_wal/'))
-    // In its manifest, the server has its files as it came to them.
-    expect(lines.toSorted()).toEqual(expected.toSorted())
-    const incremental = lines.filter((line) => line.includes('/INCREMENTAL.'))
-    expect(incremental.length).toBeGreaterThan(500)
-    const report = JSON.parse(ours.stdout) as Record<string, unknown>
-    const label = readFileSync(join(theirs.directory, 'backup_label'), 'utf8')
-    const [, fromLsn] = /^INCREMENTAL FROM LSN: (.*)$/m.exec(label) ?? []
-    expect(report).toMatchObject({
-      incremental: {
-        manifest: full.manifestPath,
-        fromLsn,
-        fromTimeline: 1,
-        files: incremental.length,
-        blocks: expect.any(Number),
-        bytesSaved: expect.any(Number),
-      },
-      verification: { verdict: 'verified', problems: [] },
-    })
-    const ourLabel = readFileSync(join(ours.directory, 'backup_label'), 'utf8')
-    expect(ourLabel.split('\n').slice(-3)).toEqual([
-      `INCREMENTAL FROM LSN: ${fromLsn ?? ''}`,
-      'INCREMENTAL FROM TLI: 1',
-      '',
-    ])
-    await expectNothingLeft(cluster)
-  })
+  const lines = {
+    'over SQL': {
+      start: () => FaultProxy.start(cluster.socketDirectory, cluster.port),
+      sends: 'SELECT run >>',
+      options: ({ directory }: FaultProxy) => ({ args: [], env: { PGHOST: directory } }),
+    },
+    'from an agent': {
+      start: () => FaultProxy.start(agent.socketDirectory, agent.port),
+      sends: 'SEND_FILE',
+      options: ({ directory }: FaultProxy) => ({ args: ['--agent', directory, '--max-rate=200M'], env: {} }),
+    },
+  } as const
+
+  // A worker is cut off in the header of what it asks for, in the middle, and once more.
+  test.each(['over SQL', 'from an agent'] as const)(
+    'are, %s, over a bad line, file for file those of the server',
+    { timeout },
+    async (name) => {
+      const { start, sends, options } = lines[name]
+      const proxy = await start()
+      onTestFinished(() => proxy.close())
+      const cuts = [9, undefined, 20_000, undefined, 9000]
+      proxy.limit = ({ text }) => (text.includes(sends) ? cuts.shift() : undefined)
+      const { args, env } = options(proxy)
+      const ours = await takeBy(full.manifestPath, ['--output=json', '--label=theirs', ...args], env)
+      expect(ours.stderr.replaceAll(/^.*warning: worker [01] has connected again, attempt .*\n/gm, '')).toBe(
+        '',
+      )
+      expect(ours.status).toBe(0)
+      proxy.close()
+      const written = await manifestFileLines(ours.directory)
+      const expected = (await manifestFileLines(theirs.directory)).filter(
+        (line) => !line.includes('"pg_wal/'),
+      )
+      // In its manifest, the server has its files as it came to them.
+      expect(written.toSorted()).toEqual(expected.toSorted())
+      const incremental = written.filter((line) => line.includes('/INCREMENTAL.'))
+      expect(incremental.length).toBeGreaterThan(500)
+      const report = JSON.parse(ours.stdout) as BackupReport
+      expect(report.workers.reduce((sum, { reconnects }) => sum + reconnects, 0)).toBe(3)
+      const label = readFileSync(join(theirs.directory, 'backup_label'), 'utf8')
+      const [, fromLsn] = /^INCREMENTAL FROM LSN: (.*)$/m.exec(label) ?? []
+      expect(report).toMatchObject({
+        incremental: {
+          manifest: full.manifestPath,
+          fromLsn,
+          fromTimeline: 1,
+          files: incremental.length,
+          blocks: expect.any(Number),
+          bytesSaved: expect.any(Number),
+        },
+        verification: { verdict: 'verified', problems: [] },
+      })
+      const ourLabel = readFileSync(join(ours.directory, 'backup_label'), 'utf8')
+      expect(ourLabel.split('\n').slice(-3)).toEqual([
+        `INCREMENTAL FROM LSN: ${fromLsn ?? ''}`,
+        'INCREMENTAL FROM TLI: 1',
+        '',
+      ])
+      await expectNothingLeft(cluster)
+    },
+  )
 
   test('build on each other, whoever took them', { timeout }, async () => {
     const first = await take(full.manifestPath, '--wal-method=fetch')
@@ -229,6 +274,44 @@ describe.each(newestPostgres())('incremental backups of $name', ({ programs }) =
       status: 1,
       stderr: expect.stringContaining('must UPLOAD_MANIFEST before starting an incremental backup'),
     })
+  })
+
+  test('end when the server does not get on with its summaries, after a warning', { timeout }, async () => {
+    const mode = await SqlBackupMode.open(() => connectSql(cluster))
+    const files = await SqlClusterFiles.open(() => connectSql(cluster))
+    const { signal } = new AbortController()
+    const facts = await mode.facts()
+    const prior = await readPriorManifest(createReadStream(full.manifestPath), facts, signal)
+    const pid = await poll('the summarizer', async () => {
+      const [row] = await cluster.sql<{ pid: number }>(
+        `SELECT pid FROM pg_stat_activity WHERE backend_type = 'walsummarizer'`,
+      )
+      return row?.pid
+    })
+    process.kill(pid, 'SIGSTOP')
+    try {
+      const start = await mode.start({ label: 'x', fast: true })
+      const notices: SessionNotice[] = []
+      const onNotice = (notice: SessionNotice): void => void notices.push(notice)
+      const options = { mode, files, cluster: facts, onNotice, signal, cycleMs: 20 }
+      await expect(prepareIncremental(prior, start, options)).rejects.toMatchObject({
+        code: 'SERVER',
+        message: 'WAL summarization is not progressing',
+        details: [
+          expect.stringMatching(/^Summarization is needed through .*, but is stuck at .* on disk and /),
+        ],
+      })
+      expect(notices.length).toBeGreaterThan(4)
+      expect(notices[0]).toMatchObject({
+        severity: 'WARNING',
+        message: expect.stringMatching(
+          /^still waiting for WAL summarization through 0\/[0-9A-F]+ after 0 seconds$/,
+        ),
+      })
+    } finally {
+      process.kill(pid, 'SIGCONT')
+      await Promise.all([mode.close(), files.close()])
+    }
   })
 
   describe('are refused before anything is copied', () => {

@@ -151,6 +151,9 @@ describeWithDebianPostgres('modes, links and special files', (programs) => {
   test('over SQL are never wider than on the server', async () => {
     const { status, modes } = await backUp([])
     expect(status).toBe(0)
+    // PostgreSQL's own directories are as wide as the data directory.
+    const own = ['base', 'global', 'pg_commit_ts', 'pg_stat_tmp', 'pg_wal']
+    expect(own.map((name) => modes.get(name))).toEqual(own.map(() => 'directory 750'))
     for (const [name, mode] of modes) {
       const own = theirs.get(name)
       if (own === undefined || !own.startsWith('file')) continue

@@ -33,6 +33,8 @@ export interface PrepareOptions {
   readonly cluster: ClusterFacts
   readonly onNotice: ((notice: SessionNotice) => void) | undefined
   readonly signal: AbortSignal
+  /** So often, in milliseconds, it is looked whether summarization has moved; default 10 s, as a server. */
+  readonly cycleMs?: number
 }
 
 /**
@@ -92,7 +94,7 @@ function acceptOrRefuse<Found extends object>(found: Found | Refused): Found {
 const PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 500
 
-/** So often, in milliseconds, a server says that it is still waiting. */
+/** So often a server says that it is still waiting. */
 const CYCLE_MS = 10_000
 
 /** After so many of these cycles in which nothing was read, it gives up. */
@@ -107,7 +109,7 @@ const MAX_DEAD_CYCLES = 6
 async function waitForSummaries(
   lsn: bigint,
   lsnDigits: LsnDigits,
-  { mode, onNotice, signal }: PrepareOptions,
+  { mode, onNotice, signal, cycleMs = CYCLE_MS }: PrepareOptions,
 ): Promise<void> {
   const show = (value: bigint): string => formatLsn(value, lsnDigits)
   const begun = performance.now()
@@ -119,7 +121,7 @@ async function waitForSummaries(
     const { isOn, summarizedLsn, pendingLsn } = await mode.walSummarizer()
     if (!isOn || summarizedLsn >= lsn) return
     const elapsed = performance.now() - begun
-    if (elapsed >= (cycles + 1) * CYCLE_MS) {
+    if (elapsed >= (cycles + 1) * cycleMs) {
       cycles++
       deadCycles = pendingLsn > pendingBefore ? 0 : deadCycles + 1
       if (pendingLsn > pendingBefore) pendingBefore = pendingLsn
