@@ -166,16 +166,20 @@ describe('a backup', () => {
     const { status, stderr } = await backup('-P', '-v', '-j', '2', '-l', 'my label')
     expect(status).toBe(0)
     const lines = stderr.split('\n')
-    expect(lines.filter((line) => / kB \(\d+%\), [01]\/1 tablespace$/.test(line)).length).toBeGreaterThan(1)
+    const named = lines.filter((line) => / kB \(\d+%\), [01]\/1 tablespace \(.{35}\)$/.test(line))
+    expect(named.length).toBeGreaterThan(0)
     expect(lines.findLast((line) => line.includes(' kB '))).toMatch(
-      /^(\d+)\/\1 kB \(100%\), 1\/1 tablespace$/,
+      /^(\d+)\/\1 kB \(100%\), 1\/1 tablespace {41}$/,
     )
     for (const step of [
       'initiating base backup, waiting for checkpoint to complete',
       'checkpoint completed',
       'write-ahead log start point: ',
       'created temporary replication slot "pbmanifest_',
+      'starting background WAL receiver',
       'write-ahead log end point: ',
+      'waiting for background process to finish streaming ...',
+      'renaming backup_manifest.tmp to backup_manifest',
       'worker 0: ',
     ]) {
       expect(stderr).toContain(`pbmanifest: ${step}`)
