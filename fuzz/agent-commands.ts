@@ -67,7 +67,8 @@ export class AgentCommands {
       `START_BACKUP FAST MANIFEST 'no'`,
       `START_BACKUP FAST MANIFEST_CHECKSUMS 'sha512'`,
       `JOIN_BACKUP '${id}'`,
-      `JOIN_BACKUP '${id}'`,
+      // All of them come for the same place.
+      `JOIN_BACKUP '${id}' SESSION '${'5'.repeat(32)}' RECEIVED ${pick([0, 1, 2, 999_999])}`,
       'LIST_TABLESPACES PROGRESS',
       'LIST_FILES',
       `LIST_FILES '1663'`,
