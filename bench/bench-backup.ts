@@ -19,6 +19,7 @@ const LINK_BYTES_PER_SECOND = 12.5e6
 /** The cases; each starts a server of the newest version at hand and ends it. */
 export const backupCases: Readonly<Record<string, (bench: BackupBench) => Promise<void>>> = {
   backup: benchLoopback,
+  tar: benchTar,
   'backup-link': benchLink,
   'backup-rate': benchRate,
   'backup-memory': benchMemory,
@@ -48,6 +49,24 @@ async function benchLoopback(bench: BackupBench): Promise<void> {
       beside: [theirs(bench, socketDirectory, port)],
       before,
     })
+  })
+}
+
+/** Archives, plain and compressed, in turn. Ours are verified, too. */
+async function benchTar(bench: BackupBench): Promise<void> {
+  await withCluster(bench, bench.scale, async ({ socketDirectory, port }) => {
+    for (const [what, args, wanted] of [
+      ['-Ft', ['-Ft'], undefined],
+      ['-Ft -z', ['-Ft', '-z'], { wall: '0.7' }],
+    ] as const) {
+      await printRows(bench, {
+        name: `backup ${what} over a Unix socket, -j 2`,
+        ours: ours(bench, socketDirectory, port, '-N', '-j2', ...args),
+        beside: [theirs(bench, socketDirectory, port, '-N', ...args)],
+        before: () => setTargetAside(bench),
+        ...(wanted && { wanted }),
+      })
+    }
   })
 }
 

@@ -3,6 +3,8 @@ import type { SafePathname } from '../files/safe-pathname.js'
 import type { SyncMethod } from '../files/sync-file-system.js'
 import { DirectorySink } from './directory-sink.js'
 import type { AnnouncedFile, FileSink, TargetFile } from './file-sink.js'
+import type { StreamPlace } from './tar/stream-place.js'
+import { StreamSink } from './tar/stream-sink.js'
 import type { TarPlace } from './tar/tar-place.js'
 import { TarSink } from './tar/tar-sink.js'
 import type { TargetTablespace } from './target-directory.js'
@@ -10,15 +12,17 @@ import type { WalFiles } from './wal-files.js'
 
 /** Where the files of a backup go, as each worker needs it. Plain data and shared memory: it crosses threads. */
 export type FilePlace =
-  { readonly kind: 'directory'; readonly directory: string; readonly sync: boolean } | TarPlace
+  { readonly kind: 'directory'; readonly directory: string; readonly sync: boolean } | TarPlace | StreamPlace
 
 /** Opens it for one worker. */
-export function openFileSink(place: FilePlace): FileSink {
+export function openFileSink(place: FilePlace, signal: AbortSignal): FileSink {
   switch (place.kind) {
     case 'directory':
       return new DirectorySink(place.directory, place)
     case 'tar':
       return new TarSink(place)
+    case 'tar-stream':
+      return new StreamSink(place, signal)
     default:
       return place satisfies never
   }
@@ -57,6 +61,8 @@ export interface BackupTarget {
   mark(backupId: string): Promise<void>
   /** Makes what files need. */
   begin(contents: TargetContents): Promise<void>
+  /** For the files that the leader copies. */
+  openSink(signal: AbortSignal): FileSink
   /** Adds a file that the leader has made. */
   addFile(pathname: SafePathname, content: Buffer): Promise<void>
   /** @returns how many bytes it has. It gets its name when the backup is complete. */

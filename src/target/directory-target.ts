@@ -7,6 +7,8 @@ import type { SyncMethod } from '../files/sync-file-system.js'
 import { describeSystemError, ioError } from '../files/system-error.js'
 import { UNFINISHED_MANIFEST } from '../manifest/contents/made-by-backup.js'
 import type { BackupTarget, FilePlace, TargetContents, TargetEntry } from './backup-target.js'
+import { DirectorySink } from './directory-sink.js'
+import type { FileSink } from './file-sink.js'
 import { writeRecoverySettings } from './recovery-settings.js'
 import type { TargetDirectory, TargetTablespace } from './target-directory.js'
 import { WalDirectory } from './wal-directory.js'
@@ -60,6 +62,10 @@ export class DirectoryTarget implements BackupTarget {
 
   async addManifest(chunks: AsyncIterable<Buffer>): Promise<number> {
     return await this.#write(`${this.path}/${UNFINISHED_MANIFEST}`, chunks)
+  }
+
+  openSink(): FileSink {
+    return new DirectorySink(this.path, { sync: this.#options.syncsFiles })
   }
 
   async complete({ sync }: { readonly sync: SyncMethod | undefined }): Promise<void> {

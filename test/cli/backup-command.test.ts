@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { readdir, readlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type Cluster, createCluster } from '../helpers/cluster.js'
 import { embeddedPostgres } from '../helpers/postgres-programs.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
-import { pbmanifest } from './pbmanifest.js'
+import { runProgram } from '../helpers/run-program.js'
+import { pbmanifest, shell } from './pbmanifest.js'
+
+/** Of an archive that is written from its beginning to its end. */
+const lastMembers: readonly string[] = ['backup_label', 'tablespace_map', 'global/pg_control']
 
 const schemasDirectory = new URL('../../schemas/', import.meta.url)
 
@@ -49,6 +53,10 @@ describe('a command line that makes no sense', () => {
     [['-D', '/x', '-Z', 'gzip'], 'only tar mode backups can be compressed'],
     [['-D', '/x', '--compress=client-lz4:9'], 'only tar mode backups can be compressed'],
     [['-D', '/x', '-Z', '5'], 'only tar mode backups can be compressed'],
+    [['-D', '/x', '-z'], 'only tar mode backups can be compressed'],
+    [['-D', '/x', '-Ft', '-Z', 'zstd:long'], 'compression option "long" is not supported'],
+    [['-D', '-', '-Ft'], 'cannot stream write-ahead logs in tar mode to stdout'],
+    [['-D', '-', '-Ft', '-Xf', '--verify'], '--verify cannot be used where standard output is the archive'],
     [['-D', '/x', '-Z', 'server-zstd'], 'compression on the server is not supported'],
     [['-D', '/x', '-Z', 'xz'], 'unrecognized compression algorithm: "xz"'],
     [['-D', '/x', '-Z', 'none+'], 'unrecognized compression algorithm: "none+"'],
@@ -56,8 +64,7 @@ describe('a command line that makes no sense', () => {
       ['-D', '/x', '-Z', 'none:1'],
       'invalid compression specification: compression algorithm "none" does not accept a compression level',
     ],
-    [['-D', '/x', '-z'], 'option -z is not supported'],
-    [['-D', '/x', '--gzip'], 'option --gzip is not supported'],
+    [['-D', '/x', '--gzip'], 'only tar mode backups can be compressed'],
     [['-D', '/x', '-vx'], 'option -x is not supported'],
     [['-D', '/x', '--xlog-method=stream'], 'option --xlog-method is not supported'],
     [['-D', '/x', '--xlogdir', '/y'], 'option --xlogdir is not supported'],
@@ -110,6 +117,34 @@ describe('a backup', () => {
     const target = ['-D', join(scratch.path, 'backup'), '-c', 'fast', '-N']
     return await pbmanifest(['backup', ...target, ...args], cluster.environment())
   }
+
+  test.each([
+    [['-X', 'fetch', '-R'], 'tar', [...lastMembers, 'standby.signal', 'backup_manifest']],
+    [['-X', 'none', '-z', '--no-manifest'], 'tar -z', lastMembers],
+  ])('as one archive on standard output with %j', async (args, tar, end) => {
+    const archive = join(scratch.path, 'archive')
+    const target = ['-Ft', '-D', '-', '-c', 'fast', '-l', 'to a pipe', ...args]
+    const { status, stderr } = await shell(
+      'archive=$1; shift; pbmanifest backup "$@" > "$archive"',
+      archive,
+      ...target,
+      ...Object.entries(cluster.environment()).flatMap(([name, value]) => connectionOption(name, value)),
+    )
+    expect({ status, stderr: stderr.replace(/^pbmanifest: WAL archiving is not enabled.*\n/, '') }).toEqual({
+      status: 0,
+      stderr: '',
+    })
+    const data = join(scratch.path, 'data')
+    mkdirSync(data, { mode: 0o700 })
+    const [program = '', ...flags] = tar.split(' ')
+    expect(await runProgram(program, [...flags, '-xf', archive, '-C', data])).toMatchObject({ status: 0 })
+    const listed = await runProgram(program, [...flags, '-tf', archive])
+    const names = listed.stdout.trimEnd().split('\n')
+    expect(names.slice(names.indexOf('backup_label'))).toEqual(end)
+    const ignored = ['--ignore=postgresql.auto.conf', '--ignore=standby.signal']
+    const verified = await pbmanifest(['verify', ...ignored, data])
+    expect(verified.status).toBe(end.includes('backup_manifest') ? 0 : 5)
+  })
 
   test('says what it did, what held it up, and that it verifies', async () => {
     const { status, stdout, stderr } = await backup('-j', '2')
@@ -245,3 +280,14 @@ describe('a backup', () => {
     expect(stderr).toContain('pbmanifest: error: cannot ask for a password: there is no terminal')
   })
 })
+
+function connectionOption(name: string, value: string): string[] {
+  const options: Readonly<Record<string, string>> = {
+    PGHOST: '-h',
+    PGPORT: '-p',
+    PGUSER: '-U',
+    PGDATABASE: '-d',
+  }
+  const option = options[name]
+  return option === undefined ? [] : [option, value]
+}

@@ -8,7 +8,7 @@ export const backupOptions = {
       type: 'string',
       value: 'DIRECTORY',
       kind: 'directory',
-      describe: 'receive base backup into directory',
+      describe: 'receive base backup into directory; with -Ft, - is standard output',
     },
     format: {
       alias: 'F',
@@ -70,11 +70,12 @@ export const backupOptions = {
     compress: {
       alias: 'Z',
       type: 'string',
-      value: 'none',
+      value: 'METHOD[:LEVEL]',
       kind: 'text',
-      suggestions: ['none'],
-      describe: 'do not compress, the only choice',
+      suggestions: ['none', 'gzip', 'lz4', 'zstd'],
+      describe: 'compress tar output with gzip, lz4 or zstd, or not (none)',
     },
+    gzip: { alias: 'z', type: 'boolean', describe: 'compress tar output' },
     output: {
       choices: ['text', 'json'],
       default: 'text',
@@ -218,12 +219,8 @@ export type BackupValues = OptionValues<typeof backupOptions>
 /** Those of them that say how to connect. */
 export type ConnectionValues = OptionValues<Pick<typeof backupOptions, 'Connection options:'>>
 
-const onlyTar = 'Only tar archives are compressed, and a backup is a directory: compress it afterwards.'
-
 /** Spellings of pg_basebackup, of this or an older version, that are refused, and what to do instead. */
 export const refusedBackupOptions: Readonly<Record<string, string>> = {
-  '-z': onlyTar,
-  '--gzip': onlyTar,
   '-x': 'Since PostgreSQL 10 it is -X fetch; -X stream, the default, needs no WAL to be kept.',
   '--xlog': 'Since PostgreSQL 10 it is --wal-method=fetch; stream, the default, needs no WAL to be kept.',
   '--xlog-method': 'Since PostgreSQL 10 it is --wal-method.',

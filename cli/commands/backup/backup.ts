@@ -14,7 +14,7 @@ import { printProblem, printVerdict } from '../verify/print-verdict.js'
 import { type Command, type CommandContext, defineCommand } from '../command.js'
 import type { BackupReport } from '../../../src/transfer/client/report.js'
 import type { BackupProgress } from '../../../src/transfer/client/options.js'
-import { DEFAULT_JOBS } from '../../../src/transfer/client/options.js'
+import { DEFAULT_JOBS, isStandardOutput } from '../../../src/transfer/client/options.js'
 import type { TakenBackup } from '../../../src/transfer/client/take-backup.js'
 import type { PrestartedWorkers } from '../../../src/transfer/client/prestarted-workers.js'
 import type { VerifyReport } from '../../../src/verify/report.js'
@@ -38,6 +38,7 @@ export const backupCommand: Command = defineCommand({
   run: async (context, values, operands) => {
     refuseOperands(operands)
     const taken = await takeBackup(context, values)
+    if (isStandardOutput(taken.report)) return tellResult(context, values, taken.report)
     const verification = await verifyResult(context, values, taken)
     return printResult(context, values, taken.report, verification)
   },
@@ -45,18 +46,24 @@ export const backupCommand: Command = defineCommand({
 
 async function takeBackup(context: CommandContext, values: BackupValues): Promise<TakenBackup> {
   const settings = readBackupOptions(values)
+  const { jobs = DEFAULT_JOBS, compression } = settings
+  if (compression !== undefined) allowThreads(jobs)
   const { PrestartedWorkers } = await import('../../../src/transfer/client/prestarted-workers.js')
   // All that is done until they are needed is done beside their loading.
-  const workers = new PrestartedWorkers(
-    settings.jobs ?? DEFAULT_JOBS,
-    values.agent === undefined ? 'sql' : 'agent',
-  )
+  const workers = new PrestartedWorkers(jobs, values.agent === undefined ? 'sql' : 'agent')
   try {
     return await takeBackupOnThreads(workers, settings, context, values)
   } finally {
     await workers.close()
   }
 }
+
+/** What compresses runs on threads of libuv, of which there are four, unless this says another number before the first is needed. */
+function allowThreads(jobs: number): void {
+  if (jobs > UV_THREADS) process.env['UV_THREADPOOL_SIZE'] ??= String(jobs)
+}
+
+const UV_THREADS = 4
 
 async function takeBackupOnThreads(
   workers: PrestartedWorkers,
@@ -129,6 +136,14 @@ async function verifyResult(
       onProblem: (problem) => printProblem(messages, problem),
     }),
   })
+}
+
+/** Nobody keeps the archive, so it cannot be verified here, and standard output is not for words. */
+function tellResult({ messages }: CommandContext, values: BackupValues, report: BackupReport): ExitStatus {
+  if (values.verbose) {
+    for (const line of [...formatWorkers(report), formatBackupSummary(report)]) messages.note(line)
+  }
+  return exitStatus.done
 }
 
 function printResult(

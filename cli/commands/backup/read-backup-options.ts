@@ -5,6 +5,7 @@ import {
   type BackupOptions,
   MAX_JOBS,
   MAX_RETRIES,
+  STANDARD_OUTPUT,
   type WalMethod,
   walMethods,
 } from '../../../src/transfer/client/options.js'
@@ -14,6 +15,7 @@ import { readRate } from '../../read-rate.js'
 import { usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import type { BackupValues } from './backup-options.js'
+import { readCompression } from './read-compression.js'
 
 /** All of the command line but for the connections, which are worked out later. */
 export type BackupSettings = Omit<BackupOptions, 'connection' | 'agent'>
@@ -28,7 +30,6 @@ export function readBackupOptions(values: BackupValues): BackupSettings {
   if (values.pgdata === undefined) throw usageError('must specify output directory or backup target')
   const format = readFormat(values.format)
   if (format === 'tar') checkTar(values)
-  checkCompression(values.compress)
   const walMethod = readWalMethod(values['wal-method'])
   checkConflicts(values, walMethod)
   return {
@@ -42,6 +43,7 @@ export function readBackupOptions(values: BackupValues): BackupSettings {
     manifest: values['no-manifest'] ? 'no' : values['manifest-force-encode'] ? 'force-encode' : 'yes',
     verifyPageChecksums: values['no-verify-checksums'] !== true,
     ...withoutUndefined({
+      compression: readOptional((_name, text) => readCompression(text, format), '-Z', compressionOf(values)),
       retries: readOptional(readRetries, '--retries', values.retries),
       jobs: readOptional(readJobs, '-j/--jobs', values.jobs),
       tablespaceMappings: values['tablespace-mapping']?.map(parseTablespaceMapping),
@@ -95,34 +97,20 @@ function readFormat(text: string | undefined): BackupFormat {
   }
 }
 
-/**
- * `none`, however it is spelled: a directory is not compressed.
- *
- * @see src/bin/pg_basebackup/pg_basebackup.c (`backup_parse_compress_options`)
- */
-function checkCompression(text: string | undefined): void {
-  if (text === undefined) return
-  const [, side, method = '', detail] = /^(?:(client|server)-)?([^:]*)(?::(.*))?/.exec(text) ?? []
-  if (method === 'none' && detail !== undefined) {
-    throw usageError(
-      'invalid compression specification: compression algorithm "none" does not accept a compression level',
-    )
-  }
-  if (method === 'none' || /^0+$/.test(method)) return
-  if (!/^(?:gzip|lz4|zstd|[0-9]+)$/.test(method)) {
-    throw usageError(`unrecognized compression algorithm: "${method}"`)
-  }
-  throw side === 'server'
-    ? usageError(
-        'compression on the server is not supported',
-        'Leave it out: the backup is the same, and only its way over the network is not compressed.',
-      )
-    : usageError('only tar mode backups can be compressed')
+/** Of the two spellings, the one that says more. */
+function compressionOf({ compress, gzip }: BackupValues): string | undefined {
+  return compress ?? (gzip === true ? 'gzip' : undefined)
 }
 
 /** In the words of pg_basebackup. */
-function checkTar({ waldir }: BackupValues): void {
+function checkTar({ waldir, pgdata, output, verify, 'wal-method': walMethod }: BackupValues): void {
   if (waldir !== undefined) throw usageError('WAL directory location can only be specified in plain mode')
+  if (pgdata !== STANDARD_OUTPUT) return
+  if (readWalMethod(walMethod) === 'stream') {
+    throw usageError('cannot stream write-ahead logs in tar mode to stdout', 'Use -X fetch, or none.')
+  }
+  if (output === 'json') throw usageError('--output=json cannot be used where standard output is the archive')
+  if (verify) throw usageError('--verify cannot be used where standard output is the archive')
 }
 
 function readWalDirectory(text: string | undefined): string | undefined {

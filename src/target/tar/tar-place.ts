@@ -29,9 +29,6 @@ export const POSTGRES_OWNER: TarOwner = { uid: 0o4000, gid: 0o2000 }
 const NOTES = 0
 const FIRST_END = 1
 
-/** Files of which it matters whether they have come; each is a bit. */
-const notedFiles: readonly Pathname[] = [SETTINGS_FILE, SIGNAL_FILE]
-
 /**
  * Where the archives of a set end, in memory that all who write share: a member's place is claimed when its bytes begin to come,
  * so a file that has vanished leaves none empty.
@@ -56,14 +53,32 @@ export class ArchiveEnds {
     return Number(Atomics.load(this.#slots, FIRST_END + archive))
   }
 
-  /** Whether a file has come. */
+  /** See {@link NotedFiles}. */
+  get notes(): NotedFiles {
+    return new NotedFiles(this.#slots, NOTES)
+  }
+}
+
+/** Files of which it matters whether they have come; each is a bit. */
+const notedFiles: readonly Pathname[] = [SETTINGS_FILE, SIGNAL_FILE]
+
+/** Which of the files that `-R` writes have come from the server, in shared memory. */
+export class NotedFiles {
+  readonly #slots: BigInt64Array
+  readonly #index: number
+
+  constructor(slots: BigInt64Array, index: number) {
+    this.#slots = slots
+    this.#index = index
+  }
+
   has(pathname: Pathname): boolean {
-    return (Atomics.load(this.#slots, NOTES) & bitOf(pathname)) !== 0n
+    return (Atomics.load(this.#slots, this.#index) & bitOf(pathname)) !== 0n
   }
 
   /** A file comes. */
   note(pathname: Pathname): void {
-    if (notedFiles.includes(pathname)) Atomics.or(this.#slots, NOTES, bitOf(pathname))
+    if (notedFiles.includes(pathname)) Atomics.or(this.#slots, this.#index, bitOf(pathname))
   }
 }
 

@@ -53,7 +53,7 @@ export class TarSink implements FileSink {
   begin({ pathname, mode }: TargetFile, announced: AnnouncedFile | undefined): void {
     if (announced === undefined) throw new Error('the size of a member is not known')
     const { archive, name } = this.#places.of(pathname)
-    this.#ends.note(pathname)
+    this.#ends.notes.note(pathname)
     const addition = pathname === SETTINGS_FILE ? this.#recoverySettings : undefined
     const size = announced.size + (addition?.length ?? 0)
     const { modified } = announced

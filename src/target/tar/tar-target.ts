@@ -6,27 +6,25 @@ import type { SyncMethod } from '../../files/sync-file-system.js'
 import type { TarMember } from '../../files/tar/format-tar-header.js'
 import { UNFINISHED_MANIFEST } from '../../manifest/contents/made-by-backup.js'
 import { BACKUP_LABEL, TABLESPACE_MAP } from '../../postgres/data-directory.js'
-import type { WalFileName } from '../../postgres/wal-file-name.js'
 import type { BackupTarget, FilePlace, TargetContents, TargetEntry } from '../backup-target.js'
+import type { FileSink } from '../file-sink.js'
 import { publishManifest } from '../directory-target.js'
 import { SETTINGS_FILE, SIGNAL_FILE } from '../recovery-settings.js'
-import type { ClusterTablespace, TargetDirectory, TargetTablespace } from '../target-directory.js'
+import type { TargetDirectory, TargetTablespace } from '../target-directory.js'
 import type { WalFiles } from '../wal-files.js'
 import { ArchiveFile, type Reservation } from './archive-file.js'
-import { ArchiveEnds, MemberPlaces, POSTGRES_OWNER, type TarPlace } from './tar-place.js'
+import { ArchiveEnds, MemberPlaces, type TarPlace } from './tar-place.js'
+import {
+  archiveName,
+  archivesOf,
+  directoryMember,
+  fetchedWal,
+  madeHere,
+  oidsOf,
+  type TarSetOptions,
+} from './tar-set.js'
+import { TarSink } from './tar-sink.js'
 import { WalArchive } from './wal-archive.js'
-
-export interface TarTargetOptions {
-  readonly tablespaces: readonly ClusterTablespace[]
-  /** Of the files that are made here, and of the archives. */
-  readonly fileMode: number
-  /** Whether they become durable. */
-  readonly sync: boolean
-  /** Whether WAL has an archive of its own. */
-  readonly streamsWal: boolean
-  /** See `BackupTarget`. */
-  readonly recoverySettings: string | undefined
-}
 
 /**
  * A backup in tar format: `base.tar`, an `OID.tar` for each tablespace, `pg_wal.tar` for WAL that is streamed, and the manifest beside
@@ -42,7 +40,7 @@ export class TarTarget implements BackupTarget {
   readonly wal: WalFiles
   readonly hasTablespaceMap = true
   readonly #directory: TargetDirectory
-  readonly #options: TarTargetOptions
+  readonly #options: TarSetOptions
   readonly #ends: ArchiveEnds
   readonly #places: MemberPlaces
   readonly #walArchive: WalArchive | undefined
@@ -50,16 +48,15 @@ export class TarTarget implements BackupTarget {
   readonly #reserved = new Map<string, Reservation>()
 
   /** @param directory - claimed, without tablespaces */
-  constructor(directory: TargetDirectory, options: TarTargetOptions) {
+  constructor(directory: TargetDirectory, options: TarSetOptions) {
     const { fileMode, sync, tablespaces, recoverySettings: settings } = options
     const { path } = directory
     this.path = path
-    const oids = tablespaces.flatMap(({ oid }) => (oid === undefined ? [] : [oid]))
-    this.tablespaces = oids.map((oid) => ({ oid, location: join(path, `${oid}.tar`) }))
-    const archives = [
-      ...oids.map((oid) => ({ name: `${oid}.tar`, prefix: `pg_tblspc/${oid}/` })),
-      { name: 'base.tar', prefix: '' },
-    ]
+    const archives = archivesOf(tablespaces, 'none')
+    this.tablespaces = oidsOf(tablespaces).map((oid) => ({
+      oid,
+      location: join(path, archiveName(oid, 'none')),
+    }))
     const recoverySettings = settings === undefined ? undefined : Buffer.from(settings)
     const memory = ArchiveEnds.allocate(archives.length)
     this.files = { kind: 'tar', directory: path, archives, memory, recoverySettings }
@@ -70,7 +67,7 @@ export class TarTarget implements BackupTarget {
     this.#walArchive = options.streamsWal
       ? new WalArchive({ path: join(path, 'pg_wal.tar'), fileMode, sync })
       : undefined
-    this.wal = this.#walArchive ?? this.#fetchedWal()
+    this.wal = this.#walArchive ?? fetchedWal(async (name) => await this.#base.add(this.#madeHere(name)))
   }
 
   shownPath(pathname: Pathname): string {
@@ -106,12 +103,16 @@ export class TarTarget implements BackupTarget {
     return await writeNewFile(join(this.path, UNFINISHED_MANIFEST), chunks, { mode, sync })
   }
 
+  openSink(): FileSink {
+    return new TarSink(this.files)
+  }
+
   async complete({ sync }: { readonly sync: SyncMethod | undefined }): Promise<void> {
     const { recoverySettings: settings } = this.#options
     if (settings !== undefined) {
-      if (!this.#ends.has(SETTINGS_FILE))
+      if (!this.#ends.notes.has(SETTINGS_FILE))
         await this.#base.add(this.#madeHere(SETTINGS_FILE), Buffer.from(settings))
-      if (!this.#ends.has(SIGNAL_FILE)) await this.#base.add(this.#madeHere(SIGNAL_FILE))
+      if (!this.#ends.notes.has(SIGNAL_FILE)) await this.#base.add(this.#madeHere(SIGNAL_FILE))
     }
     for (const archive of this.#archives) await archive.end({ sync: sync === 'fsync' })
     this.#archives = []
@@ -142,35 +143,12 @@ export class TarTarget implements BackupTarget {
     return this.#options.fileMode === 0o640 ? 0o750 : 0o700
   }
 
-  async #addDirectory({ pathname, mode, modified }: TargetEntry): Promise<void> {
-    // In-place tablespaces have archives of their own, and links a file that says where they lead.
-    if (/^pg_tblspc\/[^/]+$/.test(pathname)) return
-    const { archive, name } = this.#places.of(pathname)
-    // As the server has them. @see src/backend/backup/basebackup.c (`sendDir`)
-    const named = name.startsWith('pg_wal/') ? `./${name}` : name
-    await this.#archives[archive]?.add({
-      name: named,
-      kind: 'directory',
-      mode,
-      modified,
-      owner: POSTGRES_OWNER,
-    })
+  async #addDirectory(directory: TargetEntry): Promise<void> {
+    const place = directoryMember(directory, this.#places)
+    if (place !== undefined) await this.#archives[place.archive]?.add(place.member)
   }
 
   #madeHere(name: string): Omit<TarMember, 'size'> {
-    const modified = Math.floor(Date.now() / 1000)
-    return { name, kind: 'file', mode: this.#options.fileMode, modified, owner: POSTGRES_OWNER }
+    return madeHere(name, this.#options.fileMode)
   }
-
-  /** WAL that is fetched comes as any file does, and only what says that it is archived is made here. */
-  #fetchedWal(): WalFiles {
-    const markDone = async (name: WalFileName): Promise<void> => {
-      await this.#base.add(this.#madeHere(`pg_wal/archive_status/${name}.done`))
-    }
-    return { prepare: streamed, createSegment: streamed, writeWhole: streamed, markDone }
-  }
-}
-
-function streamed(): never {
-  throw new Error('there is no archive for WAL')
 }

@@ -33,7 +33,7 @@ export class WalArchive implements WalFiles {
   async createSegment(name: WalFileName, size: number): Promise<SegmentFile> {
     const { sync } = this.#options
     const file = this.#requireFile()
-    const start = await file.begin(memberOf(name), size)
+    const start = await file.begin(walMember(name), size)
     let position = start
     return {
       path: `${file.path}/${name}`,
@@ -49,12 +49,12 @@ export class WalArchive implements WalFiles {
   }
 
   async writeWhole(name: WalFileName, content: Buffer): Promise<void> {
-    await this.#requireFile().add(memberOf(name), content)
+    await this.#requireFile().add(walMember(name), content)
     await this.markDone(name)
   }
 
   async markDone(name: WalFileName): Promise<void> {
-    await this.#requireFile().add(memberOf(`archive_status/${name}.done`))
+    await this.#requireFile().add(walMember(`archive_status/${name}.done`))
   }
 
   /** All WAL is there. */
@@ -75,7 +75,7 @@ export class WalArchive implements WalFiles {
 }
 
 /** As pg_basebackup has them here. */
-function memberOf(name: string): Omit<TarMember, 'size'> {
+export function walMember(name: string): Omit<TarMember, 'size'> {
   const modified = Math.floor(Date.now() / 1000)
   return { name, kind: 'file', mode: 0o600, modified, owner: { uid: 0, gid: 0 } }
 }

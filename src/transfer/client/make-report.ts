@@ -6,6 +6,7 @@ import type { CommandResults } from '../commands/command-results.js'
 import { parseBackupLabel } from '../../postgres/backup-label.js'
 import { BACKUP_LABEL } from '../../postgres/data-directory.js'
 import { findBottleneck, shareTime } from './find-bottleneck.js'
+import { isStandardOutput, STANDARD_OUTPUT } from './options.js'
 import type { BackedUpTablespace, BackupReport, IncrementalReport } from './report.js'
 
 /** All that a report is made of. */
@@ -13,6 +14,7 @@ export interface ReportParts extends Pick<
   BackupReport,
   | 'directory'
   | 'format'
+  | 'compression'
   | 'files'
   | 'bytes'
   | 'filesVanished'
@@ -47,7 +49,8 @@ export function makeReport(parts: ReportParts): BackupReport {
     ...parts.run,
     directory: parts.directory,
     format: parts.format,
-    path: realPath(parts.directory),
+    compression: parts.compression,
+    path: isStandardOutput(parts) ? STANDARD_OUTPUT : realPath(parts.directory),
     backupId: start.backupId,
     systemIdentifier: String(facts.systemIdentifier),
     serverMajorVersion: facts.majorVersion,

@@ -1,3 +1,4 @@
+import type { CompressionSettings } from '../../files/compression/piece-compressor.js'
 import type { SyncMethod } from '../../files/sync-file-system.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { TablespaceMapping } from '../../target/tablespace-mapping.js'
@@ -21,6 +22,17 @@ export const walMethods = ['none', 'fetch', 'stream'] as const
 /** How the WAL that a backup needs comes along: not, copied at the end, or streamed meanwhile. */
 export type WalMethod = (typeof walMethods)[number]
 
+/** In the place of a directory. */
+export const STANDARD_OUTPUT = '-'
+
+/** Whether there is one archive, which nobody keeps. */
+export function isStandardOutput({
+  format,
+  directory,
+}: Pick<BackupOptions, 'format' | 'directory'>): boolean {
+  return format === 'tar' && directory === STANDARD_OUTPUT
+}
+
 /** What a backup is written as. */
 export type BackupFormat = 'plain' | 'tar'
 
@@ -37,10 +49,15 @@ export interface BackupProgress {
 
 /** What to back up, where to, and how. Every option has the default of `pg_basebackup`, but for `jobs`. */
 export interface BackupOptions {
-  /** The directory that becomes the backup, or that its archives go to. Created; or it must be empty. */
+  /**
+   * The directory that becomes the backup, or that its archives go to. Created; or it must be empty. In tar format, {@link STANDARD_OUTPUT}
+   * has the only archive go there: of a cluster without tablespaces, with WAL that is not streamed.
+   */
   readonly directory: string
   /** Default `plain`: a directory that a server can start on. `tar`: archives, as `pg_basebackup -Ft` makes them. */
   readonly format?: BackupFormat
+  /** How archives are compressed, in tar format. Default: not at all. */
+  readonly compression?: CompressionSettings
   /** The database server. With an agent, it is for the stream of WAL and for `writeRecoveryConf` only. */
   readonly connection: ConnectionOptions
   /** An agent (`pbmanifest serve`) beside the database server, which files then come from. Default: files come over SQL. */

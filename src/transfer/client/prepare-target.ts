@@ -1,9 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ioError } from '../../files/system-error.js'
 import { PbManifestError } from '../../errors.js'
 import type { ClusterFacts, ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
 import { formatRecoveryConfiguration } from './recovery-configuration.js'
-import type { BackupOptions } from './options.js'
+import { type BackupOptions, isStandardOutput, type WalMethod } from './options.js'
 import type { RunContext } from './run-context.js'
 import { nearestVersion } from '../../postgres/versions.js'
+import { StreamTarget } from '../../target/tar/stream-target.js'
 import { TarTarget } from '../../target/tar/tar-target.js'
 import type { BackupTarget } from '../../target/backup-target.js'
 import { requireEmptyOrMissing } from '../../target/claimed-directory.js'
@@ -44,18 +49,41 @@ export function modeOf({ pathname, kind, mode }: ClusterFile, modes: TargetModes
 }
 
 /** Fails early where the target cannot be used, before anything is asked of the server. */
-export async function requireUsableTarget(directory: string): Promise<void> {
-  await requireEmptyOrMissing(directory, undefined)
+export async function requireUsableTarget(options: BackupOptions): Promise<void> {
+  if (!isStandardOutput(options)) await requireEmptyOrMissing(options.directory, undefined)
+}
+
+/**
+ * Where a backup keeps what it needs until it is complete: in its directory, or, when it has none, in one that is removed.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+export async function makeWorkingDirectory(options: BackupOptions): Promise<WorkingDirectory> {
+  if (!isStandardOutput(options)) return { path: options.directory, remove: async () => {} }
+  const base = join(tmpdir(), 'pbmanifest-')
+  try {
+    const path = await mkdtemp(base)
+    return { path, remove: async () => await rm(path, { recursive: true, force: true }).catch(() => {}) }
+  } catch (error) {
+    throw ioError(`could not create directory "${base}XXXXXX"`, error)
+  }
+}
+
+export interface WorkingDirectory {
+  readonly path: string
+  /** Never throws. */
+  remove(): Promise<void>
 }
 
 /** Makes what the backup goes to. */
 export async function claimTarget(
-  { options, cleanUp }: RunContext,
+  { options, cleanUp, failure }: RunContext,
   tablespaces: readonly Tablespace[],
   facts: ClusterFacts,
+  working: WorkingDirectory,
 ): Promise<BackupTarget> {
   const { onNotice } = options
-  const target = await prepare(options, tablespaces, facts)
+  const target = await prepare(options, { tablespaces, facts, working, signal: failure.signal })
   cleanUp.addRemoval(async () => {
     for (const message of await target.remove()) onNotice?.({ severity: 'WARNING', message })
   })
@@ -63,35 +91,78 @@ export async function claimTarget(
   return target
 }
 
-async function prepare(
-  options: BackupOptions,
-  tablespaces: readonly Tablespace[],
-  facts: ClusterFacts,
-): Promise<BackupTarget> {
-  const { directory, tablespaceMappings: mappings = [], walDirectory } = options
-  const { format = 'plain', sync = true, syncMethod = 'fsync', walMethod = 'stream' } = options
+interface TargetParts {
+  readonly tablespaces: readonly Tablespace[]
+  readonly facts: ClusterFacts
+  readonly working: WorkingDirectory
+  readonly signal: AbortSignal
+}
+
+async function prepare(options: RunContext['options'], parts: TargetParts): Promise<BackupTarget> {
+  const { directory, tablespaceMappings: mappings = [], walDirectory, format = 'plain' } = options
+  const { sync = true, syncMethod = 'fsync' } = options
+  const { tablespaces, facts } = parts
   const { hasGroupAccess } = facts
-  const { fileMode } = targetModes(facts)
-  const common = { fileMode, sync, recoverySettings: recoverySettingsOf(options, facts) }
   switch (format) {
     case 'plain': {
       const claimed = { directory, tablespaces, mappings, walDirectory, hasGroupAccess }
       return new DirectoryTarget(await TargetDirectory.prepare(claimed), {
-        ...common,
+        fileMode: targetModes(facts).fileMode,
+        sync,
+        recoverySettings: recoverySettingsOf(options, facts),
         syncsFiles: sync && syncMethod === 'fsync',
       })
     }
-    case 'tar': {
-      const claimed = { directory, tablespaces: [], mappings: [], walDirectory: undefined, hasGroupAccess }
-      return new TarTarget(await TargetDirectory.prepare(claimed), {
-        ...common,
-        tablespaces,
-        streamsWal: walMethod === 'stream',
-      })
-    }
+    case 'tar':
+      return await prepareTar(options, parts)
     default:
       return format satisfies never
   }
+}
+
+async function prepareTar(
+  options: RunContext['options'],
+  { tablespaces, facts, working, signal }: TargetParts,
+): Promise<BackupTarget> {
+  const { directory, compression = NOT_COMPRESSED, jobs, sync = true, walMethod = 'stream' } = options
+  const { hasGroupAccess } = facts
+  const set = {
+    tablespaces,
+    fileMode: targetModes(facts).fileMode,
+    sync,
+    recoverySettings: recoverySettingsOf(options, facts),
+    streamsWal: walMethod === 'stream',
+  }
+  if (isStandardOutput(options)) {
+    requireOneArchive(tablespaces, walMethod)
+    const destination = { kind: 'standard-output', scratch: working.path } as const
+    return new StreamTarget(destination, { ...set, compression, jobs, signal })
+  }
+  const claimed = await TargetDirectory.prepare({
+    directory,
+    tablespaces: [],
+    mappings: [],
+    walDirectory: undefined,
+    hasGroupAccess,
+  })
+  if (compression.method === 'none') return new TarTarget(claimed, set)
+  return new StreamTarget({ kind: 'directory', directory: claimed }, { ...set, compression, jobs, signal })
+}
+
+const NOT_COMPRESSED = { method: 'none', level: undefined } as const
+
+/** In the words of pg_basebackup. */
+function requireOneArchive(tablespaces: readonly Tablespace[], walMethod: WalMethod): void {
+  if (walMethod === 'stream') {
+    throw new PbManifestError('USAGE', 'cannot stream write-ahead logs in tar mode to stdout', {
+      hint: 'Use -X fetch, or none.',
+    })
+  }
+  if (tablespaces.length <= 1) return
+  const count = tablespaces.length
+  throw new PbManifestError('USAGE', `can only write single tablespace to stdout, database has ${count}`, {
+    hint: 'Each tablespace has an archive: give a directory.',
+  })
 }
 
 /** What makes a standby of the backup: `-R`. */

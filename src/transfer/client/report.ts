@@ -1,3 +1,4 @@
+import type { Compression } from '../../files/compression/compression.js'
 import type { RunFacts } from '../../run-facts.js'
 import type { BackupFormat, WalMethod } from './options.js'
 import type { Activity } from './worker-counters.js'
@@ -66,6 +67,8 @@ export interface BackupReport extends RunFacts {
   /** As it was given. */
   readonly directory: string
   readonly format: BackupFormat
+  /** Of archives. */
+  readonly compression: Compression
   /** The same, absolute and without links in it. */
   readonly path: string
   readonly backupId: string

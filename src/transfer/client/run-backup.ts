@@ -6,7 +6,14 @@ import { ClusterCopy } from './copy-cluster.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import { type ClusterListing, listCluster } from './list-cluster.js'
 import { makeReport } from './make-report.js'
-import { claimTarget, requireSameTablespaces, requireUsableTarget, targetModes } from './prepare-target.js'
+import {
+  claimTarget,
+  makeWorkingDirectory,
+  requireSameTablespaces,
+  requireUsableTarget,
+  targetModes,
+  type WorkingDirectory,
+} from './prepare-target.js'
 import { algorithmOf, ReceivedChecksums } from './received-checksums.js'
 import { readPriorManifest, uploadPriorManifest } from './prior-manifest.js'
 import { type BackedUpTablespace, type BackupReport, type BackupStep, backupSteps } from './report.js'
@@ -19,7 +26,7 @@ import { longestTablespaceMap } from '../../postgres/tablespace-map.js'
 import { type RunFacts, startRun } from '../../run-facts.js'
 import { StepClock } from '../../step-clock.js'
 import type { TakenBackup } from './take-backup.js'
-import { type BackupTarget, openFileSink } from '../../target/backup-target.js'
+import type { BackupTarget } from '../../target/backup-target.js'
 import type { FileSink } from '../../target/file-sink.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
 import { BACKUP_LABEL, TABLESPACE_MAP } from '../../postgres/data-directory.js'
@@ -29,25 +36,32 @@ export async function runBackup(context: RunContext): Promise<TakenBackup> {
   const { options, failure } = context
   const clock = new StepClock(backupSteps)
   const endRun = startRun()
-  await requireUsableTarget(options.directory)
+  await requireUsableTarget(options)
+  const working = await makeWorkingDirectory(options)
+  context.cleanUp.add(() => working.remove())
   const prior =
     options.incremental === undefined
       ? undefined
       : await readPriorManifest(options.incremental, failure.signal)
-  const leader = await openLeader(context)
+  const leader = await openLeader(context, working)
   const { session } = leader
   const facts = await runCommand(session, failure, { command: 'IDENTIFY_CLUSTER' })
   if (prior !== undefined) await uploadPriorManifest(session, failure, prior, facts)
   const tablespaces = await runCommand(session, failure, { command: 'LIST_TABLESPACES', progress: false })
-  const target = await claimTarget(context, tablespaces, facts)
+  const target = await claimTarget(context, tablespaces, facts, working)
   const run = new BackupRun({ context, leader, facts, target, clock, endRun })
-  return await run.take(tablespaces)
+  const taken = await run.take(tablespaces)
+  await working.remove()
+  return taken
 }
 
-async function openLeader({ options, failure, cleanUp }: RunContext): Promise<OpenedLeader> {
-  const { directory, onNotice } = options
+async function openLeader(
+  { options, failure, cleanUp }: RunContext,
+  { path }: WorkingDirectory,
+): Promise<OpenedLeader> {
+  const { onNotice } = options
   const leader = await openLeaderSession(options, {
-    fragmentDirectory: directory,
+    fragmentDirectory: path,
     onNotice: (notice) => onNotice?.(notice),
     onLost: (error) => failure.report(error),
     signal: failure.signal,
@@ -75,7 +89,7 @@ class BackupRun {
 
   constructor(parts: RunParts) {
     this.#parts = parts
-    this.#sink = openFileSink(parts.target.files)
+    this.#sink = parts.target.openSink(parts.context.failure.signal)
     parts.context.cleanUp.add(async () => this.#sink.abandon())
   }
 
@@ -223,6 +237,7 @@ class BackupRun {
       ...copy.totals(),
       directory: options.directory,
       format: options.format ?? 'plain',
+      compression: options.compression?.method ?? 'none',
       facts,
       tablespaces: describeTablespaces(tablespaces, target),
       wal: { method: options.walMethod ?? 'stream', bytes: walBytes },

@@ -78,7 +78,7 @@ async function copyUntilFinished(
 ): Promise<void> {
   const { worker } = start
   const counters = new WorkerCounters(start.counters)
-  const sink = openFileSink(start.files)
+  const sink = openFileSink(start.files, failure.signal)
   const context: CopyContext = {
     get session() {
       return session.current

@@ -37,6 +37,7 @@ const reportKeys = {
   endedAt: true,
   directory: true,
   format: true,
+  compression: true,
   path: true,
   backupId: true,
   systemIdentifier: true,

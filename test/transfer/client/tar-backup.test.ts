@@ -102,6 +102,35 @@ describeWithDebianPostgres('a backup in tar format', (programs) => {
     },
   )
 
+  test.each(['gzip', 'lz4', 'zstd'])('has the same members compressed by %s', async (method) => {
+    const root = scratchDirectory()
+    const [ours, theirs] = [join(root, 'ours'), join(root, 'theirs')]
+    await takeTheirs(theirs, ['-l', 'a label'])
+    const printed = await take(ours, ['-Z', `client-${method}:1`, '-j', '3', '-l', 'a label'])
+    expect(printed).toContain('backup successfully verified')
+    const suffix = { gzip: '.gz', lz4: '.lz4', zstd: '.zst' }[method] ?? ''
+    for (const name of (await readdir(theirs)).filter((name) => name.endsWith('.tar'))) {
+      const plain = join(root, name)
+      const stored = name === 'pg_wal.tar' && method !== 'gzip' ? name : `${name}${suffix}`
+      const program = stored === name ? 'cat' : `${method} -dc`
+      await mustRun('sh', ['-c', `${program} < "$1" > "$2"`, 'sh', join(ours, stored), plain])
+      expect(differences(name, readMembers(plain), readMembers(join(theirs, name)))).toEqual([])
+    }
+    const order = readMembers(join(root, 'base.tar')).map(({ name }) => name)
+    expectParentsFirst(order)
+    expect(order.slice(-3)).toEqual(['backup_label', 'tablespace_map', 'global/pg_control'])
+  })
+
+  test('tablespaces do not go to standard output, and nothing is begun', async () => {
+    const { status, stderr } = await runBackupProgram(cluster, {
+      directory: '-',
+      args: ['-Ft', '-X', 'none'],
+    })
+    expect(status).toBe(2)
+    expect(stderr).toContain('error: can only write single tablespace to stdout, database has 3\n')
+    await expectNothingLeft(cluster)
+  })
+
   test('a server starts on what GNU tar makes of it, as a standby', async () => {
     const root = scratchDirectory()
     await take(join(root, 'backup'), ['-R', '-X', 'fetch', '-j', '3'])
@@ -127,14 +156,14 @@ describeWithDebianPostgres('a backup in tar format', (programs) => {
     await expectNothingLeft(cluster)
   })
 
-  test('a full disk ends it, and nothing is left', async () => {
+  test.each([[[]], [['-Z', 'lz4']]])('a full disk ends it with %j, and nothing is left', async (args) => {
     const root = scratchDirectory()
     const disk = join(root, 'disk')
-    const unmount = mountSmallDisk(disk, 'size=12m')
+    const unmount = mountSmallDisk(disk, args.length === 0 ? 'size=12m' : 'size=6m')
     if (unmount === undefined) return
     ends.push(unmount)
     const directory = join(disk, 'b')
-    const { status, stderr } = await runBackupProgram(cluster, { directory, args: ['-Ft'] })
+    const { status, stderr } = await runBackupProgram(cluster, { directory, args: ['-Ft', ...args] })
     expect(status).toBe(5)
     expect(stderr).toMatch(/^pbmanifest: error: could not write .*"[^"]*\.tar[^"]*": No space left on device/)
     expect(await readdir(disk)).toEqual([])
@@ -142,10 +171,10 @@ describeWithDebianPostgres('a backup in tar format', (programs) => {
   })
 
   test('who interrupts it has nothing left, unless that is asked for', async () => {
-    for (const keeps of [false, true]) {
+    for (const more of [[], ['-Z', 'lz4'], ['--no-clean']]) {
       const directory = join(scratchDirectory(), 'b')
-      const args = ['-Ft', '--max-rate=2M', ...(keeps ? ['--no-clean'] : [])]
-      const running = startBackupProgram(cluster, { directory, args })
+      const keeps = more.includes('--no-clean')
+      const running = startBackupProgram(cluster, { directory, args: ['-Ft', '--max-rate=2M', ...more] })
       await untilArchived(running)
       running.process.kill('SIGINT')
       expect(await running.result).toMatchObject({ status: 130 })
@@ -215,7 +244,10 @@ async function untilArchived({ directory, result }: RunningBackup): Promise<void
   void watchEnd()
   await poll('the copying to begin', async () => {
     if (ended !== undefined) throw new Error(`the backup ended before: ${ended}`)
-    return (statSync(join(directory, 'base.tar'), { throwIfNoEntry: false })?.size ?? 0) > 500_000
+    const sizes = ['base.tar', 'base.tar.lz4'].map(
+      (name) => statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0,
+    )
+    return Math.max(...sizes) > 300_000
   })
 }
 

@@ -16,6 +16,7 @@ const report: BackupReport = {
   endedAt: '2026-11-22T21:36:06.373Z',
   directory: '/backup',
   format: 'plain',
+  compression: 'none',
   path: '/backup',
   backupId: '0123456789abcdef0123456789abcdef',
   systemIdentifier: '7711113546893945671',
