@@ -8,7 +8,12 @@ The role needs the grants of \`docs/backup-role.sql\`; it need not be a superuse
 The first failure ends the backup and is the one that is reported. What this run has made is then removed, and the server is out of backup mode. A server that finds data pages with a wrong checksum does not hinder the backup; it fails at its end, and the files are left.
 \`pbmanifest-basebackup\`, also by a link that is called \`pg_basebackup\`, is the same with the command line, the silence and the exit status (0 or 1) of \`pg_basebackup\`; what that command line cannot say, variables of the environment say.`,
   options: {
-    pgdata: 'It is created, or must be empty.',
+    pgdata:
+      'It is created, or must be empty. With `-Ft`, `-` is standard output, of a cluster without tablespaces and with `-X fetch` or `none`; nothing is verified then.',
+    format:
+      '`tar` writes `base.tar`, one `OID.tar` for each tablespace, and `pg_wal.tar` into the directory, as `pg_basebackup -Ft` does, with all workers.',
+    compress:
+      'Only in tar format. `METHOD` is `gzip`, `lz4` or `zstd`; a number alone is a level of gzip. `client-` and `server-` before it mean the same: all is compressed here, by all workers.',
     incremental:
       'The `backup_manifest` of the backup to build on, full or incremental; that backup itself is not needed. The server has to be of PostgreSQL 17 or later, with `summarize_wal` on. `pg_combinebackup`(1) makes a data directory of the backups.',
     'max-rate': 'From 32 kB/s to 1024 MB/s, as for `pg_basebackup`.',

@@ -165,7 +165,8 @@ describeWithDebianPostgres('a backup in tar format', (programs) => {
     const directory = join(disk, 'b')
     const { status, stderr } = await runBackupProgram(cluster, { directory, args: ['-Ft', ...args] })
     expect(status).toBe(5)
-    expect(stderr).toMatch(/^pbmanifest: error: could not write .*"[^"]*\.tar[^"]*": No space left on device/)
+    // Whichever of its files meets it first.
+    expect(stderr).toMatch(/^pbmanifest: error: could not write .*No space left on device/m)
     expect(await readdir(disk)).toEqual([])
     await expectNothingLeft(cluster)
   })
