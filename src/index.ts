@@ -89,11 +89,14 @@ export {
   type ResolvedConnection,
   resolveConnection,
 } from './transfer/connection/resolve-connection.js'
+export type { Compression } from './files/compression/compression.js'
+export type { CompressionSettings } from './files/compression/piece-compressor.js'
 export { type SyncMethod, syncMethods } from './files/sync-file-system.js'
 export {
   type BackupFormat,
   type BackupOptions,
   type BackupProgress,
+  STANDARD_OUTPUT,
   type WalMethod,
   walMethods,
 } from './transfer/client/options.js'

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CompressionSettings } from '../../files/compression/piece-compressor.js'
 import { writeNewFile } from '../../files/durable-file.js'
+import { displayPathname, type Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
 import type { SyncMethod } from '../../files/sync-file-system.js'
 import { TAR_TRAILER } from '../../files/tar/format-tar-header.js'
@@ -83,6 +84,12 @@ export class StreamTarget implements BackupTarget {
     this.#streams = new OpenedStreams(this.files, signal)
     this.#walArchive = options.streamsWal ? makeWalArchive(this.path, options) : undefined
     this.wal = this.#walArchive ?? fetchedWal((name) => this.#add(name, Buffer.alloc(0)))
+  }
+
+  shownPath(pathname: Pathname): string {
+    if (this.#destination.kind === 'standard-output') return '-'
+    const { places } = this.#streams
+    return displayPathname(places.pathOf(places.of(pathname).archive))
   }
 
   async mark(backupId: string): Promise<void> {
