@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { benchAgent } from './bench-agent.js'
 import { type BackupBench, backupCases } from './bench-backup.js'
 import { benchCombine } from './bench-combine.js'
+import { benchFleet } from './bench-fleet.js'
 import { benchManifest, benchMerge } from './bench-merge.js'
 import { type VerifyBench, verifyCases } from './bench-verify.js'
 import { benchWal, type WalBench } from './bench-wal.js'
@@ -43,6 +44,7 @@ const cases: Readonly<Record<string, (bench: AllBench) => Promise<void>>> = {
   ...backupCases,
   agent: benchAgent,
   combine: benchCombine,
+  fleet: benchFleet,
 }
 
 const usage = `npm run bench -- [--peer=DIR]... [--backup=DIR] [--bytes=3.8e9] [--files=60000] [--rounds=5] [--scale=70]

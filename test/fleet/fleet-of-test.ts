@@ -33,6 +33,15 @@ export class FleetProcess {
     })
   }
 
+  /** Waits until it has said anything more, or until this is done. */
+  async saysMore(end: Promise<unknown>): Promise<void> {
+    const before = this.said.length
+    let isDone = false
+    const note = (): void => void (isDone = true)
+    end.then(note, note)
+    await poll('what it says', async () => isDone || this.said.length > before)
+  }
+
   signal(name: NodeJS.Signals): void {
     this.process.kill(name)
   }

@@ -12,7 +12,12 @@ import { flipBit, forgeManifest, removeFile } from '../verify/damage.js'
 import type { BackupCopy } from '../helpers/copy-backup.js'
 import { linkedCopy } from '../verify/linked-copy.js'
 import { sameForAnyJobs } from '../verify/same-for-any-jobs.js'
-import { TestFleet } from './fleet-of-test.js'
+import { randomNumbers } from '../shards/random-damage.js'
+import { type FleetProcess, TestFleet } from './fleet-of-test.js'
+
+/** By hand, with any seed, and with `PBMANIFEST_TEST_KILLS=50`. */
+const kills = Number(process.env['PBMANIFEST_TEST_KILLS'] ?? 1)
+const seed = Number(process.env['PBMANIFEST_TEST_SEED'] ?? 20261128)
 
 describeWithDebianPostgres('a fleet on a queue', (programs) => {
   let cluster: Cluster
@@ -106,6 +111,27 @@ describeWithDebianPostgres('a fleet on a queue', (programs) => {
       'attempt 1 failed at worker "slow": worker "slow" was not heard',
     )
   })
+
+  test(
+    `makes good for workers that are killed at random moments, ${kills} times`,
+    { timeout: 120_000 + kills * 60_000 },
+    async () => {
+      await newFleet()
+      const random = randomNumbers(seed)
+      const start = async (number: number): Promise<FleetProcess> =>
+        await fleet.worker([...root, '--lease', '3s', '--max-rate', '16M', '--name', `worker ${number}`])
+      const workers = await Promise.all([0, 1, 2, 3].map(start))
+      for (let kill = 1; kill <= kills; kill++) {
+        const verifying = verify(['--shards=9'])
+        const number = random(4)
+        // At its first shard, or at a later one, or when all is done.
+        for (let events = random(3); events >= 0; events--) await workers[number]?.saysMore(verifying)
+        await workers[number]?.kill()
+        workers[number] = await start(number)
+        expect(await verifying, `kill ${kill}, seed ${seed}`).toEqual({ status: 1, report: whole })
+      }
+    },
+  )
 
   test('makes good for a worker that hangs, which counts no shard when it goes on', async () => {
     await newFleet()
