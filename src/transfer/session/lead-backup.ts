@@ -57,8 +57,9 @@ export async function startBackup(
     registry.add(handleOf(backup))
     return membership
   } catch (error) {
-    // The server is in backup mode, and nobody is left to end that.
-    await mode.close()
+    // The server is in backup mode, and nobody is left to end that. The error is told first: without this connection, workers that
+    // are still connecting do not know the server again, and would fail with that.
+    mode.close().catch(() => {})
     throw error
   }
 }
