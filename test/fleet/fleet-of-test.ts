@@ -14,10 +14,11 @@ export class FleetProcess {
   stdout = ''
   readonly #forget: () => void
 
-  constructor(args: readonly string[]) {
+  /** @param scratch - a directory for what a killed one leaves behind */
+  constructor(args: readonly string[], scratch: string) {
     this.process = spawn(process.execPath, [mainFile, 'fleet', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, FORCE_COLOR: '0', PBMANIFEST_DEBUG: '' },
+      env: { ...process.env, FORCE_COLOR: '0', PBMANIFEST_DEBUG: '', TMPDIR: scratch },
     })
     this.process.stderr?.setEncoding('utf8').on('data', (text: string) => (this.said += text))
     this.process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text))
@@ -67,10 +68,12 @@ export class FleetProcess {
 export class TestFleet {
   readonly schema: string
   readonly #conninfo: string
+  readonly #scratch: string
   readonly #processes: FleetProcess[] = []
 
   private constructor(cluster: Cluster, schema: string) {
     this.schema = schema
+    this.#scratch = cluster.scratch.path
     this.#conninfo = `host=${cluster.socketDirectory} port=${cluster.port} user=fleet dbname=queue`
   }
 
@@ -103,7 +106,7 @@ export class TestFleet {
   }
 
   start([action = '', ...args]: readonly string[], host?: string): FleetProcess {
-    const process = new FleetProcess([action, ...this.queue(host), ...args])
+    const process = new FleetProcess([action, ...this.queue(host), ...args], this.#scratch)
     this.#processes.push(process)
     return process
   }
