@@ -5,6 +5,7 @@ import { createCluster } from '../test/helpers/cluster.js'
 import { embeddedPostgres } from '../test/helpers/postgres-programs.js'
 import type { VerifyBench } from './bench-verify.js'
 import { measure } from './measure.js'
+import { median } from './table.js'
 
 /** The case of `pbmanifest fleet`: the same backup by `verify`, and by 1, 2 and 4 workers on this machine, of one thread each. */
 export async function benchFleet(bench: VerifyBench): Promise<void> {
@@ -86,8 +87,7 @@ function processorSeconds(workers: readonly ChildProcess[]): number {
 }
 
 function row(name: string, runs: readonly Times[]): string {
-  const median = (values: readonly number[]): string =>
-    (values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0).toFixed(2)
-  const seconds = median(runs.map((run) => run.seconds))
-  return `  ${name.padEnd(20)} ${seconds.padStart(8)} ${median(runs.map((run) => run.processorSeconds)).padStart(8)}`
+  const seconds = median(runs.map((run) => run.seconds)).toFixed(2)
+  const processor = median(runs.map((run) => run.processorSeconds)).toFixed(2)
+  return `  ${name.padEnd(20)} ${seconds.padStart(8)} ${processor.padStart(8)}`
 }

@@ -53,6 +53,9 @@ describeWithDebianPostgres('a fleet on a queue', (programs) => {
   /** So slow that it is at its first shard for as long as anybody looks. */
   const slow = ['--max-rate', '32', '--name', 'slow', '--lease', '1s']
 
+  const startNumbered = async (number: number): Promise<FleetProcess> =>
+    await fleet.worker([...root, '--lease', '3s', '--max-rate', '16M', '--name', `worker ${number}`])
+
   const verify = async (args: readonly string[] = []): Promise<{ status: number; report: object }> => {
     const result = await fleet.run(['verify', '--wait', '--output=json', ...args, backup.directory])
     expect(result.stderr).toBe('')
@@ -118,16 +121,14 @@ describeWithDebianPostgres('a fleet on a queue', (programs) => {
     async () => {
       await newFleet()
       const random = randomNumbers(seed)
-      const start = async (number: number): Promise<FleetProcess> =>
-        await fleet.worker([...root, '--lease', '3s', '--max-rate', '16M', '--name', `worker ${number}`])
-      const workers = await Promise.all([0, 1, 2, 3].map(start))
+      const workers = await Promise.all([0, 1, 2, 3].map(startNumbered))
       for (let kill = 1; kill <= kills; kill++) {
         const verifying = verify(['--shards=9'])
         const number = random(4)
         // At its first shard, or at a later one, or when all is done.
         for (let events = random(3); events >= 0; events--) await workers[number]?.saysMore(verifying)
         await workers[number]?.kill()
-        workers[number] = await start(number)
+        workers[number] = await startNumbered(number)
         expect(await verifying, `kill ${kill}, seed ${seed}`).toEqual({ status: 1, report: whole })
       }
     },
