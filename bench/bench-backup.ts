@@ -134,8 +134,7 @@ export async function withCluster(
     await cluster.sql('CHECKPOINT')
     await run(cluster)
   } finally {
-    const targets = readdirSync(bench.scratch).filter((name) => name.startsWith(TARGET))
-    for (const name of targets) rmSync(join(bench.scratch, name), { recursive: true })
+    removeTargets(bench)
     await cluster.remove()
   }
 }
@@ -147,7 +146,8 @@ function serverOf({ peers }: BackupBench): Peer {
 
 const TARGET = 'target'
 
-function targetOf({ scratch }: BackupBench): string {
+/** Where both programs write to. */
+export function targetOf({ scratch }: BackupBench): string {
   return join(scratch, TARGET)
 }
 
@@ -163,6 +163,12 @@ export function setTargetAside(bench: BackupBench): void {
   for (const entry of readdirSync(aside, { recursive: true, withFileTypes: true })) {
     if (entry.isFile()) truncateSync(join(entry.parentPath, entry.name))
   }
+}
+
+/** Removes what {@link setTargetAside} left, and the last target. */
+export function removeTargets({ scratch }: BackupBench): void {
+  const targets = readdirSync(scratch).filter((name) => name.startsWith(TARGET))
+  for (const name of targets) rmSync(join(scratch, name), { recursive: true })
 }
 
 export function ours(bench: BackupBench, host: string, port: number, ...args: readonly string[]): Subject {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { benchAgent } from './bench-agent.js'
 import { type BackupBench, backupCases } from './bench-backup.js'
-import { benchCombine } from './bench-combine.js'
+import { benchCombine, benchIncrementalBackup } from './bench-combine.js'
 import { benchFleet } from './bench-fleet.js'
 import { benchManifest, benchMerge } from './bench-merge.js'
 import { type VerifyBench, verifyCases } from './bench-verify.js'
@@ -44,6 +44,7 @@ const cases: Readonly<Record<string, (bench: AllBench) => Promise<void>>> = {
   ...backupCases,
   agent: benchAgent,
   combine: benchCombine,
+  'incremental-backup': benchIncrementalBackup,
   fleet: benchFleet,
 }
 
@@ -52,7 +53,7 @@ const usage = `npm run bench -- [--peer=DIR]... [--backup=DIR] [--bytes=3.8e9] [
   --peer    programs of a PostgreSQL to be measured beside, as well as Debian's 15; the newest one counts
   --backup  a backup in plain format with a CRC32C manifest that all peers can read; default: one is made
   --wal     where WAL is kept for later runs, or was kept by an earlier one
-  --scale   of pgbench, for the cases of backup, and for combine: 15 MB each
+  --scale   of pgbench, for the cases of backup, incremental backup and combine: 15 MB each
   cases: ${Object.keys(cases).join(' ')}
 `
 
