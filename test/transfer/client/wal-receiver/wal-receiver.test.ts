@@ -345,11 +345,13 @@ describeWithDebianPostgres('servers that change', (programs) => {
     const refused = received.catch((error: unknown) => error)
     await cluster.stop(mode)
     ends.push(() => cluster.start())
+    // A server that shuts down fast says that the copy is over and goes. An update of ours that reaches it then resets the
+    // connection, and its last words may be lost with it. What such words come to is fixed in wal-stream.test.ts.
     expect(await refused).toMatchObject({
       code: 'SERVER',
       message: expect.stringMatching(
         mode === 'fast'
-          ? /^replication stream was terminated before stop point$/
+          ? /^(replication stream was terminated before stop point$|could not receive data from WAL stream: )/
           : /^could not receive data from WAL stream: /,
       ),
     })
