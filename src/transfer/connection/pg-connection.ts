@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
+import { authenticationCodes } from '../wire/protocol/backend-messages.js'
 import { formatMessage } from '../wire/protocol/message-framing.js'
 import { type Arrivals, type Flow, flowOf } from './arrivals.js'
 import {
@@ -10,7 +11,7 @@ import {
 } from './authentication-check.js'
 import { type Client, Connection } from './pg.js'
 import { ReusingSocket } from './reusing-socket.js'
-import { untilConnectionEnds } from './scram-key.js'
+import { endDerivation, untilConnectionEnds } from './scram-key.js'
 import { type MessageConsumer, ServerMessages } from './server-messages.js'
 import type { TlsAttempt } from './tls-attempts.js'
 
@@ -76,7 +77,11 @@ export class PgConnection extends Connection {
       if (message.type === 'backend-key-data') this.#keepBackendKey(message)
       // A copy, since `pg` may keep what it gets.
       const bytes = formatMessage(type, content)
-      untilConnectionEnds(this.#closed.signal, () => void this.#toPg.emit('data', bytes))
+      const toPg = (): void => void this.#toPg.emit('data', bytes)
+      const step = message.type === 'authentication' ? message.code : undefined
+      if (step === authenticationCodes.saslContinue) untilConnectionEnds(this.#closed.signal, toPg)
+      else toPg()
+      if (step === authenticationCodes.ok) endDerivation(this.#closed.signal)
     })
   }
 

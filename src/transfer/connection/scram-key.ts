@@ -11,15 +11,30 @@ export type DeriveKey = (password: string, salt: Buffer, iterations: number) => 
  */
 const MAX_UNSTOPPABLE = 1_000_000
 
+/**
+ * Once one is in use, Node before 24 follows every promise of its thread, until it is disabled: that took a tenth of the
+ * processor time of a small backup.
+ */
 const connectionEnd = new AsyncLocalStorage<AbortSignal>()
 
+/** The ends of the connections that may be deriving a key. */
+const deriving = new Set<AbortSignal>()
+
 /**
- * Calls what may make `pg` derive a key.
+ * Calls what makes `pg` derive a key, now or later.
  *
  * @param signal - fires when the connection that it is for has ended: then the key is of no use
  */
 export function untilConnectionEnds(signal: AbortSignal, call: () => void): void {
+  deriving.add(signal)
+  signal.addEventListener('abort', () => deriving.delete(signal), { once: true })
   connectionEnd.run(signal, call)
+}
+
+/** The connection has been let in: its key is derived, if there was one. */
+export function endDerivation(signal: AbortSignal): void {
+  deriving.delete(signal)
+  if (deriving.size === 0) connectionEnd.disable()
 }
 
 /** Has a long derivation done step by step, ten to twenty times slower, so that it can be ended at any time. */
