@@ -11,15 +11,23 @@ import { RecoveryConflicts } from './sql-error.js'
 /** How many files are looked at by one query. */
 const FILES_AT_ONCE = 1000
 
-/** How many stretches of files one query reads: its text has some ten characters for each. */
+/** How many runs one query reads, about: its text has some ten characters for each. */
 const RUNS_AT_ONCE = 20_000
 
-/** Blocks next to each other, which are read in one piece. */
-interface Run {
+/**
+ * Blocks next to each other, which are one row: the number of the first, and, in the lower bits, how many there are.
+ */
+type Run = number
+
+const COUNT_BITS = 6
+const COUNTS = 2 ** COUNT_BITS
+
+/** Of a file, what is given as one piece: many a run is a single block, and each piece passes through all that is done with it. */
+interface Piece {
   /** Its file's place in the list. */
   readonly file: number
-  readonly block: number
-  readonly count: number
+  readonly runs: readonly Run[]
+  readonly bytes: number
 }
 
 const MOST_BLOCKS = CHUNK_BYTES / PAGE_SIZE
@@ -51,11 +59,11 @@ async function* readBatch(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEvent, void, undefined> {
   const stated = await statFiles(connection, files)
-  const runs = files.flatMap(({ choose }, place) => {
+  const pieces = files.flatMap(({ choose }, place) => {
     const size = stated[place]?.size
-    return size === undefined ? [] : planRuns(choose(size), place)
+    return size === undefined ? [] : planPieces(choose(size), place)
   })
-  const reader = readRuns(connection, files, runs, signal)
+  const reader = readPieces(connection, files, pieces, signal)
   let next = 0
   try {
     for (const [place, { pathname }] of files.entries()) {
@@ -65,7 +73,7 @@ async function* readBatch(
         continue
       }
       yield { type: 'file', pathname, ...found }
-      for (; runs[next]?.file === place; next++) {
+      for (; pieces[next]?.file === place; next++) {
         const read = await reader.next()
         if (read.done === true) throw tooFew()
         yield { type: 'bytes', bytes: read.value }
@@ -100,33 +108,50 @@ async function statFiles(
   })
 }
 
-function planRuns(blocks: Uint32Array, file: number): Run[] {
+function planPieces(blocks: Uint32Array, file: number): Piece[] {
+  const pieces: Piece[] = []
+  for (let from = 0; from < blocks.length; from += MOST_BLOCKS) {
+    const part = blocks.subarray(from, from + MOST_BLOCKS)
+    pieces.push({ file, runs: planRuns(part), bytes: part.length * PAGE_SIZE })
+  }
+  return pieces
+}
+
+function planRuns(blocks: Uint32Array): Run[] {
   const runs: Run[] = []
   for (let from = 0; from < blocks.length;) {
     const block = blocks[from] ?? 0
     let count = 1
-    while (count < MOST_BLOCKS && blocks[from + count] === block + count) count++
-    runs.push({ file, block, count })
+    while (blocks[from + count] === block + count) count++
+    runs.push(block * COUNTS + count)
     from += count
   }
   return runs
 }
 
-/** Gives the bytes of each run, whole. */
-async function* readRuns(
+function blockOf(run: Run): number {
+  return Math.floor(run / COUNTS)
+}
+
+function bytesOf(run: Run): number {
+  return (run % COUNTS) * PAGE_SIZE
+}
+
+/** Gives the bytes of each piece, in memory of their own. */
+async function* readPieces(
   connection: RenewableConnection,
   files: readonly RequestedBlocks[],
-  runs: readonly Run[],
+  pieces: readonly Piece[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Buffer, void, undefined> {
   const conflicts = new RecoveryConflicts()
-  for (let done = 0; done < runs.length;) {
-    const wanted = takeForOneQuery(runs, done)
-    const assembler = new RunAssembler(wanted)
-    const parser = new BinaryCopyParser(RUN_COLUMNS, assembler)
+  for (let done = 0; done < pieces.length;) {
+    const wanted = takeForOneQuery(pieces, done)
+    const assembler = new PieceAssembler(wanted)
+    const parser = new BinaryCopyParser(ROW_COLUMNS, assembler)
     try {
-      for await (const pieces of connection.current.copyOut(runsQuery(files, wanted), signal)) {
-        for (const piece of pieces) parser.push(piece)
+      for await (const chunks of connection.current.copyOut(readQuery(files, wanted), signal)) {
+        for (const chunk of chunks) parser.push(chunk)
         for (const bytes of assembler.take()) {
           conflicts.forget()
           connection.goesOn()
@@ -144,54 +169,50 @@ async function* readRuns(
   }
 }
 
-function takeForOneQuery(runs: readonly Run[], from: number): readonly Run[] {
+function takeForOneQuery(pieces: readonly Piece[], from: number): readonly Piece[] {
   let bytes = 0
+  let runs = 0
   let to = from
-  while (to < runs.length && to - from < RUNS_AT_ONCE && bytes < QUERY_BYTES) {
-    bytes += (runs[to]?.count ?? 0) * PAGE_SIZE
-    to++
+  for (; to < pieces.length && runs < RUNS_AT_ONCE && bytes < QUERY_BYTES; to++) {
+    bytes += pieces[to]?.bytes ?? 0
+    runs += pieces[to]?.runs.length ?? 0
   }
-  return runs.slice(from, to)
+  return pieces.slice(from, to)
 }
 
 /** Columns of a row: the number of its first block, and its bytes. */
-const RUN_COLUMNS = 2
+const ROW_COLUMNS = 2
 
-/** A run is one number in the query: its block, and, in the lower bits, how many there are. */
-const COUNT_BITS = 6
-
-/** The runs of a file are a text of their numbers, the files come in their order: so nothing has to be sorted. */
-function runsQuery(files: readonly RequestedBlocks[], runs: readonly Run[]): string {
-  const byFile = new Map<number, number[]>()
-  for (const { file, block, count } of runs) {
-    const number = block * 2 ** COUNT_BITS + count
-    const known = byFile.get(file)
-    if (known === undefined) byFile.set(file, [number])
-    else known.push(number)
-  }
-  const pathnames = [...byFile.keys()].map((file) => files[file]?.pathname ?? '')
-  const lists = [...byFile.values()].map((numbers) => `"${numbers.join(' ')}"`)
+/** The runs of a piece are a text of their numbers, the pieces come in their order: so nothing has to be sorted. */
+function readQuery(files: readonly RequestedBlocks[], pieces: readonly Piece[]): string {
+  const pathnames = pieces.map(({ file }) => files[file]?.pathname ?? '')
+  const lists = pieces.map(({ runs }) => `"${runs.join(' ')}"`)
   return copyToStdout(`
     SELECT run >> ${COUNT_BITS},
-           pg_catalog.pg_read_binary_file(path, (run >> ${COUNT_BITS}) * ${PAGE_SIZE}, (run & ${2 ** COUNT_BITS - 1}) * ${PAGE_SIZE}, true)
-      FROM ROWS FROM (pg_catalog.unnest(${pathArray(pathnames)}), pg_catalog.unnest('{${lists.join(',')}}'::text[])) AS file (path, runs),
+           pg_catalog.pg_read_binary_file(path, (run >> ${COUNT_BITS}) * ${PAGE_SIZE}, (run & ${COUNTS - 1}) * ${PAGE_SIZE}, true)
+      FROM ROWS FROM (pg_catalog.unnest(${pathArray(pathnames)}), pg_catalog.unnest('{${lists.join(',')}}'::text[])) AS piece (path, runs),
            LATERAL pg_catalog.unnest(pg_catalog.string_to_array(runs, ' ')::bigint[]) AS run`)
 }
 
-/** Puts the bytes of runs together, in their order. */
-class RunAssembler implements BinaryRowHandler {
-  readonly #runs: readonly Run[]
+/** Puts the bytes of the rows together to pieces, in their order. */
+class PieceAssembler implements BinaryRowHandler {
+  readonly #pieces: readonly Piece[]
   #place = 0
-  #bytes: Buffer = Buffer.alloc(0)
+  /** Of the piece: the next run, and where its bytes go. */
+  #run = 0
+  #start = 0
+  /** How much of the run is here. */
   #used = 0
+  #bytes: Buffer
   #complete: Buffer[] = []
 
-  constructor(runs: readonly Run[]) {
-    this.#runs = runs
+  constructor(pieces: readonly Piece[]) {
+    this.#pieces = pieces
+    this.#bytes = Buffer.allocUnsafe(pieces[0]?.bytes ?? 0)
   }
 
   get isComplete(): boolean {
-    return this.#place === this.#runs.length
+    return this.#place === this.#pieces.length
   }
 
   /** Those that are complete since the last call. */
@@ -202,23 +223,38 @@ class RunAssembler implements BinaryRowHandler {
   }
 
   row(fields: readonly (Buffer | null)[]): void {
-    const run = this.#runs[this.#place]
-    if (run === undefined || readInt8(fields[0]) !== run.block) throw outOfOrder()
-    this.#bytes = Buffer.allocUnsafe(run.count * PAGE_SIZE)
+    const run = this.#nextRun
+    if (run === undefined || readInt8(fields[0]) !== blockOf(run)) throw outOfOrder()
     this.#used = 0
   }
 
-  value(piece: Buffer): void {
-    if (this.#used + piece.length > this.#bytes.length) throw outOfOrder()
-    piece.copy(this.#bytes, this.#used)
-    this.#used += piece.length
+  value(bytes: Buffer): void {
+    const room = bytesOf(this.#nextRun ?? 0) - this.#used
+    if (bytes.length > room) throw outOfOrder()
+    bytes.copy(this.#bytes, this.#start + this.#used)
+    this.#used += bytes.length
   }
 
   endOfRow(): void {
+    const end = this.#start + bytesOf(this.#nextRun ?? 0)
     // The file was cut meanwhile, maybe in the middle of a page; as in a server's own backup, WAL replay sees to it.
-    this.#bytes.fill(0, Math.floor(this.#used / PAGE_SIZE) * PAGE_SIZE)
+    const whole = this.#used - (this.#used % PAGE_SIZE)
+    this.#bytes.fill(0, this.#start + whole, end)
+    this.#start = end
+    this.#run++
+    if (end === this.#bytes.length) this.#endPiece()
+  }
+
+  get #nextRun(): Run | undefined {
+    return this.#pieces[this.#place]?.runs[this.#run]
+  }
+
+  #endPiece(): void {
     this.#complete.push(this.#bytes)
     this.#place++
+    this.#run = 0
+    this.#start = 0
+    this.#bytes = Buffer.allocUnsafe(this.#pieces[this.#place]?.bytes ?? 0)
   }
 }
 
