@@ -186,7 +186,13 @@ export {
 } from './renderings/report-files.js'
 export { mergeReports, type MergeReportsOptions } from './shards/merge-reports.js'
 export type { Shard } from './shards/plan-shards.js'
-export { verifyShard, type VerifyShardOptions, type VerifyShardResult } from './shards/verify-shard.js'
+export {
+  type FetchedBackupPlace,
+  type StoredBackupPlace,
+  verifyShard,
+  type VerifyShardOptions,
+  type VerifyShardResult,
+} from './shards/verify-shard.js'
 export { findBackups, type FoundBackups } from './verify/several/find-backups.js'
 export {
   type BackupOutcome,

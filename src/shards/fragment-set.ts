@@ -74,6 +74,7 @@ const sameForAll: readonly { what: string; of: (fragment: ReportFragment) => str
   { what: 'format', of: ({ findings }) => findings.format },
   { what: 'set of options', of: ({ findings }) => JSON.stringify(findings.asked) },
   { what: 'set of archives', of: ({ findings }) => listArchives(findings.archives?.names ?? []) },
+  { what: 'listing of objects with checksum', of: ({ findings }) => findings.listing ?? '' },
 ]
 
 function listArchives(names: readonly (readonly [string, number])[]): string {

@@ -33,6 +33,8 @@ export interface ShardFindings extends Pick<
   readonly isPartial: boolean
   /** Of a backup in tar format. */
   readonly archives?: SharedArchives
+  /** Of a backup in an object store: SHA-256 of what the store lists. */
+  readonly listing?: string
 }
 
 /** By whom, where, when and how a shard was verified. */

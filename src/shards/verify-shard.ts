@@ -1,13 +1,25 @@
 import { PbManifestError } from '../errors.js'
 import type { Pathname } from '../files/pathname.js'
 import type { FileTable } from '../verify/file-table/file-table.js'
+import type { StoreOptions } from '../source/store/store-settings.js'
 import type { VerifyOptions } from '../verify/options.js'
 import type { VerifyReport } from '../verify/report.js'
 import type { SharedArchives, VerificationShare } from '../verify/share.js'
 import type { ArchiveContents } from '../source/tar/archive.js'
 import { verifyShareOfBackup } from '../verify/verify-backup.js'
+import type { VerifyFetchedOptions } from '../verify/verify-fetched-backup.js'
 import { MAX_SHARDS, planArchives, PlannedDirectories, planRows, type Shard } from './plan-shards.js'
 import { ReportFragmentWriter, type ShardFindings, type ShardRun } from './report-fragment.js'
+
+/** A backup in an object store: see `verifyStoredBackup`. */
+export interface StoredBackupPlace {
+  /** `s3://BUCKET/PREFIX` */
+  readonly address: string
+  readonly store: StoreOptions
+}
+
+/** A backup in tar format that a command gives: see `verifyFetchedBackup`. */
+export type FetchedBackupPlace = Pick<VerifyFetchedOptions, 'fetchCommand' | 'fetchTimeoutSeconds'>
 
 /** Which shard to verify, and where its fragment goes. */
 export interface VerifyShardOptions extends Shard, Omit<VerifyOptions, 'exitOnError' | 'knownChecksums'> {
@@ -31,7 +43,8 @@ export interface VerifyShardResult {
  * Which files are in a shard follows from the manifest alone: a piece of it of about as many bytes as any other; large files are
  * whole. Of a backup in tar format, archives are divided. The first shard has the cluster and the WAL besides.
  *
- * @throws {@link PbManifestError} as `verifyBackup`; then there is no fragment
+ * @param backup - a directory, or where else it is
+ * @throws {@link PbManifestError} as `verifyBackup`, `verifyStoredBackup` or `verifyFetchedBackup`; then there is no fragment
  * @example
  * ```ts
  * import { mergeReports, verifyShard } from 'pbmanifest'
@@ -43,7 +56,7 @@ export interface VerifyShardResult {
  * ```
  */
 export async function verifyShard(
-  directory: string,
+  backup: string | StoredBackupPlace | FetchedBackupPlace,
   { shard, shards, output, ...options }: VerifyShardOptions,
 ): Promise<VerifyShardResult> {
   const isShard = Number.isSafeInteger(shard) && shard >= 1 && Number.isSafeInteger(shards) && shard <= shards
@@ -54,7 +67,7 @@ export async function verifyShard(
   const writer = await ReportFragmentWriter.create(output)
   try {
     const share = new ShareOfShard({ shard, shards }, writer.addProblem)
-    const report = await verifyShareOfBackup(share, directory, options)
+    const report = await verifyShare(share, backup, options)
     await writer.seal(report.warnings, findingsOf(report, share), runOf(report), { shard, shards })
     const { filesChecked, bytesChecked, problemCounts } = report
     const problems = Object.values(problemCounts).reduce((sum, count) => sum + count, 0)
@@ -63,6 +76,23 @@ export async function verifyShard(
     await writer.discard()
     throw error
   }
+}
+
+async function verifyShare(
+  share: VerificationShare,
+  backup: string | StoredBackupPlace | FetchedBackupPlace,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  if (typeof backup === 'string') return await verifyShareOfBackup(share, backup, options)
+  if ('address' in backup) {
+    const { verifyShareOfStoredBackup } = await import('../verify/verify-stored-backup.js')
+    return await verifyShareOfStoredBackup(share, backup.address, { ...options, store: backup.store })
+  }
+  const { format, ...others } = options
+  if (format === 'plain')
+    throw new PbManifestError('USAGE', 'a backup in plain format cannot come from a fetch command')
+  const { verifyShareOfFetchedBackup } = await import('../verify/verify-fetched-backup.js')
+  return await verifyShareOfFetchedBackup(share, { ...others, ...backup })
 }
 
 /** A shard as its verification knows it. */
@@ -77,6 +107,7 @@ class ShareOfShard implements VerificationShare {
     before: 0,
   }
   readonly #shard: Shard
+  listing: string | undefined
   #rows = { first: 0, end: 0 }
   #directories: PlannedDirectories | undefined
   #archiveOf: (contents: ArchiveContents) => number = () => 1
@@ -86,6 +117,10 @@ class ShareOfShard implements VerificationShare {
     this.#shard = shard
     this.onProblem = onProblem
     this.hasCluster = shard.shard === 1
+  }
+
+  readonly onListing = (digest: string): void => {
+    this.listing = digest
   }
 
   begin(table: FileTable): void {
@@ -131,7 +166,7 @@ class ShareOfShard implements VerificationShare {
   }
 }
 
-function findingsOf(report: VerifyReport, { archives }: ShareOfShard): ShardFindings {
+function findingsOf(report: VerifyReport, { archives, listing }: ShareOfShard): ShardFindings {
   const { format, backup, signature, checksumsFrom, filesChecked, bytesChecked } = report
   const { pages, walRecords, walBytes, notChecked, options, verdict } = report
   const { ignore, skipChecksums, pageChecksums, noParseWal, partialWal, allowedSigners } = options
@@ -152,6 +187,7 @@ function findingsOf(report: VerifyReport, { archives }: ShareOfShard): ShardFind
     asked: { ignore, skipChecksums, pageChecksums, noParseWal, partialWal, hasToBeSigned },
     isPartial: verdict === 'partial',
     ...(format === 'tar' && { archives }),
+    ...(listing !== undefined && { listing }),
   }
 }
 

@@ -53,6 +53,8 @@ export interface VerificationShare {
   ownsArchive(contents: ArchiveContents): boolean
   /** Is told where each problem stands, in the order of the places. */
   readonly onProblem: (problem: Problem, place: ProblemPlace) => void
+  /** Is told what tells the objects that were listed from any others. */
+  readonly onListing: (digest: string) => void
   /** What only all shares together can tell of archives. */
   readonly archives: SharedArchives
 }

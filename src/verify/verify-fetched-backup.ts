@@ -8,6 +8,7 @@ import { FileTable } from './file-table/file-table.js'
 import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
+import type { VerificationShare } from './share.js'
 import { TarBackup } from './tar/tar-backup.js'
 import { verifyFiles } from './verify-files.js'
 
@@ -33,6 +34,14 @@ export interface VerifyFetchedOptions extends Omit<VerifyOptions, 'format' | 'kn
  * @throws as {@link verifyBackup}
  */
 export async function verifyFetchedBackup(options: VerifyFetchedOptions): Promise<VerifyReport> {
+  return await verifyShareOfFetchedBackup(undefined, options)
+}
+
+/** The same for one share of the backup: see `src/shards`. */
+export async function verifyShareOfFetchedBackup(
+  share: VerificationShare | undefined,
+  options: VerifyFetchedOptions,
+): Promise<VerifyReport> {
   const endRun = startRun()
   const { fetchCommand, fetchTimeoutSeconds, jobs = availableParallelism() } = options
   if (options.allowedSigners !== undefined && (options.signaturePath ?? options.manifestPath) === undefined) {
@@ -67,6 +76,7 @@ export async function verifyFetchedBackup(options: VerifyFetchedOptions): Promis
       source,
       signature,
       table: FileTable.of(source),
+      share,
     })
   } finally {
     await backup.close()

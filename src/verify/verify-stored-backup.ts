@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
-import { displayPathname, type Pathname } from '../files/pathname.js'
+import { comparePathnames, displayPathname, type Pathname } from '../files/pathname.js'
 import { openManifest } from '../manifest/read-manifest.js'
 import { startRun } from '../run-facts.js'
 import { type ListedObject, listObjects } from '../source/store/list-objects.js'
@@ -14,6 +15,7 @@ import { FileTable } from './file-table/file-table.js'
 import { IgnoreRules } from './ignore-rules.js'
 import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
+import type { VerificationShare } from './share.js'
 import { ListedTree } from './store/listed-tree.js'
 import { SmallObjects } from './store/small-objects.js'
 import { isStoredAsTar, openStoredManifest, told } from './store/stored-manifest.js'
@@ -42,6 +44,15 @@ export async function verifyStoredBackup(
   address: string,
   options: VerifyStoredOptions,
 ): Promise<VerifyReport> {
+  return await verifyShareOfStoredBackup(undefined, address, options)
+}
+
+/** The same for one share of the backup: see `src/shards`. */
+export async function verifyShareOfStoredBackup(
+  share: VerificationShare | undefined,
+  address: string,
+  options: VerifyStoredOptions,
+): Promise<VerifyReport> {
   const endRun = startRun()
   const { store, jobs = availableParallelism(), signal, manifestPath } = options
   const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS)
@@ -56,6 +67,7 @@ export async function verifyStoredBackup(
     const list = (): Promise<readonly ListedObject[]> =>
       told(`could not list "${shown}"`, listObjects(client, signal))
     const objects = await list()
+    share?.onListing(digestOf(objects))
     const opened =
       manifestPath === undefined
         ? await openStoredManifest(client, objects, signal)
@@ -72,6 +84,7 @@ export async function verifyStoredBackup(
       source,
       signature,
       table: FileTable.of(source),
+      share,
     }
     const report = await told(
       `could not read "${shown}"`,
@@ -142,6 +155,16 @@ async function verifyArchives(
   } finally {
     await backup.close()
   }
+}
+
+/** The same for the same objects, whoever lists them. */
+function digestOf(objects: readonly ListedObject[]): string {
+  const hash = createHash('sha256')
+  for (const { pathname, etag, size } of objects.toSorted((left, right) =>
+    comparePathnames(left.pathname, right.pathname),
+  ))
+    hash.update(`${JSON.stringify([pathname, etag, size])}\n`)
+  return hash.digest('hex')
 }
 
 /** Requires that nothing has changed while it was looked at. */

@@ -2,9 +2,9 @@ import { displayPathname } from '../../../src/files/pathname.js'
 import { formatBytes, formatCount } from '../../../src/renderings/format.js'
 import { checkReportFiles } from '../../../src/renderings/report-files.js'
 import type { Shard } from '../../../src/shards/plan-shards.js'
+import type { FetchedBackupPlace, StoredBackupPlace } from '../../../src/shards/verify-shard.js'
 import type { VerifyOptions } from '../../../src/verify/options.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
-import { readOnlyOperand } from '../../operands.js'
 import { invalidValue } from '../../option-values.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { usageError } from '../../usage-error.js'
@@ -23,7 +23,7 @@ export async function runVerifyShard(
   { print, messages, signal, env }: CommandContext,
   options: Omit<VerifyOptions, 'onProblem' | 'onProgress'>,
   values: VerifyValues,
-  operands: readonly string[],
+  backup: string | StoredBackupPlace | FetchedBackupPlace,
 ): Promise<ExitStatus> {
   const { shard: text = '', 'report-fragment': output } = values
   for (const name of excluded) {
@@ -37,12 +37,11 @@ export async function runVerifyShard(
   }
   if (output === undefined) throw usageError('--report-fragment is needed with --shard')
   const shard = readShard(text, env)
-  const directory = readOnlyOperand(operands, 'backup directory')
-  if (directory === '-') throw usageError('--shard is not for an archive on standard input')
-  await checkReportFiles([{ kind: 'json', path: output }], [directory])
+  if (backup === '-') throw usageError('--shard is not for an archive on standard input')
+  await checkReportFiles([{ kind: 'json', path: output }], typeof backup === 'string' ? [backup] : [])
   const progress = values.progress === true ? new ProgressReporter(messages) : undefined
   const { verifyShard } = await import('../../../src/shards/verify-shard.js')
-  const result = await verifyShard(directory, {
+  const result = await verifyShard(backup, {
     ...options,
     ...shard,
     output,

@@ -18,7 +18,7 @@ export function refuseBesideStore(values: VerifyValues, operands: readonly strin
       'Verify each by itself.',
     )
   }
-  const refused = ['archive', 'state', 'shard', 'chain', 'fetch-command', 'fetch-timeout'] as const
+  const refused = ['archive', 'state', 'chain', 'fetch-command', 'fetch-timeout'] as const
   const other = refused.find((name) => values[name] !== undefined)
   if (other !== undefined) throw usageError(`--${other} is not for a backup in an object store`)
 }

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { FetchedBackupPlace, StoredBackupPlace } from '../../../src/shards/verify-shard.js'
 import type { VerifyOptions } from '../../../src/verify/options.js'
 import type { VerifyReport } from '../../../src/verify/report.js'
 import { exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
@@ -13,7 +14,7 @@ import { printProblem, printVerdict } from './print-verdict.js'
 import { formatDetails, stepWords } from './verbose-text.js'
 import { checkReportFiles } from '../../../src/renderings/report-files.js'
 import { readReportOutput, refuseReportFiles, tellFailure, tellReport } from './report-output.js'
-import { refuseStoreOptions } from '../../store-options.js'
+import { readStoreOptions, refuseStoreOptions } from '../../store-options.js'
 import { isStored, refuseBesideStore, verifyStored } from './verify-stored.js'
 import { runVerifyChain } from './verify-chain.js'
 import { isReportFile, runVerifySignedReport } from './verify-signed-report.js'
@@ -39,8 +40,7 @@ async function verifyFetched(
 ): Promise<VerifyReport> {
   if (format === 'plain') throw usageError('a backup in plain format cannot come from --fetch-command')
   const { verifyFetchedBackup } = await import('../../../src/verify/verify-fetched-backup.js')
-  const fetchTimeoutSeconds = readOptional(readIoSeconds, '--fetch-timeout', values['fetch-timeout'])
-  return await verifyFetchedBackup({ ...options, fetchCommand, ...withoutUndefined({ fetchTimeoutSeconds }) })
+  return await verifyFetchedBackup({ ...options, fetchCommand, ...readFetchTimeout(values) })
 }
 
 /** Verifies the backup in this directory, or, when its name is `-`, the archive on standard input. */
@@ -93,10 +93,8 @@ export const verifyCommand: Command = defineCommand({
     if (isInStore) refuseBesideStore(values, operands)
     else refuseStoreOptions(values)
     if (values.shard !== undefined) {
-      if (values['fetch-command'] !== undefined)
-        throw usageError('cannot specify both --shard and --fetch-command')
       const { runVerifyShard } = await import('./verify-shard.js')
-      return await runVerifyShard(context, options, values, operands)
+      return await runVerifyShard(context, options, values, placeOf(values, operands, context.env))
     }
     const output = readReportOutput(values.output, values.report)
     const isJson = output.kind === 'json'
@@ -117,9 +115,7 @@ export const verifyCommand: Command = defineCommand({
     }
     const fetchCommand = values['fetch-command']
     const isFetched = fetchCommand !== undefined
-    if (isFetched) refuseBesideFetching(values, operands)
-    else if (values['fetch-timeout'] !== undefined)
-      throw usageError('--fetch-timeout is for use with --fetch-command')
+    refuseBesideFetching(values, operands)
     const isElsewhere = isFetched || isInStore
     const backups = isElsewhere
       ? { directories: isFetched ? [fetchCommand] : operands, isPlural: false }
@@ -192,7 +188,31 @@ export const verifyCommand: Command = defineCommand({
   },
 })
 
+/** Where the backup is of which a shard is to be verified. */
+function placeOf(
+  values: VerifyValues,
+  operands: readonly string[],
+  env: Readonly<NodeJS.ProcessEnv>,
+): string | StoredBackupPlace | FetchedBackupPlace {
+  refuseBesideFetching(values, operands)
+  const fetchCommand = values['fetch-command']
+  if (fetchCommand !== undefined) return { fetchCommand, ...readFetchTimeout(values) }
+  const backup = readOnlyOperand(operands, 'backup directory')
+  return isStored([backup]) ? { address: backup, store: readStoreOptions(values, env) } : backup
+}
+
+function readFetchTimeout(values: VerifyValues): { readonly fetchTimeoutSeconds?: number } {
+  return withoutUndefined({
+    fetchTimeoutSeconds: readOptional(readIoSeconds, '--fetch-timeout', values['fetch-timeout']),
+  })
+}
+
 function refuseBesideFetching(values: VerifyValues, operands: readonly string[]): void {
+  if (values['fetch-command'] === undefined) {
+    if (values['fetch-timeout'] !== undefined)
+      throw usageError('--fetch-timeout is for use with --fetch-command')
+    return
+  }
   if (operands.length > 0) {
     throw usageError(
       'cannot specify both a backup directory and --fetch-command',

@@ -24,9 +24,9 @@ import { type FileStates, fileStates, isIntact } from './file-states.js'
 import type { VerifyProgress } from '../options.js'
 import type { BackupEvidence } from '../verification-keeper.js'
 import type { ProblemList } from '../problems.js'
-import type { ProblemPlace } from '../share.js'
 import type { Problem, VerifyReport } from '../report.js'
 import type { ScanResult } from './scan-directory.js'
+import type { PlaceOfRow } from './share-of-scan.js'
 import { type EngineUse, nameEngines } from '../name-engines.js'
 import { type DoneMessage, ThreadPool } from '../thread-pool.js'
 import { StorageWatch } from './storage-watch.js'
@@ -58,9 +58,6 @@ export interface ChecksumOptions {
   /** Becomes the first thread. */
   readonly prestarted?: ChecksumThread | undefined
 }
-
-/** Says where problems of a row stand. */
-export type PlaceOfRow = (row: number, phase: 'checksums' | 'pages') => ProblemPlace
 
 /**
  * The reading of files, beside everything else: threads begin with the first files that the manifest names.

@@ -7,7 +7,7 @@ import { parsePositiveUnsignedInt32 } from '../../postgres/unsigned-int.js'
 import type { VerifyContext } from '../verify-context.js'
 import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
 import { listWalSegments } from '../wal/list-wal-segments.js'
-import { ChecksumCheck, type PlaceOfRow } from './checksum-check.js'
+import { ChecksumCheck } from './checksum-check.js'
 import { compareKnownChecksums } from './known-checksums.js'
 import { type BackupDirectories, checkNeededDirectories } from '../needed-directories.js'
 import { PagesInQuestion } from '../content/pages-in-question.js'
@@ -22,6 +22,7 @@ import type { ChecksumThread } from './checksum-messages.js'
 import type { OpenedWal } from '../wal/wal-source.js'
 import { MOST_WAITING_THREADS } from './storage-watch.js'
 import { scanDirectory } from './scan-directory.js'
+import { placesInQueue } from './share-of-scan.js'
 
 /** What a {@link PlainBackup} is made of. */
 export interface PlainBackupOptions {
@@ -167,22 +168,6 @@ export class PlainBackup implements VerifiedBackup {
 
   async close(): Promise<void> {
     await this.#checksums?.close()
-  }
-}
-
-/** The places of the whole backup's queue: piece after piece of the manifest, of each the largest file first. */
-function placesInQueue(
-  pieces: readonly Parameters<VerifiedBackup['expect']>[],
-  table: FileTable,
-): PlaceOfRow {
-  return (row, phase) => {
-    let [piece, end] = [0, pieces.length]
-    while (end - piece > 1) {
-      const middle = (piece + end) >> 1
-      if ((pieces[middle]?.[0] ?? 0) <= row) piece = middle
-      else end = middle
-    }
-    return { phase, key: [piece, -table.size(row), row] }
   }
 }
 

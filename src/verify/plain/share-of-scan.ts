@@ -2,6 +2,7 @@ import type { Pathname } from '../../files/pathname.js'
 import type { EntryKind } from '../../files/read-directory.js'
 import type { FileTable } from '../file-table/file-table.js'
 import type { ProblemPlace, VerificationShare } from '../share.js'
+import type { VerifiedBackup } from '../verified-backup.js'
 
 /**
  * Which part of a scan one share of a backup has: the files that are in it, wherever they are, and what else is in its
@@ -44,6 +45,25 @@ export class ShareOfScan {
     const directory = isEntered ? pathname : directoryOf(pathname)
     const name = isEntered ? '' : pathname.slice(directory === '' ? 0 : directory.length + 1)
     return { phase: 'scan', key: [...(directory === '' ? [] : directory.split('/')), '', name] }
+  }
+}
+
+/** Says where problems of a row stand. */
+export type PlaceOfRow = (row: number, phase: 'checksums' | 'pages') => ProblemPlace
+
+/** Of the pieces of a manifest that are queued one after the other, the largest file of each first: where what is found in a row stands. */
+export function placesInQueue(
+  pieces: readonly Parameters<VerifiedBackup['expect']>[],
+  table: FileTable,
+): PlaceOfRow {
+  return (row, phase) => {
+    let [piece, end] = [0, pieces.length]
+    while (end - piece > 1) {
+      const middle = (piece + end) >> 1
+      if ((pieces[middle]?.[0] ?? 0) <= row) piece = middle
+      else end = middle
+    }
+    return { phase, key: [piece, -table.size(row), row] }
   }
 }
 

@@ -10,14 +10,19 @@ import type { VerifyOptions } from '../options.js'
 import { ChecksumCheck } from '../plain/checksum-check.js'
 import { isIntact } from '../plain/file-states.js'
 import { scanDirectory } from '../plain/scan-directory.js'
+import { placesInQueue } from '../plain/share-of-scan.js'
 import { fileProblem } from '../problems.js'
 import type { VerifyReport } from '../report.js'
+import type { ProblemPlace } from '../share.js'
 import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
 import type { VerifyContext } from '../verify-context.js'
 import type { OpenedWal } from '../wal/wal-source.js'
 import type { ListedTree } from './listed-tree.js'
 import type { SmallObjects } from './small-objects.js'
 import { storedWal } from './stored-wal.js'
+
+/** Before all that a scan finds, in the order of the listing. */
+const placeOfOddKeys: ProblemPlace = { phase: 'scan', key: [] }
 
 const thread = new URL('object-worker.js', import.meta.url)
 
@@ -87,24 +92,27 @@ export class StoredBackup implements VerifiedBackup {
   }
 
   async compare(context: VerifyContext): Promise<void> {
-    const { manifest, ignore, problems, clock, yielder } = context
+    const { manifest, ignore, problems, clock, yielder, share } = context
     const { client, tree } = this.#plan
+    const isFirst = share?.hasCluster !== false
     const checksums = this.#checksums
     const { table } = manifest
     const scan = await clock.time('scan', async () => {
-      this.#tellOddKeys(context)
+      if (isFirst) this.#tellOddKeys(context)
       const directory = client.address.shown
       const states = checksums?.states
-      const found = await scanDirectory({ directory, tree, table, ignore, problems, yielder, states })
-      await this.#checkDirectories(context)
+      const found = await scanDirectory({ directory, tree, table, ignore, problems, yielder, states, share })
+      if (isFirst) await this.#checkDirectories(context)
       return found
     })
     await clock.time('checksums', async () => {
       checksums?.tellWalRanges(manifest.walRanges)
-      for (const [first, end, isWanted] of this.#pieces.splice(0)) {
-        checksums?.publish(first, end, (row) => isIntact(scan.states, row) && isWanted(row))
+      const pieces = this.#pieces.splice(0)
+      const isOwn = (row: number): boolean => share?.ownsRow(row) !== false
+      for (const [first, end, isWanted] of pieces) {
+        checksums?.publish(first, end, (row) => isOwn(row) && isIntact(scan.states, row) && isWanted(row))
       }
-      await checksums?.finish(scan, problems)
+      await checksums?.finish(scan, problems, share && placesInQueue(pieces, table))
     })
   }
 
@@ -136,7 +144,7 @@ export class StoredBackup implements VerifiedBackup {
         { size: { found: size } },
         'no file of a data directory can have this name, and what is in the object was not read',
       )
-      problems.add(problem)
+      problems.add(problem, placeOfOddKeys)
     }
   }
 

@@ -46,6 +46,8 @@ export class ArchiveResults {
   readonly #results: Result[] = []
   readonly #context: VerifyContext
   #told = 0
+  /** How many archives stand before those that are read next. */
+  #ranks = 0
 
   constructor(context: VerifyContext) {
     this.#context = context
@@ -61,8 +63,10 @@ export class ArchiveResults {
   add(archives: readonly Archive[], all: readonly Archive[]): number {
     const first = this.#results.length
     for (const archive of archives) {
-      this.#results.push({ archive, rank: first + all.indexOf(archive), findings: [], summary: undefined })
+      const rank = this.#ranks + all.indexOf(archive)
+      this.#results.push({ archive, rank, findings: [], summary: undefined })
     }
+    this.#ranks += all.length
     return first
   }
 

@@ -1,6 +1,5 @@
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
-import { isPbManifestError, PbManifestError } from '../../errors.js'
-import { displayPathname, type Pathname } from '../../files/pathname.js'
+import { isPbManifestError } from '../../errors.js'
 import { parseTablespaceMap } from '../../postgres/tablespace-map.js'
 import { unheard, type VerifyContext } from '../verify-context.js'
 import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
@@ -16,18 +15,14 @@ import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
 import type { SharedArchives } from '../share.js'
 import type { OpenedWal } from '../wal/wal-source.js'
-import {
-  type Archive,
-  type ArchiveContents,
-  archivePrefixOf,
-  pathnamePrefix,
-} from '../../source/tar/archive.js'
+import { type Archive, type ArchiveContents, pathnamePrefix } from '../../source/tar/archive.js'
 import { type ArchivePlace, remoteArchive as archiveOf } from '../../source/tar/archive-place.js'
 import { tablespacesIn } from '../file-table/tablespaces-in.js'
 import { ArchiveResults } from './archive-results.js'
 import { archivedWal, ArchiveWalSource } from './archive-wal-source.js'
 import { listArchives } from './list-archives.js'
 import { readArchives } from './read-archives.js'
+import { bytesIn, requireOwn, whichAreIn } from './share-of-archives.js'
 import { reportMissingFiles, UnseenFiles } from './unseen-files.js'
 
 interface TarBackupOptions {
@@ -78,12 +73,14 @@ export class TarBackup implements VerifiedBackup {
       this.#findArchives(isOthers ? unheard(context) : context),
     )
     const archives = share === undefined ? all : all.filter(({ contents }) => share.ownsArchive(contents))
+    // Those of a place get another one when they are read, and more come to them.
+    const names = all.map(({ name, size }) => [name, size] as const)
     const results = new ArchiveResults(context)
     this.#archives = all
     this.#results = results
     await clock.time('checksums', () => this.#read(archives, context, results, all))
     this.#frame = { archives, results }
-    if (place !== undefined && only === undefined) {
+    if (place !== undefined && only === undefined && !isOthers) {
       const more = this.#archivesInMap()
       await clock.time('checksums', () => this.#read(more, context, results))
       all.push(...more)
@@ -97,7 +94,7 @@ export class TarBackup implements VerifiedBackup {
     if (share !== undefined && isOwn !== undefined) {
       await requireOwn(isOwn, context, results)
       Object.assign(share.archives, {
-        names: all.map(({ name, size }) => [name, size]),
+        names,
         hasUnread: results.unread.size > 0,
         directories: [...results.directories],
       } satisfies Partial<SharedArchives>)
@@ -223,60 +220,30 @@ export class TarBackup implements VerifiedBackup {
     results: ArchiveResults,
     all: readonly Archive[] = archives,
   ): Promise<void> {
-    const { manifest, options } = context
+    const { manifest, options, share } = context
+    const { place } = this.#source
     const { table } = manifest
     for (let row = 0; row < table.rows && options.skipChecksums !== true; row++) {
       const algorithm = table.algorithm(row)
       if (algorithm !== undefined) this.#algorithms.add(algorithm)
     }
-    const size = archives.reduce((sum, archive) => sum + archive.size, 0)
+    const bytesTotal =
+      place === undefined
+        ? archives.reduce((sum, archive) => sum + archive.size, 0)
+        : share === undefined
+          ? manifest.bytes
+          : bytesIn(archives, table)
     await readArchives(
       {
         archives,
         all,
         algorithms: [...this.#algorithms],
         content: contentRulesOfArchives(options),
-        place: this.#source.place,
-        bytesTotal: this.#source.place === undefined ? size : manifest.bytes,
+        place,
+        bytesTotal,
       },
       context,
       results,
-    )
-  }
-}
-
-/** Tells files that would be in these archives from those in others; what has no archive would be in the data directory. */
-function whichAreIn(
-  archives: readonly Archive[],
-  all: readonly Archive[],
-  hasBase: boolean,
-): (pathname: Pathname) => boolean {
-  const own = prefixesOf(archives)
-  const every = prefixesOf(all)
-  return (pathname) => {
-    const prefix = archivePrefixOf(pathname)
-    return every.has(prefix) && prefix !== '' ? own.has(prefix) : hasBase
-  }
-}
-
-function prefixesOf(archives: readonly Archive[]): ReadonlySet<string> {
-  return new Set(archives.map(({ contents }) => pathnamePrefix(contents)))
-}
-
-/** Requires that no archive has files of another that is not in this share: then neither alone could be judged. */
-async function requireOwn(
-  isOwn: (pathname: Pathname) => boolean,
-  { manifest, yielder }: VerifyContext,
-  results: ArchiveResults,
-): Promise<void> {
-  for (const row of results.rows()) {
-    if (yielder.isDue) await yielder.yield()
-    const pathname = manifest.table.pathname(row)
-    if (isOwn(pathname)) continue
-    throw new PbManifestError(
-      'BAD_FILE',
-      `file "${displayPathname(pathname)}" is in another archive than that of its tablespace`,
-      { hint: 'Such a backup cannot be verified in shards.' },
     )
   }
 }

@@ -8,6 +8,7 @@ import { realBackup } from '../../helpers/real-backups.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { BUCKET, type ObjectStore, startStore } from '../../helpers/stores/object-store.js'
 import { realTarBackups } from '../../helpers/tar-backups.js'
+import { mergedReport } from '../../shards/merged-report.js'
 import type { VerifyReport } from '../../../src/verify/report.js'
 import { flipBit, largestFile, walSegments } from '../damage.js'
 import { small } from '../oracle-rows.js'
@@ -40,10 +41,15 @@ describeWithDebianPostgres('a real backup in an object store', (programs) => {
     return JSON.parse(stdout) as VerifyReport
   }
 
-  async function expectSame(directory: string, prefix: string): Promise<VerifyReport> {
-    const [stored, onDisk] = [await reportOf(`s3://${BUCKET}/${prefix}`), await reportOf(directory)]
+  async function expectSame(directory: string, prefix: string, shards: number): Promise<VerifyReport> {
+    const address = `s3://${BUCKET}/${prefix}`
+    const [stored, onDisk] = [await reportOf(address), await reportOf(directory)]
     expect(essence(stored)).toEqual(essence(onDisk))
     expect(stored).toMatchObject({ directory: `s3://${BUCKET}/${prefix}`, path: null, format: onDisk.format })
+    const ignore = ['odd not utf-8*', 'odd overlong*']
+    const merged = await mergedReport({ address, store: { env: store.env } }, shards, { ignore })
+    expect(essence(merged)).toEqual(essence(onDisk))
+    expect(merged.notChecked).toEqual(stored.notChecked)
     return stored
   }
 
@@ -52,7 +58,7 @@ describeWithDebianPostgres('a real backup in an object store', (programs) => {
     async () => {
       await store.put('plainer/PG_VERSION', '15\n')
       await store.putDirectory(backup.directory, 'plain/')
-      const report = await expectSame(backup.directory, 'plain')
+      const report = await expectSame(backup.directory, 'plain', 1)
       expect(report.verdict).toBe('verified')
       const outside = store.proxy.requests.filter(({ url }) => !/[/=]plain(?:%2F|\/)/.test(url))
       expect(outside).toEqual([])
@@ -70,7 +76,7 @@ describeWithDebianPostgres('a real backup in an object store', (programs) => {
         }
         rmSync(join(copy.directory, 'base/1/1259'))
         await store.remove('plain/base/1/1259')
-        const { problemCounts } = await expectSame(copy.directory, 'plain')
+        const { problemCounts } = await expectSame(copy.directory, 'plain', 3)
         expect(problemCounts).toMatchObject({
           'checksum-mismatch': 2,
           missing: 1,
@@ -90,7 +96,7 @@ describeWithDebianPostgres('a real backup in an object store', (programs) => {
     async () => {
       const directory = (await realTarBackups(programs)).gzip
       await store.putDirectory(directory, 'tar/')
-      const report = await expectSame(directory, 'tar')
+      const report = await expectSame(directory, 'tar', 2)
       expect(report.verdict).toBe('verified')
       const bytes = readFileSync(join(directory, 'base.tar.gz'))
       await store.put('tar/base.tar.gz', bytes.subarray(0, bytes.length >> 1))

@@ -237,10 +237,6 @@ describe.each(['s3rver', 'fauxqs'] as const)('a backup at the store %s', (name) 
 })
 
 test.each([
-  [
-    ['--shard', '1/2', '--report-fragment', 'x', 's3://b-1/a'],
-    '--shard is not for a backup in an object store',
-  ],
   [['--chain', 's3://b-1/a'], '--chain is not for a backup in an object store'],
   [['--state', 'x', 's3://b-1/a'], '--state is not for a backup in an object store'],
   [['s3://b-1/a', 's3://b-1/b'], 'cannot verify several backups when one of them is in an object store'],
