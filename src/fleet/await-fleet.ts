@@ -1,5 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isPbManifestError, PbManifestError } from '../errors.js'
 import { ioError } from '../files/system-error.js'
@@ -7,6 +6,7 @@ import { mergeReports, type MergeReportsOptions } from '../shards/merge-reports.
 import type { BackupOutcome, VerificationError } from '../verify/several/verify-backups.js'
 import type { Problem, VerifyReport } from '../verify/report.js'
 import { KEPT } from './enqueue-on-fleet.js'
+import { withScratch } from './fleet-scratch.js'
 import { type FleetConnection, FleetQueue, type QueueTransaction } from './fleet-queue.js'
 import { takeBackSilent } from './shard-lease.js'
 
@@ -47,8 +47,7 @@ const LOOK_MS = 1000
  */
 export async function awaitFleet(run: string, options: AwaitFleetOptions): Promise<readonly BackupOutcome[]> {
   const { onBackup, onProgress, isPatient, signal } = options
-  const isId = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(run)
-  if (!isId) throw unknownRun(run)
+  requireRunId(run)
   const queue = await FleetQueue.open(options, signal, isPatient)
   try {
     const outcomes: BackupOutcome[] = []
@@ -73,7 +72,12 @@ export async function awaitFleet(run: string, options: AwaitFleetOptions): Promi
   }
 }
 
-function unknownRun(run: string): PbManifestError {
+/** @throws {@link PbManifestError} `USAGE` for what the queue cannot know */
+export function requireRunId(run: string): void {
+  if (!/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(run)) throw unknownRun(run)
+}
+
+export function unknownRun(run: string): PbManifestError {
   return new PbManifestError('USAGE', `there is no verification "${run}" in the queue`, {
     hint: `What has ended is kept for ${KEPT}.`,
   })
@@ -148,10 +152,7 @@ async function mergeFragments(
   shards: number,
   options: MergeReportsOptions,
 ): Promise<VerifyReport> {
-  const scratch = await mkdtemp(join(tmpdir(), 'pbmanifest-fleet-')).catch((error: unknown) => {
-    throw ioError(`could not create a directory in "${tmpdir()}"`, error)
-  })
-  try {
+  return await withScratch(async (scratch) => {
     const paths: string[] = []
     for (let shard = 1; shard <= shards; shard++) {
       const [fragment] = await queue.run(
@@ -169,17 +170,20 @@ async function mergeFragments(
       })
       paths.push(path)
     }
-    return await mergeReports(paths, { ...options, shards })
-  } catch (error) {
-    if (!isPbManifestError(error)) throw error
-    const { code, message, details, hint, cause } = error
-    const withoutPath = (text: string): string => text.replaceAll(`${scratch}/`, '')
-    throw new PbManifestError(code, withoutPath(message), {
-      cause,
-      details: details.map(withoutPath),
-      ...(hint !== undefined && { hint }),
+    return await mergeReports(paths, { ...options, shards }).catch((error: unknown) => {
+      throw isPbManifestError(error) ? withoutDirectory(error, scratch) : error
     })
-  } finally {
-    await rm(scratch, { recursive: true, force: true })
-  }
+  })
+}
+
+function withoutDirectory(
+  { code, message, details, hint, cause }: PbManifestError,
+  directory: string,
+): PbManifestError {
+  const shorten = (text: string): string => text.replaceAll(`${directory}/`, '')
+  return new PbManifestError(code, shorten(message), {
+    cause,
+    details: details.map(shorten),
+    ...(hint !== undefined && { hint }),
+  })
 }

@@ -2,14 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type PgBoss from 'pg-boss'
 import { isPbManifestError, PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/yielder.js'
-import { ask, expectAnswer } from '../transfer/connection/answer-watch.js'
+import { expectAnswer } from '../transfer/connection/answer-watch.js'
 import { isConnectionLoss } from '../transfer/connection/connection-failure.js'
 import type { ConnectionOptions } from '../transfer/connection/connection-options.js'
 import { connectToDatabase, type SqlClient } from '../transfer/connection/gate/connect-sql.js'
 import { destroyConnection, endConnection } from '../transfer/connection/pg-connection.js'
-import { DatabaseError } from '../transfer/connection/pg.js'
 import { serverError } from '../transfer/connection/server-error.js'
-import { DEFAULT_SCHEMA, FLEET_VERSION, requireSchemaName } from './fleet-schema.js'
+import { attemptAt, DEFAULT_SCHEMA, readVersion, requireSchemaName, sqlStateOf } from './fleet-schema.js'
 
 /** Where a queue is, and what happens to the connection to it. */
 export interface FleetConnection {
@@ -31,6 +30,9 @@ export interface QueueTransaction {
 
 /** So long, in seconds, the server may be silent while an answer is due, unless the caller says otherwise. */
 const SILENCE_SECONDS = 30
+
+/** How long a farewell may take, in milliseconds. */
+const BRIEF_MS = 5000
 
 /** The first and the longest pause before the next attempt to connect, in milliseconds. */
 const FIRST_PAUSE_MS = 100
@@ -98,6 +100,22 @@ export class FleetQueue {
     })()
     this.#turn = result.catch(() => {})
     return await result
+  }
+
+  /**
+   * The same for what is only a courtesy: what is under way is ended when the server does not answer in time.
+   *
+   * @throws {@link PbManifestError} `SERVER`, `ABORTED`
+   */
+  async runBriefly(work: (transaction: QueueTransaction) => Promise<void>): Promise<void> {
+    const late = AbortSignal.timeout(BRIEF_MS)
+    const drop = (): void => this.#drop()
+    late.addEventListener('abort', drop)
+    try {
+      await this.run(work, late)
+    } finally {
+      late.removeEventListener('abort', drop)
+    }
   }
 
   /** Waits until something happens in the queue, but no longer than this. */
@@ -223,34 +241,6 @@ export class FleetQueue {
   }
 }
 
-/**
- * The version of the queue in a schema.
- *
- * @returns `undefined` when there is none
- * @throws {@link PbManifestError} `SERVER`, also for a version that this one does not know
- */
-export async function readVersion(client: SqlClient, schema: string): Promise<number | undefined> {
-  let found: number | undefined
-  try {
-    const [row] = await ask<{ version: number }>(client, `SELECT version FROM ${schema}.fleet`)
-    found = row?.version
-  } catch (error) {
-    if (isNotThere(error)) return undefined
-    throw serverError(attemptAt(schema), error)
-  }
-  if (found === undefined || found <= FLEET_VERSION) return found
-  throw new PbManifestError(
-    'SERVER',
-    `the queue in schema "${schema}" is of version ${found} of its format, which this version of pbmanifest does not know`,
-    { hint: 'A newer pbmanifest has made it: use that one, or a queue in another schema.' },
-  )
-}
-
-/** What could not be done, for the message of an error. */
-export function attemptAt(schema: string): string {
-  return `could not use the queue in schema "${schema}"`
-}
-
 /** Tells all that wait for news of this queue. */
 export async function notifyFleet({ query, schema }: QueueTransaction): Promise<void> {
   await query(`NOTIFY ${channelOf(schema)}`)
@@ -260,19 +250,9 @@ function channelOf(schema: string): string {
   return `pbmanifest_${schema}`
 }
 
-function sqlStateOf(error: unknown): string | undefined {
-  const cause = isPbManifestError(error) ? error.cause : error
-  return cause instanceof DatabaseError ? cause.code : undefined
-}
-
 /** Two transactions were in each other's way: `deadlock_detected`, `serialization_failure`. */
 function isConflict(error: unknown): boolean {
   return ['40P01', '40001'].includes(sqlStateOf(error) ?? '')
-}
-
-/** `undefined_table`, `invalid_schema_name` */
-function isNotThere(error: unknown): boolean {
-  return ['42P01', '3F000'].includes(sqlStateOf(error) ?? '')
 }
 
 /** Only a fleet needs it: an optional package. */

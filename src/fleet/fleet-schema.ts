@@ -1,7 +1,11 @@
-import { PbManifestError } from '../errors.js'
+import { isPbManifestError, PbManifestError } from '../errors.js'
+import { ask } from '../transfer/connection/answer-watch.js'
+import type { SqlClient } from '../transfer/connection/gate/connect-sql.js'
+import { DatabaseError } from '../transfer/connection/pg.js'
+import { serverError } from '../transfer/connection/server-error.js'
 
 /** Of the tables that {@link fleetTables} makes. */
-export const FLEET_VERSION = 1
+const FLEET_VERSION = 1
 
 /** Where the queue is when nobody says otherwise. */
 export const DEFAULT_SCHEMA = 'pbmanifest'
@@ -87,4 +91,43 @@ export function fleetTables(schema: string): string {
       lease interval NOT NULL
     );
     INSERT INTO ${schema}.fleet (version, made_by) VALUES (${FLEET_VERSION}, '@version@')`
+}
+
+/**
+ * The version of the queue in a schema.
+ *
+ * @returns `undefined` when there is none
+ * @throws {@link PbManifestError} `SERVER`, also for a version that this one does not know
+ */
+export async function readVersion(client: SqlClient, schema: string): Promise<number | undefined> {
+  let found: number | undefined
+  try {
+    const [row] = await ask<{ version: number }>(client, `SELECT version FROM ${schema}.fleet`)
+    found = row?.version
+  } catch (error) {
+    if (isNotThere(error)) return undefined
+    throw serverError(attemptAt(schema), error)
+  }
+  if (found === undefined || found <= FLEET_VERSION) return found
+  throw new PbManifestError(
+    'SERVER',
+    `the queue in schema "${schema}" is of version ${found} of its format, which this version of pbmanifest does not know`,
+    { hint: 'A newer pbmanifest has made it: use that one, or a queue in another schema.' },
+  )
+}
+
+/** What could not be done, for the message of an error. */
+export function attemptAt(schema: string): string {
+  return `could not use the queue in schema "${schema}"`
+}
+
+/** The SQLSTATE of what a server has refused. */
+export function sqlStateOf(error: unknown): string | undefined {
+  const cause = isPbManifestError(error) ? error.cause : error
+  return cause instanceof DatabaseError ? cause.code : undefined
+}
+
+/** `undefined_table`, `invalid_schema_name` */
+function isNotThere(error: unknown): boolean {
+  return ['42P01', '3F000'].includes(sqlStateOf(error) ?? '')
 }

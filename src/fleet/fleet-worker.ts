@@ -1,13 +1,14 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
-import { hostname, tmpdir } from 'node:os'
+import { readFile, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { isPbManifestError, PbManifestError } from '../errors.js'
-import { describeSystemError, ioError } from '../files/system-error.js'
+import { describeSystemError } from '../files/system-error.js'
 import { verifyShard } from '../shards/verify-shard.js'
 import { version } from '../version.js'
 import { findPlace, type FleetRoot, isRootName, UnseenBackupError } from './backup-place.js'
 import { readFleetOptions } from './fleet-options.js'
 import { type FleetConnection, FleetQueue } from './fleet-queue.js'
+import { withScratch } from './fleet-scratch.js'
 import { LeaseRenewal } from './lease-renewal.js'
 import {
   failShard,
@@ -98,14 +99,7 @@ export async function runFleetWorker(options: FleetWorkerOptions): Promise<void>
     stop,
   )
   try {
-    const scratch = await mkdtemp(join(tmpdir(), 'pbmanifest-fleet-')).catch((error: unknown) => {
-      throw ioError(`could not create a directory in "${tmpdir()}"`, error)
-    })
-    try {
-      await new FleetWorker(queue, scratch, options).work(stop)
-    } finally {
-      await rm(scratch, { recursive: true, force: true })
-    }
+    await withScratch(async (scratch) => await new FleetWorker(queue, scratch, options).work(stop))
   } finally {
     await queue.close()
   }
@@ -149,10 +143,7 @@ class FleetWorker {
       if (!stop.aborted || !isPbManifestError(error) || error.code !== 'ABORTED') throw error
       return
     }
-    await this.#queue.run(
-      async (transaction) => await removeWorker(transaction, this.#worker.id),
-      AbortSignal.timeout(5000),
-    )
+    await this.#queue.runBriefly(async (transaction) => await removeWorker(transaction, this.#worker.id))
   }
 
   get #idleMs(): number {
@@ -185,8 +176,8 @@ class FleetWorker {
       onEvent?.({ kind: counts ? 'done' : 'lost', ...what })
     } catch (error) {
       if (stopNow?.aborted === true) {
-        const timeout = AbortSignal.timeout(5000)
-        await this.#queue.run(async (transaction) => await giveBack(transaction, lease), timeout)
+        renewal.end()
+        await this.#queue.runBriefly(async (transaction) => await giveBack(transaction, lease))
         onEvent?.({ kind: 'given-back', ...what })
         return
       }
@@ -220,7 +211,10 @@ class FleetWorker {
     const { size } = await stat(this.#fragment)
     if (size > maxFragmentBytes) {
       const limit = `a queue takes ${maxFragmentBytes} at most; with more shards, each is smaller`
-      throw new PbManifestError('IO', `the report fragment of shard ${shard} has ${size} bytes: ${limit}`)
+      throw new FragmentTooLargeError(
+        'IO',
+        `the report fragment of shard ${shard} has ${size} bytes: ${limit}`,
+      )
     }
     return await readFile(this.#fragment)
   }
@@ -231,6 +225,9 @@ class FleetWorker {
     this.#rests.set(queue, { milliseconds, end: performance.now() + milliseconds })
   }
 }
+
+/** All workers would find the same. */
+class FragmentTooLargeError extends PbManifestError {}
 
 /** What is not mounted is often an empty directory. */
 async function requireManifest(directory: string): Promise<void> {
@@ -260,7 +257,12 @@ function requireRoots(roots: readonly FleetRoot[]): void {
 function describeShardFailure(error: unknown): ShardFailure {
   const message = error instanceof Error ? error.message : String(error)
   if (!isPbManifestError(error)) return { code: 'IO', message: `bug: ${message}`, isUnseen: false }
-  return { code: error.code, message, isUnseen: error instanceof UnseenBackupError }
+  return {
+    code: error.code,
+    message,
+    isUnseen: error instanceof UnseenBackupError,
+    isFinal: error instanceof FragmentTooLargeError,
+  }
 }
 
 /** A backup in the queue, as people name it. */

@@ -4,8 +4,8 @@ import { connectToDatabase } from '../transfer/connection/gate/connect-sql.js'
 import { endConnection } from '../transfer/connection/pg-connection.js'
 import { serverError } from '../transfer/connection/server-error.js'
 import { version } from '../version.js'
-import { attemptAt, type FleetConnection, loadPgBoss, readVersion } from './fleet-queue.js'
-import { DEFAULT_SCHEMA, fleetTables, requireSchemaName } from './fleet-schema.js'
+import { type FleetConnection, loadPgBoss } from './fleet-queue.js'
+import { attemptAt, DEFAULT_SCHEMA, fleetTables, readVersion, requireSchemaName } from './fleet-schema.js'
 
 /**
  * Makes a queue, unless there is one. The schema is made, too, where it is not there.

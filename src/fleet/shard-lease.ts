@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { ErrorCode } from '../errors.js'
+import type { VerificationError } from '../verify/several/verify-backups.js'
 import { notifyFleet, type QueueTransaction } from './fleet-queue.js'
 
 /** So often a shard is tried before its backup is given up. */
@@ -37,6 +38,8 @@ export interface ShardFailure {
   readonly message: string
   /** Whether the worker cannot see the backup. */
   readonly isUnseen: boolean
+  /** Whether it would be the same for every worker, each time. Default false. */
+  readonly isFinal?: boolean
 }
 
 /** The queue of `pg-boss` for shards of backups below a root, of workers of one version: others would seal other fragments. */
@@ -168,7 +171,7 @@ export async function giveBack(
 export async function failShard(
   transaction: QueueTransaction,
   { backup, shard, attempt }: Pick<ShardLease, 'backup' | 'shard' | 'attempt'>,
-  { code, message, isUnseen }: ShardFailure,
+  { code, message, isUnseen, isFinal = false }: ShardFailure,
 ): Promise<void> {
   const { jobs, query, schema } = transaction
   if (!(await lockOpenBackup(transaction, backup))) return
@@ -196,7 +199,7 @@ export async function failShard(
     `SELECT code, message, worker_name FROM ${schema}.failure WHERE backup = $1 AND shard = $2 AND counts ORDER BY attempt`,
     [backup, shard],
   )
-  if (counted.length < MAX_ATTEMPTS) await jobs.fail(queue, job)
+  if (counted.length < MAX_ATTEMPTS && !isFinal) await jobs.fail(queue, job)
   else await giveUp(transaction, backup, queue, shard, counted)
   await notifyFleet(transaction)
 }
@@ -234,29 +237,43 @@ async function lockOpenBackup({ query, schema }: QueueTransaction, id: string): 
   return row?.state === 'open'
 }
 
-async function giveUp(
+/** Ends an open backup without a report; what workers are at is not theirs any more. */
+export async function abandonBackup(
   { jobs, query, schema }: QueueTransaction,
+  backup: string,
+  queue: string,
+  error: VerificationError,
+): Promise<void> {
+  await query(
+    `UPDATE ${schema}.backup SET state = 'failed', ended_at = clock_timestamp(), error = $2 WHERE id = $1`,
+    [backup, JSON.stringify(error)],
+  )
+  const shards = await query<{ job: string }>(
+    `UPDATE ${schema}.shard SET worker = NULL WHERE backup = $1 RETURNING job`,
+    [backup],
+  )
+  await jobs.deleteJob(
+    queue,
+    shards.map(({ job }) => job),
+  )
+}
+
+async function giveUp(
+  transaction: QueueTransaction,
   backup: string,
   queue: string,
   shard: number,
   failures: readonly { readonly code: ErrorCode; readonly message: string; readonly worker_name: string }[],
 ): Promise<void> {
+  const { query, schema } = transaction
   const last = failures.at(-1)
   const isSame = failures.every(({ code }) => code === last?.code)
   const [row] = await query<{ shards: number }>(`SELECT shards FROM ${schema}.backup WHERE id = $1`, [backup])
-  const error = {
+  const attempts = failures.length === 1 ? '1 attempt' : `${failures.length} attempts`
+  await abandonBackup(transaction, backup, queue, {
     code: isSame ? (last?.code ?? 'IO') : 'IO',
-    message: `could not verify shard ${shard} of ${row?.shards ?? 0} in ${failures.length} attempts: ${last?.message ?? ''}`,
+    message: `could not verify shard ${shard} of ${row?.shards ?? 0} in ${attempts}: ${last?.message ?? ''}`,
     details: failures.map(({ worker_name, message }) => `worker "${worker_name}": ${message}`),
     hint: null,
-  }
-  await query(
-    `UPDATE ${schema}.backup SET state = 'failed', ended_at = clock_timestamp(), error = $2 WHERE id = $1`,
-    [backup, JSON.stringify(error)],
-  )
-  const waiting = await query<{ job: string }>(`SELECT job FROM ${schema}.shard WHERE backup = $1`, [backup])
-  await jobs.deleteJob(
-    queue,
-    waiting.map(({ job }) => job),
-  )
+  })
 }

@@ -1,6 +1,12 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { verifyBackup, type VerifyReport } from 'pbmanifest'
+import {
+  readConnectionEnvironment,
+  resolveConnection,
+  runFleetWorker,
+  verifyBackup,
+  type VerifyReport,
+} from 'pbmanifest'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { runCommandLine } from '../cli/run-command-line.js'
 import { type Cluster, createCluster } from '../helpers/cluster.js'
@@ -143,7 +149,7 @@ describeWithDebianPostgres('a fleet on a queue', (programs) => {
     await fleet.worker(root)
     expect(await verifying).toEqual({ status: 1, report: whole })
     victim.signal('SIGCONT')
-    await victim.says("is another worker's by now")
+    await victim.says("is not this worker's any more")
     victim.signal('SIGTERM')
     expect(await victim.ended()).toBe(0)
   })
@@ -190,6 +196,76 @@ describeWithDebianPostgres('a fleet on a queue', (programs) => {
     expect(await patient.ended()).toBe(0)
     expect(patient.said.match(/verifying shard/g)).toHaveLength(1)
     expect(patient.said.match(/handed in shard/g)).toHaveLength(1)
+  })
+
+  test('ends a worker at once that cannot give its shard back, for the queue does not answer', async () => {
+    await newFleet()
+    const proxy = await FaultProxy.start(cluster.socketDirectory, cluster.port)
+    try {
+      await fleet.run(['verify', '--shards=2', backup.directory])
+      const victim = await fleet.worker([...root, ...slow], proxy.directory)
+      await victim.says('verifying shard')
+      proxy.freeze()
+      victim.signal('SIGTERM')
+      await victim.says('a second signal')
+      victim.signal('SIGTERM')
+      expect(await victim.ended()).toBe(143)
+      expect(victim.said).not.toContain('gave back')
+    } finally {
+      proxy.close()
+    }
+  })
+
+  test('leaves what is cancelled, and tells whoever waits', async () => {
+    await newFleet()
+    const worker = await fleet.worker([...root, ...slow])
+    const enqueued = await fleet.run(['verify', '--shards=3', '--output=json', backup.directory, 'night:x'])
+    const { run } = JSON.parse(enqueued.stdout) as { run: string }
+    const waiting = fleet.start(['verify', '--wait', '--run', run])
+    await worker.says('verifying shard')
+    const both = `cancelled: "${backup.directory}"\ncancelled: "night:x"\n`
+    expect(await fleet.run(['cancel', '--run', run])).toEqual({ status: 0, stdout: both, stderr: '' })
+    await worker.says("is not this worker's any more")
+    expect(await waiting.ended()).toBe(5)
+    expect(waiting.said).toContain('backup at "night:x": cancelled on request')
+    expect(await fleet.run(['cancel', '-q', '--run', run])).toEqual({ status: 0, stdout: '', stderr: '' })
+    expect((await fleet.run(['status'])).stdout).toContain(
+      `"${backup.directory}": failed; of 3 shards 0 done, 0 running, 0 waiting\n  cancelled on request`,
+    )
+    const whole = await fleet.run([
+      'verify',
+      '--skip-checksums',
+      '--no-parse-wal',
+      '--shards=1',
+      '--output=json',
+      backup.directory,
+    ])
+    const { run: ended } = JSON.parse(whole.stdout) as { run: string }
+    expect(await fleet.run(['verify', '--wait', '-q', '--run', ended])).toMatchObject({ status: 1 })
+    expect((await fleet.run(['cancel', '--run', ended])).stdout).toBe(
+      `has ended before: "${backup.directory}"\n`,
+    )
+  })
+
+  test('gives a backup up at once whose fragment is too large for a queue', async () => {
+    await newFleet()
+    const stop = new AbortController()
+    const [, conninfo = ''] = fleet.queue()
+    const { options: connection } = resolveConnection({ conninfo }, readConnectionEnvironment(process.env))
+    const working = runFleetWorker({
+      connection,
+      schema: fleet.schema,
+      roots: [backup],
+      maxFragmentBytes: 100,
+      signal: stop.signal,
+    })
+    const result = await fleet.run(['verify', '--wait', '--shards=2', backup.directory])
+    stop.abort()
+    await working
+    expect(result.status).toBe(5)
+    expect(result.stderr).toMatch(
+      /could not verify shard \d of 2 in 1 attempt: the report fragment of shard \d has \d+ bytes: a queue takes 100 at most; with more shards/,
+    )
   })
 
   test('does not count what a worker cannot see that another one can', async () => {
@@ -262,6 +338,12 @@ describe('fleet refuses a command line', () => {
     [['init', 'x'], 'too many command-line arguments'],
     [['init', '--root=/x'], '--root is not for fleet init'],
     [['status', '--wait'], '--wait is not for fleet status'],
+    [['cancel'], '--run is needed'],
+    [['cancel', '--run=1'], 'there is no verification "1" in the queue'],
+    [['cancel', 'x', '--run=1'], 'too many command-line arguments'],
+    [['verify', 's3://b-1/a'], 'a fleet verifies directories, and no backup in an object store'],
+    [['worker', '--root=s3://b-1/a'], 'invalid value "s3://b-1/a" for option --root'],
+    [['worker', '--root=night=s3://b-1/a'], 'invalid value "night=s3://b-1/a" for option --root'],
     [['worker'], 'no root specified'],
     [['worker', '--root', 'a='], 'invalid value "a=" for option --root'],
     [['worker', '--lease', '10ms'], 'invalid value "10ms" for option --lease'],

@@ -1,7 +1,7 @@
 import { usageError } from '../../usage-error.js'
 import type { VerifyValues } from '../verify/verify-options.js'
 
-export const fleetActions = ['init', 'worker', 'verify', 'status'] as const
+export const fleetActions = ['init', 'worker', 'verify', 'status', 'cancel'] as const
 
 export type FleetAction = (typeof fleetActions)[number]
 
@@ -47,6 +47,7 @@ const optionsOf: Readonly<Record<FleetAction, readonly string[]>> = {
   worker: ['queue', 'schema', 'quiet', 'root', 'name', 'jobs', 'max-rate', 'lease'],
   verify: ['queue', 'schema', 'quiet', 'output', 'root', ...ofVerify],
   status: ['queue', 'schema', 'output'],
+  cancel: ['queue', 'schema', 'quiet', 'run'],
 }
 
 /** @throws {@link PbManifestError} `USAGE` for an option of another action */

@@ -3,6 +3,7 @@ import { awaitFleet, type FleetProgress } from '../../../src/fleet/await-fleet.j
 import type { FleetRoot } from '../../../src/fleet/backup-place.js'
 import { enqueueOnFleet } from '../../../src/fleet/enqueue-on-fleet.js'
 import type { FleetConnection } from '../../../src/fleet/fleet-queue.js'
+import { isStoreAddress } from '../../../src/source/store/store-address.js'
 import { formatBytes, formatCount } from '../../../src/renderings/format.js'
 import { checkReportFiles } from '../../../src/renderings/report-files.js'
 import { startRun } from '../../../src/run-facts.js'
@@ -40,6 +41,12 @@ export async function runFleetVerify(
   }
   if (values.run !== undefined && !waits) throw usageError('--run is for use with --wait')
   if (values.run === undefined && backups.length === 0) throw usageError('no backup specified')
+  if (backups.some(isStoreAddress)) {
+    throw usageError(
+      'a fleet verifies directories, and no backup in an object store',
+      'For such a one, each machine can run "pbmanifest verify --shard".',
+    )
+  }
   await checkReportFiles(output.files, backups)
   if (values.run !== undefined) return await report(context, values, output, connection, values.run, false)
 
@@ -73,7 +80,9 @@ export async function runFleetVerify(
     return await report(context, values, output, connection, run, true)
   } catch (error) {
     if (signal.aborted || isPbManifestError(error)) {
-      messages.note(`the verification goes on without us: pbmanifest fleet verify --wait --run ${run}`)
+      messages.note(
+        `the verification goes on without us: pbmanifest fleet verify --wait --run ${run}, or fleet cancel`,
+      )
     }
     throw error
   }

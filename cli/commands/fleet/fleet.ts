@@ -2,6 +2,7 @@ import type { FleetWorkerEvent } from '../../../src/fleet/fleet-worker.js'
 import type { FleetRoot } from '../../../src/fleet/backup-place.js'
 import type { FleetConnection } from '../../../src/fleet/fleet-queue.js'
 import { displayPathname } from '../../../src/files/pathname.js'
+import { isStoreAddress } from '../../../src/source/store/store-address.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import { refuseOperands } from '../../operands.js'
 import { invalidValue, readCount, readOptional } from '../../option-values.js'
@@ -55,6 +56,14 @@ const options = {
       describe: 'give the shard of a worker that is silent for so long to another (default: 30s)',
     },
   },
+  'fleet verify, fleet cancel:': {
+    run: {
+      type: 'string',
+      value: 'ID',
+      kind: 'text',
+      describe: 'what was enqueued before: to wait for, in place of a new verification, or to cancel',
+    },
+  },
   'fleet verify:': {
     shards: {
       type: 'string',
@@ -64,12 +73,6 @@ const options = {
       describe: 'how many shards a backup has (default: auto, four for each worker; one for one worker)',
     },
     wait: { type: 'boolean', describe: 'wait for the workers, and report' },
-    run: {
-      type: 'string',
-      value: 'ID',
-      kind: 'text',
-      describe: 'wait for what was enqueued before, in place of a new verification',
-    },
     format: verifyOptions['What to verify:'].format,
     ignore: verifyOptions['What to verify:'].ignore,
     'partial-wal': verifyOptions['What to verify:']['partial-wal'],
@@ -88,7 +91,7 @@ const options = {
 export const fleetCommand: Command = defineCommand({
   name: 'fleet',
   summary: 'verify backups with many machines, by a queue in PostgreSQL',
-  synopsis: 'init|worker|verify|status [OPTION]... [BACKUP]...',
+  synopsis: 'init|worker|verify|status|cancel [OPTION]... [BACKUP]...',
   operands: fleetActions,
   endsBySignal: ['worker'],
   options,
@@ -97,6 +100,7 @@ export const fleetCommand: Command = defineCommand({
     ['worker --queue dbname=fleet --root /backups', 'on each machine that sees the backups'],
     ['verify --queue dbname=fleet --wait /backups/monday', 'the report of verify, from all of them'],
     ['status --queue dbname=fleet', 'what waits, runs, is done or has failed'],
+    ['cancel --queue dbname=fleet --run ID', 'verify no more of it'],
   ],
   run: async (context, values, operands) => {
     const [word, ...rest] = operands
@@ -117,6 +121,8 @@ export const fleetCommand: Command = defineCommand({
         const { runFleetStatus } = await import('./fleet-status.js')
         return await runFleetStatus(context, values, connection)
       }
+      case 'cancel':
+        return await runCancel(context, values, connection)
       default:
         return action satisfies never
     }
@@ -158,7 +164,8 @@ function tellConnection(messages: CommandContext['messages'], loss: string | und
 function readRoots({ root = [] }: FleetValues): FleetRoot[] {
   return root.map((text) => {
     const [, name, directory = text] = /^([\w.-]{1,60})=(.*)$/s.exec(text) ?? []
-    if (directory === '') throw invalidValue('--root', text, 'a directory, or NAME=DIRECTORY')
+    if (directory === '' || isStoreAddress(directory))
+      throw invalidValue('--root', text, 'a directory, or NAME=DIRECTORY')
     return { directory, ...(name !== undefined && { name }) }
   })
 }
@@ -171,6 +178,20 @@ async function runInit(
   const { initFleet } = await import('../../../src/fleet/init-fleet.js')
   const isNew = await initFleet({ connection, schema }, signal)
   if (quiet !== true) print(`queue in schema "${schema}" ${isNew ? 'created' : 'is there already'}`)
+  return exitStatus.done
+}
+
+async function runCancel(
+  { print, signal }: CommandContext,
+  { quiet, run }: FleetValues,
+  connection: FleetConnection,
+): Promise<ExitStatus> {
+  if (run === undefined) throw usageError('--run is needed', 'fleet status --output=json has the IDs.')
+  const { cancelOnFleet } = await import('../../../src/fleet/cancel-on-fleet.js')
+  for (const { backup, isCancelled } of await cancelOnFleet(run, { ...connection, signal })) {
+    const what = isCancelled ? 'cancelled' : 'has ended before'
+    if (quiet !== true) print(`${what}: "${displayPathname(backup)}"`)
+  }
   return exitStatus.done
 }
 
@@ -219,7 +240,7 @@ function describeEvent(event: Exclude<FleetWorkerEvent, { kind: 'connection' }>)
     case 'done':
       return `handed in ${shard}`
     case 'lost':
-      return `${shard} is another worker's by now`
+      return `${shard} is not this worker's any more`
     case 'given-back':
       return `gave back ${shard}`
     case 'failed':

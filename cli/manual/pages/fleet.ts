@@ -3,7 +3,7 @@ import type { Manual } from '../manual.js'
 export const fleetManual: Manual = {
   description: `
 \`pbmanifest fleet\` verifies backups with many machines, each of which takes shards from a queue in a PostgreSQL database. It needs the package \`pg-boss\` (version 10) beside it.
-\`fleet init\` makes the queue, in a schema of its own. \`fleet worker\` runs on each machine that can read the backups, and verifies what it takes from the queue. \`fleet verify\` puts backups into the queue; with \`--wait\`, it waits for the workers, prints the report of each backup, and exits as \`pbmanifest verify\` does, by the worst. \`fleet status\` says what waits, runs, is done or has failed.
+\`fleet init\` makes the queue, in a schema of its own. \`fleet worker\` runs on each machine that can read the backups, and verifies what it takes from the queue. \`fleet verify\` puts backups into the queue; with \`--wait\`, it waits for the workers, prints the report of each backup, and exits as \`pbmanifest verify\` does, by the worst. \`fleet status\` says what waits, runs, is done or has failed. \`fleet cancel\` has the workers verify no more of what was enqueued.
 A shard whose worker dies, hangs or loses the queue is given to another one, and counts once. After three failed attempts its backup is given up. The first SIGTERM has a worker finish the shard that it is at and end; a second one ends it at once, and the shard is given back.`,
   options: {
     queue:
@@ -21,7 +21,7 @@ A shard whose worker dies, hangs or loses the queue is given to another one, and
     badInput: 'The manifest of a backup, or what a worker has handed in, cannot be read as such.',
     cannotMerge:
       'What the workers have handed in does not make one report: the manifest was changed meanwhile.',
-    inputOutput: 'A shard has failed three times.',
+    inputOutput: 'A shard has failed three times, or the verification was cancelled.',
     server: 'The queue: there is no connection, there is none, or it is of a newer version.',
     partial: 'No problem was found, but all files are ignored.',
   },
