@@ -1,6 +1,6 @@
 /**
- * Options that several commands have, in the words of PostgreSQL's programs where those have them. `backup` spells its own: the type of an exported
- * table has to be seen where it stands.
+ * Options that several commands have, in the words of PostgreSQL's programs where those have them. In an exported table, whose type has to be seen
+ * where it stands, one of them is named with its type: `'endpoint-url': endpointUrl as typeof endpointUrl`.
  */
 
 /** `--output`, of commands whose result is for people or for programs. */
@@ -43,4 +43,20 @@ export const syncMethod = {
   kind: 'text',
   suggestions: ['fsync', 'syncfs'],
   describe: 'set method for syncing files to disk (default: fsync)',
+} as const
+
+/** `--endpoint-url`, of commands that reach an object store. */
+export const endpointUrl = {
+  type: 'string',
+  value: 'URL',
+  kind: 'text',
+  describe: 'of s3://: the store, if it is not AWS (default: AWS_ENDPOINT_URL)',
+} as const
+
+/** `--addressing-style`, of the same. */
+export const addressingStyle = {
+  choices: ['auto', 'path', 'virtual'],
+  type: 'string',
+  value: 'auto|path|virtual',
+  describe: 'of s3://: where the bucket is named (default: as the store has it)',
 } as const

@@ -9,7 +9,14 @@ import { readStoreOptions, refuseStoreOptions } from '../store-options.js'
 import { readOnlyOperand } from '../operands.js'
 import { readCount, readIoSeconds, readManifestChecksums, readOptional } from '../option-values.js'
 import { formatShare, ProgressReporter } from '../progress-reporter.js'
-import { manifestChecksums, progressOrQuiet, tablespaceMapping, textOrJson } from '../shared-options.js'
+import {
+  addressingStyle,
+  endpointUrl,
+  manifestChecksums,
+  progressOrQuiet,
+  tablespaceMapping,
+  textOrJson,
+} from '../shared-options.js'
 import { requireQuietOrProgress, usageError } from '../usage-error.js'
 import { withoutUndefined } from '../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from './command.js'
@@ -28,18 +35,8 @@ const options = {
       kind: 'number',
       describe: 'how long the fetch command may be silent (default: 300)',
     },
-    'endpoint-url': {
-      type: 'string',
-      value: 'URL',
-      kind: 'text',
-      describe: 'of s3://: the store, if it is not AWS (default: AWS_ENDPOINT_URL)',
-    },
-    'addressing-style': {
-      choices: ['auto', 'path', 'virtual'],
-      type: 'string',
-      value: 'auto|path|virtual',
-      describe: 'of s3://: where the bucket is named (default: as the store has it)',
-    },
+    'endpoint-url': endpointUrl,
+    'addressing-style': addressingStyle,
     'manifest-path': {
       alias: 'm',
       type: 'string',

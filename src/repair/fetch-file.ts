@@ -74,7 +74,7 @@ export async function fetchFile(
     return { reason: { kind: 'copy-missing', message: `"${shown}" is not in the copy either` } }
   }
   if (file.type === 'unreadable') {
-    const message = `could not open "${shown}" of the copy: ${file.message}`
+    const message = `could not read "${shown}" of the copy: ${file.message}`
     return { reason: { kind: 'copy-unreadable', message } }
   }
   if (file.size !== size) return { reason: wrongSize(shown, file.size, size) }
@@ -90,6 +90,7 @@ export async function fetchFile(
     isGood = true
     return { file: written }
   } catch (error) {
+    if (error instanceof LostCopyError) throw error.cause
     if (!(error instanceof SourceReadError)) return { reason: writeFailed(error) }
     const message = `could not read "${shown}" of the copy: ${error.message}`
     return { reason: { kind: 'copy-unreadable', message } }
@@ -108,7 +109,7 @@ async function readContent(
   const kept: Buffer[] = []
   let bytes = 0
   checksum?.hasher.reset()
-  for await (const chunk of file.chunks()) {
+  for await (const chunk of chunksOf(file)) {
     throwIfAborted(signal)
     bytes += chunk.length
     if (bytes > size) break
@@ -122,6 +123,20 @@ async function readContent(
     return { kind: 'copy-differs', message: `checksum mismatch for file "${shown}" of the copy, too` }
   }
   return await accept?.(Buffer.concat(kept))
+}
+
+/** Not this file alone, but the copy cannot be read any more. */
+class LostCopyError extends Error {}
+
+/** Tells what the copy fails with from what the target does. */
+async function* chunksOf(
+  file: SourceFile & { readonly type: 'file' },
+): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    yield* file.chunks()
+  } catch (cause) {
+    throw cause instanceof SourceReadError ? cause : new LostCopyError('the copy is lost', { cause })
+  }
 }
 
 function wrongSize(shown: string, size: number, expected: number): Reason {

@@ -1,3 +1,4 @@
+import type { StoreOptions } from '../source/store/store-settings.js'
 import type { VerifyOptions, VerifyProgress } from '../verify/options.js'
 import type { CopyIdentity, RepairItem } from './report.js'
 
@@ -27,10 +28,17 @@ export interface RepairOptions extends Pick<
   | 'signal'
 > {
   /**
-   * Another copy of the backup: a directory, in plain or in tar format, or what a command gives, see `verifyFetchedBackup`. Nothing is
-   * written there; what is needed of archives is unpacked into TMPDIR first.
+   * Another copy of the backup: a directory, in plain or in tar format, what a command gives, see `verifyFetchedBackup`, or an object
+   * store, see `verifyStoredBackup`. Nothing is written there.
    */
-  readonly from: string | { readonly fetchCommand: string; readonly fetchTimeoutSeconds?: number }
+  readonly from:
+    | string
+    | { readonly fetchCommand: string; readonly fetchTimeoutSeconds?: number }
+    | {
+        /** `s3://BUCKET/PREFIX` */
+        readonly address: string
+        readonly store: StoreOptions
+      }
   /** The manifest was made of that of the copy, which so is of the same backup. Default: when both have the same. */
   readonly isSameBackup?: boolean
   /** Repair; else only say what would be repaired. Default false. */

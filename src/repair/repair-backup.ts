@@ -5,7 +5,6 @@ import { displayPathname } from '../files/pathname.js'
 import { ownPathname } from '../files/safe-pathname.js'
 import { ioError } from '../files/system-error.js'
 import { throwIfAborted } from '../files/yielder.js'
-import { openDirectorySource } from '../source/directory-source.js'
 import { startRun } from '../run-facts.js'
 import { detectBackupFormat } from '../verify/detect-backup-format.js'
 import type { VerifyOptions } from '../verify/options.js'
@@ -18,8 +17,8 @@ import type { RepairOptions, RepairProgress } from './options.js'
 import { planRepair } from './plan-repair.js'
 import { isLeftover } from './replacement-file.js'
 import { RepairedDirectory } from './repaired-directory.js'
+import { RepairCopy } from './repair-copy.js'
 import { RepairRun } from './repair-run.js'
-import { UnpackedCopy } from './unpacked-copy.js'
 import type { RepairItem, RepairReport } from './report.js'
 
 const MANIFEST = 'backup_manifest'
@@ -49,52 +48,40 @@ const signatureProblems: readonly ProblemKind[] = [
  * ```
  */
 export async function repairBackup(directory: string, options: RepairOptions): Promise<RepairReport> {
-  const { from } = options
-  const unpacked = await UnpackedCopy.of(options)
-  if (unpacked === undefined) {
-    if (typeof from !== 'string') throw new TypeError('a copy that is fetched is unpacked')
-    return await repairFrom(directory, { ...options, from }, undefined)
-  }
-  const { shown, failures } = unpacked
+  const copy = await RepairCopy.open(options)
+  const { shown, failures } = copy
   try {
     const { onItem, onCopy } = options
-    const report = await repairFrom(
-      directory,
-      {
-        ...options,
-        from: unpacked.directory,
-        ...(onItem && { onItem: (item) => onItem(whyUnread(item, failures)) }),
-        ...(onCopy && { onCopy: (copy) => onCopy({ ...copy, directory: shown }) }),
-      },
-      unpacked,
-    )
+    const report = await repairFrom(copy, directory, {
+      ...options,
+      ...(onItem && { onItem: (item) => onItem(whyUnread(item, failures)) }),
+      ...(onCopy && { onCopy: (identity) => onCopy({ ...identity, directory: shown }) }),
+    })
     const items = report.items.map((item) => whyUnread(item, failures))
     return { ...report, items, copy: { ...report.copy, directory: shown } }
   } finally {
-    unpacked.remove()
+    copy.close()
   }
 }
 
-/** A file that is not in the unpacked copy because it could not be read in its archive. */
-function whyUnread(item: RepairItem, failures: UnpackedCopy['failures']): RepairItem {
+/** A file that was not kept because it could not be read. */
+function whyUnread(item: RepairItem, failures: RepairCopy['failures']): RepairItem {
   const failure = item.path === undefined ? undefined : failures.get(item.path)
   if (failure === undefined || item.reason?.kind !== 'copy-missing') return item
   const message = `could not read "${item.path}" of the copy: ${failure}`
   return { ...item, reason: { kind: 'copy-unreadable', message } }
 }
 
-type RepairFromDirectory = RepairOptions & { readonly from: string }
-
 async function repairFrom(
+  copy: RepairCopy,
   directory: string,
-  options: RepairFromDirectory,
-  unpacked: UnpackedCopy | undefined,
+  options: RepairOptions,
 ): Promise<RepairReport> {
   const started = performance.now()
   const finished = startRun()
-  const { from, write = false, links = [], signal } = options
+  const { write = false, links = [], signal } = options
+  const { directory: from } = copy
   requireApart(directory, from, write)
-  const source = openDirectorySource(from)
   const items: RepairItem[] = []
   const add = (item: RepairItem): void => {
     items.push(item)
@@ -102,7 +89,7 @@ async function repairFrom(
   }
   for (const item of await leadLinks(links, { directory, copy: from, writes: write })) add(item)
 
-  const { before, manifestPath } = await lookAt(directory, options)
+  const { before, manifestPath } = await lookAt(copy, directory, options)
   const isOfCopy = manifestPath === `${from}/${MANIFEST}` && options.manifestPath === undefined
   const identity = await identifyCopy(from, before.manifest, signal)
   if (before.verdict === 'failed' || isOfCopy) options.onCopy?.(identity)
@@ -110,7 +97,7 @@ async function repairFrom(
   const target = new RepairedDirectory(directory, links, write)
   const run = new RepairRun({
     directory,
-    source,
+    copy,
     target,
     options,
     before,
@@ -122,7 +109,6 @@ async function repairFrom(
   const table = isTrusted && before.verdict === 'failed' ? await run.loadTable() : undefined
   const plan = table && planRepair(problemsOf(before), table)
   if (plan !== undefined && table !== undefined) {
-    await unpacked?.unpack(plan, table)
     if (write) {
       for (const leftover of [...plan.leftovers, ...leftoversInWal(directory)]) await target.remove(leftover)
     }
@@ -176,7 +162,11 @@ function requireApart(directory: string, copy: string, writes: boolean): void {
       hint: 'Only a backup in plain format can be repaired: unpack it.',
     })
   }
-  if (!writes) return
+  if (writes) refuseCluster(directory)
+}
+
+/** Refuses to write where a server is, or was. @throws {@link PbManifestError} `IO` */
+export function refuseCluster(directory: string): void {
   if (existsSync(`${directory}/postmaster.pid`)) {
     throw new PbManifestError('IO', `lock file "${displayPathname(directory)}/postmaster.pid" exists`, {
       hint: 'Is a server running in it? Only a backup can be repaired.',
@@ -200,8 +190,12 @@ interface FirstLook {
   readonly manifestPath: string | undefined
 }
 
-async function lookAt(directory: string, options: RepairFromDirectory): Promise<FirstLook> {
-  const { from, manifestPath, manifestFromCopy = false } = options
+async function lookAt(
+  { directory: from }: RepairCopy,
+  directory: string,
+  options: RepairOptions,
+): Promise<FirstLook> {
+  const { manifestPath, manifestFromCopy = false } = options
   try {
     return { before: await verify(directory, options, 'verify', manifestPath), manifestPath }
   } catch (error) {

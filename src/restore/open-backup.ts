@@ -14,11 +14,9 @@ import { openDirectorySource, requireDirectory } from '../source/directory-sourc
 import { listObjects } from '../source/store/list-objects.js'
 import { parseStoreAddress } from '../source/store/store-address.js'
 import { StoreClient } from '../source/store/store-client.js'
-import { archivesAmong, storePlace } from '../source/store/store-place.js'
-import { openStoreSource } from '../source/store/store-source.js'
-import { type Archive, parseArchiveName } from '../source/tar/archive.js'
-import { type ArchivePlace, remoteArchive } from '../source/tar/archive-place.js'
-import { archivesIn, openTarSource } from '../source/tar/tar-source.js'
+import { openStoreSource, storedArchives } from '../source/store/store-source.js'
+import { remoteArchive } from '../source/tar/archive-place.js'
+import { archivesIn, openTarSource, type TarSet } from '../source/tar/tar-source.js'
 import type { ClusterTablespace } from '../target/target-directory.js'
 import { detectBackupFormat } from '../verify/detect-backup-format.js'
 import { FileTable } from '../verify/file-table/file-table.js'
@@ -84,12 +82,7 @@ async function openStored(
   const objects = await told(`could not list "${shown}"`, listObjects(client, signal))
   const read = await readManifest(options, () => openStoredManifest(client, objects, signal))
   if (isStoredAsTar(objects)) {
-    const archives = archivesAmong(objects)
-    const place = storePlace(client, archives)
-    const contents = [...archives.values()].flatMap(
-      ({ pathname }) => parseArchiveName(pathname)?.contents ?? [],
-    )
-    return await openTar({ shown, archives: contents.map(remoteArchive), place }, read, options)
+    return await openTar(storedArchives(client, objects), read, options)
   }
   const source = openStoreSource(client, objects, signal)
   const map = await readMap(source, read.manifest)
@@ -122,11 +115,7 @@ async function openFetched(
 type ReadManifest = Pick<OpenedBackup, 'manifest' | 'manifestChunks'>
 
 async function openTar(
-  {
-    shown,
-    archives,
-    place,
-  }: { shown: string; archives: readonly Archive[]; place: ArchivePlace | undefined },
+  { shown, archives, place }: Pick<TarSet, 'shown' | 'archives' | 'place'>,
   read: ReadManifest,
   { signal }: RestoreOptions,
 ): Promise<OpenedBackup> {

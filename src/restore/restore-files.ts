@@ -25,7 +25,7 @@ const MOST_LANES = 16
  * What no manifest lists and belongs to a backup: WAL, and what says what it is, as far as it is archived already; settings and
  * signals that were written into it afterwards, as pg_basebackup -R does.
  */
-const unlisted = new RegExp(
+export const unlistedFiles: RegExp = new RegExp(
   `^(?:pg_wal/(?:[0-9A-F]{24}(?:\\.partial|\\.[0-9A-F]{8}\\.backup)?|[0-9A-F]{8}\\.history|archive_status/[0-9A-F]{8,24}[.a-z0-9A-F]*\\.done)|${filesWrittenLater.join('|').replaceAll('.', '\\.')})$`,
 )
 
@@ -62,7 +62,7 @@ export async function restoreFiles(restore: FileRestore): Promise<RestoredFiles>
   const { backup, jobs, stop } = restore
   makeDirectories(restore)
   const writer = new FileWriter(restore)
-  const lanes = backup.source.lanes(wantedOf(restore), Math.min(jobs, MOST_LANES), unlisted)
+  const lanes = backup.source.lanes(wantedOf(restore), Math.min(jobs, MOST_LANES), unlistedFiles)
   let failure: { readonly error: unknown } | undefined
   const fail = (error: unknown): void => {
     failure ??= { error }

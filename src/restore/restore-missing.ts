@@ -1,22 +1,26 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { PbManifestError } from '../errors.js'
+import { isDeepStrictEqual } from 'node:util'
+import { isPbManifestError, PbManifestError } from '../errors.js'
 import { displayPathname, pathTo } from '../files/pathname.js'
 import { ioError, isNotThere } from '../files/system-error.js'
 import { UNFINISHED_MANIFEST, UNFINISHED_MARK } from '../manifest/contents/made-by-backup.js'
 import { parseMajorVersion } from '../manifest/data-directory-files.js'
 import { filesWrittenLater } from '../verify/ignore-rules.js'
-import { writeNewFile } from '../files/durable-file.js'
+import { DurableFile } from '../files/durable-file.js'
+import type { WalRange } from '../manifest/model.js'
+import { openManifest, scanManifest } from '../manifest/read-manifest.js'
 import { TABLESPACE_MAP } from '../postgres/data-directory.js'
+import { type SourceFile, SourceReadError } from '../source/backup-source.js'
 import type { StatedLink } from '../repair/options.js'
-import { repairBackup } from '../repair/repair-backup.js'
+import { refuseCluster, repairBackup } from '../repair/repair-backup.js'
 import type { RepairReport } from '../repair/report.js'
 import { mapTablespace } from '../target/tablespace-mapping.js'
 import { openBackup, type OpenedBackup } from './open-backup.js'
 import type { RestoreOptions, RestoreSource } from './options.js'
 import type { RestoreReport } from './report.js'
-import { makeDirectories } from './restore-files.js'
+import { makeDirectories, unlistedFiles } from './restore-files.js'
 import { nameManifest, writeManifest } from './restored-manifest.js'
 
 const MOST_DETAILS = 20
@@ -34,13 +38,12 @@ export async function restoreMissing(
   options: RestoreOptions,
   signal: AbortSignal,
 ): Promise<Restored> {
-  if ('address' in from) {
-    throw new PbManifestError('USAGE', 'a restore from an object store cannot be gone on with', {
-      hint: 'Restore it anew, or from a directory or by a fetch command.',
-    })
-  }
   const backup = await openBackup(from, { ...options, signal })
   const directory = resolve(options.directory)
+  refuseCluster(directory)
+  await requireSameBackup(directory, backup, signal)
+  // Until it was finished, a file may be there whose end was not written.
+  const isUnfinished = existsSync(join(directory, UNFINISHED_MARK))
   const links = placeLinks(backup, options)
   const leavesMapOut =
     backup.manifest.table.find(TABLESPACE_MAP) !== -1 && links.some(({ isMoved }) => isMoved)
@@ -70,7 +73,7 @@ export async function restoreMissing(
   })
   requireWhole(report)
   makeDirectories({ backup, directory })
-  await takeUnlisted(backup, directory)
+  const taken = await takeUnlisted(backup, directory, isUnfinished)
   for (const name of [UNFINISHED_MARK, ...links.map(({ pathname }) => `${pathname}/${UNFINISHED_MARK}`)]) {
     await remove(join(directory, name))
   }
@@ -87,25 +90,95 @@ export async function restoreMissing(
     })),
     files,
     bytes: report.bytesWritten,
-    unlistedFiles: report.items.filter(({ what }) => what === 'wal-segment').length,
+    unlistedFiles: taken + report.items.filter(({ what }) => what === 'wal-segment').length,
     manifest: { checksum, isRewritten: leavesMapOut },
     walRecords: 0,
     notChecked: report.notChecked.filter(({ what }) => what !== 'ignored-paths'),
   }
 }
 
-/** Settings and signals, which no verification demands. */
-async function takeUnlisted({ source, hasGroupAccess }: OpenedBackup, directory: string): Promise<void> {
-  const wanted = filesWrittenLater.filter((name) => !existsSync(join(directory, name)))
-  if (wanted.length === 0) return
-  for await (const file of source.files(wanted)) {
-    if (file.type === 'absent') continue
-    if (file.type === 'unreadable') {
-      throw new PbManifestError('IO', `could not read file "${file.pathname}" of the backup: ${file.message}`)
-    }
-    const mode = hasGroupAccess ? 0o640 : 0o600
-    await writeNewFile(join(directory, file.pathname), file.chunks(), { mode, sync: true })
+/**
+ * What is gone on with is this backup, as far as its manifest says; one that cannot be read says nothing, and is replaced.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+async function requireSameBackup(
+  directory: string,
+  { manifest }: OpenedBackup,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = join(directory, 'backup_manifest')
+  if (!existsSync(path)) return
+  const walRanges: WalRange[] = []
+  const handler = { file: () => {}, walRange: (range: WalRange) => void walRanges.push(range) }
+  let systemIdentifier: bigint | undefined
+  try {
+    ;({ systemIdentifier } = await scanManifest(await openManifest(path), handler, { signal }))
+  } catch (error) {
+    if (!isPbManifestError(error) || error.code === 'ABORTED') throw error
+    return
   }
+  const isSameCluster =
+    systemIdentifier === undefined ||
+    manifest.summary.systemIdentifier === undefined ||
+    systemIdentifier === manifest.summary.systemIdentifier
+  if (isSameCluster && isDeepStrictEqual(walRanges, manifest.walRanges)) return
+  const of = isSameCluster ? 'another backup' : 'a backup of another cluster'
+  throw new PbManifestError('IO', `"${displayPathname(directory)}" holds ${of}, by its backup_manifest`, {
+    hint: 'Restore into a directory that is empty, or is not there.',
+  })
+}
+
+/**
+ * Settings, signals, WAL and what belongs to it, which no verification demands.
+ *
+ * @returns how many files were written
+ */
+async function takeUnlisted(
+  { source, hasGroupAccess }: OpenedBackup,
+  directory: string,
+  isUnfinished: boolean,
+): Promise<number> {
+  let count = 0
+  try {
+    for (const lane of source.lanes(filesWrittenLater, 1, unlistedFiles)) {
+      for await (const file of lane) {
+        if (file.type === 'absent') continue
+        const { pathname } = file
+        if (file.type === 'unreadable') {
+          throw new PbManifestError('IO', `could not read file "${pathname}" of the backup: ${file.message}`)
+        }
+        const path = join(directory, pathname)
+        if (isWhole(path, file, isUnfinished)) continue
+        const written = await DurableFile.create(path, hasGroupAccess ? 0o640 : 0o600)
+        try {
+          for await (const chunk of file.chunks()) await written.write(chunk)
+          await written.commit()
+        } catch (error) {
+          await written.discard()
+          throw error
+        }
+        count++
+      }
+    }
+  } catch (error) {
+    throw error instanceof SourceReadError
+      ? new PbManifestError('IO', `could not read ${error.message}`, { cause: error })
+      : error
+  }
+  return count
+}
+
+/** Whether a file is there, and was written to its end. */
+function isWhole(
+  path: string,
+  { pathname, size }: SourceFile & { readonly type: 'file' },
+  isUnfinished: boolean,
+): boolean {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (stats === undefined || !isUnfinished) return stats !== undefined
+  // What is small is written anew; of WAL, each record has a checksum.
+  return stats.size === size && /^pg_wal\/[0-9A-F]{24}$/.test(pathname)
 }
 
 interface PlacedLink extends StatedLink {

@@ -80,15 +80,6 @@ test.each([
   expect(existsSync(target)).toBe(false)
 })
 
-test('a restore that was ended cannot be gone on with', async () => {
-  expect(await restore([address])).toMatchObject({ status: 0 })
-  const { status, stderr } = await restore(['--only-missing', address])
-  expect([status, stderr]).toEqual([
-    2,
-    expect.stringContaining('a restore from an object store cannot be gone on with'),
-  ])
-})
-
 test('nothing is made when there is no backup, or a store is named for a directory', async () => {
   const none = await restore([`s3://${BUCKET}/none`])
   expect([none.status, none.stderr]).toEqual([5, expect.stringContaining('There are no objects below')])

@@ -3,10 +3,12 @@ import { parsePositiveUnsignedInt32 } from '../../../src/postgres/unsigned-int.j
 import type { RepairOptions, StatedLink } from '../../../src/repair/options.js'
 import type { RepairReport } from '../../../src/repair/report.js'
 import { formatAsJson } from '../../../src/schemas/validator.js'
+import { isStoreAddress } from '../../../src/source/store/store-address.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import { readOnlyOperand } from '../../operands.js'
 import { invalidValue, readCount, readIoSeconds, readOptional } from '../../option-values.js'
-import { progressOrQuiet, textOrJson } from '../../shared-options.js'
+import { addressingStyle, endpointUrl, progressOrQuiet, textOrJson } from '../../shared-options.js'
+import { readStoreOptions, refuseStoreOptions } from '../../store-options.js'
 import { requireAllowedSigners, requireQuietOrProgress, usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from '../command.js'
@@ -18,7 +20,7 @@ const options = {
       type: 'string',
       kind: 'directory',
       value: 'COPY',
-      describe: 'another copy of the backup, in plain or tar format (required, or a command)',
+      describe: 'another copy of the backup, in plain or tar format, or s3:// (required, or a command)',
     },
     'fetch-command': {
       type: 'string',
@@ -32,6 +34,8 @@ const options = {
       kind: 'number',
       describe: 'how long the fetch command may be silent (default: 300)',
     },
+    'endpoint-url': endpointUrl,
+    'addressing-style': addressingStyle,
     'manifest-path': {
       alias: 'm',
       type: 'string',
@@ -108,8 +112,8 @@ const options = {
 
 type Values = OptionValues<typeof options>
 
-function readOptions(values: Values): Omit<RepairOptions, 'signal'> {
-  const from = readCopy(values)
+function readOptions(values: Values, env: Readonly<NodeJS.ProcessEnv>): Omit<RepairOptions, 'signal'> {
+  const from = readCopy(values, env)
   if (values.write === true && values['dry-run'] === true) {
     throw usageError('cannot specify both --write and --dry-run')
   }
@@ -136,7 +140,7 @@ function readOptions(values: Values): Omit<RepairOptions, 'signal'> {
   }
 }
 
-function readCopy(values: Values): RepairOptions['from'] {
+function readCopy(values: Values, env: Readonly<NodeJS.ProcessEnv>): RepairOptions['from'] {
   const { from, 'fetch-command': fetchCommand, 'fetch-timeout': timeout } = values
   if (timeout !== undefined && fetchCommand === undefined) {
     throw usageError('--fetch-timeout is for use with --fetch-command')
@@ -144,6 +148,9 @@ function readCopy(values: Values): RepairOptions['from'] {
   if (from !== undefined && fetchCommand !== undefined) {
     throw usageError('cannot specify both --from and --fetch-command')
   }
+  if (from !== undefined && isStoreAddress(from))
+    return { address: from, store: readStoreOptions(values, env) }
+  refuseStoreOptions(values)
   if (from !== undefined) return from
   if (fetchCommand === undefined)
     throw usageError('no copy specified', 'Say with --from=DIRECTORY from where to repair.')
@@ -177,11 +184,12 @@ export const repairCommand: Command = defineCommand({
   examples: [
     ['--from COPY BACKUP', 'what could be repaired; changes nothing'],
     ['--from COPY --write BACKUP', 'repair it, and verify it again'],
+    ['--from s3://BUCKET/PREFIX --write BACKUP', 'from an object store'],
     ['--from COPY --write -T 16384=/backups/fast BACKUP', 'with a tablespace that lies elsewhere'],
   ],
   run: async (context, values, operands) => {
     const { printJson, messages, signal } = context
-    const repairOptions = readOptions(values)
+    const repairOptions = readOptions(values, context.env)
     const directory = readOnlyOperand(operands, 'backup directory')
     const isJson = values.output === 'json'
     const isQuiet = values.quiet === true

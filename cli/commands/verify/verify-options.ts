@@ -1,6 +1,7 @@
 import type { VerifyOptions } from '../../../src/verify/options.js'
 import { readCount, readOptional } from '../../option-values.js'
 import { readRate } from '../../read-rate.js'
+import { addressingStyle, endpointUrl } from '../../shared-options.js'
 import { requireAllowedSigners, requireQuietOrProgress, usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import type { OptionValues } from '../command.js'
@@ -67,18 +68,8 @@ export const verifyOptions = {
       kind: 'text',
       describe: 'shell command that writes the part of a tar backup that is named %f to its output',
     },
-    'endpoint-url': {
-      type: 'string',
-      value: 'URL',
-      kind: 'text',
-      describe: 'of s3://: the store, if it is not AWS (default: AWS_ENDPOINT_URL)',
-    },
-    'addressing-style': {
-      choices: ['auto', 'path', 'virtual'],
-      type: 'string',
-      value: 'auto|path|virtual',
-      describe: 'of s3://: where the bucket is named (default: as the store has it)',
-    },
+    'endpoint-url': endpointUrl as typeof endpointUrl,
+    'addressing-style': addressingStyle as typeof addressingStyle,
     chain: {
       type: 'boolean',
       describe: 'verify a full backup and the incremental ones that build on it, in this order',

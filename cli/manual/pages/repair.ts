@@ -7,7 +7,7 @@ Without \`--write\`, nothing is changed: what would be repaired is said. With it
 Missing directories are made. WAL segments, which no manifest lists, are taken when all records of the manifest's WAL ranges can be read with them. Files that the manifest does not list are named, and never removed.
 The copy may be damaged itself, and may be of another backup: what fits is taken, and of all else it is said why not. Nothing is written into it.`,
   options: {
-    from: 'In plain or in tar format. What is needed of archives is unpacked into a directory in TMPDIR first.',
+    from: 'In plain or in tar format. An archive is read once; its WAL and pg_control are kept in a directory in TMPDIR meanwhile. `s3://BUCKET/PREFIX` is an object store.',
     'fetch-command': 'As for `pbmanifest verify`. Its standard error is not looked at.',
     'fetch-timeout': 'From 1 to 86400.',
     'manifest-from-copy':

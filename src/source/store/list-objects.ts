@@ -69,7 +69,8 @@ function readObjectOf(element: XmlElement, prefix: Pathname, isEncoded: boolean)
     pathname: key.slice(prefix.length),
     size,
     etag: textOf(element, 'ETag') ?? '',
-    modified: new Date(textOf(element, 'LastModified') ?? Number.NaN),
+    // A date that is none would be no time of a file.
+    modified: new Date(Date.parse(textOf(element, 'LastModified') ?? '') || 0),
     storageClass: textOf(element, 'StorageClass') ?? 'STANDARD',
   }
 }

@@ -3,7 +3,11 @@ import { type BackupSource, type SourceFile, SourceReadError } from '../backup-s
 import type { ListedObject } from './list-objects.js'
 import { readObject } from './read-object.js'
 import type { StoreClient } from './store-client.js'
+import { remoteArchive } from '../tar/archive-place.js'
+import { parseArchiveName } from '../tar/archive.js'
+import type { TarSet } from '../tar/tar-source.js'
 import { StoreError, storeFailure } from './store-error.js'
+import { archivesAmong, storePlace } from './store-place.js'
 
 /** What waits for a store needs no processor: so many lanes there are for each that was asked for, and at most. */
 const LANES_EACH = 8
@@ -30,6 +34,20 @@ export function openStoreSource(
     },
   }
   return source
+}
+
+/** The archives of a backup in tar format in an object store, to be opened as a source. */
+export function storedArchives(
+  client: StoreClient,
+  objects: readonly ListedObject[],
+): Pick<TarSet, 'shown' | 'archives' | 'place'> {
+  const found = archivesAmong(objects)
+  const contents = [...found.values()].flatMap(({ pathname }) => parseArchiveName(pathname)?.contents ?? [])
+  return {
+    shown: client.address.shown,
+    archives: contents.map(remoteArchive),
+    place: storePlace(client, found),
+  }
 }
 
 function* namesOf(
