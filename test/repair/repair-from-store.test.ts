@@ -42,15 +42,17 @@ beforeEach(async () => {
   temporary = join(scratch.path, 'tmp')
   await mkdir(temporary)
   process.env['TMPDIR'] = temporary
-  expect(await restore('plain')).toMatchObject({ status: 0 })
+  const { status, stderr } = await restore('plain')
+  if (status !== 0) throw new Error(stderr)
 })
 
 afterEach(() => {
   if (before === undefined) delete process.env['TMPDIR']
   else process.env['TMPDIR'] = before
   store.proxy.reset()
-  expect(readdirSync(temporary)).toEqual([])
+  const left = readdirSync(temporary)
   scratch.remove()
+  if (left.length > 0) throw new Error(`left in TMPDIR: ${left.join()}`)
 })
 
 afterAll(async () => store.close())

@@ -68,7 +68,9 @@ export const verifyOptions = {
       kind: 'text',
       describe: 'shell command that writes the part of a tar backup that is named %f to its output',
     },
+    // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- isolatedDeclarations has to see the type
     'endpoint-url': endpointUrl as typeof endpointUrl,
+    // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- the same
     'addressing-style': addressingStyle as typeof addressingStyle,
     chain: {
       type: 'boolean',
