@@ -96,7 +96,7 @@ async function look(
   run: string,
 ): Promise<{ readonly backups: readonly EnqueuedBackup[]; readonly progress: FleetProgress }> {
   const backups = await query<EnqueuedBackup>(
-    `SELECT id, backup, shards, state, error FROM ${schema}.backup WHERE run = $1 ORDER BY place`,
+    `SELECT id, backup, greatest(shards, 1) AS shards, state, error FROM ${schema}.backup WHERE run = $1 ORDER BY place`,
     [run],
   )
   const [progress] = await query<Omit<FleetProgress, 'shards'>>(

@@ -1,17 +1,18 @@
-import { randomBytes } from 'node:crypto'
 import { PbManifestError } from '../errors.js'
 import { MAX_SHARDS } from '../shards/plan-shards.js'
 import { version } from '../version.js'
 import { type BackupPlace, type FleetRoot, placeOf } from './backup-place.js'
 import { type FleetVerifyOptions, pickFleetOptions, readFleetOptions } from './fleet-options.js'
 import { type FleetConnection, FleetQueue, notifyFleet, type QueueTransaction } from './fleet-queue.js'
+import { addShards, countWorkers } from './plan-backup.js'
 import { newId, queueName } from './shard-lease.js'
 
 /** What a fleet is to verify. */
 export interface EnqueueOptions extends FleetConnection, FleetVerifyOptions {
   /** Where the directories that are named are for other machines. Default: they have the same path everywhere. */
   readonly roots?: readonly FleetRoot[]
-  /** How many shards each backup has, 1 to 1000. Default `auto`: one for one worker, else four for each that is there. */
+  /** How many shards each backup has, 1 to 1000. Default `auto`: four for each worker, but none of less than
+   * 2 GiB, a file counting 32 kB, or, of many files, than 20 kB for each file of the manifest; one for one worker. */
   readonly shards?: number | 'auto'
   readonly signal?: AbortSignal
 }
@@ -20,17 +21,16 @@ export interface EnqueueOptions extends FleetConnection, FleetVerifyOptions {
 export interface EnqueuedRun {
   /** What `awaitFleet` takes. */
   readonly run: string
-  readonly backups: readonly { readonly backup: string; readonly shards: number; readonly workers: number }[]
+  readonly backups: readonly {
+    readonly backup: string
+    /** `null`: as many as a worker finds worthwhile. */
+    readonly shards: number | null
+    readonly workers: number
+  }[]
 }
 
 /** For so long what has ended is kept. */
 export const KEPT = '7 days'
-
-/** A shard is tried again as often as we say: `pg-boss` counts, too, but not only what counts. */
-const RETRIES = 1_000_000
-
-/** The lease ends an attempt, and nothing else. */
-const NEVER_SECONDS = 10 * 365 * 86_400
 
 /**
  * Has a fleet verify backups. Each call is a verification of its own, also of a backup that is being verified.
@@ -57,10 +57,11 @@ export async function enqueueOnFleet(
       await removeOld(transaction)
       const done: EnqueuedRun['backups'][number][] = []
       for (const [place, entry] of wanted.entries()) {
-        const workers = await countWorkers(transaction, entry.place)
-        const count = shards === 'auto' ? Math.min(workers <= 1 ? 1 : 4 * workers, MAX_SHARDS) : shards
+        const workers = await countWorkers(transaction, queueName(version, entry.place.root))
+        // Who takes the first shard sees how large the backup is.
+        const count = shards === 'auto' ? 0 : shards
         await enqueue(transaction, { ...entry, run, position: place, shards: count, options: verifyOptions })
-        done.push({ backup: entry.backup, shards: count, workers })
+        done.push({ backup: entry.backup, shards: shards === 'auto' ? null : shards, workers })
       }
       await notifyFleet(transaction)
       return done
@@ -89,21 +90,12 @@ async function createQueues(
   }
 }
 
-async function countWorkers({ query, schema }: QueueTransaction, { root }: BackupPlace): Promise<number> {
-  const [row] = await query<{ workers: number }>(
-    `SELECT count(*)::int AS workers FROM ${schema}.worker
-      WHERE $1 = ANY (queues) AND seen_at > clock_timestamp() - lease`,
-    [queueName(version, root)],
-  )
-  return row?.workers ?? 0
-}
-
 async function removeOld({ query, schema }: QueueTransaction): Promise<void> {
   await query(`DELETE FROM ${schema}.backup WHERE ended_at < clock_timestamp() - interval '${KEPT}'`)
 }
 
 async function enqueue(
-  { jobs, query, schema }: QueueTransaction,
+  transaction: QueueTransaction,
   {
     id,
     run,
@@ -119,6 +111,7 @@ async function enqueue(
     readonly options: FleetVerifyOptions
   },
 ): Promise<void> {
+  const { query, schema } = transaction
   const name = queueName(version, root)
   const inserted = await query(
     `INSERT INTO ${schema}.backup (id, run, place, backup, root, path, options, queue, shards)
@@ -127,27 +120,5 @@ async function enqueue(
   )
   // It was, and only the answer was lost.
   if (inserted.length === 0) return
-  const rows = await query<{ shard: number; job: string }>(
-    `INSERT INTO ${schema}.shard (backup, shard, job)
-     SELECT $1, number, job FROM unnest($2::uuid[]) WITH ORDINALITY AS jobs (job, number) RETURNING shard, job`,
-    [id, Array.from({ length: shards }, (_, shard) => jobId(position, shard))],
-  )
-  await jobs.insert(
-    rows.map(({ shard, job }) => ({
-      id: job,
-      name,
-      data: { backup: id, shard },
-      retryLimit: RETRIES,
-      retryDelay: 1,
-      expireInSeconds: NEVER_SECONDS,
-    })),
-  )
-}
-
-/** What is enqueued at once, `pg-boss` hands out in the order of these. */
-function jobId(position: number, shard: number): string {
-  const id = randomBytes(16)
-  id.writeUInt32BE(position, 0)
-  id.writeUInt32BE(shard, 4)
-  return id.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+  await addShards(transaction, { backup: id, queue: name, position }, { first: 1, last: Math.max(shards, 1) })
 }

@@ -35,6 +35,7 @@ export function fleetTables(schema: string): string {
       path text NOT NULL,
       options jsonb NOT NULL,
       queue text NOT NULL,
+      -- 0: not divided yet
       shards int NOT NULL,
       state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'failed')),
       enqueued_at timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -36,6 +36,7 @@ export interface FleetBackup {
   readonly run: string
   /** `done`: all shards are; `failed`: it was given up. */
   readonly state: 'waiting' | 'running' | 'done' | 'failed'
+  /** 1 as long as nobody knows of how many. */
   readonly shards: number
   readonly waiting: number
   readonly running: readonly RunningShard[]
@@ -102,7 +103,7 @@ async function readStatus({ query, schema }: QueueTransaction): Promise<FleetSta
   await query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
   const [clock] = await query<{ at: string }>(`SELECT ${isoTime('clock_timestamp()')} AS at`)
   const backups = await query<BackupRow>(
-    `SELECT id, backup, run, state, shards, verdict, error, ${isoTime('enqueued_at')} AS "enqueuedAt", ${isoTime('ended_at')} AS "endedAt",
+    `SELECT id, backup, run, state, greatest(shards, 1) AS shards, verdict, error, ${isoTime('enqueued_at')} AS "enqueuedAt", ${isoTime('ended_at')} AS "endedAt",
             (SELECT count(*)::int FROM ${schema}.fragment AS f WHERE f.backup = b.id) AS done
        FROM ${schema}.backup AS b ORDER BY enqueued_at DESC, place`,
   )

@@ -10,6 +10,7 @@ import { readFleetOptions } from './fleet-options.js'
 import { type FleetConnection, FleetQueue } from './fleet-queue.js'
 import { withScratch } from './fleet-scratch.js'
 import { LeaseRenewal } from './lease-renewal.js'
+import { chooseShardCount, countWorkers, divideBackup, measureBackup } from './plan-backup.js'
 import {
   failShard,
   giveBack,
@@ -162,14 +163,18 @@ class FleetWorker {
 
   async #verify(lease: ShardLease): Promise<void> {
     const { stopNow, onEvent } = this.#options
-    const { shard, shards } = lease
-    const what: FleetShard = { backup: showPlace(lease), shard, shards }
-    onEvent?.({ kind: 'taken', ...what })
+    let what: FleetShard = { backup: showPlace(lease), shard: lease.shard, shards: lease.shards || 1 }
     const renewal = new LeaseRenewal(this.#queue, lease, this.#worker)
     try {
-      const content = await this.#makeFragment(lease, renewal, anyOf(renewal.lost, stopNow))
+      const end = anyOf(renewal.lost, stopNow)
+      const directory = await findPlace(lease, this.#options.roots)
+      await requireManifest(directory)
+      const shards = lease.shards || (await this.#divide(lease, directory, end))
+      what = { ...what, shards }
+      onEvent?.({ kind: 'taken', ...what })
+      const content = await this.#makeFragment({ ...lease, shards }, directory, renewal, end)
       const counts = await this.#queue.run(
-        async (transaction) => await handIn(transaction, lease, this.#worker, content),
+        async (transaction) => await handIn(transaction, { ...lease, shards }, this.#worker, content),
         stopNow,
       )
       this.#rests.delete(lease.queue)
@@ -192,12 +197,30 @@ class FleetWorker {
     }
   }
 
-  async #makeFragment(lease: ShardLease, renewal: LeaseRenewal, signal: AbortSignal): Promise<Buffer> {
-    const { roots, jobs, maxRate, maxFragmentBytes = MAX_FRAGMENT_BYTES } = this.#options
+  /** Decides how many shards a backup has, by what it is worth and who could take them. */
+  async #divide(lease: ShardLease, directory: string, signal: AbortSignal): Promise<number> {
+    const { queue } = lease
+    const workers = await this.#queue.run(
+      async (transaction) => await countWorkers(transaction, queue),
+      signal,
+    )
+    const size = workers > 1 ? await measureBackup(directory, signal) : { files: 0, bytes: 0 }
+    const wanted = chooseShardCount(workers, size)
+    return await this.#queue.run(
+      async (transaction) => await divideBackup(transaction, lease, wanted),
+      signal,
+    )
+  }
+
+  async #makeFragment(
+    lease: ShardLease,
+    directory: string,
+    renewal: LeaseRenewal,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    const { jobs, maxRate, maxFragmentBytes = MAX_FRAGMENT_BYTES } = this.#options
     const { shard, shards } = lease
     const options = readFleetOptions(lease.options)
-    const directory = await findPlace(lease, roots)
-    await requireManifest(directory)
     await verifyShard(directory, {
       ...options,
       shard,

@@ -23,6 +23,7 @@ export interface QueueWorker {
 export interface ShardLease {
   readonly backup: string
   readonly shard: number
+  /** 0: the backup is not divided yet. */
   readonly shards: number
   readonly attempt: number
   readonly job: string
@@ -229,7 +230,7 @@ export function newId(): string {
 }
 
 /** Transactions that end an attempt come one after the other, backup by backup. */
-async function lockOpenBackup({ query, schema }: QueueTransaction, id: string): Promise<boolean> {
+export async function lockOpenBackup({ query, schema }: QueueTransaction, id: string): Promise<boolean> {
   const [row] = await query<{ state: string }>(
     `SELECT state FROM ${schema}.backup WHERE id = $1 FOR UPDATE`,
     [id],
@@ -272,7 +273,7 @@ async function giveUp(
   const attempts = failures.length === 1 ? '1 attempt' : `${failures.length} attempts`
   await abandonBackup(transaction, backup, queue, {
     code: isSame ? (last?.code ?? 'IO') : 'IO',
-    message: `could not verify shard ${shard} of ${row?.shards ?? 0} in ${attempts}: ${last?.message ?? ''}`,
+    message: `could not verify shard ${shard} of ${row?.shards || 1} in ${attempts}: ${last?.message ?? ''}`,
     details: failures.map(({ worker_name, message }) => `worker "${worker_name}": ${message}`),
     hint: null,
   })

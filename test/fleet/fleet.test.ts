@@ -108,6 +108,32 @@ describeWithDebianPostgres('a fleet on a queue', (programs) => {
     expect(result.stderr).toContain('of 2 backups: 1 failed, 1 could not be verified')
   })
 
+  test('has the first worker say in how many shards a large backup is verified', async () => {
+    await newFleet()
+    const copy = await linkedCopy(await realBackup(programs))
+    try {
+      await forgeManifest(copy, (text) => text.replace('"Size": 3,', '"Size": 30000000000,'))
+      const own = ['--root', copy.directory]
+      const enqueued = await fleet.run(['verify', copy.directory])
+      expect(enqueued.stdout).toContain(`enqueued "${copy.directory}"\n`)
+      expect((await fleet.run(['status'])).stdout).toContain(
+        'waiting; of 1 shard 0 done, 0 running, 1 waiting',
+      )
+      const first = await fleet.worker(own)
+      await first.says('handed in shard 1 of 1')
+      await fleet.worker(own)
+      const result = await fleet.run(['verify', '--wait', '--output=json', copy.directory])
+      expect(result).toMatchObject({ status: 1, stderr: '' })
+      const report = await verifyBackup(copy.directory, { jobs: 1 })
+      expect(found(JSON.parse(result.stdout) as VerifyReport)).toEqual(found(report))
+      expect((await fleet.run(['status'])).stdout).toContain(
+        'failed; of 8 shards 8 done, 0 running, 0 waiting',
+      )
+    } finally {
+      copy.remove()
+    }
+  })
+
   test('makes good for a worker that was killed', async () => {
     await newFleet()
     const victim = await fleet.worker([...root, ...slow])

@@ -71,7 +71,7 @@ export async function runFleetVerify(
     if (output.kind === 'json') printJson(JSON.stringify({ run, backups: enqueued }, null, 2))
     else if (values.quiet !== true) {
       for (const { backup, shards } of enqueued)
-        print(`enqueued "${backup}" in ${formatCount(shards, 'shard')}`)
+        print(`enqueued "${backup}"${shards === null ? '' : ` in ${formatCount(shards, 'shard')}`}`)
       print(`for the report: pbmanifest fleet verify --wait --run ${run}`)
     }
     return exitStatus.done

@@ -70,7 +70,7 @@ const options = {
       value: 'auto|N',
       kind: 'text',
       suggestions: ['auto'],
-      describe: 'how many shards a backup has (default: auto, four for each worker; one for one worker)',
+      describe: 'how many shards a backup has (default: auto, up to four for each worker, of 2 GB or more)',
     },
     wait: { type: 'boolean', describe: 'wait for the workers, and report' },
     format: verifyOptions['What to verify:'].format,
