@@ -12,7 +12,7 @@ export interface EnqueueOptions extends FleetConnection, FleetVerifyOptions {
   /** Where the directories that are named are for other machines. Default: they have the same path everywhere. */
   readonly roots?: readonly FleetRoot[]
   /** How many shards each backup has, 1 to 1000. Default `auto`: four for each worker, but none of less than
-   * 2 GiB, a file counting 32 kB, or, of many files, than 20 kB for each file of the manifest; one for one worker. */
+   * 1 GiB, a file counting 32 kB, or, of many files, than 30 kB for each file of the manifest; one for one worker. */
   readonly shards?: number | 'auto'
   readonly signal?: AbortSignal
 }

@@ -14,9 +14,9 @@ export interface BackupSize {
 const SHARDS_PER_WORKER = 4
 
 /** A shard that is begun costs about as much as reading so many bytes, times a few: threads, listing directories, */
-const LEAST_BYTES = 2 ** 31
+const LEAST_BYTES = 2 ** 30
 /** and for each file of the manifest, which each shard reads. */
-const LEAST_BYTES_PER_LISTED_FILE = 20_000
+const LEAST_BYTES_PER_LISTED_FILE = 30_000
 
 /** A file costs its bytes, and as much as these for being opened. */
 const BYTES_PER_FILE = 32_768

@@ -10,8 +10,8 @@ test.each([
   ['a small backup', 4, { files: 1272, bytes: 40e6 }, 1],
   ['an empty manifest', 4, { files: 0, bytes: 0 }, 1],
   ['four for each worker', 4, { files: 20_000, bytes: 1e12 }, 16],
-  ['of 2 GB at least', 4, { files: 4, bytes: 10 * GB }, 4],
-  ['of many small files', 4, { files: 64_111, bytes: 4.1 * GB }, 2],
+  ['of 1 GB at least', 4, { files: 4, bytes: 10 * GB }, 9],
+  ['of many small files', 4, { files: 64_111, bytes: 4.1 * GB }, 3],
   ['ten million of no size', 100, { files: 10_000_000, bytes: 0 }, 1],
   ['no more than there can be', 1000, { files: 1_000_000, bytes: 1e15 }, 1000],
 ])('how many shards: %s', (_name, workers, size, shards) => {

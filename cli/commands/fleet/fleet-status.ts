@@ -34,7 +34,8 @@ function formatBackup(entry: FleetBackup): string[] {
   const counts = [`${done} done`, `${running.length} running`, `${waiting} waiting`].join(', ')
   const came =
     verdict ?? (state === 'done' ? `done, not reported yet: fleet verify --wait --run ${run}` : state)
-  const line = `"${displayPathname(backup)}": ${came}; of ${formatCount(shards, 'shard')} ${counts}`
+  const isOpen = state === 'waiting' || state === 'running'
+  const line = `"${displayPathname(backup)}": ${came}; of ${formatCount(shards, 'shard')} ${counts}${isOpen ? `; run ${run}` : ''}`
   return [
     line,
     ...(error === null ? [] : [`  ${error.message}`]),

@@ -70,7 +70,7 @@ const options = {
       value: 'auto|N',
       kind: 'text',
       suggestions: ['auto'],
-      describe: 'how many shards a backup has (default: auto, up to four for each worker, of 2 GB or more)',
+      describe: 'how many shards a backup has (default: auto, up to four for each worker, of 1 GB or more)',
     },
     wait: { type: 'boolean', describe: 'wait for the workers, and report' },
     format: verifyOptions['What to verify:'].format,
@@ -186,7 +186,7 @@ async function runCancel(
   { quiet, run }: FleetValues,
   connection: FleetConnection,
 ): Promise<ExitStatus> {
-  if (run === undefined) throw usageError('--run is needed', 'fleet status --output=json has the IDs.')
+  if (run === undefined) throw usageError('--run is needed', 'fleet status has it.')
   const { cancelOnFleet } = await import('../../../src/fleet/cancel-on-fleet.js')
   for (const { backup, isCancelled } of await cancelOnFleet(run, { ...connection, signal })) {
     const what = isCancelled ? 'cancelled' : 'has ended before'
