@@ -18,6 +18,7 @@ import { type MessageOutput, Messages } from './messages.js'
 import { commandNameOf, parseCommandLine, type Request } from './parse-command-line.js'
 import type { Command, CommandContext } from './commands/command.js'
 import type { StandInName } from './stand-ins/stand-in.js'
+import type { ServerNotice } from '../src/transfer/connection/server-error.js'
 import { type Signals, stopSignalOf } from './signals.js'
 import { bugAddress } from '../src/version.js'
 
@@ -75,6 +76,12 @@ function pbmanifest(args: readonly string[]): Role {
   }
 }
 
+function tellNotice(messages: Messages, { severity, message, hint }: ServerNotice): void {
+  if (severity === 'WARNING') messages.warning(message)
+  else messages.note(message)
+  if (hint !== undefined) messages.hint(hint)
+}
+
 async function runAs(host: Host, role: Role): Promise<ExitStatus> {
   const { env, stderr } = host
   const { output } = role
@@ -109,6 +116,7 @@ async function runAs(host: Host, role: Role): Promise<ExitStatus> {
       printBytes,
       printJson,
       messages,
+      tellNotice: (notice: ServerNotice) => tellNotice(messages, notice),
       stdin: host.stdin,
       env,
       signal,

@@ -3,6 +3,7 @@ import type { InferredOptionTypes } from 'yargs'
 import type { ExitStatus } from '../exit-status.js'
 import type { OptionTable, ValueKind } from '../option-table.js'
 import type { Messages } from '../messages.js'
+import type { ServerNotice } from '../../src/transfer/connection/server-error.js'
 
 /** What a command has to do with the world outside of the library. */
 export interface CommandContext {
@@ -14,6 +15,8 @@ export interface CommandContext {
   readonly printJson: (json: string | Iterable<string>) => void
   /** Standard error. */
   readonly messages: Messages
+  /** Says there what a server wants said. */
+  readonly tellNotice: (notice: ServerNotice) => void
   readonly stdin: Readable
   readonly env: Readonly<NodeJS.ProcessEnv>
   /** Fires when the process is told to stop. */

@@ -48,7 +48,7 @@ const basebackup: Peer = {
     {
       letter: 'Z',
       name: 'compress',
-      note: 'on the client, by all workers; long, workers= and levels of lz4 above 1 are refused',
+      note: 'on the client, by all workers; long, workers= and levels of lz4 above 1 have no effect',
     },
     { letter: 'c', name: 'checkpoint' },
     { letter: 'C', name: 'create-slot', note: 'the slot is dropped again when the backup fails' },

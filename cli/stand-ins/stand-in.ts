@@ -1,3 +1,4 @@
+import { displayText } from '../../src/files/display-text.js'
 import { exitStatus, type ExitStatus } from '../exit-status.js'
 import type { CommandContext } from '../commands/command.js'
 import { refuseOperands } from '../operands.js'
@@ -76,7 +77,7 @@ function checkChoice(variable: string, text: string, option: OptionTable[string]
 
 /**
  * What the command has to say, as the peer says it: `pg_basebackup` nothing, but with `--verbose`, and `pg_verifybackup` one
- * line.
+ * line. What a server wants said has the form of libpq.
  */
 export function standInContext(
   { peer }: StandInName,
@@ -87,6 +88,10 @@ export function standInContext(
   if (peer === 'pg_verifybackup') return { ...context, print: (text) => print(text.split('\n', 1)[0] ?? '') }
   return {
     ...context,
+    tellNotice: ({ severity, message, hint }) => {
+      messages.lines(`${severity}:  ${displayText(message)}`)
+      if (hint !== undefined) messages.lines(`HINT:  ${displayText(hint)}`)
+    },
     print: (text) => {
       if (options['verbose'] === true) for (const line of text.split('\n')) messages.note(line)
     },

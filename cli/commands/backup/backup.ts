@@ -46,7 +46,9 @@ export const backupCommand: Command = defineCommand({
 })
 
 async function takeBackup(context: CommandContext, values: BackupValues): Promise<TakenBackup> {
-  const settings = readBackupOptions(values)
+  const warnings: string[] = []
+  const settings = readBackupOptions(values, (message) => warnings.push(message))
+  for (const warning of warnings) context.messages.warning(warning)
   const { jobs = DEFAULT_JOBS, compression } = settings
   compileLate()
   if (compression !== undefined) allowThreads(jobs)
@@ -89,11 +91,6 @@ async function takeBackupOnThreads(
     import('../../../src/transfer/client/take-backup.js'),
   ])
   const connections = await prepareConnections(values, settings.walMethod, context)
-  if (settings.format === 'tar' && settings.tablespaceMappings !== undefined) {
-    messages.warning(
-      '--tablespace-mapping has no effect in tar format: tablespace_map says where tablespaces are',
-    )
-  }
   const progress = values.progress
     ? new ProgressReporter<BackupProgress>(messages, undefined, (state) =>
         formatBackupProgress(state, values.verbose === true),
@@ -104,11 +101,7 @@ async function takeBackupOnThreads(
     ...settings,
     ...connections,
     signal,
-    onNotice: ({ severity, message, hint }) => {
-      if (severity === 'WARNING') messages.warning(message)
-      else messages.note(message)
-      if (hint !== undefined) messages.hint(hint)
-    },
+    onNotice: context.tellNotice,
     ...(progress && {
       onProgress: (state) => {
         if (state.file === undefined) return progress.finish(state)

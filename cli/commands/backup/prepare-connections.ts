@@ -2,7 +2,7 @@ import { isPbManifestError, PbManifestError } from '../../../src/errors.js'
 import type { BackupOptions, WalMethod } from '../../../src/transfer/client/options.js'
 import { tryConnection } from '../../../src/transfer/connection/connect.js'
 import { readConnectionEnvironment } from '../../../src/transfer/connection/connection-environment.js'
-import { isPasswordMissing } from '../../../src/transfer/connection/connection-failure.js'
+import { isDatabaseMissing, isPasswordMissing } from '../../../src/transfer/connection/connection-failure.js'
 import type { ConnectionOptions } from '../../../src/transfer/connection/connection-options.js'
 import { connectAgent } from '../../../src/transfer/connection/gate/connect-agent.js'
 import { endConnection } from '../../../src/transfer/connection/pg-connection.js'
@@ -33,7 +33,7 @@ export async function prepareConnections(
   context: ConnectionContext,
 ): Promise<Pick<BackupOptions, 'connection' | 'agent'>> {
   if (values.agent === undefined) {
-    return { connection: await prepare(databaseOf(values, context), values, context) }
+    return { connection: await prepareDatabase(values, context) }
   }
   const agent = agentOf(values, values.agent, context)
   if (walMethod === 'stream') {
@@ -55,13 +55,33 @@ interface Peer {
   tryConnection(options: ConnectionOptions): Promise<void>
 }
 
-function databaseOf(values: ConnectionValues, context: ConnectionContext): Peer {
+/** pg_basebackup connects to no database, so that one that it names, for `primary_conninfo`, need not be there. */
+async function prepareDatabase(
+  values: ConnectionValues,
+  context: ConnectionContext,
+): Promise<ConnectionOptions> {
+  const named = databaseOf(values, context)
+  try {
+    return await prepare(named, values, context)
+  } catch (error) {
+    const { database, fallbackDatabases } = named.resolve(undefined)
+    if (!isDatabaseMissing(error) || fallbackDatabases.length > 0) throw error
+    context.messages.warning(`database "${database}" does not exist: another one is connected to`)
+    return await prepare(databaseOf(values, context, { anyDatabase: true }), values, context)
+  }
+}
+
+function databaseOf(
+  values: ConnectionValues,
+  context: ConnectionContext,
+  { anyDatabase = false }: { readonly anyDatabase?: boolean } = {},
+): Peer {
   const { dbname: conninfo, host, port, username: user } = values
   const ioTimeout = readIoTimeout(values)
   return {
     prompt: 'Password: ',
     resolve: (password) => {
-      const settings = withoutUndefined({ conninfo, host, port, user, password, ioTimeout })
+      const settings = withoutUndefined({ conninfo, host, port, user, password, ioTimeout, anyDatabase })
       return warned(resolveConnection(settings, readConnectionEnvironment(context.env)), context.messages)
     },
     tryConnection: (options) => tryConnection(options, { signal: context.signal }),

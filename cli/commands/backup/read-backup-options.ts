@@ -21,17 +21,20 @@ import { readCompression } from './read-compression.js'
 export type BackupSettings = Omit<BackupOptions, 'connection' | 'agent'>
 
 /**
- * What the command line says. The refusals are those of pg_basebackup.
+ * What the command line says. The refusals are those of pg_basebackup, and `warn` is told what has no effect.
  *
  * @throws {@link PbManifestError} `USAGE`
  */
-export function readBackupOptions(values: BackupValues): BackupSettings {
+export function readBackupOptions(values: BackupValues, warn: (message: string) => void): BackupSettings {
   checkTarget(values)
   if (values.pgdata === undefined) throw usageError('must specify output directory or backup target')
   const format = readFormat(values.format)
   if (format === 'tar') checkTar(values)
   const walMethod = readWalMethod(values['wal-method'])
   checkConflicts(values, walMethod)
+  if (format === 'tar' && values['tablespace-mapping'] !== undefined) {
+    warn('--tablespace-mapping has no effect in tar format: tablespace_map says where tablespaces are')
+  }
   return {
     directory: values.pgdata,
     format,
@@ -42,8 +45,8 @@ export function readBackupOptions(values: BackupValues): BackupSettings {
     sync: values['no-sync'] !== true,
     manifest: values['no-manifest'] ? 'no' : values['manifest-force-encode'] ? 'force-encode' : 'yes',
     verifyPageChecksums: values['no-verify-checksums'] !== true,
+    ...readOptional((_name, text) => readCompression(text, format, warn), '-Z', compressionOf(values)),
     ...withoutUndefined({
-      compression: readOptional((_name, text) => readCompression(text, format), '-Z', compressionOf(values)),
       retries: readOptional(readRetries, '--retries', values.retries),
       jobs: readOptional(readJobs, '-j/--jobs', values.jobs),
       tablespaceMappings: values['tablespace-mapping']?.map(parseTablespaceMapping),

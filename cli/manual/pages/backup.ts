@@ -13,7 +13,7 @@ The first failure ends the backup and is the one that is reported. What this run
     format:
       '`tar` writes `base.tar`, one `OID.tar` for each tablespace, and `pg_wal.tar` into the directory, as `pg_basebackup -Ft` does, with all workers.',
     compress:
-      'Only in tar format. `METHOD` is `gzip`, `lz4` or `zstd`; a number alone is a level of gzip. `client-` and `server-` before it mean the same: all is compressed here, by all workers.',
+      'Only in tar format. `METHOD` is `gzip`, `lz4` or `zstd`; a number alone is a level of gzip. All is compressed here, by all workers, also with `client-` or `server-` before it; with `server-`, WAL that is streamed is not, and plain format is taken, too.',
     incremental:
       'The `backup_manifest` of the backup to build on, full or incremental; that backup itself is not needed. The server has to be of PostgreSQL 17 or later, with `summarize_wal` on. `pg_combinebackup`(1) makes a data directory of the backups.',
     'max-rate': 'From 32 kB/s to 1024 MB/s, as for `pg_basebackup`.',
@@ -38,7 +38,7 @@ The first failure ends the backup and is the one that is reported. What this run
     agent:
       'Files then come from an agent that runs beside the server, see `pbmanifest-serve`(1). `-d`, `-h`, `-p` and `-U` still name the database server, which the stream of WAL comes from.',
     dbname:
-      'A connection string, a URI, or the name of a database. Without one it is `postgres`, else `template1`, else that of the user.',
+      'A connection string, a URI, or the name of a database. Without one, or when it does not exist, it is `postgres`, else `template1`, else that of the user.',
     retries: 'From 0, which is never, to 1000; at once first, then after 1, 2, 4 ... 30 seconds.',
     'io-timeout': 'From 1 to 86400. A checkpoint, or the archive at the end, may take longer.',
     output:

@@ -32,6 +32,8 @@ import { WalArchive } from './wal-archive.js'
 
 export interface StreamTargetOptions extends TarSetOptions {
   readonly compression: CompressionSettings
+  /** Whether gzip compresses WAL, too. */
+  readonly compressWal: boolean
   readonly jobs: number
   readonly signal: AbortSignal
 }
@@ -187,9 +189,10 @@ export class StreamTarget implements BackupTarget {
 /** As pg_basebackup, which compresses WAL only by gzip. */
 function makeWalArchive(
   directory: string,
-  { fileMode, sync, compression, signal }: StreamTargetOptions,
+  { fileMode, sync, compression, compressWal, signal }: StreamTargetOptions,
 ): WalArchive | GzippedWal {
   const { method, level } = compression
-  if (method !== 'gzip') return new WalArchive({ path: join(directory, 'pg_wal.tar'), fileMode, sync })
+  if (method !== 'gzip' || !compressWal)
+    return new WalArchive({ path: join(directory, 'pg_wal.tar'), fileMode, sync })
   return new GzippedWal({ path: join(directory, 'pg_wal.tar.gz'), fileMode, sync, level, signal })
 }

@@ -58,6 +58,8 @@ export interface BackupOptions {
   readonly format?: BackupFormat
   /** How archives are compressed, in tar format. Default: not at all. */
   readonly compression?: CompressionSettings
+  /** Whether gzip compresses the archive of WAL that is streamed, too. Default true, as `pg_basebackup`; other methods never do. */
+  readonly compressWal?: boolean
   /** The database server. With an agent, it is for the stream of WAL and for `writeRecoveryConf` only. */
   readonly connection: ConnectionOptions
   /** An agent (`pbmanifest serve`) beside the database server, which files then come from. Default: files come over SQL. */

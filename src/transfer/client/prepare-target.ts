@@ -124,7 +124,8 @@ async function prepareTar(
   options: RunContext['options'],
   { tablespaces, facts, working, signal }: TargetParts,
 ): Promise<BackupTarget> {
-  const { directory, compression = NOT_COMPRESSED, jobs, sync = true, walMethod = 'stream' } = options
+  const { directory, compression = NOT_COMPRESSED, compressWal = true } = options
+  const { jobs, sync = true, walMethod = 'stream' } = options
   const { hasGroupAccess } = facts
   const set = {
     tablespaces,
@@ -136,7 +137,7 @@ async function prepareTar(
   if (isStandardOutput(options)) {
     requireOneArchive(tablespaces, walMethod)
     const destination = { kind: 'standard-output', scratch: working.path } as const
-    return new StreamTarget(destination, { ...set, compression, jobs, signal })
+    return new StreamTarget(destination, { ...set, compression, compressWal, jobs, signal })
   }
   const claimed = await TargetDirectory.prepare({
     directory,
@@ -146,7 +147,10 @@ async function prepareTar(
     hasGroupAccess,
   })
   if (compression.method === 'none') return new TarTarget(claimed, set)
-  return new StreamTarget({ kind: 'directory', directory: claimed }, { ...set, compression, jobs, signal })
+  return new StreamTarget(
+    { kind: 'directory', directory: claimed },
+    { ...set, compression, compressWal, jobs, signal },
+  )
 }
 
 const NOT_COMPRESSED = { method: 'none', level: undefined } as const

@@ -265,10 +265,10 @@ function describeTablespaces(tablespaces: readonly Tablespace[], target: BackupT
   })
 }
 
-/** A server finishes such a backup, so that there is what there is, and then fails it; and pg_basebackup keeps it. */
+/** A server finishes such a backup, so that there is what there is, counts, and then fails it; and pg_basebackup keeps it. */
 function checksumFailure(pages: number): PbManifestError {
   return new PbManifestError('SERVER', 'checksum verification failure during base backup', {
-    details: [`${pages === 1 ? '1 page has' : `${pages} pages have`} a wrong checksum.`],
+    details: [`${pages} total checksum verification ${pages === 1 ? 'failure' : 'failures'}`],
     hint: 'The files are left as they are, without a backup_manifest.',
   })
 }

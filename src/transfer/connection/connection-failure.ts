@@ -42,8 +42,22 @@ export function isNoTls(error: unknown): boolean {
   return error instanceof Error && error.message === 'The server does not support SSL connections'
 }
 
+const NO_SUCH_DATABASE = '3D000'
+
+/** Whether there is a server, but not the database. */
+export function isDatabaseMissing(error: unknown): boolean {
+  return (
+    error instanceof Error && error.cause instanceof DatabaseError && error.cause.code === NO_SUCH_DATABASE
+  )
+}
+
 /** This database is not there; pg_hba.conf, or its owner, does not let us in; or nobody may connect to it. */
-const notThisDatabase: ReadonlySet<string | undefined> = new Set(['3D000', NOT_THIS_WAY, '42501', '55000'])
+const notThisDatabase: ReadonlySet<string | undefined> = new Set([
+  NO_SUCH_DATABASE,
+  NOT_THIS_WAY,
+  '42501',
+  '55000',
+])
 
 /** Whether the same server could have us in another database. */
 export function mayWorkInAnotherDatabase(error: unknown): boolean {

@@ -22,6 +22,8 @@ export interface ConnectionSettings {
    * count: a checkpoint, the archive. Default: for as long as TCP takes it to be there, as libpq.
    */
   readonly ioTimeout?: number
+  /** Whether any database will do, and none has to be that which is named; `primary_conninfo` names it all the same. Default false. */
+  readonly anyDatabase?: boolean
 }
 
 /** How to connect, once everything was looked up. */
@@ -46,7 +48,10 @@ export function resolveConnection(
   const { homeDirectory } = environment
   refuseUnsupported(values)
   const user = values.get('user') || requireUserName(environment)
-  const [database = user, ...fallbackDatabases] = databasesToTry(values.get('dbname'), user)
+  const [database = user, ...fallbackDatabases] = databasesToTry(
+    settings.anyDatabase ? undefined : values.get('dbname'),
+    user,
+  )
   const { hosts, warnings } = resolveHosts({ values, user, database, fallbackDatabases, homeDirectory })
   const options: ConnectionOptions = {
     hosts,

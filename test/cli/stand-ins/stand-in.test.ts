@@ -3,7 +3,10 @@ import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } f
 import { readdir, readlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { CommandContext } from '../../../cli/commands/command.js'
+import { Messages } from '../../../cli/messages.js'
 import { peers } from '../../../cli/stand-ins/peers.js'
+import { standInContext } from '../../../cli/stand-ins/stand-in.js'
 import { type Cluster, createCluster } from '../../helpers/cluster.js'
 import { debianPostgres, embeddedPostgres, otherPostgres } from '../../helpers/postgres-programs.js'
 import { type ProgramResult, runProgram } from '../../helpers/run-program.js'
@@ -105,6 +108,19 @@ describe('what is refused', () => {
     expect(status).toBe(1)
     expect(stderr).toContain('pg_basebackup: error: invalid value "maybe" for PBMANIFEST_VERIFY\n')
   })
+})
+
+test('what a server wants said has the form of libpq', () => {
+  const lines: string[] = []
+  const messages = new Messages({ write: (text) => lines.push(text) }, false, 'pg_basebackup')
+  const context = { messages } as CommandContext
+  const { tellNotice } = standInContext({ peer: 'pg_basebackup', name: 'pg_basebackup' }, context, {})
+  tellNotice({ severity: 'WARNING', message: 'checksum verification failed in file "a\nb"' })
+  tellNotice({ severity: 'NOTICE', message: 'WAL archiving is not enabled', hint: 'Enable it.' })
+  expect(lines.join('')).toBe(
+    'WARNING:  checksum verification failed in file "a\\x0ab"\n' +
+      'NOTICE:  WAL archiving is not enabled\nHINT:  Enable it.\n',
+  )
 })
 
 // What the options are, the programs themselves say.

@@ -279,6 +279,7 @@ describeWithDebianPostgres('a cluster that changes while it is copied', (program
     expect({ status, stdout }).toEqual({ status: 6, stdout: '' })
     expect(stderr).toContain(`warning: checksum verification failed in file "${row?.path ?? ''}", block 1:`)
     expect(stderr).toContain('error: checksum verification failure during base backup')
+    expect(stderr).toContain('detail: 1 total checksum verification failure\n')
     // As pg_basebackup leaves it.
     const names = await listTree(directory)
     expect(names).toContain('backup_manifest.tmp')
