@@ -227,8 +227,9 @@ describe('a backup', () => {
     { args: ['-X', 'none'], manifest: true, status: 0 },
     { args: ['-X', 'f', '--no-slot'], manifest: true, status: 0 },
     { args: ['--no-slot'], manifest: true, status: 0 },
-    { args: ['-j', '20'], manifest: true, status: 0 },
+    { args: ['-j', '20', '-S', 'idle'], manifest: true, status: 0 },
   ])('is taken with $args', async ({ args, manifest, status }) => {
+    if (args.includes('idle')) await cluster.sql(`SELECT pg_create_physical_replication_slot('idle')`)
     const result = await backup(...args)
     // Who takes no WAL along is told by the server that it does not archive it either.
     const stderr = args.includes('none') ? /^pbmanifest: WAL archiving is not enabled; [^\n]*\n$/ : /^$/
@@ -239,6 +240,11 @@ describe('a backup', () => {
     expect(names.filter((name) => /\.tmp$|unfinished|backup_manifest_/.test(name))).toEqual([])
     const wal = await readdir(join(scratch.path, 'backup', 'pg_wal'))
     expect(wal.some((name) => name.length === 24)).toBe(!args.includes('none'))
+    if (!args.includes('idle')) return
+    // Before, it kept nothing.
+    const [slot] = await cluster.sql('SELECT restart_lsn IS NOT NULL AS keeps FROM pg_replication_slots')
+    expect(slot).toEqual({ keeps: true })
+    await cluster.sql(`SELECT pg_drop_replication_slot('idle')`)
   })
 
   test('has its WAL elsewhere, keeps the slot that it made, and is that of a standby', async () => {

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net'
 import {
   chmodSync,
+  chownSync,
   lchownSync,
   lstatSync,
   mkdirSync,
@@ -68,7 +69,11 @@ describeWithDebianPostgres('modes, links and special files', (programs) => {
     writeFileSync(join(outside, 'extra.conf'), '')
     mkdirSync(join(outside, 'logs'))
     writeFileSync(join(outside, 'logs/old.log'), 'old')
+    mkdirSync(join(outside, 'slots'))
     await cluster.stop()
+    rmSync(join(cluster.dataDirectory, 'pg_replslot'), { recursive: true })
+    symlinkSync(join(outside, 'slots'), join(cluster.dataDirectory, 'pg_replslot'))
+    if (cluster.user !== undefined) chownSync(join(outside, 'slots'), cluster.user.uid, cluster.user.gid)
     // The server's group has access: all that initdb made is group-readable, and the directory says so.
     await mustRun('chmod', ['-R', 'g+rX', cluster.dataDirectory])
     put('server.key', 0o600, file)
@@ -110,6 +115,8 @@ describeWithDebianPostgres('modes, links and special files', (programs) => {
     expect(modes.get('server.key')).toBe('file 600')
     expect(modes.get('archive.sh')).toBe('file 750')
     expect(modes.get('base')).toBe('directory 750')
+    // What a server makes a directory of, although it is a link.
+    expect(modes.get('pg_replslot')).toBe('directory 750')
     const warnings = stderr.split('\n').filter((line) => line.includes('skipping'))
     expect(warnings.toSorted()).toEqual(
       specialFiles.map((name) => `pbmanifest: warning: skipping special file "./${name}"`),
@@ -152,7 +159,7 @@ describeWithDebianPostgres('modes, links and special files', (programs) => {
     const { status, modes } = await backUp([])
     expect(status).toBe(0)
     // PostgreSQL's own directories are as wide as the data directory.
-    const own = ['base', 'global', 'pg_commit_ts', 'pg_stat_tmp', 'pg_wal']
+    const own = ['base', 'global', 'pg_commit_ts', 'pg_replslot', 'pg_stat_tmp', 'pg_wal']
     expect(own.map((name) => modes.get(name))).toEqual(own.map(() => 'directory 750'))
     for (const [name, mode] of modes) {
       const own = theirs.get(name)
@@ -164,5 +171,7 @@ describeWithDebianPostgres('modes, links and special files', (programs) => {
     expect(modes.get('server.key')).toBe('file 600')
     expect(modes.get('base/1/1259')).toBe('file 640')
     expect(modes.get('base')).toBe('directory 750')
+    // What a server makes a directory of, although it is a link.
+    expect(modes.get('pg_replslot')).toBe('directory 750')
   })
 })

@@ -26,7 +26,7 @@ test.each([
   ['zstd:level=19', { method: 'zstd', level: 19 }],
   ['zstd:-5', { method: 'zstd', level: -5 }],
   ['client-zstd:long=off', { method: 'zstd', level: undefined }],
-] as const)('"%s" is understood', (text, compression) => {
+] as const)('-Z %s is understood', (text, compression) => {
   expect(read(text)).toEqual({ compression, warnings: [] })
 })
 
@@ -36,12 +36,12 @@ test.each([
   ['zstd:level=1,long', { method: 'zstd', level: 1 }, 'compression option "long" has no effect'],
   ['zstd:long=ON', { method: 'zstd', level: undefined }, 'compression option "long" has no effect'],
   ['client-zstd:workers=3', { method: 'zstd', level: undefined }, 'compression option "workers" has no'],
-])('"%s" is taken as far as it goes, with a warning', (text, compression, warning) => {
+])('-Z %s is taken as far as it goes, with a warning', (text, compression, warning) => {
   expect(read(text)).toEqual({ compression, warnings: [expect.stringContaining(warning)] })
 })
 
 test.each(['server-gzip:5', 'server-lz4', 'server-zstd:3'])(
-  '"%s" leaves a directory as it is, and WAL that is streamed, with a warning',
+  '-Z %s leaves a directory as it is, and WAL that is streamed, with a warning',
   (text) => {
     const warnings = [expect.stringContaining('compression on the server is not supported')]
     expect(read(text, 'plain')).toEqual({ warnings })
@@ -74,7 +74,7 @@ test.each([
   ['gzip:long', `${algorithm} "gzip" does not support long-distance mode`],
   ['zstd:workers=x', `${invalid} value for compression option "workers" must be an integer`],
   ['zstd:long=maybe', `${invalid} value for compression option "long" must be a Boolean value`],
-])('"%s" is refused', (text, message) => {
+])('-Z %s is refused', (text, message) => {
   for (const place of ['', 'client-', 'server-']) {
     for (const format of ['plain', 'tar'] as const) {
       expect(() => read(`${place}${text}`, format)).toThrow(
@@ -84,11 +84,11 @@ test.each([
   }
 })
 
-test.each(['gzip', '9', 'client-lz4', 'zstd:long'])('"%s" is refused for a directory', (text) => {
+test.each(['gzip', '9', 'client-lz4', 'zstd:long'])('-Z %s is refused for a directory', (text) => {
   const message = 'only tar mode backups can be compressed'
   expect(() => read(text, 'plain')).toThrow(expect.objectContaining({ code: 'USAGE', message }))
 })
 
-test.each(['none', '0'])('"%s" is not refused for a directory', (text) => {
+test.each(['none', '0'])('-Z %s is not refused for a directory', (text) => {
   expect(read(text, 'plain')).toMatchObject({ compression: { method: 'none' }, warnings: [] })
 })
