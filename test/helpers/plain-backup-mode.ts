@@ -84,6 +84,10 @@ export class PlainBackupMode implements BackupMode {
     return await Promise.resolve({ isOn: false, summarizedLsn: 0n, pendingLsn: 0n })
   }
 
+  async abandon(): Promise<void> {
+    await this.close()
+  }
+
   async close(): Promise<void> {
     await this.#client.end()
   }

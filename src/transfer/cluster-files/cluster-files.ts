@@ -126,6 +126,8 @@ export interface BackupMode {
    * Else it never does.
    */
   readonly lost: Promise<PbManifestError>
+  /** Ends the backup that was started, by ending its connection. Where another one can be made, the next start makes it. */
+  abandon(): Promise<void>
   /** Ends the connection, and so a backup that runs. Safe to call at any time, more than once. */
   close(): Promise<void>
 }

@@ -59,7 +59,7 @@ export async function startBackup(
   } catch (error) {
     // The server is in backup mode, and nobody is left to end that. The error is told first: without this connection, workers that
     // are still connecting do not know the server again, and would fail with that.
-    mode.close().catch(() => {})
+    mode.abandon().catch(() => {})
     throw error
   }
 }

@@ -346,6 +346,22 @@ describe.each(newestPostgres())('incremental backups of $name', ({ programs }) =
       expect(await refusalOf(other, '--agent', agent.socketDirectory)).toEqual(refused(6, words))
     })
 
+    test('and leave a session at an agent as it was', { timeout }, async (context) => {
+      requireDebianPostgres(context)
+      const other = await edited('lines', /"Timeline": 1/, '"Timeline": 9')
+      const commands = [
+        'UPLOAD_MANIFEST',
+        'START_BACKUP FAST INCREMENTAL',
+        'START_BACKUP FAST',
+        'STOP_BACKUP NOWAIT',
+      ]
+      const args = commands.flatMap((command) => ['-c', command])
+      const { status, stdout, stderr } = await agent.psql(['-At', ...args], {}, other)
+      expect(stderr).toMatch(/^ERROR: {2}timeline 9 found in manifest, but not in this server's history$/m)
+      expect(status).toBe(0)
+      expect(stdout).toMatch(/^[0-9a-f]{32}\|[0-9A-F]+\/[0-9A-F]+\|1$/m)
+    })
+
     test('when the server does not summarize, or has lost a summary', { timeout }, async () => {
       await cluster.sql('ALTER SYSTEM SET summarize_wal = off')
       await cluster.sql('SELECT pg_reload_conf()')

@@ -128,6 +128,7 @@ describe('files that the server has and their reader cannot see', () => {
           stop: (options) => mode.stop(options),
           timelineHistory: () => mode.timelineHistory(),
           walSummarizer: () => mode.walSummarizer(),
+          abandon: () => mode.close(),
           close: () => mode.close(),
           directories: async () => {
             const known = await mode.directories()

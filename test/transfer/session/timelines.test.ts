@@ -48,6 +48,7 @@ describeWithDebianPostgres('a backup that ended on another timeline', (programs)
         return await Promise.resolve(text === undefined ? undefined : Buffer.from(text))
       },
       walSummarizer: () => mode.walSummarizer(),
+      abandon: () => mode.close(),
       close: () => mode.close(),
     }
   }

@@ -67,9 +67,7 @@ export class AgentBackupMode implements BackupMode {
       return start
     } catch (error) {
       // The server may be in backup mode.
-      this.#isRunning = false
-      this.#opened = undefined
-      await mode.close()
+      await this.abandon()
       throw error
     }
   }
@@ -94,6 +92,13 @@ export class AgentBackupMode implements BackupMode {
   async walSummarizer(): Promise<WalSummarizerState> {
     const { mode } = await this.#open()
     return await mode.walSummarizer()
+  }
+
+  async abandon(): Promise<void> {
+    const opened = this.#opened
+    this.#isRunning = false
+    this.#opened = undefined
+    await (await opened?.catch(() => {}))?.mode.close()
   }
 
   async close(): Promise<void> {
@@ -126,11 +131,13 @@ export class AgentBackupMode implements BackupMode {
       await mode.close()
       throw error
     }
-    void mode.lost.then((error) => this.#lose(error))
+    void mode.lost.then(async (error) => await this.#lose(mode, error))
     return { mode, client }
   }
 
-  #lose(error: PbManifestError): void {
+  async #lose(mode: SqlBackupMode, error: PbManifestError): Promise<void> {
+    const opened = await this.#opened?.catch(() => {})
+    if (opened?.mode !== mode) return
     if (this.#isRunning) this.#reportLoss(error)
     // An idle one is made again when it is needed.
     else this.#opened = undefined

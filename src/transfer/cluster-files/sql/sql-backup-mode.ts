@@ -143,6 +143,10 @@ export class SqlBackupMode implements BackupMode {
     }
   }
 
+  async abandon(): Promise<void> {
+    await this.close()
+  }
+
   async close(): Promise<void> {
     await this.#connection.close()
     await this.#watch?.end()
