@@ -165,7 +165,6 @@ export {
   type ProblemFacts,
   type ProblemKind,
   problemKinds,
-  type ReportedOptions,
   type SampledFiles,
   type VerifiedManifest,
   type VerifyReport,
@@ -174,6 +173,7 @@ export {
   type Warning,
   warningKinds,
 } from './verify/report.js'
+export type { ReportedOptions } from './verify/reported-options.js'
 export { formatReportAsHtml } from './renderings/html/report-page.js'
 export { formatReportAsJUnit } from './renderings/junit.js'
 export { formatReportForNagios, type NagiosState, nagiosStates } from './renderings/nagios.js'

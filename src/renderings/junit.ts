@@ -38,6 +38,7 @@ const unseenKinds: Readonly<Record<NotChecked['what'], readonly ProblemKind[]>> 
   'reading-again': [],
   'unchanged-files': [],
   'files-left-for-later': [],
+  'stored-bytes': [],
   'other-manifest': [],
   'other-wal-files': [],
   'control-file': ['control-file'],

@@ -14,6 +14,7 @@ const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
   'reading-again': 'the files read again from disk',
   'unchanged-files': 'files unchanged since they were read',
   'files-left-for-later': 'files left to later runs',
+  'stored-bytes': 'the bytes in the store',
   'control-file': 'pg_control',
   'backup-label': 'backup_label',
   wal: 'WAL',
@@ -35,17 +36,29 @@ export function formatSummary(report: VerifyReport): string {
   const pages = report.pages.checked === 0 ? '' : `, ${formatCount(report.pages.checked, 'page')}`
   const seconds = formatSeconds(report.seconds.total)
   const how = report.checksumsFrom === 'copying' ? ' by checksums computed while copying' : ''
-  const done = `${files}, ${formatBytes(report.bytesChecked)}${pages} checked in ${seconds}${how}`
+  const done = `${files}, ${formatBytes(report.bytesChecked)}${pages} checked in ${seconds}${how}${describeStored(report)}`
   const signed = report.signature ? `; manifest signed by "${report.signature.signer}"` : ''
   const notChecked = new Set(report.notChecked.map(({ what }) => notCheckedNames[what]))
   const left = notChecked.size === 0 ? '' : `; not checked: ${[...notChecked].join(', ')}`
   return `${done}${signed}${left}`
 }
 
+function describeStored({ sample }: VerifyReport): string {
+  if (sample?.stored === undefined) return ''
+  const { files, bytes } = sample.stored
+  return `; checked by the store: ${files === 0 ? 'none' : `${formatCount(files, 'file')}, ${formatBytes(bytes)}`}`
+}
+
 /** Which files were not read: `960 are unchanged since they were found good, the first at 2026-11-26T01:00:03.412Z`. */
 export function formatSample({ sample }: VerifyReport): string {
-  const { rested, left } = sample ?? { rested: { files: 0, readSince: null }, left: { files: 0 } }
+  const { rested, left, stored } = sample ?? { rested: { files: 0, readSince: null }, left: { files: 0 } }
+  const { files: storedFiles = 0, oldest = null } = stored ?? {}
   return [
+    ...(storedFiles > 0
+      ? [
+          `${storedFiles} have the checksum that the store took when they were written${oldest === null ? '' : `, the first at ${oldest}`}`,
+        ]
+      : []),
     ...(rested.files > 0
       ? [`${rested.files} are unchanged since they were found good, the first at ${rested.readSince}`]
       : []),

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { DurableFile } from '../files/durable-file.js'
 import type { RunFacts } from '../run-facts.js'
-import type { Problem, ReportedOptions, VerifyReport, Warning } from '../verify/report.js'
+import type { Problem, VerifyReport, Warning } from '../verify/report.js'
+import type { ReportedOptions } from '../verify/reported-options.js'
 import type { ProblemPlace, SharedArchives } from '../verify/share.js'
 
 /** So much is written at once. */

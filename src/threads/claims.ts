@@ -19,6 +19,11 @@ export class Claims {
     return Atomics.add(this.#control, CLAIMED, 1)
   }
 
+  /** The place that is next, unless another thread is faster. */
+  get next(): number {
+    return Atomics.load(this.#control, CLAIMED)
+  }
+
   /** Says that nobody wants to know any more. */
   abandon(): void {
     Atomics.store(this.#control, IS_ABANDONED, 1)

@@ -5,14 +5,8 @@ import type { BackupFacts } from './backup-facts.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
 import type { ProblemList } from './problems.js'
-import type {
-  NotChecked,
-  Problem,
-  ReportedOptions,
-  VerifiedManifest,
-  VerifyReport,
-  Warning,
-} from './report.js'
+import type { ReportedOptions } from './reported-options.js'
+import type { NotChecked, Problem, VerifiedManifest, VerifyReport, Warning } from './report.js'
 
 /** All that a report is made of. */
 export interface ReportParts extends Pick<VerifyReport, 'directory' | 'path' | 'format'> {
@@ -36,7 +30,7 @@ export interface ReportParts extends Pick<VerifyReport, 'directory' | 'path' | '
   readonly isPartial: boolean
   readonly sample?: VerifyReport['sample'] | undefined
   /** What was asked of whoever keeps the report. */
-  readonly asked?: Pick<ReportedOptions, 'maxAgeSeconds' | 'subset'> | undefined
+  readonly asked?: Pick<ReportedOptions, 'maxAgeSeconds' | 'subset' | 'checksums'> | undefined
 }
 
 const lists = new WeakMap<VerifyReport, Iterable<Problem>>()
@@ -81,7 +75,7 @@ export function makeReport(parts: ReportParts): VerifyReport {
     },
     findings: {
       warnings,
-      checksumsFrom: whereFrom(parts.options),
+      checksumsFrom: whereFrom(parts),
       ...totals,
       ...(sample !== undefined && { sample }),
       engines,
@@ -140,11 +134,15 @@ function decideVerdict(
 ): VerifyReport['verdict'] {
   if (!problems.isEmpty) return 'failed'
   if (isPartial) return 'partial'
-  return sample !== undefined && sample.rested.files + sample.left.files > 0 ? 'sampled' : 'verified'
+  const { rested, left, stored } = sample ?? {}
+  const unread = (rested?.files ?? 0) + (left?.files ?? 0) + (stored?.files ?? 0)
+  return unread > 0 ? 'sampled' : 'verified'
 }
 
-function whereFrom({ skipChecksums, knownChecksums }: VerifyOptions): VerifyReport['checksumsFrom'] {
+function whereFrom({ options, sample }: ReportParts): VerifyReport['checksumsFrom'] {
+  const { skipChecksums, knownChecksums } = options
   if (skipChecksums === true) return 'none'
+  if (sample?.stored !== undefined) return 'store'
   return knownChecksums === undefined ? 'files' : 'copying'
 }
 

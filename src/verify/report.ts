@@ -2,6 +2,7 @@ import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algori
 import type { GoodSignature } from '../signature/check-signature.js'
 import type { RunFacts } from '../run-facts.js'
 import type { BackupFacts } from './backup-facts.js'
+import type { ReportedOptions } from './reported-options.js'
 
 /**
  * The kinds of problem that a verification can find. Programs may rely on these words.
@@ -154,6 +155,7 @@ export interface NotChecked {
     | 'reading-again'
     | 'unchanged-files'
     | 'files-left-for-later'
+    | 'stored-bytes'
     | 'control-file'
     | 'backup-label'
     | 'wal'
@@ -168,32 +170,6 @@ export interface NotChecked {
   readonly paths?: readonly string[]
   /** How many they are. */
   readonly count?: number
-}
-
-/** What was asked for. Paths are absolute. No option is left out but one that has no value. */
-export interface ReportedOptions {
-  readonly jobs: number
-  readonly ignore: readonly string[]
-  readonly exitOnError: boolean
-  readonly skipChecksums: boolean
-  readonly pageChecksums: 'auto' | 'on' | 'off'
-  readonly noParseWal: boolean
-  readonly partialWal: boolean
-  /** In kB/s. */
-  readonly maxRate?: number
-  /** How long ago a file may have been read that need not be read again. */
-  readonly maxAgeSeconds?: number
-  /** What part of the files was to be read: `5%`, `3/30`, or a number of bytes. */
-  readonly subset?: string
-  readonly manifestPath?: string
-  readonly walDirectory?: string
-  readonly allowedSigners?: string
-  readonly signerIdentity?: string
-  readonly signaturePath?: string
-  /** Of an archive that came in alone: which one it was said to be. */
-  readonly archive?: string
-  /** What gave the parts of the backup. */
-  readonly fetchCommand?: string
 }
 
 /** The steps of a verification, in their order. */
@@ -227,6 +203,11 @@ export interface SampledFiles {
   readonly rested: { readonly files: number; readonly bytes: number; readonly readSince: string | null }
   /** Those that were never read, and are left to later runs. */
   readonly left: { readonly files: number; readonly bytes: number }
+  /**
+   * Those of which an object store keeps the manifest's checksum, when that was asked for; and when the first of them was written there,
+   * UTC: `null`, when there are none, or it does not say. What a store has done with the bytes since then, no checksum tells.
+   */
+  readonly stored?: { readonly files: number; readonly bytes: number; readonly oldest: string | null }
 }
 
 /** Data pages whose checksum was checked. */
@@ -278,14 +259,16 @@ export interface VerifyReport extends RunFacts {
    * - `files`: from the bytes of the files, which were read
    * - `copying`: from the bytes that were written into the files, when they were written; of the files only those were
    *   read whose checksum was not known or not the manifest's
+   * - `store`: from what an object store keeps of each file, see `sample.stored`; of the files only those were read of which
+   *   it keeps none, or another than the manifest's
    * - `none`: none were compared
    */
-  readonly checksumsFrom: 'files' | 'copying' | 'none'
+  readonly checksumsFrom: 'files' | 'copying' | 'store' | 'none'
   /** Files whose checksum was compared. */
   readonly filesChecked: number
   /** Their bytes. */
   readonly bytesChecked: number
-  /** Where evidence of earlier verifications is kept: the files that were not read. */
+  /** Where evidence of earlier verifications is kept, or a store's checksums were compared: the files that were not read. */
   readonly sample?: SampledFiles | undefined
   readonly pages: CheckedPages
   /** WAL records that were read and are good, of all WAL ranges. */

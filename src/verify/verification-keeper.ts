@@ -1,4 +1,4 @@
-import type { ReportedOptions } from './report.js'
+import type { ReportedOptions } from './reported-options.js'
 import type { FileTable } from './file-table/file-table.js'
 import type { EvidenceRules, EvidenceTable } from './plain/evidence.js'
 

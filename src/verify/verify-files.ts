@@ -13,6 +13,7 @@ import { loadManifest, type ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
 import { ProblemList, StopAtFirstProblem } from './problems.js'
 import { type NotChecked, type VerifyReport, verifySteps, type Warning } from './report.js'
+import type { ReportedOptions } from './reported-options.js'
 import type { VerificationShare } from './share.js'
 import type { RunFacts } from '../run-facts.js'
 import { StepClock } from '../step-clock.js'
@@ -45,6 +46,8 @@ export interface Verification {
   /** Empty yet. */
   readonly table: FileTable
   readonly keeper?: VerificationKeeper | undefined
+  /** Besides the options. */
+  readonly asked?: Pick<ReportedOptions, 'checksums'>
   /** `undefined`: all of the backup. */
   readonly share?: VerificationShare | undefined
   readonly onManifest?: ((manifest: ManifestContents) => void) | undefined
@@ -116,7 +119,7 @@ export async function verifyFiles(backup: VerifiedBackup, verification: Verifica
     seconds,
     isPartial,
     sample,
-    asked: verification.keeper?.asked,
+    asked: { ...verification.asked, ...verification.keeper?.asked },
   })
 }
 

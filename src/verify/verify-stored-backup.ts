@@ -25,6 +25,12 @@ import { type Verification, verifyFiles } from './verify-files.js'
 /** How to verify a backup in an object store, and how to reach that. */
 export interface VerifyStoredOptions extends Omit<VerifyOptions, 'knownChecksums'> {
   readonly store: StoreOptions
+  /**
+   * `read`: every file is read. `stored`: of a backup in plain format, the manifest is compared with the checksum (CRC-32C or SHA-256, of
+   * the whole object) that the store keeps of each file, and only those files are read of which it keeps none, or another one. Without
+   * a problem, the verdict is then `sampled`, for nobody has seen the bytes. Default `read`.
+   */
+  readonly checksums?: 'read' | 'stored'
 }
 
 /** Connections of the main thread; those that read files have their own. */
@@ -57,6 +63,7 @@ export async function verifyShareOfStoredBackup(
   const { store, jobs = availableParallelism(), signal, manifestPath } = options
   const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS)
   const { shown } = client.address
+  refuseBesideStoredChecksums(share, options)
   if (options.allowedSigners !== undefined && (options.signaturePath ?? manifestPath) === undefined) {
     throw new PbManifestError('USAGE', 'no signature was given', {
       hint: 'It has to be a file of this machine: --signature names it.',
@@ -79,6 +86,7 @@ export async function verifyShareOfStoredBackup(
       path: null,
       endRun,
       options,
+      asked: options.checksums === 'stored' ? { checksums: options.checksums } : {},
       jobs,
       ignore,
       source,
@@ -90,7 +98,7 @@ export async function verifyShareOfStoredBackup(
       `could not read "${shown}"`,
       (options.format === undefined ? isStoredAsTar(objects) : options.format === 'tar')
         ? verifyArchives(client, objects, common)
-        : verifyObjects(client, objects, common, store),
+        : verifyObjects(client, objects, common, options),
     )
     requireSame(shown, objects, await list())
     return report
@@ -101,11 +109,28 @@ export async function verifyShareOfStoredBackup(
 
 type Common = Omit<Verification, 'content'>
 
+/** @throws {@link PbManifestError} `USAGE` */
+function refuseBesideStoredChecksums(
+  share: VerificationShare | undefined,
+  { checksums, skipChecksums, pageChecksums }: VerifyStoredOptions,
+): void {
+  if (checksums !== 'stored') return
+  if (share !== undefined) throw new PbManifestError('USAGE', 'cannot compare stored checksums in a shard')
+  if (skipChecksums === true) {
+    throw new PbManifestError('USAGE', 'cannot both compare stored checksums and skip checksums')
+  }
+  if (pageChecksums === 'on') {
+    throw new PbManifestError('USAGE', 'cannot check page checksums where stored checksums are compared', {
+      hint: 'They are in the files, which are not read then.',
+    })
+  }
+}
+
 async function verifyObjects(
   client: StoreClient,
   objects: readonly ListedObject[],
   common: Common,
-  store: StoreOptions,
+  { store, checksums }: VerifyStoredOptions,
 ): Promise<VerifyReport> {
   const { options, jobs, ignore, source, table } = common
   const tree = new ListedTree(objects)
@@ -115,6 +140,7 @@ async function verifyObjects(
   const backup = new StoredBackup({
     client,
     store,
+    usesStoredChecksums: checksums === 'stored',
     tree,
     small,
     options,
@@ -135,6 +161,11 @@ async function verifyArchives(
   objects: readonly ListedObject[],
   common: Common,
 ): Promise<VerifyReport> {
+  if (common.asked?.checksums === 'stored') {
+    throw new PbManifestError('USAGE', 'cannot compare stored checksums of a backup in tar format', {
+      hint: 'What the store keeps is of whole archives, and the manifest has checksums of the files in them.',
+    })
+  }
   const { TarBackup } = await import('./tar/tar-backup.js')
   const { chooseArchives } = await import('./tar/list-archives.js')
   const place = storePlace(client, archivesAmong(objects))

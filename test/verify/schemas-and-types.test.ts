@@ -29,7 +29,6 @@ import {
   type Problem,
   type ProblemKind,
   problemKinds,
-  type ReportedOptions,
   type VerifiedManifest,
   type VerifyReport,
   type VerifyStep,
@@ -37,6 +36,7 @@ import {
   type Warning,
   warningKinds,
 } from '../../src/verify/report.js'
+import type { ReportedOptions } from '../../src/verify/reported-options.js'
 
 /** What is looked at of a schema, at any depth. */
 interface SchemaNode {
@@ -161,6 +161,7 @@ const optionKeys = {
   maxRate: 'optional',
   maxAgeSeconds: 'optional',
   subset: 'optional',
+  checksums: 'optional',
   manifestPath: 'optional',
   walDirectory: 'optional',
   allowedSigners: 'optional',
@@ -366,6 +367,7 @@ const notCheckedWords = {
   'reading-again': true,
   'unchanged-files': true,
   'files-left-for-later': true,
+  'stored-bytes': true,
   'control-file': true,
   'backup-label': true,
   wal: true,

@@ -1,10 +1,6 @@
 import { displayPathname } from '../../../src/files/pathname.js'
-import {
-  type ReportedOptions,
-  type VerifyReport,
-  type VerifyStep,
-  verifySteps,
-} from '../../../src/verify/report.js'
+import { type VerifyReport, type VerifyStep, verifySteps } from '../../../src/verify/report.js'
+import type { ReportedOptions } from '../../../src/verify/reported-options.js'
 import { formatBytes, formatCount, formatSeconds } from '../../../src/renderings/format.js'
 
 /** What `verify -v` says when a step begins. */

@@ -72,6 +72,12 @@ export const verifyOptions = {
     'endpoint-url': endpointUrl as typeof endpointUrl,
     // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- the same
     'addressing-style': addressingStyle as typeof addressingStyle,
+    checksums: {
+      choices: ['read', 'stored'],
+      type: 'string',
+      value: 'read|stored',
+      describe: 'of s3://: read all files, or compare the checksums that the store keeps (default: read)',
+    },
     chain: {
       type: 'boolean',
       describe: 'verify a full backup and the incremental ones that build on it, in this order',

@@ -13,7 +13,16 @@ import { printProblem } from './print-verdict.js'
 import type { VerifyValues } from './verify-options.js'
 
 /** What belongs to the report of the whole backup, or needs more than one shard has. */
-const excluded = ['chain', 'state', 'max-age', 'subset', 'archive', 'exit-on-error', 'report'] as const
+const excluded = [
+  'chain',
+  'state',
+  'max-age',
+  'subset',
+  'archive',
+  'exit-on-error',
+  'report',
+  'checksums',
+] as const
 
 /** Who tells the number of a shard, from 0, by the names of environment variables. */
 const indexVariables = ['JOB_COMPLETION_INDEX', 'AWS_BATCH_JOB_ARRAY_INDEX'] as const

@@ -21,6 +21,15 @@ export function refuseBesideStore(values: VerifyValues, operands: readonly strin
   const refused = ['archive', 'state', 'chain', 'fetch-command', 'fetch-timeout'] as const
   const other = refused.find((name) => values[name] !== undefined)
   if (other !== undefined) throw usageError(`--${other} is not for a backup in an object store`)
+  if (values.checksums !== 'stored') return
+  if (values['skip-checksums'] === true)
+    throw usageError('cannot specify both --checksums=stored and -s/--skip-checksums')
+  if (values['page-checksums'] === 'on') {
+    throw usageError(
+      'cannot specify both --checksums=stored and --page-checksums=on',
+      'Page checksums are in the files, which are not read then.',
+    )
+  }
 }
 
 /** Verifies a backup in an object store. */
@@ -31,5 +40,10 @@ export async function verifyStored(
   env: Readonly<NodeJS.ProcessEnv>,
 ): Promise<VerifyReport> {
   const { verifyStoredBackup } = await import('../../../src/verify/verify-stored-backup.js')
-  return await verifyStoredBackup(address, { ...options, store: readStoreOptions(values, env) })
+  const { checksums } = values
+  return await verifyStoredBackup(address, {
+    ...options,
+    store: readStoreOptions(values, env),
+    ...((checksums === 'read' || checksums === 'stored') && { checksums }),
+  })
 }

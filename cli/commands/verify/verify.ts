@@ -92,6 +92,7 @@ export const verifyCommand: Command = defineCommand({
     const isInStore = isStored(operands)
     if (isInStore) refuseBesideStore(values, operands)
     else refuseStoreOptions(values)
+    if (!isInStore && values.checksums !== undefined) throw usageError('--checksums is for use with s3://')
     if (values.shard !== undefined) {
       const { runVerifyShard } = await import('./verify-shard.js')
       return await runVerifyShard(context, options, values, placeOf(values, operands, context.env))

@@ -25,6 +25,8 @@ Problems are told on standard error as they are found, and all of them are told.
       '`https://HOST`, or `https://HOST:PORT`. Credentials, region and the rest are found as AWS finds them: in `AWS_ACCESS_KEY_ID` and the like, or in `~/.aws/config` and `~/.aws/credentials`.',
     'addressing-style':
       '`path` where an endpoint is named, `virtual` at AWS, unless the profile says otherwise.',
+    checksums:
+      '`stored` compares the CRC-32C or SHA-256 that the store keeps of each object, of a backup in plain format, and reads only files of which it keeps none of the whole object, or another one than the manifest. Nobody sees the bytes then: the verdict is `sampled`, never that the backup was verified.',
     'fetch-timeout': 'From 1 to 86400. The command is then ended, with all that it has started.',
     chain:
       'Name the backups as for `pg_combinebackup`: the full one first, each other one after the one that it builds on. The last line says whether they may be combined.',

@@ -14,6 +14,8 @@ export interface ListedObject {
   readonly modified: Date
   /** `STANDARD` and so on. */
   readonly storageClass: string
+  /** By which algorithms the store keeps a checksum of it, and of which type: `CRC32C FULL_OBJECT`; `undefined`: it does not say. */
+  readonly checksums: string | undefined
 }
 
 /**
@@ -72,7 +74,13 @@ function readObjectOf(element: XmlElement, prefix: Pathname, isEncoded: boolean)
     // A date that is none would be no time of a file.
     modified: new Date(Date.parse(textOf(element, 'LastModified') ?? '') || 0),
     storageClass: textOf(element, 'StorageClass') ?? 'STANDARD',
+    checksums: checksumsOf(element),
   }
+}
+
+function checksumsOf({ children }: XmlElement): string | undefined {
+  const words = children.filter(({ name }) => name === 'ChecksumAlgorithm' || name === 'ChecksumType')
+  return words.length === 0 ? undefined : words.map(({ text }) => text).join(' ')
 }
 
 /** Undoes what `encoding-type=url` asks for: keys may have characters that XML has not. */

@@ -137,6 +137,7 @@ const decides: Readonly<Record<NotChecked['what'], boolean>> = {
   'reading-again': true,
   'unchanged-files': true,
   'files-left-for-later': true,
+  'stored-bytes': true,
   'earlier-backups': true,
   'after-first-problem': true,
 }

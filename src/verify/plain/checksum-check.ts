@@ -19,6 +19,7 @@ import { ReplayedWal } from '../content/replayed-wal.js'
 import type { FileTable } from '../file-table/file-table.js'
 import { maxRowsOf } from '../file-table/file-table-layout.js'
 import { SharedRate } from '../../threads/shared-rate.js'
+import { UnreadFiles } from './evidence.js'
 import { problemOf } from './file-problem.js'
 import { type FileStates, fileStates, isIntact } from './file-states.js'
 import type { VerifyProgress } from '../options.js'
@@ -53,6 +54,8 @@ export interface ChecksumOptions {
   readonly evidence: BackupEvidence | undefined
   /** `undefined`: the files are in the directory. */
   readonly objects?: StoredObjects | undefined
+  /** Of rows that are good by the checksum that a store keeps. */
+  readonly onGoodByStore?: (row: number) => void
   /** What the threads run. Default: what reads files. */
   readonly thread?: URL
   /** Becomes the first thread. */
@@ -67,8 +70,7 @@ export interface ChecksumOptions {
 export class ChecksumCheck {
   /** Files whose checksum was compared, their bytes, and pages; as far as the findings were told. */
   readonly totals = { filesChecked: 0, bytesChecked: 0, pagesChecked: 0 }
-  /** Files that rest on evidence, and that are left to later runs. */
-  readonly sample = { rested: { files: 0, bytes: 0, readSince: 0 }, left: { files: 0, bytes: 0 } }
+  readonly sample: UnreadFiles = new UnreadFiles()
   /** Those that were found by now. */
   readonly pages: PagesInQuestion = new PagesInQuestion()
   /** What the scan says of each row, as it goes on: threads look there. */
@@ -149,8 +151,7 @@ export class ChecksumCheck {
       if (algorithm === undefined && !this.#hasContent(row)) continue
       if (!isWanted(row)) continue
       if (evidence?.table.isLeft(row) === true) {
-        this.sample.left.files++
-        this.sample.left.bytes += table.size(row)
+        this.sample.addLeft(table.size(row))
         continue
       }
       rows[count++] = row
@@ -236,6 +237,7 @@ export class ChecksumCheck {
       if (this.#options.evidence?.table.isToCompare(row) === true)
         this.#demand.addReading(this.#table.size(row))
       this.#count(this.#told, finding)
+      if (code === outcomeCodes.goodByStore) this.#options.onGoodByStore?.(row)
       if (finding?.content !== undefined) {
         this.pages.add(this.#table.pathname(row), finding.content, placeOf?.(row, 'pages'))
       }
@@ -274,11 +276,7 @@ export class ChecksumCheck {
   #tellUnchanged(row: number, states: FileStates): void {
     if (states[row] === fileStates.regular) states[row] = fileStates.intact
     if (!isIntact(states, row)) return
-    const { rested } = this.sample
-    const readAt = this.#readAt?.[row] ?? 0
-    rested.readSince = rested.files === 0 ? readAt : Math.min(rested.readSince, readAt)
-    rested.files++
-    rested.bytes += this.#table.size(row)
+    this.sample.addRested(this.#table.size(row), this.#readAt?.[row] ?? 0)
   }
 
   #problemsOf(row: number, { outcome, content }: FileFinding): Problem[] {

@@ -48,6 +48,13 @@ export interface StoredObjects {
   readonly options: StoreOptions
   /** What tells the object that was listed from a later one, by the file's pathname. */
   readonly etags: ReadonlyMap<Pathname, string>
+  /** How many of them a thread asks for at a time. */
+  readonly lanes: number
+  /**
+   * What the listing says of checksums that the store keeps, by the file's pathname, where it says anything; `undefined`: every
+   * file is to be read.
+   */
+  readonly listedChecksums: ReadonlyMap<Pathname, string> | undefined
 }
 
 /** What a thread found in a file. */

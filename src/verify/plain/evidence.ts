@@ -138,3 +138,22 @@ function isFresh({ ctimeNs, mtimeNs }: BigIntStats, readAt: number): boolean {
   const latest = BigInt(Math.floor(readAt) - FRESH_MS) * 1_000_000n
   return ctimeNs > latest || mtimeNs > latest
 }
+
+/** Files that are not read: those that rest on evidence, and those that are left to later runs. */
+export class UnreadFiles {
+  readonly rested = { files: 0, bytes: 0, readSince: 0 }
+  readonly left = { files: 0, bytes: 0 }
+
+  /** @param readAt - in milliseconds since 1970 */
+  addRested(bytes: number, readAt: number): void {
+    const { rested } = this
+    rested.readSince = rested.files === 0 ? readAt : Math.min(rested.readSince, readAt)
+    rested.files++
+    rested.bytes += bytes
+  }
+
+  addLeft(bytes: number): void {
+    this.left.files++
+    this.left.bytes += bytes
+  }
+}

@@ -4,9 +4,9 @@ import type { FileTable } from '../file-table/file-table.js'
 
 /**
  * What can come of a row; 0 is none yet. Of a row that is told there is a finding; of one that is absent, no file; one that
- * is unchanged was not read.
+ * is unchanged was not read; nor one that is good by the checksum that a store keeps.
  */
-export const outcomeCodes = { good: 1, told: 2, absent: 3, unchanged: 4 } as const
+export const outcomeCodes = { good: 1, told: 2, absent: 3, unchanged: 4, goodByStore: 5 } as const
 
 /** The memory of a work queue, shared by all threads. */
 export interface WorkQueueBuffers {
@@ -139,6 +139,12 @@ export class WorkQueue {
 
   row(place: number): number {
     return this.#rows[place] ?? 0
+  }
+
+  /** The row that is likely to be claimed next; `undefined` when there is none, as far as is known. */
+  get nextRow(): number | undefined {
+    const place = this.#claims.next
+    return place < this.length ? this.#rows[place] : undefined
   }
 
   /** What came of the row at this place; 0 when that is not known yet. */

@@ -1,9 +1,11 @@
 import { isPbManifestError } from '../../errors.js'
 import { decodePathname } from '../../files/pathname.js'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
+import type { ListedObject } from '../../source/store/list-objects.js'
 import { readObject } from '../../source/store/read-object.js'
 import { StoreClient } from '../../source/store/store-client.js'
 import { StoreError } from '../../source/store/store-error.js'
+import { askStoredChecksum, isStoredAlgorithm, mayKeepChecksum } from '../../source/store/stored-checksum.js'
 import { Abandoned } from '../../threads/claims.js'
 import { SharedRate } from '../../threads/shared-rate.js'
 import { ContentCheck } from '../content/content-check.js'
@@ -19,14 +21,15 @@ import {
 } from '../plain/checksum-messages.js'
 import { ThreadHashers } from '../plain/thread-hashers.js'
 import { outcomeCodes, WorkQueue } from '../plain/work-queue.js'
+import { MemoryBudget, Places } from './places.js'
 
-/** So many objects a thread reads at a time, for what it waits for is mostly the store; */
-const LANES = 64
-/** and so many of them that are no small ones, each of which has memory of its own. */
+/** Of the objects that a thread has asked for, so many may be no small ones, each of which has memory of its own. */
 const LARGE_LANES = 8
 
-/** A small object is kept until it is there whole, so that many of them can come at a time. */
+/** A small object is kept until it is there whole, so that many of them can come at a time; */
 const SMALL_BYTES = BUFFER_BYTES
+/** so much of them. */
+const KEPT_BYTES = 32 * SMALL_BYTES
 
 /** How often a thread looks whether anybody still wants to know, in milliseconds. */
 const INTERVAL_MS = 200
@@ -47,7 +50,7 @@ export async function checkObjects(
     if (checker.isAbandoned) ended.abort()
   }, INTERVAL_MS)
   try {
-    await Promise.all(Array.from({ length: LANES }, () => checker.run()))
+    await Promise.all(Array.from({ length: objects.lanes }, () => checker.run()))
   } catch (error) {
     const failure = error instanceof StoreError || isPbManifestError(error) ? error : undefined
     if (!(error instanceof Abandoned) && !ended.signal.aborted) {
@@ -81,6 +84,7 @@ class ObjectChecker {
   readonly #signal: AbortSignal
   readonly #rate: SharedRate | undefined
   readonly #small: Workplace
+  readonly #kept = new MemoryBudget(KEPT_BYTES)
   readonly #large: Places<Workplace>
 
   constructor(
@@ -92,7 +96,7 @@ class ObjectChecker {
     this.#rows = new FileRows(start.table)
     this.#queue = new WorkQueue(start.queue)
     this.#objects = objects
-    this.#client = new StoreClient(objects.address, objects.options, LANES)
+    this.#client = new StoreClient(objects.address, objects.options, objects.lanes)
     this.#post = post
     this.#signal = signal
     this.#rate = start.rate && new SharedRate(start.rate)
@@ -115,27 +119,75 @@ class ObjectChecker {
 
   /** One lane: checks one object after the other. */
   async run(): Promise<void> {
-    for (let place = this.#queue.claim(); place !== -1; place = this.#queue.claim()) {
-      const row = this.#queue.row(place)
-      const finding = await this.#check(place, row)
-      if (finding !== undefined) this.#post({ type: 'finding', place, finding })
-      this.#queue.setOutcome(place, finding === undefined ? outcomeCodes.good : outcomeCodes.told)
+    for (;;) {
+      // Who took a large object and then waited for a place would keep it from threads that have one.
+      const held = this.#isNextLarge() ? await this.#large.take() : undefined
+      const place = this.#queue.claim()
+      try {
+        if (place === -1) return
+        await this.#check(place, this.#queue.row(place), held)
+      } finally {
+        if (held !== undefined) this.#large.giveBack(held)
+      }
     }
   }
 
-  async #check(place: number, row: number): Promise<FileFinding | undefined> {
-    const isSmall = this.#rows.size(row) <= SMALL_BYTES
-    const workplace = isSmall ? this.#small : await this.#large.take()
+  /** Where the store is asked for a checksum first, it is not known whether anything will be read. */
+  #isNextLarge(): boolean {
+    const row = this.#objects.listedChecksums === undefined ? this.#queue.nextRow : undefined
+    return row !== undefined && this.#rows.size(row) > SMALL_BYTES
+  }
+
+  async #check(place: number, row: number, held: Workplace | undefined): Promise<void> {
+    const isGoodByStore = await this.#isGoodByStore(row)
+    const finding = isGoodByStore ? undefined : await this.#readIntoPlace(place, row, held)
+    this.#queue.addBytesDone(this.#rows.size(row))
+    if (finding !== undefined) this.#post({ type: 'finding', place, finding })
+    const good = isGoodByStore ? outcomeCodes.goodByStore : outcomeCodes.good
+    this.#queue.setOutcome(place, finding === undefined ? good : outcomeCodes.told)
+  }
+
+  /** Whether the store keeps the checksum that the manifest has. One that it does not have is no proof that the bytes are wrong. */
+  async #isGoodByStore(row: number): Promise<boolean> {
+    const { listedChecksums } = this.#objects
+    const algorithm = this.#rows.algorithm(row)
+    if (listedChecksums === undefined || !isStoredAlgorithm(algorithm) || this.#rows.size(row) === 0)
+      return false
+    const object = this.#objectOf(row)
+    if (!mayKeepChecksum(listedChecksums.get(object.pathname), algorithm)) return false
+    this.#queue.throwIfAbandoned()
+    const checksum = await askStoredChecksum(this.#client, object, algorithm, this.#signal)
+    // A manifest has a CRC as it lies in the memory of a little-endian machine.
+    if (algorithm === 'CRC32C') checksum?.reverse()
+    return checksum?.toString('hex') === this.#rows.checksum(row)
+  }
+
+  #objectOf(row: number): Pick<ListedObject, 'pathname' | 'key' | 'size' | 'etag'> {
+    const pathname = decodePathname(this.#rows.pathnameBytes(row))
+    const { address, etags } = this.#objects
+    const etag = etags.get(pathname) ?? ''
+    return { pathname, key: address.prefix + pathname, size: this.#rows.size(row), etag }
+  }
+
+  async #readIntoPlace(
+    place: number,
+    row: number,
+    held: Workplace | undefined,
+  ): Promise<FileFinding | undefined> {
+    const size = this.#rows.size(row)
+    const isSmall = size <= SMALL_BYTES
+    if (isSmall) await this.#kept.take(size)
+    const workplace = isSmall ? this.#small : (held ?? (await this.#large.take()))
     try {
       const first = await this.#read(row, workplace, isSmall)
       // What came may be damaged, and not what is there: nothing but the checksum says so.
       const last = first.outcome.type === 'mismatch' ? await this.#read(row, workplace, isSmall) : first
-      this.#queue.addBytesDone(this.#rows.size(row))
       if (last.pages !== undefined) this.#queue.setPages(place, last.pages)
       if (last.outcome.type === 'match' && last.content === undefined) return undefined
       return { outcome: last.outcome, content: last.content }
     } finally {
-      if (!isSmall) this.#large.giveBack(workplace)
+      if (isSmall) this.#kept.giveBack(size)
+      else if (workplace !== held) this.#large.giveBack(workplace)
     }
   }
 
@@ -145,10 +197,8 @@ class ObjectChecker {
     isSmall: boolean,
   ): Promise<FileFinding & { readonly pages?: number }> {
     const rows = this.#rows
-    const size = rows.size(row)
-    const pathname = decodePathname(rows.pathnameBytes(row))
-    const { address, etags } = this.#objects
-    const object = { key: address.prefix + pathname, size, etag: etags.get(pathname) ?? '' }
+    const object = this.#objectOf(row)
+    const { size } = object
     const algorithm = rows.algorithm(row)
     const hasher = algorithm && (await hashers.of(algorithm))
     const begin = (): ContentCheck | undefined => {
@@ -198,33 +248,4 @@ function take(
     left = content.take(left + copied)
   }
   return left
-}
-
-/** A few places that many want, made when they are first wanted. */
-class Places<Place> {
-  readonly #make: () => Place
-  readonly #free: Place[] = []
-  readonly #waiting: ((place: Place) => void)[] = []
-  #left: number
-
-  constructor(count: number, make: () => Place) {
-    this.#left = count
-    this.#make = make
-  }
-
-  async take(): Promise<Place> {
-    const free = this.#free.pop()
-    if (free !== undefined) return free
-    if (this.#left > 0) {
-      this.#left--
-      return this.#make()
-    }
-    return await new Promise((resolve) => this.#waiting.push(resolve))
-  }
-
-  giveBack(place: Place): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#free.push(place)
-    else next(place)
-  }
 }

@@ -12,7 +12,7 @@ import { isIntact } from '../plain/file-states.js'
 import { scanDirectory } from '../plain/scan-directory.js'
 import { placesInQueue } from '../plain/share-of-scan.js'
 import { fileProblem } from '../problems.js'
-import type { VerifyReport } from '../report.js'
+import type { NotChecked, VerifyReport } from '../report.js'
 import type { ProblemPlace } from '../share.js'
 import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
 import type { VerifyContext } from '../verify-context.js'
@@ -24,12 +24,18 @@ import { storedWal } from './stored-wal.js'
 /** Before all that a scan finds, in the order of the listing. */
 const placeOfOddKeys: ProblemPlace = { phase: 'scan', key: [] }
 
+/** So many objects are asked for at a time by all threads, as far as each of them does not ask for too few or too many. */
+const LANES = 512
+const FEWEST_LANES = 64
+
 const thread = new URL('object-worker.js', import.meta.url)
 
 /** What a {@link StoredBackup} is made of. */
 export interface StoredBackupOptions {
   readonly client: StoreClient
   readonly store: StoreOptions
+  /** Whether checksums are compared that the store keeps, where there are any. */
+  readonly usesStoredChecksums: boolean
   readonly tree: ListedTree
   readonly small: SmallObjects
   readonly options: VerifyOptions
@@ -47,11 +53,13 @@ export class StoredBackup implements VerifiedBackup {
   /** `undefined` when files are not to be read. */
   readonly #checksums: ChecksumCheck | undefined
   readonly #pieces: Parameters<VerifiedBackup['expect']>[] = []
+  /** Those that are good by the checksum that the store keeps, and when the first of them was written. */
+  readonly #goodByStore = { files: 0, bytes: 0, oldest: Infinity }
 
   /** Starts a thread; `close` ends all. */
   constructor(plan: StoredBackupOptions) {
     this.#plan = plan
-    const { client, store, tree, options, jobs, content, table, manifestBytes } = plan
+    const { client, store, tree, options, jobs, content, table, manifestBytes, usesStoredChecksums } = plan
     if (options.skipChecksums === true) return
     this.#checksums = new ChecksumCheck(
       {
@@ -68,7 +76,10 @@ export class StoredBackup implements VerifiedBackup {
           address: client.address,
           options: store,
           etags: new Map([...tree.files].map(([pathname, { etag }]) => [pathname, etag])),
+          lanes: Math.max(FEWEST_LANES, Math.ceil(LANES / jobs)),
+          listedChecksums: usesStoredChecksums ? listedChecksums(tree) : undefined,
         },
+        onGoodByStore: (row) => this.#countGoodByStore(row),
       },
       table,
       manifestBytes,
@@ -81,6 +92,17 @@ export class StoredBackup implements VerifiedBackup {
 
   get pages(): PagesInQuestion {
     return this.#checksums?.pages ?? new PagesInQuestion()
+  }
+
+  get sample(): VerifyReport['sample'] {
+    if (!this.#plan.usesStoredChecksums) return undefined
+    const { files, bytes, oldest } = this.#goodByStore
+    const stored = { files, bytes, oldest: Number.isFinite(oldest) ? new Date(oldest).toISOString() : null }
+    return {
+      rested: { files: 0, bytes: 0, readSince: null },
+      left: { files: 0, bytes: 0 },
+      stored,
+    }
   }
 
   get engines(): VerifyReport['engines'] {
@@ -114,6 +136,7 @@ export class StoredBackup implements VerifiedBackup {
       }
       await checksums?.finish(scan, problems, share && placesInQueue(pieces, table))
     })
+    if (this.#goodByStore.files > 0) context.notChecked.push(...this.#listUnread())
   }
 
   readSmallFile(pathname: Pathname, maxBytes: number): Buffer | undefined {
@@ -131,6 +154,30 @@ export class StoredBackup implements VerifiedBackup {
 
   async close(): Promise<void> {
     await this.#checksums?.close()
+  }
+
+  #countGoodByStore(row: number): void {
+    const { tree, table } = this.#plan
+    const found = this.#goodByStore
+    const modified = tree.files.get(table.pathname(row))?.modified.getTime() ?? Number.NaN
+    found.files++
+    found.bytes += table.size(row)
+    if (modified < found.oldest) found.oldest = modified
+  }
+
+  /** What nobody has looked at in files of which no byte was read. */
+  #listUnread(): NotChecked[] {
+    const { files, bytes } = this.#goodByStore
+    const { rules, incrementalFrom } = this.#plan.content
+    const why = `of ${files} files the checksum was compared that the store keeps, and no byte was read`
+    return [
+      {
+        what: 'stored-bytes',
+        why: `${files} files of ${bytes} bytes were not read: their checksums are those that the store took when they were written, and that it has kept the bytes since is its promise`,
+      },
+      ...(rules?.hasPageChecksums === true ? [{ what: 'page-checksums', why } as const] : []),
+      ...(incrementalFrom === undefined ? [] : [{ what: 'incremental-files', why } as const]),
+    ]
   }
 
   /** Reports objects that nobody could restore by their names. */
@@ -171,4 +218,10 @@ export class StoredBackup implements VerifiedBackup {
       count: unknown.size,
     })
   }
+}
+
+function listedChecksums({ files }: ListedTree): ReadonlyMap<Pathname, string> {
+  const listed = new Map<Pathname, string>()
+  for (const [pathname, { checksums }] of files) if (checksums !== undefined) listed.set(pathname, checksums)
+  return listed
 }

@@ -2,8 +2,15 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
+import { Agent } from 'node:https'
 import { join } from 'node:path'
-import { DeleteObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import {
+  DeleteObjectCommand,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  S3Client,
+  type S3ClientConfig,
+} from '@aws-sdk/client-s3'
 import { startFauxqs } from 'fauxqs'
 import { makeCertificate } from '../../transfer/agent/make-certificate.js'
 import { createScratchDirectory } from '../scratch-directory.js'
@@ -19,12 +26,17 @@ export interface ObjectStore {
   readonly proxy: StoreProxy
   /** By which a program reaches it, through the proxy. */
   readonly env: Readonly<Record<string, string>>
+  /** Behind the proxy, which does not hear of it. */
   put(key: string, bytes: Uint8Array | string): Promise<void>
+  /** Through the proxy, with a checksum, in base64, that the store is to keep. */
+  putWithChecksum(key: string, bytes: Uint8Array | string, checksum: ObjectChecksum): Promise<void>
   /** Puts all files of a directory, through links, each as an object. */
   putDirectory(directory: string, prefix: string): Promise<void>
   remove(key: string): Promise<void>
   close(): Promise<void>
 }
+
+type ObjectChecksum = Pick<PutObjectCommandInput, 'ChecksumCRC32C' | 'ChecksumSHA256'>
 
 interface StoreServer {
   readonly url: string
@@ -74,14 +86,16 @@ export async function startStore(name: StoreName): Promise<ObjectStore> {
   const certificate = await makeCertificate(scratch.path, 'store')
   const server = await servers[name]()
   const proxy = await StoreProxy.start(server.url, certificate)
-  const client = new S3Client({
-    endpoint: server.url,
+  const options: S3ClientConfig = {
     region: 'us-east-1',
     forcePathStyle: true,
     credentials: keys,
     // A checksum at the end of a body is more than the servers of the tests know.
     requestChecksumCalculation: 'WHEN_REQUIRED',
-  })
+  }
+  const client = new S3Client({ ...options, endpoint: server.url })
+  const httpsAgent = new Agent({ ca: readFileSync(certificate.cert), keepAlive: true })
+  const throughProxy = new S3Client({ ...options, endpoint: proxy.url, requestHandler: { httpsAgent } })
   const put = async (key: string, bytes: Uint8Array | string): Promise<void> => {
     await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: bytes }))
   }
@@ -98,6 +112,9 @@ export async function startStore(name: StoreName): Promise<ObjectStore> {
       AWS_EC2_METADATA_DISABLED: 'true',
     },
     put,
+    putWithChecksum: async (key, bytes, checksum) => {
+      await throughProxy.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: bytes, ...checksum }))
+    },
     putDirectory: async (directory, prefix) => {
       const files: string[] = []
       for await (const file of filesIn(directory, '')) files.push(file)
@@ -112,6 +129,7 @@ export async function startStore(name: StoreName): Promise<ObjectStore> {
     },
     close: async () => {
       client.destroy()
+      throughProxy.destroy()
       await proxy.close()
       await server.close()
       scratch.remove()

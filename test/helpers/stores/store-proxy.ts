@@ -33,9 +33,16 @@ export function errorAnswer(status: number, code: string, headers: Record<string
   return { type: 'answer', status, body, headers }
 }
 
-/** A place between a client and a real store, with TLS, where answers can be damaged: {@link at} is asked for each. */
+/**
+ * A place between a client and a real store, with TLS, where answers can be damaged: {@link at} is asked for each. It keeps the checksums
+ * of what is written through it, as AWS does, and as no S3 server of npm does.
+ *
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+ */
 export class StoreProxy {
   readonly requests: SeenRequest[] = []
+  /** What a HEAD that asks for it is told of checksums, by path; tests may change it. */
+  readonly checksums: Map<string, Readonly<Record<string, string>>> = new Map()
   at: (request: SeenRequest) => Fault | undefined | Promise<Fault | undefined> = () => undefined
   readonly #server: Server
   readonly #upstream: string
@@ -72,6 +79,14 @@ export class StoreProxy {
     await new Promise((resolve) => this.#server.close(resolve))
   }
 
+  #keepChecksums(pathname: string, headers: IncomingMessage['headers']): void {
+    const kept = Object.entries(headers).flatMap(([name, value]) =>
+      /^x-amz-checksum-(?:crc32c|sha256)$/.test(name) ? [[name, String(value)]] : [],
+    )
+    if (kept.length === 0) this.checksums.delete(pathname)
+    else this.checksums.set(pathname, { ...Object.fromEntries(kept), 'x-amz-checksum-type': 'FULL_OBJECT' })
+  }
+
   async #serve(asked: IncomingMessage, answer: ServerResponse): Promise<void> {
     const { method = '', url = '', headers } = asked
     const seen = { method, url, range: headers.range }
@@ -87,6 +102,10 @@ export class StoreProxy {
       sent.on('error', reject)
       asked.pipe(sent)
     })
+    const { pathname } = new URL(url, this.#upstream)
+    if (method === 'PUT') this.#keepChecksums(pathname, headers)
+    if (method === 'HEAD' && headers['x-amz-checksum-mode'] === 'ENABLED')
+      Object.assign(upstream.headers, this.checksums.get(pathname))
     if (fault?.type === 'body') delete upstream.headers['content-length']
     answer.writeHead(upstream.statusCode ?? 0, upstream.headers)
     if (fault === undefined || method === 'HEAD') return void upstream.pipe(answer)
