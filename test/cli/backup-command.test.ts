@@ -98,7 +98,8 @@ describe('a backup', () => {
   let scratch: ScratchDirectory
 
   beforeAll(async () => {
-    cluster = await createCluster(await embeddedPostgres())
+    // Some of those of the backup before may not be gone yet.
+    cluster = await createCluster(await embeddedPostgres(), { settings: { max_connections: 60 } })
   })
 
   afterAll(async () => {

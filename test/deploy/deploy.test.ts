@@ -58,7 +58,7 @@ function typeOf({ apiVersion, kind }: KubernetesObject): string {
 
 test(
   'the objects for Kubernetes fit its schema, and have no field that is not in it',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async () => {
     const objects = files.flatMap(objectsIn)
     expect(objects.map(({ kind }) => kind).toSorted((left, right) => (left < right ? -1 : 1))).toEqual([
@@ -118,7 +118,7 @@ test('every night the same is run as by hand, but that fragments of last night d
 
 test(
   'what the jobs run verifies a backup in shards, and merges their reports',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async () => {
     const [verify, merge] = jobsIn('verify-cronjob.yaml')
     const backup = await writeSmallBackup(scratch.path)

@@ -216,7 +216,8 @@ describeWithDebianPostgres('a fleet on a queue', (programs) => {
     await hasty.says('a second signal')
     hasty.signal('SIGTERM')
     expect(await hasty.ended()).toBe(143)
-    const patient = await fleet.worker([...root, '--max-rate', '12M'])
+    // Slow enough for the signal to come before it takes the next.
+    const patient = await fleet.worker([...root, '--max-rate', '4M'])
     await patient.says('verifying shard')
     patient.signal('SIGTERM')
     expect(await patient.ended()).toBe(0)
@@ -320,7 +321,7 @@ describeWithDebianPostgres('a fleet on a queue', (programs) => {
     try {
       const own = ['--root', copy.directory]
       const enqueued = await fleet.run(['verify', '--shards=2', '--output=json', copy.directory])
-      const first = await fleet.worker([...own, '--max-rate', '12M'])
+      const first = await fleet.worker([...own, '--max-rate', '6M'])
       await first.says('verifying shard')
       first.signal('SIGTERM')
       await first.ended()

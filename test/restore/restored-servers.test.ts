@@ -15,7 +15,7 @@ import { BUCKET, startStore } from '../helpers/stores/object-store.js'
 import { realTarBackups, type TarBackupKind } from '../helpers/tar-backups.js'
 import { flipBit, largestFile, walSegments } from '../verify/damage.js'
 
-const timeout = 120_000
+const timeout = 240_000
 
 const sums = `SELECT (SELECT sum(n) FROM large) AS large, (SELECT sum(n) FROM small) AS small,
   (SELECT sum(n) FROM other) AS other, (SELECT count(*) FROM empty) AS empty`

@@ -27,7 +27,7 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
   afterAll(() => cluster.remove())
 
   beforeEach(async () => {
-    agent = await AgentProgram.start(cluster, ['--drain-timeout=30'])
+    agent = await AgentProgram.start(cluster, ['--drain-timeout=200'])
   })
 
   afterEach(async () => {
@@ -210,10 +210,11 @@ describeWithDebianPostgres('a backup of pbmanifest serve', (programs) => {
   test('keeps its idle connections, until it does nothing at all', async () => {
     await agent.stop()
     agent = await AgentProgram.start(cluster, ['--idle-timeout=2', '--backup-idle-timeout=8'])
+    // First the one that is to be closed first.
+    const idleLost = lossOf(await agent.connect())
     const leader = await agent.connect()
     await startBackup(leader)
     const leaderLost = lossOf(leader)
-    const idleLost = lossOf(await agent.connect())
     expect(await idleLost).toMatchObject({ code: '57P05' })
     expect(await leaderLost).toMatchObject({ code: '57P05' })
     await agent.untilLogged('backup-aborted')

@@ -22,7 +22,7 @@ import { AgentProgram } from '../agent/agent-program.js'
 import { expectNothingLeft, listTree, manifestFileLines, runBackupProgram } from './backup-program.js'
 import { createRestoreSite, startRestored } from './restored-cluster.js'
 
-const timeout = 180_000
+const timeout = 240_000
 
 describe.each(newestPostgres())('incremental backups of $name', ({ programs }) => {
   let cluster: Cluster

@@ -53,7 +53,13 @@ describe.each(servers)('a backup of $name', ({ name, programs }) => {
   let cluster: Cluster
 
   beforeAll(async () => {
-    const settings = { max_wal_size: '256MB', checkpoint_timeout: '30s', full_page_writes: true }
+    // WAL that is fetched at the end has to be there, however many checkpoints there were meanwhile.
+    const settings = {
+      max_wal_size: '256MB',
+      wal_keep_size: '512MB',
+      checkpoint_timeout: '30s',
+      full_page_writes: true,
+    }
     cluster = await createCluster(await programs(), { dataChecksums: true, settings })
     await cluster.createTablespace('fast')
     await cluster.createTablespace('slow')
@@ -220,7 +226,7 @@ describeWithDebianPostgres('a cluster that changes while it is copied', (program
     await cluster.sql('CHECKPOINT')
     const site = createRestoreSite()
     ends.push(() => site.scratch.remove())
-    const args = ['--jobs=2', '--max-rate=8M', '--output=json']
+    const args = ['--jobs=2', '--max-rate=5M', '--output=json']
     const running = startBackupProgram(cluster, { directory: site.directory, args })
     await untilCopying(running)
     // Files of dropped tables are kept, empty, until the next checkpoint.
@@ -249,7 +255,7 @@ describeWithDebianPostgres('a cluster that changes while it is copied', (program
     const scratch = createScratchDirectory()
     ends.push(() => scratch.remove())
     const directory = join(scratch.path, 'data')
-    const args = ['--jobs=1', '--wal-method=fetch', '--max-rate=8M']
+    const args = ['--jobs=1', '--wal-method=fetch', '--max-rate=4M']
     const running = startBackupProgram(cluster, { directory, args })
     await untilCopying(running)
     for (let round = 0; round < 10; round++) await cluster.sql('SELECT pg_switch_wal(); CHECKPOINT')

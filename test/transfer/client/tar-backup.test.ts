@@ -217,7 +217,7 @@ describeWithDebianPostgres('a backup in tar format', (programs) => {
   // The last one: it changes the cluster.
   test('has files that vanish, grow and shrink, and is good', async () => {
     const directory = join(scratchDirectory(), 'b')
-    const args = ['-Ft', '--jobs=2', '--max-rate=8M', '--output=json']
+    const args = ['-Ft', '--jobs=2', '--max-rate=5M', '--output=json']
     const running = startBackupProgram(cluster, { directory, args })
     await untilArchived(running)
     await cluster.sql(

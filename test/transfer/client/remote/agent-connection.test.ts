@@ -32,7 +32,7 @@ describeWithDebianPostgres('a connection for replication commands', (programs) =
     connection = await AgentConnection.open(options, {
       onNotice: ({ message }) => notices.push(message),
       onLost: (error) => losses.push(error),
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(240_000),
     })
   }
 

@@ -35,6 +35,8 @@ async function optionsFor(
   more: Partial<WalReceiverOptions> = {},
 ): Promise<WalReceiverOptions & { directory: string }> {
   const scratch = createScratchDirectory()
+  // Last of all: the next one has a slot of the same name, and the server may learn somewhat later that nobody is there.
+  ends.push(async () => await untilNoTemporarySlot(cluster))
   ends.push(() => scratch.remove())
   const [row] = await cluster.sql<{ id: string }>(
     'SELECT system_identifier::text AS id FROM pg_control_system()',
@@ -79,6 +81,10 @@ async function slots(
   cluster: Cluster,
 ): Promise<readonly { name: string; temporary: boolean; active: boolean }[]> {
   return cluster.sql('SELECT slot_name AS name, temporary, active FROM pg_replication_slots')
+}
+
+async function untilNoTemporarySlot(cluster: Cluster): Promise<void> {
+  await poll('the slot to be gone', async () => (await slots(cluster)).every(({ temporary }) => !temporary))
 }
 
 /** Some MiB of WAL, with a switch in the middle of a segment among it. */
@@ -151,7 +157,7 @@ describe.each(servers.filter(({ name, programs }) => name.endsWith('18') || prog
       expect((await stat(join(options.directory, names[0] ?? ''))).mode & 0o777).toBe(0o600)
       const done = (await readdir(join(options.directory, 'archive_status'))).toSorted()
       expect(done.slice(0, names.length - 1)).toEqual(names.slice(0, -1).map((name) => `${name}.done`))
-      expect(await slots(cluster)).toEqual([])
+      await untilNoTemporarySlot(cluster)
     })
 
     test('an end that is there already stops it at once', async () => {
@@ -222,7 +228,10 @@ describe.each(servers.filter(({ name, programs }) => name.endsWith('18') || prog
         return (parseLsn(row?.lsn ?? '') ?? 0n) >= finished
       })
       await receiver.stop(finished)
-      expect(await slots(cluster)).toEqual([{ name: 'ours', temporary: false, active: false }])
+      await poll('the slot to be free', async () => {
+        const [ours, ...others] = await slots(cluster)
+        return others.length === 0 && ours?.name === 'ours' && !ours.temporary && !ours.active
+      })
     })
 
     test('a slot that does not exist is refused before anything begins', async () => {
@@ -239,7 +248,7 @@ describe.each(servers.filter(({ name, programs }) => name.endsWith('18') || prog
         code: 'SERVER',
         message: 'system identifier differs between base backup and streaming connection',
       })
-      expect(await slots(cluster)).toEqual([])
+      await untilNoTemporarySlot(cluster)
     })
 
     test('WAL that the server has removed', async () => {
@@ -279,8 +288,9 @@ describe.each(servers.filter(({ name, programs }) => name.endsWith('18') || prog
       await cluster.sql('SELECT pg_terminate_backend(pid) FROM pg_stat_replication')
       await expect(received).rejects.toMatchObject({
         code: 'SERVER',
-        message:
-          'could not receive data from WAL stream: FATAL:  terminating connection due to administrator command',
+        message: expect.stringMatching(
+          /^could not receive data from WAL stream: (?:FATAL: {2}terminating connection due to administrator command|Broken pipe|Connection reset by peer)$/,
+        ),
       })
       await expect(receiver.stop(0n)).rejects.toMatchObject({ code: 'SERVER' })
     })
@@ -293,7 +303,7 @@ describe.each(servers.filter(({ name, programs }) => name.endsWith('18') || prog
       await expect(received).rejects.toMatchObject({ code: 'ABORTED' })
       await receiver.close()
       // It left without a goodbye, of which the server learns somewhat later.
-      await poll('the slot to be gone', async () => (await slots(cluster)).length === 0)
+      await untilNoTemporarySlot(cluster)
     })
 
     test('a file that is in the way', async () => {

@@ -19,6 +19,8 @@ export interface FixtureOptions {
   readonly makeHandler?: MakeHandler
   /** See {@link ScriptHandler.maxCount}. */
   readonly maxCount?: number
+  /** Which clients, counted from 1, may be idle for as long as they like. Default: none. */
+  readonly mayIdle?: (client: number) => boolean
 }
 
 /** A server on a Unix socket and on a port of the loopback, and what was heard of it. */
@@ -33,9 +35,11 @@ export class WireFixture {
   readonly #access: WireAccess
   readonly #places: PlaceLimits
   readonly #maxCount: number | undefined
+  readonly #mayIdle: (client: number) => boolean
 
-  private constructor({ access, limits, makeHandler, places, maxCount }: FixtureOptions) {
+  private constructor({ access, limits, makeHandler, places, maxCount, mayIdle }: FixtureOptions) {
     this.#maxCount = maxCount
+    this.#mayIdle = mayIdle ?? (() => false)
     this.#places = { maxConnections: 100, maxUnauthenticated: 100, ...places }
     this.#access = access ?? { authentication: { method: 'trust' } }
     this.server = new WireServer({
@@ -121,6 +125,7 @@ export class WireFixture {
     const handler = new ScriptHandler(session, (how) => this.closed.push(how))
     handler.maxCount = this.#maxCount ?? handler.maxCount
     this.handlers.push(handler)
+    handler.mayIdle = this.#mayIdle(this.handlers.length)
     return await Promise.resolve(handler)
   }
 }
