@@ -10,6 +10,7 @@ import { embeddedPostgres } from '../helpers/postgres-programs.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { runProgram } from '../helpers/run-program.js'
 import { pbmanifest, shell } from './pbmanifest.js'
+import { runCommandLine } from './run-command-line.js'
 
 /** Of an archive that is written from its beginning to its end. */
 const lastMembers: readonly string[] = ['backup_label', 'tablespace_map', 'global/pg_control']
@@ -79,7 +80,7 @@ describe('a command line that makes no sense', () => {
     [['-D', '/x', '-s', '2147484'], '-s/--status-interval must be in range 0..2147483'],
     [['-D', '/x', '-P', '--no-estimate-size'], '--progress and --no-estimate-size are incompatible options'],
   ])('%j', async (args, message) => {
-    const { status, stdout, stderr } = await pbmanifest(['backup', ...args])
+    const { status, stdout, stderr } = await runCommandLine(['backup', ...args])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr.split('\n')[0]).toBe(`pbmanifest: error: ${message}`)
     expect(stderr).toContain('Try "pbmanifest backup --help"')

@@ -56,8 +56,17 @@ ${entries.join(',\n')}
   return `${body}"Manifest-Checksum": "${createHash('sha256').update(body).digest('hex')}"}\n`
 }
 
+const argumentsWith = (...args: readonly string[]): string[] => [
+  'repair',
+  '-n',
+  '--from',
+  copy,
+  ...args,
+  backup,
+]
+
 function repair(...args: readonly string[]): ReturnType<typeof pbmanifest> {
-  return pbmanifest(['repair', '-n', '--from', copy, ...args, backup])
+  return runCommandLine(argumentsWith(...args))
 }
 
 async function repairReport(...args: readonly string[]): Promise<RepairReport> {
@@ -88,7 +97,7 @@ describe('pbmanifest repair', () => {
   test('says what it would do, and does nothing, unless told to write', async () => {
     await writeFile(join(backup, 'base/1/16386'), 'SOME CONTENT')
     await rm(join(backup, 'PG_VERSION'))
-    expect(await repair()).toEqual({
+    expect(await pbmanifest(argumentsWith())).toEqual({
       status: 1,
       stdout:
         'would repair file "PG_VERSION" (missing)\nwould repair file "base/1/16386" (checksum-mismatch)\n',
@@ -97,7 +106,7 @@ describe('pbmanifest repair', () => {
       ),
     })
     expect(readFileSync(join(backup, 'base/1/16386'), 'utf8')).toBe('SOME CONTENT')
-    expect(await repair('--write')).toEqual({
+    expect(await pbmanifest(argumentsWith('--write'))).toEqual({
       status: 0,
       stdout: expect.stringMatching(
         /^repaired file "PG_VERSION" \(missing\)\nrepaired .*\nbackup successfully verified\n2 things repaired, 15 bytes written/,

@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { VerifyReport } from '../../src/verify/report.js'
 import { validatorOf } from '../../src/schemas/validator.js'
-import { mainFile, pbmanifest } from '../cli/pbmanifest.js'
+import { mainFile } from '../cli/pbmanifest.js'
 import { runCommandLine } from '../cli/run-command-line.js'
 import { poll } from '../helpers/poll.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
@@ -72,7 +72,7 @@ async function untilOld(): Promise<void> {
 }
 
 async function verify(...args: readonly string[]): Promise<VerifyReport> {
-  const { status, stdout, stderr } = await pbmanifest([
+  const { status, stdout, stderr } = await runCommandLine([
     'verify',
     '-n',
     `--state=${state}`,

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { validatorOf } from '../../src/schemas/validator.js'
 import { readStatus } from '../../src/state/status.js'
-import { pbmanifest } from '../cli/pbmanifest.js'
 import { runCommandLine } from '../cli/run-command-line.js'
+import type { ProgramResult } from '../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { writeBackupOfFiles } from './backup-of-files.js'
 
@@ -25,10 +25,10 @@ const system = '"PostgreSQL-Backup-Manifest-Version": 2,\n"System-Identifier": 7
 
 async function makeBackup(directory: string, content: string): Promise<void> {
   await writeBackupOfFiles(directory, { PG_VERSION: '17\n', 'base/1/1': content }, system)
-  expect(await pbmanifest(['verify', '-nq', `--state=${state}`, directory])).toMatchObject({ status: 0 })
+  expect(await runCommandLine(['verify', '-nq', `--state=${state}`, directory])).toMatchObject({ status: 0 })
 }
 
-const status = (...args: readonly string[]): ReturnType<typeof pbmanifest> =>
+const status = (...args: readonly string[]): Promise<ProgramResult> =>
   runCommandLine(['status', `--state=${state}`, ...args])
 
 describe('status', () => {

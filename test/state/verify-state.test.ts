@@ -25,7 +25,7 @@ beforeEach(async () => {
 afterEach(() => scratch.remove())
 
 const verify = (...args: readonly string[]): ReturnType<typeof pbmanifest> =>
-  pbmanifest(['verify', '-nq', `--state=${state}`, ...args, backup])
+  runCommandLine(['verify', '-nq', `--state=${state}`, ...args, backup])
 
 /** The only place of a backup in the state. */
 function onlyPlace(): string {
@@ -153,7 +153,7 @@ describe('verify --state', () => {
   test('is refused while another verification has the state, and goes on when that was killed', async () => {
     await verify()
     const lock = RunLock.take(onlyPlace(), 'this test')
-    const refused = await verify()
+    const refused = await pbmanifest(['verify', '-nq', `--state=${state}`, backup])
     expect(refused).toEqual({
       status: 5,
       stdout: '',
@@ -172,7 +172,8 @@ describe('verify --state', () => {
   })
 
   test('of several at once, each keeps its report or is refused', async () => {
-    const results = await Promise.all(Array.from({ length: 5 }, async () => await verify()))
+    const args = ['verify', '-nq', `--state=${state}`, backup]
+    const results = await Promise.all(Array.from({ length: 5 }, async () => await pbmanifest(args)))
     const done = results.filter(({ status }) => status === 0)
     expect(done.length).toBeGreaterThan(0)
     expect(results.filter(({ status }) => status === 5)).toHaveLength(5 - done.length)

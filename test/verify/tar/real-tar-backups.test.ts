@@ -59,7 +59,7 @@ describeWithDebianPostgres('a tar backup of pg_basebackup', (programs) => {
 
     test('verifies the same where a command gives its archives, its WAL too', async () => {
       const fetched = await verifyFetchedBackup({ fetchCommand: `cat '${backups[kind]}/%f'` })
-      const { walRecords, walBytes, filesChecked, pages } = await verifyBackup(backups[kind])
+      const { walRecords, walBytes, filesChecked, pages } = await reportOf(kind)
       expect(fetched).toMatchObject({
         verdict: 'verified',
         problems: [],
