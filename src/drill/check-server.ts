@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import { throwIfAborted } from '../files/yielder.js'
+import { nearestVersion } from '../postgres/versions.js'
 import type { DrillCheck } from './report.js'
 import {
   CheckNotDone,
@@ -125,7 +126,9 @@ async function listRelations(
   client: Client,
   major: number,
 ): Promise<{ readonly name: string; readonly oid: number; readonly kind: string }[]> {
-  const tables = major >= 14 ? `OR (c.relkind IN ('r', 'm', 't') AND a.amname = 'heap')` : ''
+  const tables = nearestVersion(major).canCheckTables
+    ? `OR (c.relkind IN ('r', 'm', 't') AND a.amname = 'heap')`
+    : ''
   const { rows } = await client.query<{ name: string; oid: number; kind: string }>(
     `SELECT c.oid::pg_catalog.regclass::pg_catalog.text AS name, c.oid, c.relkind AS kind
      FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid

@@ -1,5 +1,6 @@
 import { PbManifestError } from '../errors.js'
 import type { ControlFile } from '../postgres/control-file.js'
+import { nearestVersion } from '../postgres/versions.js'
 import type { DrillEnd } from './report.js'
 
 /** The server of a drill listens to a socket in a directory of its own, so any port will do. */
@@ -66,6 +67,7 @@ export function serverSettings(context: SettingsContext): string {
 }
 
 function ownSettings({ major, control, socketDirectory, until }: SettingsContext): Record<string, string> {
+  const version = nearestVersion(major)
   return {
     listen_addresses: '',
     port: String(drillPort),
@@ -80,7 +82,7 @@ function ownSettings({ major, control, socketDirectory, until }: SettingsContext
     max_locks_per_transaction: String(Math.max(64, control.maxLocksPerTransaction)),
     // Origins of replication are loaded at the start, and need their places.
     max_replication_slots: '200',
-    ...(major >= 18 && { max_active_replication_origins: '200' }),
+    ...(version.hasActiveReplicationOrigins && { max_active_replication_origins: '200' }),
     track_commit_timestamp: control.trackCommitTimestamp ? 'on' : 'off',
     wal_level: 'replica',
     max_wal_senders: '0',
@@ -94,7 +96,7 @@ function ownSettings({ major, control, socketDirectory, until }: SettingsContext
     log_destination: 'stderr',
     log_line_prefix: '',
     lc_messages: 'C',
-    ...(major >= 15 && { allow_in_place_tablespaces: 'on' }),
+    ...(version.hasInPlaceTablespaces && { allow_in_place_tablespaces: 'on' }),
     ...(until !== undefined && {
       // There has to be one. It finds nothing, and so the WAL of the backup is read.
       restore_command: '/bin/false',
@@ -113,6 +115,6 @@ export function sessionOptions(major: number): string {
     'lc_messages=C',
     'statement_timeout=0',
   ]
-  if (major >= 17) settings.push('event_triggers=off')
+  if (nearestVersion(major).hasEventTriggersSetting) settings.push('event_triggers=off')
   return settings.map((setting) => `-c ${setting}`).join(' ')
 }

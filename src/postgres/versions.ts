@@ -37,6 +37,14 @@ export interface PostgresVersion {
   readonly hasSlotSynchronization: boolean
   /** The replication command READ_REPLICATION_SLOT tells whether there is a slot. */
   readonly canReadReplicationSlot: boolean
+  /** `amcheck` checks tables, too, and not only their indexes. */
+  readonly canCheckTables: boolean
+  /** The setting `allow_in_place_tablespaces`. */
+  readonly hasInPlaceTablespaces: boolean
+  /** The setting `event_triggers`. */
+  readonly hasEventTriggersSetting: boolean
+  /** The setting `max_active_replication_origins`; before, `max_replication_slots` was it. */
+  readonly hasActiveReplicationOrigins: boolean
 }
 
 /** The names of backup mode's functions. `$1`, `$2` are what our queries give them. */
@@ -120,8 +128,12 @@ const version13: PostgresVersion = {
   hasStatisticsCollector: true,
   hasSlotSynchronization: false,
   canReadReplicationSlot: false,
+  canCheckTables: false,
+  hasInPlaceTablespaces: false,
+  hasEventTriggersSetting: false,
+  hasActiveReplicationOrigins: false,
 }
-const version14: PostgresVersion = { ...version13, major: 14, walFormats: [wal14] }
+const version14: PostgresVersion = { ...version13, major: 14, walFormats: [wal14], canCheckTables: true }
 const version15: PostgresVersion = {
   ...version14,
   major: 15,
@@ -132,6 +144,7 @@ const version15: PostgresVersion = {
     "BASE_BACKUP (LABEL 'pbmanifest: links and special files', PROGRESS, CHECKPOINT 'fast', WAIT false, MAX_RATE 32)",
   hasStatisticsCollector: false,
   canReadReplicationSlot: true,
+  hasInPlaceTablespaces: true,
 }
 const version16: PostgresVersion = {
   ...version15,
@@ -148,12 +161,14 @@ const version17: PostgresVersion = {
   hasSlotSynchronization: true,
   leavesOutUnloggedInGlobal: true,
   knowsPagesByRelationName: true,
+  hasEventTriggersSetting: true,
 }
 const version18: PostgresVersion = {
   ...version17,
   major: 18,
   controlVersions: [1800],
   walFormats: [{ ...wal15, pageMagic: 0xd118 }],
+  hasActiveReplicationOrigins: true,
 }
 const version19: PostgresVersion = {
   ...version18,
