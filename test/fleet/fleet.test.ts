@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   readConnectionEnvironment,
@@ -59,11 +59,19 @@ describeWithDebianPostgres('a fleet on a queue', (programs) => {
   /** So slow that it is at its first shard for as long as anybody looks. */
   const slow = ['--max-rate', '32', '--name', 'slow', '--lease', '1s']
 
-  const startNumbered = async (number: number): Promise<FleetProcess> =>
-    await fleet.worker([...root, '--lease', '3s', '--max-rate', '16M', '--name', `worker ${number}`])
+  /** On a host of its own, as far as that can be seen: the backup has another path on each. */
+  const startNumbered = async (number: number): Promise<FleetProcess> => {
+    const args = ['--lease', '3s', '--max-rate', '16M', '--name', `worker ${number}`]
+    return await fleet.worker(['--root', `night=${hostDirectory(number)}`, ...args])
+  }
 
-  const verify = async (args: readonly string[] = []): Promise<{ status: number; report: object }> => {
-    const result = await fleet.run(['verify', '--wait', '--output=json', ...args, backup.directory])
+  const hostDirectory = (number: number): string => join(scratch.path, `host ${number}`)
+
+  const verify = async (
+    args: readonly string[] = [],
+    named: string = backup.directory,
+  ): Promise<{ status: number; report: object }> => {
+    const result = await fleet.run(['verify', '--wait', '--output=json', ...args, named])
     expect(result.stderr).toBe('')
     return { status: result.status ?? -1, report: found(JSON.parse(result.stdout) as VerifyReport) }
   }
@@ -153,15 +161,23 @@ describeWithDebianPostgres('a fleet on a queue', (programs) => {
     async () => {
       await newFleet()
       const random = randomNumbers(seed)
-      const workers = await Promise.all([0, 1, 2, 3].map(startNumbered))
+      const numbers = [0, 1, 2, 3]
+      for (const number of numbers) await symlink(backup.directory, hostDirectory(number))
+      const workers = await Promise.all(numbers.map(startNumbered))
       for (let kill = 1; kill <= kills; kill++) {
-        const verifying = verify(['--shards=9'])
+        const verifying = verify(['--shards=9'], 'night:.')
         const number = random(4)
         // At its first shard, or at a later one, or when all is done.
         for (let events = random(3); events >= 0; events--) await workers[number]?.saysMore(verifying)
         await workers[number]?.kill()
         workers[number] = await startNumbered(number)
-        expect(await verifying, `kill ${kill}, seed ${seed}`).toEqual({ status: 1, report: whole })
+        const { status, report } = await verifying
+        const manifest = { ...(whole as VerifyReport).manifest, path: expect.any(String) as unknown }
+        const where = { directory: 'night:.', manifest }
+        expect({ status, report }, `kill ${kill}, seed ${seed}`).toEqual({
+          status: 1,
+          report: { ...whole, ...where },
+        })
       }
     },
   )
