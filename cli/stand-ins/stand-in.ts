@@ -44,11 +44,22 @@ export async function parseStandIn(
   return {
     kind: 'run',
     command,
-    options: { ...options, ...readVariables(peer, env), output: 'text' },
+    options: { ...options, ...ignoreOfPeer(peer, options), ...readVariables(peer, env), output: 'text' },
     operands,
     color: undefined,
     debug: false,
   }
+}
+
+/** pg_verifybackup looks at `pg_wal` for nothing but WAL: where that is elsewhere, or not looked at, there need be none. */
+function ignoreOfPeer(
+  { name }: Peer,
+  options: Readonly<Record<string, unknown>>,
+): { readonly ignore?: readonly unknown[] } {
+  if (name !== 'pg_verifybackup') return {}
+  if (options['no-parse-wal'] !== true && options['wal-path'] === undefined) return {}
+  const { ignore = [] } = options
+  return { ignore: [ignore, 'pg_wal'].flat() }
 }
 
 function readVariables(

@@ -67,7 +67,7 @@ export interface BackupOptions {
   /** How many workers copy files, each on a connection of its own, 1 to 128. Default 4. */
   readonly jobs?: number
   /**
-   * How often in a row a worker whose connection is lost connects again, 0 to 1000; then the backup fails. Over SQL only. Default 3.
+   * How often in a row a worker whose connection is lost connects again, 0 to 1000; then the backup fails. Default 3.
    */
   readonly retries?: number
   /**

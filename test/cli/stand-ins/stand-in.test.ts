@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { readdir, readlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -190,6 +190,14 @@ describe('a backup', () => {
 
     const verified = await runLinked('pg_verifybackup', ['--wal-directory', join(replica, 'pg_wal'), replica])
     expect(verified).toEqual({ status: 0, stdout: 'backup successfully verified\n', stderr: '' })
+    // WAL that is kept elsewhere.
+    renameSync(join(replica, 'pg_wal'), join(scratch.path, 'wal'))
+    for (const args of [['-n'], ['-w', join(scratch.path, 'wal')]]) {
+      expect(await runLinked('pg_verifybackup', [...args, '-i', 'PG_VERSION', replica])).toEqual(verified)
+    }
+    for (const args of [[], ['-w', join(replica, 'base')]]) {
+      expect(await runLinked('pg_verifybackup', [...args, replica])).toMatchObject({ status: 1, stdout: '' })
+    }
     cpSync(join(replica, 'PG_VERSION'), join(replica, 'extra'))
     const spoilt = await runLinked('pg_verifybackup', ['-e', replica])
     expect(spoilt).toMatchObject({ status: 1, stdout: '' })
