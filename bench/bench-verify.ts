@@ -271,7 +271,7 @@ function copyWithoutAwsCrt({ scratch, cli }: Bench): string {
 }
 
 /** Makes a manifest of a directory by fragment and merge; returns its path. */
-function recordDirectory({ scratch, cli }: Bench, directory: string, algorithm: string): string {
+export function recordDirectory({ scratch, cli }: Bench, directory: string, algorithm: string): string {
   const fragment = join(scratch, `fragment-${algorithm}`)
   const manifest = join(scratch, `manifest-${algorithm}`)
   const id = 'fedcba9876543210fedcba9876543210'

@@ -7,6 +7,7 @@ import { benchAgent } from './bench-agent.js'
 import { type BackupBench, backupCases } from './bench-backup.js'
 import { benchCombine, benchIncrementalBackup } from './bench-combine.js'
 import { benchFleet } from './bench-fleet.js'
+import { benchStore } from './bench-store.js'
 import { benchManifest, benchMerge } from './bench-merge.js'
 import { type VerifyBench, verifyCases } from './bench-verify.js'
 import { benchWal, type WalBench } from './bench-wal.js'
@@ -38,6 +39,7 @@ type AllBench = VerifyBench & WalBench & BackupBench
 
 const cases: Readonly<Record<string, (bench: AllBench) => Promise<void>>> = {
   ...verifyCases,
+  store: benchStore,
   merge: benchMerge,
   manifest: benchManifest,
   wal: benchWal,
