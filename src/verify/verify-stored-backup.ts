@@ -31,6 +31,8 @@ export interface VerifyStoredOptions extends Omit<VerifyOptions, 'knownChecksums
    * a problem, the verdict is then `sampled`, for nobody has seen the bytes. Default `read`.
    */
   readonly checksums?: 'read' | 'stored'
+  /** Is told in words that the store is asked again, and why, once a second at most for each thread. */
+  readonly onRetry?: (words: string) => void
 }
 
 /** Connections of the main thread; those that read files have their own. */
@@ -61,7 +63,7 @@ export async function verifyShareOfStoredBackup(
 ): Promise<VerifyReport> {
   const endRun = startRun()
   const { store, jobs = availableParallelism(), signal, manifestPath } = options
-  const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS)
+  const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS, options.onRetry)
   const { shown } = client.address
   refuseBesideStoredChecksums(share, options)
   if (options.allowedSigners !== undefined && (options.signaturePath ?? manifestPath) === undefined) {
@@ -130,7 +132,7 @@ async function verifyObjects(
   client: StoreClient,
   objects: readonly ListedObject[],
   common: Common,
-  { store, checksums }: VerifyStoredOptions,
+  { store, checksums, onRetry }: VerifyStoredOptions,
 ): Promise<VerifyReport> {
   const { options, jobs, ignore, source, table } = common
   const tree = new ListedTree(objects)
@@ -141,6 +143,7 @@ async function verifyObjects(
     client,
     store,
     usesStoredChecksums: checksums === 'stored',
+    onRetry,
     tree,
     small,
     options,

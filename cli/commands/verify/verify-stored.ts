@@ -3,6 +3,7 @@ import type { VerifyOptions } from '../../../src/verify/options.js'
 import type { VerifyReport } from '../../../src/verify/report.js'
 import { readStoreOptions } from '../../store-options.js'
 import { usageError } from '../../usage-error.js'
+import type { CommandContext } from '../command.js'
 import type { VerifyValues } from './verify-options.js'
 
 /** Whether what is to be verified lies in an object store. */
@@ -37,13 +38,14 @@ export async function verifyStored(
   address: string,
   values: VerifyValues,
   options: VerifyOptions,
-  env: Readonly<NodeJS.ProcessEnv>,
+  { env, messages }: Pick<CommandContext, 'env' | 'messages'>,
 ): Promise<VerifyReport> {
   const { verifyStoredBackup } = await import('../../../src/verify/verify-stored-backup.js')
   const { checksums } = values
   return await verifyStoredBackup(address, {
     ...options,
     store: readStoreOptions(values, env),
+    ...(values.verbose === true && { onRetry: (words) => messages.note(words) }),
     ...((checksums === 'read' || checksums === 'stored') && { checksums }),
   })
 }

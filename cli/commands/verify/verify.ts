@@ -157,7 +157,7 @@ export const verifyCommand: Command = defineCommand({
         : isFetched
           ? { report: await verifyFetched(fetchCommand, values, allOptions) }
           : isInStore
-            ? { report: await verifyStored(directory, values, allOptions, context.env) }
+            ? { report: await verifyStored(directory, values, allOptions, context) }
             : { report: await verify(directory, values, allOptions, stdin) }
     const { report, keep } = await run().catch(async (error: unknown) => {
       await tellFailure(context, output, directory, error)

@@ -54,13 +54,23 @@ export function signRequest(
     EMPTY_BODY,
   ].join('\n')
   const toSign = ['AWS4-HMAC-SHA256', time, scope, createHash('sha256').update(request).digest('hex')]
-  let key: Buffer | string = `AWS4${secretAccessKey}`
-  for (const part of scope.split('/')) key = createHmac('sha256', key).update(part).digest()
+  const key = signingKey(secretAccessKey, scope)
   const signature = createHmac('sha256', key).update(toSign.join('\n')).digest('hex')
   return {
     ...signed,
     authorization: `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`,
   }
+}
+
+let lastKey: { readonly secret: string; readonly scope: string; readonly key: Buffer } | undefined
+
+/** It is the same for a day: to make it takes four times as long as to sign by it. */
+function signingKey(secret: string, scope: string): Buffer {
+  if (lastKey?.secret === secret && lastKey.scope === scope) return lastKey.key
+  let key = Buffer.from(`AWS4${secret}`)
+  for (const part of scope.split('/')) key = createHmac('sha256', key).update(part).digest()
+  lastKey = { secret, scope, key }
+  return key
 }
 
 /** A query as it is signed, and sent: in the order of the names. */

@@ -16,6 +16,9 @@ const MOST_TRIES = 10
 const FIRST_DELAY_MS = 50
 const LONGEST_DELAY_MS = 20_000
 
+/** That requests are sent again is told so often at most, in milliseconds. */
+const TELLING_MS = 1000
+
 /** So long may a store be silent, in milliseconds. */
 const SILENCE_MS = 60_000
 
@@ -44,13 +47,23 @@ export class StoreClient {
   #credentials: Promise<StoreCredentials> | undefined
   /** How much later it is at the store, in milliseconds. */
   #clockSkew = 0
+  readonly #onRetry: ((words: string) => void) | undefined
+  #toldAt = -Infinity
+  #untold = 0
 
   /**
    * @param connections - how many there are at most
+   * @param onRetry - is told that the store is asked again, and why, once a second at most
    * @throws {@link PbManifestError} `USAGE` or `IO`
    */
-  constructor(address: StoreAddress, options: StoreOptions, connections: number) {
+  constructor(
+    address: StoreAddress,
+    options: StoreOptions,
+    connections: number,
+    onRetry?: (words: string) => void,
+  ) {
     this.address = address
+    this.#onRetry = onRetry
     this.#options = options
     this.#region = regionOf(options)
     this.#settings = settingsOf(options, address.bucket, this.#region)
@@ -78,6 +91,18 @@ export class StoreClient {
       // What the store says about itself is believed once; about the clock, too.
       if (turn > 0 || !this.#learn(error, answer)) throw error
     }
+  }
+
+  /** Takes note that a request is sent again, for the time that is said. */
+  countRetry({ message }: StoreError, time: number): void {
+    this.counts.retries++
+    this.#untold++
+    const now = performance.now()
+    if (now - this.#toldAt < TELLING_MS) return
+    const others = this.#untold > 1 ? `; ${this.#untold - 1} more since this was said last` : ''
+    this.#onRetry?.(`asking the store again (try ${time} of ${MOST_TRIES}): ${message}${others}`)
+    this.#toldAt = now
+    this.#untold = 0
   }
 
   /** Closes all connections. */
@@ -171,7 +196,7 @@ export class Tries {
   async wait(error: unknown): Promise<void> {
     throwIfAborted(this.#signal)
     if (!(error instanceof StoreError) || !error.isPassing || ++this.#failures >= MOST_TRIES) throw error
-    this.#client.counts.retries++
+    this.#client.countRetry(error, this.#failures + 1)
     const most = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures)
     try {
       await setTimeout(Math.random() * most, undefined, this.#signal && { signal: this.#signal })

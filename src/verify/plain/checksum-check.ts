@@ -56,6 +56,7 @@ export interface ChecksumOptions {
   readonly objects?: StoredObjects | undefined
   /** Of rows that are good by the checksum that a store keeps. */
   readonly onGoodByStore?: (row: number) => void
+  readonly onRetry?: ((words: string) => void) | undefined
   /** What the threads run. Default: what reads files. */
   readonly thread?: URL
   /** Becomes the first thread. */
@@ -122,6 +123,7 @@ export class ChecksumCheck {
       onMessage: (message) => {
         if (message.type === 'engine') this.#engines.push(message.use)
         else if (message.type === 'finding') this.#findings.set(message.place, message.finding)
+        else if (message.type === 'retry') options.onRetry?.(message.words)
         else throw new PbManifestError('IO', message.message, message.options)
       },
       abandon: () => this.#abandon(),

@@ -70,6 +70,8 @@ export type WorkerMessage =
   | { readonly type: 'finding'; readonly place: number; readonly finding: FileFinding }
   /** Checksums of an algorithm will be computed by this. */
   | { readonly type: 'engine'; readonly use: EngineUse }
+  /** A store is asked again, and why. */
+  | { readonly type: 'retry'; readonly words: string }
   /** What nothing can be read without is not to be had: all that there is to be told of it. */
   | { readonly type: 'failure'; readonly message: string; readonly options: { readonly hint?: string } }
   /** The queue is empty and closed. */

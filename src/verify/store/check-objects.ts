@@ -96,7 +96,8 @@ class ObjectChecker {
     this.#rows = new FileRows(start.table)
     this.#queue = new WorkQueue(start.queue)
     this.#objects = objects
-    this.#client = new StoreClient(objects.address, objects.options, objects.lanes)
+    const onRetry = (words: string): void => post({ type: 'retry', words })
+    this.#client = new StoreClient(objects.address, objects.options, objects.lanes, onRetry)
     this.#post = post
     this.#signal = signal
     this.#rate = start.rate && new SharedRate(start.rate)

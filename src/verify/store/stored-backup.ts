@@ -36,6 +36,7 @@ export interface StoredBackupOptions {
   readonly store: StoreOptions
   /** Whether checksums are compared that the store keeps, where there are any. */
   readonly usesStoredChecksums: boolean
+  readonly onRetry: ((words: string) => void) | undefined
   readonly tree: ListedTree
   readonly small: SmallObjects
   readonly options: VerifyOptions
@@ -79,6 +80,7 @@ export class StoredBackup implements VerifiedBackup {
           lanes: Math.max(FEWEST_LANES, Math.ceil(LANES / jobs)),
           listedChecksums: usesStoredChecksums ? listedChecksums(tree) : undefined,
         },
+        onRetry: plan.onRetry,
         onGoodByStore: (row) => this.#countGoodByStore(row),
       },
       table,
@@ -162,7 +164,8 @@ export class StoredBackup implements VerifiedBackup {
     const modified = tree.files.get(table.pathname(row))?.modified.getTime() ?? Number.NaN
     found.files++
     found.bytes += table.size(row)
-    if (modified < found.oldest) found.oldest = modified
+    // Where a listing has no date, its beginning stands for it.
+    if (modified > 0 && modified < found.oldest) found.oldest = modified
   }
 
   /** What nobody has looked at in files of which no byte was read. */

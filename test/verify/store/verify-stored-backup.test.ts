@@ -92,6 +92,21 @@ describe.each(['s3rver', 'fauxqs'] as const)('a backup at the store %s', (name) 
     expect(ranges).toEqual([undefined, rest, rest, rest, rest, undefined])
   })
 
+  test('with --verbose, it is told that the store is asked again, and why', async () => {
+    const failed = new Set<string>()
+    store.proxy.at = ({ url }) => {
+      const isOther = url.includes('list-type') || url.endsWith(large.path)
+      if (!isOther || failed.has(url)) return undefined
+      failed.add(url)
+      return errorAnswer(503, 'SlowDown')
+    }
+    const again = 'asking the store again (try 2 of 10): the store asks for fewer requests'
+    const { status, stderr } = await run(['-v', plain])
+    expect([status, stderr.split(again).length - 1]).toEqual([0, 2])
+    failed.clear()
+    expect(await run([plain])).toMatchObject({ status: 0, stderr: '' })
+  })
+
   test('has a problem with a file whose bytes are wrong each time, or that cannot be had', async () => {
     store.proxy.at = ({ url }) => {
       if (url.endsWith(large.path)) return { type: 'flip', at: 5 }
