@@ -1,10 +1,11 @@
-import type { Pathname } from '../../files/pathname.js'
+import { PbManifestError } from '../../errors.js'
+import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { type BackupSource, type SourceFile, SourceReadError } from '../backup-source.js'
 import type { ListedObject } from './list-objects.js'
 import { readObject } from './read-object.js'
 import type { StoreClient } from './store-client.js'
 import { remoteArchive } from '../tar/archive-place.js'
-import { parseArchiveName } from '../tar/archive.js'
+import { parseArchiveName, pathnamePrefix } from '../tar/archive.js'
 import type { TarSet } from '../tar/tar-source.js'
 import { StoreError, storeFailure } from './store-error.js'
 import { archivesAmong, storePlace } from './store-place.js'
@@ -36,18 +37,25 @@ export function openStoreSource(
   return source
 }
 
-/** The archives of a backup in tar format in an object store, to be opened as a source. */
+/**
+ * The archives of a backup in tar format in an object store, to be opened as a source.
+ *
+ * @throws {@link PbManifestError} `IO`, for two that should hold the same
+ */
 export function storedArchives(
   client: StoreClient,
   objects: readonly ListedObject[],
 ): Pick<TarSet, 'shown' | 'archives' | 'place'> {
   const found = archivesAmong(objects)
-  const contents = [...found.values()].flatMap(({ pathname }) => parseArchiveName(pathname)?.contents ?? [])
-  return {
-    shown: client.address.shown,
-    archives: contents.map(remoteArchive),
-    place: storePlace(client, found),
-  }
+  const archives = objects.flatMap(({ pathname }) => {
+    const parsed = parseArchiveName(pathname)
+    if (parsed === undefined) return []
+    const other = found.get(pathnamePrefix(parsed.contents))?.pathname
+    if (other === undefined || other === pathname) return [remoteArchive(parsed.contents)]
+    const names = `"${displayPathname(pathname)}" and "${displayPathname(other)}"`
+    throw new PbManifestError('IO', `${names} should hold the same part of the backup`)
+  })
+  return { shown: client.address.shown, archives, place: storePlace(client, found) }
 }
 
 function* namesOf(
