@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { pbmanifest } from '../cli/pbmanifest.js'
+import { runCommandLine } from '../cli/run-command-line.js'
 import { writeSmallBackup } from '../cli/small-backup.js'
 import { mustRun, runProgram } from '../helpers/run-program.js'
+import { startStore } from '../helpers/stores/object-store.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { packageDirectory } from '../library/example-in.js'
 
@@ -64,6 +66,7 @@ test(
     expect(objects.map(({ kind }) => kind).toSorted((left, right) => (left < right ? -1 : 1))).toEqual([
       'CronJob',
       'CronJob',
+      'Job',
       'Job',
       'Job',
       'PersistentVolumeClaim',
@@ -138,6 +141,32 @@ test(
     expect(existsSync(join(scratch.path, 'reports/monday.json'))).toBe(true)
   },
 )
+
+test('a backup in an object store is verified by the same job, without a volume of backups', async () => {
+  const [ofDirectory, merge] = jobsIn('verify-job.yaml')
+  const [ofStore] = jobsIn('verify-store-job.yaml')
+  const place = (arg: string): string => arg.replace('s3://backups/monday', '/backups/monday')
+  expect(argsOf(ofStore).map(place)).toEqual(argsOf(ofDirectory))
+  expect(ofStore?.completions).toBe(ofDirectory?.completions)
+  const store = await startStore('fauxqs')
+  try {
+    await store.putDirectory(await writeSmallBackup(scratch.path), 'monday/')
+    await mkdir(join(scratch.path, 'reports'))
+    const here = (arg: string): string => arg.replace('/reports/', `${scratch.path}/reports/`)
+    for (let index = 0; index < (ofStore?.completions ?? 0); index++) {
+      const number = String(index)
+      const args = argsOf(ofStore).map((arg) => here(arg.replace('$(JOB_COMPLETION_INDEX)', number)))
+      const env = { ...store.env, JOB_COMPLETION_INDEX: number }
+      expect(await runCommandLine([...args, '--no-parse-wal'], env)).toMatchObject({ status: 0, stderr: '' })
+    }
+    expect(await runCommandLine(argsOf(merge).map(here))).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('backup successfully verified'),
+    })
+  } finally {
+    await store.close()
+  }
+})
 
 test('the image needs no shell and no root to run, and runs what is in the package', () => {
   const text = readFileSync(join(deploy, 'Containerfile'), 'utf8')
