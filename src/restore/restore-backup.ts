@@ -133,13 +133,17 @@ class RestoreRun {
     }
   }
 
-  /** Without a link, and with nothing that says where it was, it is kept inside, which a server takes from 15 on. */
+  /**
+   * Without a link, and with nothing that says where it was, it is kept inside, which a server takes only when it is told to.
+   *
+   * @see src/backend/access/transam/xlogrecovery.c, CheckTablespaceDirectory
+   */
   #tellUnplaced(): void {
     const known = new Set(this.#backup.tablespaces.map(({ oid }) => oid))
     for (const { tablespaceOid: oid } of tablespacesIn(this.#backup.manifest.table)) {
       if (known.has(oid)) continue
       this.#options.onNotice?.(
-        `nothing says where tablespace ${oid} was: it is restored into "pg_tblspc/${oid}"`,
+        `nothing says where tablespace ${oid} was: it is restored into "pg_tblspc/${oid}"; a server wants it elsewhere, and a link there`,
       )
     }
   }
