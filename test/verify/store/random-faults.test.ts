@@ -20,8 +20,9 @@ let store: ObjectStore
 beforeAll(async () => {
   store = await startStore('fauxqs')
   for (const { path, bytes } of [...files, { path: 'PG_VERSION', bytes: Buffer.from('15\n') }]) {
-    await store.put(`good/${path}`, bytes)
-    await store.put(`bad/${path}`, path === files[5]?.path ? Buffer.alloc(bytes.length, 77) : bytes)
+    const wrong = path === files[5]?.path ? Buffer.alloc(bytes.length, 77) : bytes
+    await store.putWithChecksum(`good/${path}`, bytes, { ChecksumSHA256: sha256(bytes).toString('base64') })
+    await store.putWithChecksum(`bad/${path}`, wrong, { ChecksumSHA256: sha256(wrong).toString('base64') })
   }
   const manifest = manifestOf([...files, { path: 'PG_VERSION', bytes: Buffer.from('15\n') }])
   for (const prefix of ['good', 'bad']) await store.put(`${prefix}/backup_manifest`, manifest)
@@ -29,9 +30,13 @@ beforeAll(async () => {
 
 afterAll(async () => store.close())
 
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest()
+}
+
 function manifestOf(all: typeof files): string {
   const lines = all.map(({ path, bytes }) => {
-    const checksum = createHash('sha256').update(bytes).digest('hex')
+    const checksum = sha256(bytes).toString('hex')
     return `{ "Path": "${path}", "Size": ${bytes.length}, "Last-Modified": "2026-01-02 03:04:05 GMT", "Checksum-Algorithm": "SHA256", "Checksum": "${checksum}" }`
   })
   const body = `{ "PostgreSQL-Backup-Manifest-Version": 1,\n"Files": [\n${lines.join(',\n')}\n],\n"WAL-Ranges": [\n],\n`
@@ -88,13 +93,17 @@ test('whatever breaks on the way, the verdict is that of what is in the store', 
       return fault
     }
     const prefix = run % 2 === 0 ? 'good' : 'bad'
+    const checksums = run % 4 < 2 ? 'read' : 'stored'
     const { verdict, problems } = await verifyStoredBackup(`s3://${BUCKET}/${prefix}`, {
       noParseWal: true,
       jobs: 1,
+      checksums,
       store: { env: store.env },
     })
     const found = problems.map(({ kind, path }) => `${kind} ${path}`)
     const expected = prefix === 'good' ? [] : [`checksum-mismatch ${files[5]?.path}`]
-    expect([run, verdict, found]).toEqual([run, prefix === 'good' ? 'verified' : 'failed', expected])
+    // What was right, and came wrong, has been read.
+    const good = checksums === 'read' ? 'verified' : 'sampled'
+    expect([run, verdict, found]).toEqual([run, prefix === 'good' ? good : 'failed', expected])
   }
 }, 3_600_000)
