@@ -3,6 +3,7 @@ import type { SafePathname } from '../files/safe-pathname.js'
 import type { SyncMethod } from '../files/sync-file-system.js'
 import { DirectorySink } from './directory-sink.js'
 import type { AnnouncedFile, FileSink, TargetFile } from './file-sink.js'
+import { type StorePlace, StoreSink } from './store/store-sink.js'
 import type { StreamPlace } from './tar/stream-place.js'
 import { StreamSink } from './tar/stream-sink.js'
 import type { TarPlace } from './tar/tar-place.js'
@@ -12,7 +13,10 @@ import type { WalFiles } from './wal-files.js'
 
 /** Where the files of a backup go, as each worker needs it. Plain data and shared memory: it crosses threads. */
 export type FilePlace =
-  { readonly kind: 'directory'; readonly directory: string; readonly sync: boolean } | TarPlace | StreamPlace
+  | { readonly kind: 'directory'; readonly directory: string; readonly sync: boolean }
+  | TarPlace
+  | StreamPlace
+  | StorePlace
 
 /** Opens it for one worker. */
 export function openFileSink(place: FilePlace, signal: AbortSignal): FileSink {
@@ -23,6 +27,8 @@ export function openFileSink(place: FilePlace, signal: AbortSignal): FileSink {
       return new TarSink(place)
     case 'tar-stream':
       return new StreamSink(place, signal)
+    case 'store':
+      return new StoreSink(place, signal)
     default:
       return place satisfies never
   }
@@ -47,13 +53,13 @@ export interface TargetContents {
  * Order of calls: `mark`, `begin`, `addFile`, `complete`, `publish`; or `remove`, when nobody writes any more.
  */
 export interface BackupTarget {
-  /** The directory that has the manifest and, until then, the fragments. Links are resolved. */
+  /** The directory that has the manifest, where that is kept in one, and until then the fragments. Links are resolved. */
   readonly path: string
   /** Those that have a directory of their own here. */
   readonly tablespaces: readonly TargetTablespace[]
   readonly files: FilePlace
   readonly wal: WalFiles
-  /** Where this file goes, for people: the path of an archive, where it goes into one. */
+  /** Where this file goes, for people: the path of an archive, where it goes into one; an address. */
   shownPath(pathname: Pathname): string
   /** Whether tablespaces are linked when the backup is restored, by a file that says where they were. */
   readonly hasTablespaceMap: boolean

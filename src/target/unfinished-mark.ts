@@ -16,18 +16,21 @@ export interface UnfinishedMark {
 
 const MAX_BYTES = 1024 * 1024
 
-export function formatUnfinishedMark(mark: Omit<UnfinishedMark, 'writer'>): string {
+/** @param run - tells the mark from that of any other run, where nothing else does */
+export function formatUnfinishedMark(mark: Omit<UnfinishedMark, 'writer'>, run?: string): string {
   const writer = `process ${process.pid} on ${hostname()}`
-  return `${JSON.stringify({ 'Unfinished-Backup': mark.backupId ?? null, Directories: mark.directories, Writer: writer })}\n`
+  const json = { 'Unfinished-Backup': mark.backupId ?? null, Directories: mark.directories, Writer: writer }
+  return `${JSON.stringify(run === undefined ? json : { ...json, Run: run })}\n`
 }
 
 /** The mark in a directory, when there is one; one that cannot be read says nothing but that it is there. */
 export function readUnfinishedMark(directory: Pathname): UnfinishedMark | undefined {
   const bytes = readSmallFile(join(directory, UNFINISHED_MARK), MAX_BYTES)
-  return bytes === undefined ? undefined : parse(bytes.toString('utf8'))
+  return bytes === undefined ? undefined : parseUnfinishedMark(bytes.toString('utf8'))
 }
 
-function parse(text: string): UnfinishedMark {
+/** The text of a mark; one that cannot be read says nothing. */
+export function parseUnfinishedMark(text: string): UnfinishedMark {
   const nothing: UnfinishedMark = { backupId: undefined, directories: [], writer: 'unknown' }
   try {
     const json: unknown = JSON.parse(text)

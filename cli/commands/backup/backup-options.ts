@@ -8,7 +8,7 @@ export const backupOptions = {
       type: 'string',
       value: 'DIRECTORY',
       kind: 'directory',
-      describe: 'receive base backup into directory; with -Ft, - is standard output',
+      describe: 'receive base backup into directory, or s3://BUCKET/PREFIX; with -Ft, - is standard output',
     },
     format: {
       alias: 'F',
@@ -76,6 +76,18 @@ export const backupOptions = {
       describe: 'compress tar output with gzip, lz4 or zstd, or not (none)',
     },
     gzip: { alias: 'z', type: 'boolean', describe: 'compress tar output' },
+    'endpoint-url': {
+      type: 'string',
+      value: 'URL',
+      kind: 'text',
+      describe: 'of s3://: the store, if it is not AWS (default: AWS_ENDPOINT_URL)',
+    },
+    'addressing-style': {
+      choices: ['auto', 'path', 'virtual'],
+      type: 'string',
+      value: 'auto|path|virtual',
+      describe: 'of s3://: where the bucket is named (default: as the store has it)',
+    },
     output: {
       choices: ['text', 'json'],
       default: 'text',

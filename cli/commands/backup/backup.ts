@@ -15,9 +15,11 @@ import { printProblem, printVerdict } from '../verify/print-verdict.js'
 import { type Command, type CommandContext, defineCommand } from '../command.js'
 import type { BackupReport } from '../../../src/transfer/client/report.js'
 import type { BackupProgress } from '../../../src/transfer/client/options.js'
-import { DEFAULT_JOBS, isStandardOutput } from '../../../src/transfer/client/options.js'
+import { DEFAULT_JOBS, isStandardOutput, isStored } from '../../../src/transfer/client/options.js'
 import type { TakenBackup } from '../../../src/transfer/client/take-backup.js'
 import type { PrestartedWorkers } from '../../../src/transfer/client/prestarted-workers.js'
+import type { VerifyOptions } from '../../../src/verify/options.js'
+import { readStoreOptions } from '../../store-options.js'
 import type { VerifyReport } from '../../../src/verify/report.js'
 
 export const backupCommand: Command = defineCommand({
@@ -34,6 +36,7 @@ export const backupCommand: Command = defineCommand({
       'files from the agent on db1, the stream of WAL from its database server',
     ],
     ['-h db1 -D DIR -Ft', 'archives: base.tar, one for each tablespace, and pg_wal.tar'],
+    ['-h db1 -D s3://BUCKET/backups/monday', 'into an object store, each file an object'],
     ['-D DIR -r 50M -T /srv/ts1=/backups/ts1', '50 MB/s at most, and a tablespace elsewhere'],
   ],
   run: async (context, values, operands) => {
@@ -85,12 +88,13 @@ async function takeBackupOnThreads(
   context: CommandContext,
   values: BackupValues,
 ): Promise<TakenBackup> {
-  const { messages, signal } = context
+  const { messages, signal, env } = context
   const [{ prepareConnections }, { takeBackupWith }] = await Promise.all([
     import('./prepare-connections.js'),
     import('../../../src/transfer/client/take-backup.js'),
   ])
   const connections = await prepareConnections(values, settings.walMethod, context)
+  if (isStored(settings)) warnOfUseless(messages, values)
   const progress = values.progress
     ? new ProgressReporter<BackupProgress>(messages, undefined, (state) =>
         formatBackupProgress(state, values.verbose === true),
@@ -100,6 +104,7 @@ async function takeBackupOnThreads(
   const taken = await takeBackupWith(workers, {
     ...settings,
     ...connections,
+    ...(isStored(settings) && { store: readStoreOptions(values, env) }),
     signal,
     onNotice: context.tellNotice,
     ...(progress && {
@@ -117,19 +122,30 @@ async function takeBackupOnThreads(
   return taken
 }
 
+/** Options that say how a directory is written. */
+function warnOfUseless(messages: CommandContext['messages'], values: BackupValues): void {
+  const useless = [
+    ['tablespace-mapping', 'tablespaces are kept below pg_tblspc'],
+    ['no-sync', 'what it has taken is durable'],
+    ['sync-method', 'what it has taken is durable'],
+  ] as const
+  for (const [name, why] of useless) {
+    if (values[name] !== undefined) messages.warning(`--${name} has no effect in an object store: ${why}`)
+  }
+}
+
 /**
  * The closing check: as `pbmanifest verify`, but for what was computed while writing, which is not computed again.
  *
  * @returns `undefined` without a manifest
  */
 async function verifyResult(
-  { messages, signal }: CommandContext,
+  { messages, signal, env }: CommandContext,
   values: BackupValues,
   { report, checksums }: TakenBackup,
 ): Promise<VerifyReport | undefined> {
   if (report.manifest === null) return undefined
-  const { verifyBackup } = await import('../../../src/verify/verify-backup.js')
-  return await verifyBackup(report.directory, {
+  const options: VerifyOptions = {
     signal,
     jobs: report.jobs,
     noParseWal: report.wal.method === 'none',
@@ -140,7 +156,13 @@ async function verifyResult(
     ...(values.output !== 'json' && {
       onProblem: (problem) => printProblem(messages, problem),
     }),
-  })
+  }
+  if (isStored(report)) {
+    const { verifyStoredBackup } = await import('../../../src/verify/verify-stored-backup.js')
+    return await verifyStoredBackup(report.directory, { ...options, store: readStoreOptions(values, env) })
+  }
+  const { verifyBackup } = await import('../../../src/verify/verify-backup.js')
+  return await verifyBackup(report.directory, options)
 }
 
 /** Nobody keeps the archive, so it cannot be verified here, and standard output is not for words. */

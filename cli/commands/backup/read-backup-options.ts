@@ -9,9 +9,11 @@ import {
   type WalMethod,
   walMethods,
 } from '../../../src/transfer/client/options.js'
+import { isStoreAddress, parseStoreAddress } from '../../../src/source/store/store-address.js'
 import { parseTablespaceMapping } from '../../../src/target/tablespace-mapping.js'
 import { invalidValue, readManifestChecksums, readOptional, readSyncMethod } from '../../option-values.js'
 import { readRate } from '../../read-rate.js'
+import { refuseStoreOptions } from '../../store-options.js'
 import { usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import type { BackupValues } from './backup-options.js'
@@ -29,6 +31,8 @@ export function readBackupOptions(values: BackupValues, warn: (message: string) 
   checkTarget(values)
   if (values.pgdata === undefined) throw usageError('must specify output directory or backup target')
   const format = readFormat(values.format)
+  if (isStoreAddress(values.pgdata)) checkStored(values, format)
+  else refuseStoreOptions(values)
   if (format === 'tar') checkTar(values)
   const walMethod = readWalMethod(values['wal-method'])
   checkConflicts(values, walMethod)
@@ -114,6 +118,19 @@ function checkTar({ waldir, pgdata, output, verify, 'wal-method': walMethod }: B
   }
   if (output === 'json') throw usageError('--output=json cannot be used where standard output is the archive')
   if (verify) throw usageError('--verify cannot be used where standard output is the archive')
+}
+
+function checkStored({ pgdata = '', waldir }: BackupValues, format: BackupFormat): void {
+  parseStoreAddress(pgdata)
+  if (format === 'tar') {
+    throw usageError(
+      'a backup in an object store is taken in plain format, each file an object',
+      'Leave out -Ft. For archives, pipe one: -Ft -X fetch -D - ... | aws s3 cp - s3://BUCKET/PREFIX/base.tar',
+    )
+  }
+  if (waldir !== undefined) {
+    throw usageError('WAL directory location cannot be specified for a backup in an object store')
+  }
 }
 
 function readWalDirectory(text: string | undefined): string | undefined {

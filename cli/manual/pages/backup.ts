@@ -9,7 +9,7 @@ The first failure ends the backup and is the one that is reported. What this run
 \`pbmanifest-basebackup\`, also by a link that is called \`pg_basebackup\`, is the same with the command line, the silence and the exit status (0 or 1) of \`pg_basebackup\`; what that command line cannot say, variables of the environment say.`,
   options: {
     pgdata:
-      'It is created, or must be empty. With `-Ft`, `-` is standard output, of a cluster without tablespaces and with `-X fetch` or `none`; nothing is verified then.',
+      'It is created, or must be empty. With `s3://BUCKET/PREFIX` each file becomes an object of a store that speaks the protocol of S3, below a prefix where there is nothing yet; `docs/object-stores.md` tells what it takes. With `-Ft`, `-` is standard output, of a cluster without tablespaces and with `-X fetch` or `none`; nothing is verified then.',
     format:
       '`tar` writes `base.tar`, one `OID.tar` for each tablespace, and `pg_wal.tar` into the directory, as `pg_basebackup -Ft` does, with all workers.',
     compress:
@@ -31,6 +31,8 @@ The first failure ends the backup and is the one that is reported. What this run
     slot: 'One that exists, or that `--create-slot` makes; only with `-X stream`. Without it there is a temporary one.',
     'sync-method':
       '`syncfs` has Linux write out the file systems that the backup is on, with all that others wrote there.',
+    'endpoint-url': 'As for `pbmanifest verify`.',
+    'addressing-style': 'As for `pbmanifest verify`.',
     'status-interval': 'From 0, which is only when the server asks, to 2147483.',
     progress: 'The server looks at the size of all files once more for it.',
     verbose: 'Each step, and what each worker did with its time.',
@@ -53,7 +55,10 @@ The first failure ends the backup and is the one that is reported. What this run
   files: [
     ['~/.pgpass', "Passwords, as for PostgreSQL's programs."],
     ['~/.pg_service.conf', 'Connection services.'],
-    ['pbmanifest.unfinished', 'In a target directory: the backup in it is not complete.'],
+    [
+      'pbmanifest.unfinished',
+      'In a target directory, or an object below the prefix: the backup there is not complete.',
+    ],
     ['backup_manifest.tmp', 'The manifest of a backup that failed for the checksums of data pages.'],
   ],
   environment: [

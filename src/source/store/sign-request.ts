@@ -8,7 +8,7 @@ export interface StoreCredentials {
   readonly sessionToken?: string | undefined
 }
 
-/** A request that is to be signed; it has no body. */
+/** A request that is to be signed. */
 export interface UnsignedRequest {
   readonly method: string
   readonly host: string
@@ -17,6 +17,8 @@ export interface UnsignedRequest {
   readonly query: Readonly<Record<string, string>>
   /** By names in lower case. */
   readonly headers: Readonly<Record<string, string>>
+  /** SHA-256 of its body, in hexadecimal. Default: it has none. */
+  readonly bodyHash?: string | undefined
 }
 
 const EMPTY_BODY = createHash('sha256').digest('hex')
@@ -28,7 +30,7 @@ const EMPTY_BODY = createHash('sha256').digest('hex')
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 export function signRequest(
-  { method, host, path, query, headers }: UnsignedRequest,
+  { method, host, path, query, headers, bodyHash = EMPTY_BODY }: UnsignedRequest,
   { accessKeyId, secretAccessKey, sessionToken }: StoreCredentials,
   region: string,
   now: Date,
@@ -38,7 +40,7 @@ export function signRequest(
   const signed: Record<string, string> = {
     ...headers,
     host,
-    'x-amz-content-sha256': EMPTY_BODY,
+    'x-amz-content-sha256': bodyHash,
     'x-amz-date': time,
     ...(sessionToken !== undefined && { 'x-amz-security-token': sessionToken }),
   }
@@ -51,7 +53,7 @@ export function signRequest(
     ...names.map((name) => `${name}:${signed[name]?.trim()}`),
     '',
     names.join(';'),
-    EMPTY_BODY,
+    bodyHash,
   ].join('\n')
   const toSign = ['AWS4-HMAC-SHA256', time, scope, createHash('sha256').update(request).digest('hex')]
   const key = signingKey(secretAccessKey, scope)

@@ -8,7 +8,7 @@ import { throwIfAborted } from '../../files/yielder.js'
 import { findCredentials } from './find-credentials.js'
 import { encodeBytes, formatQuery, signRequest, type StoreCredentials } from './sign-request.js'
 import type { StoreAddress } from './store-address.js'
-import { errorOfAnswer, errorOfConnection, StoreError } from './store-error.js'
+import { errorOfAnswer, errorOfConnection, StoreError, type StoreMethod } from './store-error.js'
 import { regionOf, settingsOf, type StoreOptions, type StoreSettings } from './store-settings.js'
 
 /** So often is something tried that does not come any further. */
@@ -25,17 +25,27 @@ const SILENCE_MS = 60_000
 /** More of an answer that is an error is not read. */
 const MAX_ERROR_BYTES = 64 * 1024
 
+const goodStatuses = new Set([200, 204, 206])
+
 /** A request to the store of a {@link StoreClient}. */
 export interface StoreRequest {
-  readonly method?: 'GET' | 'HEAD'
+  readonly method?: StoreMethod
   /** `undefined`: it is to the bucket. */
   readonly key?: Pathname
   readonly query?: Readonly<Record<string, string>>
   /** By names in lower case. */
   readonly headers?: Readonly<Record<string, string>>
+  readonly body?: StoreBody
 }
 
-/** Asks an object store for what is in one bucket. It speaks S3's protocol, as far as reading needs it. */
+/** What is sent with a request, and stays as it is until that is answered. */
+export interface StoreBody {
+  readonly bytes: Uint8Array
+  /** SHA-256 of them, in hexadecimal. */
+  readonly hash: string
+}
+
+/** Speaks to an object store about what is in one bucket, by S3's protocol. */
 export class StoreClient {
   readonly address: StoreAddress
   /** How many requests were sent, and how many of them were sent again because of something that may pass. */
@@ -85,9 +95,9 @@ export class StoreClient {
     for (let turn = 0; ; turn++) {
       const answer = await this.#exchange(request, signal)
       const status = answer.statusCode ?? 0
-      if (status === 200 || status === 206) return answer
+      if (goodStatuses.has(status)) return answer
       const body = await readBody(answer).catch(() => '')
-      const error = errorOfAnswer(status, body, request.key !== undefined)
+      const error = errorOfAnswer(status, body, request.key !== undefined, request.method)
       // What the store says about itself is believed once; about the clock, too.
       if (turn > 0 || !this.#learn(error, answer)) throw error
     }
@@ -114,14 +124,14 @@ export class StoreClient {
     throwIfAborted(signal)
     // Each request that is on its way has one.
     if (signal !== undefined) setMaxListeners(0, signal)
-    const { method = 'GET', key, query = {} } = request
+    const { method = 'GET', key, query = {}, body } = request
     const { endpoint, host, basePath } = this.#settings
     this.#credentials ??= findCredentials(this.#options.env)
     const credentials = await this.#credentials
     const path =
       key === undefined ? basePath.replace(/(?<=.)\/$/, '') : basePath + encodeBytes(encodePathname(key), '/')
     const now = new Date(Date.now() + this.#clockSkew)
-    const unsigned = { method, host, path, query, headers: request.headers ?? {} }
+    const unsigned = { method, host, path, query, headers: request.headers ?? {}, bodyHash: body?.hash }
     const headers = signRequest(unsigned, credentials, this.#region, now)
     const queryText = formatQuery(query)
     this.counts.requests++
@@ -143,7 +153,7 @@ export class StoreClient {
         else reject(errorOfConnection(error, endpoint.origin))
       })
       sent.on('response', resolve)
-      sent.end()
+      sent.end(body?.bytes)
     })
   }
 
@@ -206,26 +216,44 @@ export class Tries {
   }
 }
 
+/** An answer that was read whole. */
+export interface StoreAnswer {
+  readonly body: string
+  readonly headers: IncomingMessage['headers']
+}
+
 /**
  * Sends a request as often as it takes, and reads its whole answer.
  *
+ * @param check - throws what is wrong with an answer; when that may pass, the request is sent again
  * @throws {@link StoreError}
  */
 export async function ask(
   client: StoreClient,
   request: StoreRequest,
   signal: AbortSignal | undefined,
-): Promise<{ readonly body: string; readonly headers: IncomingMessage['headers'] }> {
+  check?: (answer: StoreAnswer) => void,
+): Promise<StoreAnswer> {
   const tries = new Tries(client, signal)
   for (;;) {
     try {
-      const answer = await client.send(request, signal)
-      const body = await readBody(answer, Infinity)
-      return { body, headers: answer.headers }
+      const answer = await askOnce(client, request, signal)
+      check?.(answer)
+      return answer
     } catch (error) {
       await tries.wait(error)
     }
   }
+}
+
+/** Sends a request, and reads its whole answer. @throws {@link StoreError} */
+export async function askOnce(
+  client: StoreClient,
+  request: StoreRequest,
+  signal: AbortSignal | undefined,
+): Promise<StoreAnswer> {
+  const answer = await client.send(request, signal)
+  return { body: await readBody(answer, Infinity), headers: answer.headers }
 }
 
 /** @throws {@link StoreError} when it is cut off */

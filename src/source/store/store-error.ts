@@ -2,6 +2,9 @@ import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { SourceReadError } from '../backup-source.js'
 import { readXml, textOf } from './read-xml.js'
 
+/** What a store is asked to do. */
+export type StoreMethod = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
+
 /** What a {@link StoreError} is made of. */
 interface StoreErrorParts {
   /** In the store's words, `NoSuchKey`; or of the connection, `ECONNRESET`. */
@@ -49,6 +52,8 @@ const HINT_OF_KEYS =
   'Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, and at which store they are for.'
 const HINT_OF_CLOCK = 'A signature is good for 15 minutes only. Set the clock of this machine.'
 
+const DAMAGED = 'what arrived at the store is not what was sent'
+
 /** In words, and with a hint. */
 const known: Readonly<Record<string, Partial<StoreErrorParts>>> = {
   NoSuchBucket: {
@@ -68,13 +73,16 @@ const known: Readonly<Record<string, Partial<StoreErrorParts>>> = {
     message: 'the signature is not right',
     hint: `The secret key is another one, or what stands between has changed the request. ${HINT_OF_KEYS}`,
   },
-  ExpiredToken: { message: 'the credentials have expired', hint: 'Get new ones, and verify again.' },
+  ExpiredToken: { message: 'the credentials have expired', hint: 'Get new ones, and start again.' },
   InvalidToken: { message: 'the session token is not right', hint: HINT_OF_KEYS },
   RequestTimeTooSkewed: {
     message: 'the clocks of this machine and of the store differ too much',
     hint: HINT_OF_CLOCK,
   },
   SlowDown: { message: 'the store asks for fewer requests', isPassing: true },
+  BadDigest: { message: DAMAGED, isPassing: true },
+  XAmzContentSHA256Mismatch: { message: DAMAGED, isPassing: true },
+  XAmzContentChecksumMismatch: { message: DAMAGED, isPassing: true },
 }
 
 /** What is passing although the status does not say so. */
@@ -84,6 +92,9 @@ const passingCodes = new Set([
   'InternalError',
   'ServiceUnavailable',
   'OperationAborted',
+  'IncompleteBody',
+  // Two that want to be the first: one will be.
+  'ConditionalRequestConflict',
 ])
 const passingStatuses = new Set([408, 429, 500, 502, 503, 504])
 
@@ -96,11 +107,24 @@ const codesOfStatuses: Readonly<Record<number, string>> = {
   503: 'SlowDown',
 }
 
+const HINT_OF_READING = 'To read objects takes the right s3:GetObject on them.'
+const HINT_OF_WRITING = 'To write objects takes the right s3:PutObject on them.'
+
+const hintsOfRights: Readonly<Record<StoreMethod, string>> = {
+  GET: HINT_OF_READING,
+  HEAD: HINT_OF_READING,
+  PUT: HINT_OF_WRITING,
+  POST: HINT_OF_WRITING,
+  DELETE:
+    'To remove objects takes the right s3:DeleteObject on them, and of unfinished uploads s3:AbortMultipartUpload.',
+}
+
 /** An answer that is an error: what it says, and what to do about it. */
 export function errorOfAnswer(
   status: number,
   body: string,
   isOfObject: boolean,
+  method: StoreMethod = 'GET',
 ): StoreError & { region?: string } {
   const xml = readXml(body)
   const code = textOf(xml, 'Code') ?? codesOfStatuses[status] ?? `HTTP ${status}`
@@ -108,9 +132,7 @@ export function errorOfAnswer(
   const isPassing = passingStatuses.has(status) || passingCodes.has(code)
   const denied: Partial<StoreErrorParts> = {
     message: 'access denied',
-    hint: isOfObject
-      ? 'To read objects takes the right s3:GetObject on them.'
-      : 'To list objects takes the right s3:ListBucket on the bucket.',
+    hint: isOfObject ? hintsOfRights[method] : 'To list objects takes the right s3:ListBucket on the bucket.',
     isOfObject,
   }
   const words = code === 'AccessDenied' ? denied : known[code]
@@ -124,6 +146,11 @@ export function errorOfAnswer(
   })
   const region = textOf(xml, 'Region')
   return region === undefined ? error : Object.assign(error, { region })
+}
+
+/** What a store says it has is another thing than what it was sent. */
+export function damagedOnTheWay(): StoreError {
+  return new StoreError({ code: 'BadDigest', message: DAMAGED, isPassing: true })
 }
 
 /** What a connection ended with: also in the middle of a body. */

@@ -1,3 +1,4 @@
+import { parseStoreAddress } from '../../source/store/store-address.js'
 import { formatLsn } from '../../postgres/lsn.js'
 import type { RunFacts } from '../../run-facts.js'
 import { realPath } from '../../signature/signature-place.js'
@@ -6,7 +7,7 @@ import type { CommandResults } from '../commands/command-results.js'
 import { parseBackupLabel } from '../../postgres/backup-label.js'
 import { BACKUP_LABEL } from '../../postgres/data-directory.js'
 import { findBottleneck, shareTime } from './find-bottleneck.js'
-import { isStandardOutput, STANDARD_OUTPUT } from './options.js'
+import { isStandardOutput, isStored, STANDARD_OUTPUT } from './options.js'
 import type { BackedUpTablespace, BackupReport, IncrementalReport } from './report.js'
 
 /** All that a report is made of. */
@@ -50,7 +51,11 @@ export function makeReport(parts: ReportParts): BackupReport {
     directory: parts.directory,
     format: parts.format,
     compression: parts.compression,
-    path: isStandardOutput(parts) ? STANDARD_OUTPUT : realPath(parts.directory),
+    path: isStored(parts)
+      ? parseStoreAddress(parts.directory).shown
+      : isStandardOutput(parts)
+        ? STANDARD_OUTPUT
+        : realPath(parts.directory),
     backupId: start.backupId,
     systemIdentifier: String(facts.systemIdentifier),
     serverMajorVersion: facts.majorVersion,

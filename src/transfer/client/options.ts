@@ -1,4 +1,6 @@
 import type { CompressionSettings } from '../../files/compression/piece-compressor.js'
+import { isStoreAddress } from '../../source/store/store-address.js'
+import type { StoreOptions } from '../../source/store/store-settings.js'
 import type { SyncMethod } from '../../files/sync-file-system.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { TablespaceMapping } from '../../target/tablespace-mapping.js'
@@ -33,6 +35,11 @@ export function isStandardOutput({
   return format === 'tar' && directory === STANDARD_OUTPUT
 }
 
+/** Whether it goes to an object store, each file an object. */
+export function isStored({ directory }: Pick<BackupOptions, 'directory'>): boolean {
+  return isStoreAddress(directory)
+}
+
 /** What a backup is written as. */
 export type BackupFormat = 'plain' | 'tar'
 
@@ -51,9 +58,12 @@ export interface BackupProgress {
 export interface BackupOptions {
   /**
    * The directory that becomes the backup, or that its archives go to. Created; or it must be empty. In tar format, {@link STANDARD_OUTPUT}
-   * has the only archive go there: of a cluster without tablespaces, with WAL that is not streamed.
+   * has the only archive go there: of a cluster without tablespaces, with WAL that is not streamed. In plain format it may be
+   * `s3://BUCKET/PREFIX`, below which there must be nothing: then each file becomes an object of that store.
    */
   readonly directory: string
+  /** How the object store of `directory` is reached. Required for one. */
+  readonly store?: StoreOptions
   /** Default `plain`: a directory that a server can start on. `tar`: archives, as `pg_basebackup -Ft` makes them. */
   readonly format?: BackupFormat
   /** How archives are compressed, in tar format. Default: not at all. */
@@ -98,7 +108,7 @@ export interface BackupOptions {
   readonly writeRecoveryConf?: boolean
   /** Whether to remove, after a failure, what was made. Default true. */
   readonly cleanUp?: boolean
-  /** Whether to wait until everything is durable. Default true. */
+  /** Whether to wait until everything is durable. Default true. What an object store has taken is durable in any case. */
   readonly sync?: boolean
   /** How. Default `fsync`; `syncfs` is for Linux only. */
   readonly syncMethod?: SyncMethod

@@ -5,12 +5,18 @@ import { ioError } from '../../files/system-error.js'
 import { PbManifestError } from '../../errors.js'
 import type { ClusterFacts, ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
 import { formatRecoveryConfiguration } from './recovery-configuration.js'
-import { type BackupOptions, isStandardOutput, type WalMethod } from './options.js'
+import { type BackupOptions, isStandardOutput, isStored, type WalMethod } from './options.js'
 import type { RunContext } from './run-context.js'
 import { nearestVersion } from '../../postgres/versions.js'
 import { StreamTarget } from '../../target/tar/stream-target.js'
 import { TarTarget } from '../../target/tar/tar-target.js'
 import type { BackupTarget } from '../../target/backup-target.js'
+import { requireNothingStored } from '../../target/store/store-claim.js'
+import { StoreTarget } from '../../target/store/store-target.js'
+import { parseStoreAddress, type StoreAddress } from '../../source/store/store-address.js'
+import { StoreClient } from '../../source/store/store-client.js'
+import type { StoreOptions } from '../../source/store/store-settings.js'
+import { algorithmOf } from './received-checksums.js'
 import { requireEmptyOrMissing } from '../../target/claimed-directory.js'
 import { DirectoryTarget } from '../../target/directory-target.js'
 import { TargetDirectory } from '../../target/target-directory.js'
@@ -50,7 +56,33 @@ export function modeOf({ pathname, kind, mode }: ClusterFile, modes: TargetModes
 
 /** Fails early where the target cannot be used, before anything is asked of the server. */
 export async function requireUsableTarget(options: BackupOptions): Promise<void> {
-  if (!isStandardOutput(options)) await requireEmptyOrMissing(options.directory, undefined)
+  if (isStored(options)) {
+    const { address, store } = placeInStore(options)
+    const client = new StoreClient(address, store, 1)
+    try {
+      await requireNothingStored(client, options.signal)
+    } finally {
+      client.close()
+    }
+  } else if (!isStandardOutput(options)) await requireEmptyOrMissing(options.directory, undefined)
+}
+
+/** @throws {@link PbManifestError} `USAGE` */
+function placeInStore({ directory, store, format, walDirectory }: BackupOptions): {
+  readonly address: StoreAddress
+  readonly store: StoreOptions
+} {
+  const address = parseStoreAddress(directory)
+  const reason =
+    store === undefined
+      ? 'nothing says how the object store is reached'
+      : format === 'tar'
+        ? 'a backup in an object store is in plain format'
+        : walDirectory === undefined
+          ? undefined
+          : 'WAL of a backup in an object store has no other place'
+  if (store === undefined || reason !== undefined) throw new PbManifestError('USAGE', reason ?? '')
+  return { address, store }
 }
 
 /**
@@ -59,7 +91,9 @@ export async function requireUsableTarget(options: BackupOptions): Promise<void>
  * @throws {@link PbManifestError} `IO`
  */
 export async function makeWorkingDirectory(options: BackupOptions): Promise<WorkingDirectory> {
-  if (!isStandardOutput(options)) return { path: options.directory, remove: async () => {} }
+  if (!isStandardOutput(options) && !isStored(options)) {
+    return { path: options.directory, remove: async () => {} }
+  }
   const base = join(tmpdir(), 'pbmanifest-')
   try {
     const path = await mkdtemp(base)
@@ -101,8 +135,18 @@ interface TargetParts {
 async function prepare(options: RunContext['options'], parts: TargetParts): Promise<BackupTarget> {
   const { directory, tablespaceMappings: mappings = [], walDirectory, format = 'plain' } = options
   const { sync = true, syncMethod = 'fsync' } = options
-  const { tablespaces, facts } = parts
+  const { tablespaces, facts, working, signal } = parts
   const { hasGroupAccess } = facts
+  if (isStored(options)) {
+    return await StoreTarget.prepare({
+      ...placeInStore(options),
+      tablespaces,
+      scratch: working.path,
+      checksum: algorithmOf(options) === 'SHA256' ? 'SHA256' : 'CRC32C',
+      recoverySettings: recoverySettingsOf(options, facts),
+      signal,
+    })
+  }
   switch (format) {
     case 'plain': {
       const claimed = { directory, tablespaces, mappings, walDirectory, hasGroupAccess }

@@ -38,7 +38,7 @@ export interface BackedUpTablespace {
   readonly oid: number
   /** Where it is on the server. */
   readonly location: string
-  /** Where it is here: a directory, or an archive. */
+  /** Where it is here: a directory, an archive, or an address in an object store. */
   readonly directory: string
 }
 

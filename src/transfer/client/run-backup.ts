@@ -15,6 +15,7 @@ import {
   type WorkingDirectory,
 } from './prepare-target.js'
 import { algorithmOf, ReceivedChecksums } from './received-checksums.js'
+import { isStored } from './options.js'
 import { readPriorManifest, uploadPriorManifest } from './prior-manifest.js'
 import { type BackedUpTablespace, type BackupReport, type BackupStep, backupSteps } from './report.js'
 import { runCommand, type RunContext } from './run-context.js'
@@ -210,7 +211,8 @@ class BackupRun {
   async #complete(end: StoppedBackup, manifestBytes: number | undefined): Promise<BackupReport['manifest']> {
     const { context, target } = this.#parts
     const { options, failure, cleanUp } = context
-    const { sync = true, syncMethod = 'fsync' } = options
+    const { syncMethod = 'fsync' } = options
+    const sync = (options.sync ?? true) && !isStored(options)
     if (sync) options.onStep?.('syncing data to disk ...')
     await this.#sink.finish(failure.signal)
     failure.throwIfFailed()
@@ -220,7 +222,8 @@ class BackupRun {
       cleanUp.keepFiles()
       throw checksumFailure(end.checksumFailures)
     }
-    if (manifestBytes !== undefined) options.onStep?.('renaming backup_manifest.tmp to backup_manifest')
+    if (manifestBytes !== undefined && !isStored(options))
+      options.onStep?.('renaming backup_manifest.tmp to backup_manifest')
     const manifest =
       manifestBytes === undefined ? null : { path: await target.publish({ sync }), bytes: manifestBytes }
     options.onStep?.('base backup completed')

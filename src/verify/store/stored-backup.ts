@@ -56,6 +56,8 @@ export class StoredBackup implements VerifiedBackup {
   readonly #pieces: Parameters<VerifiedBackup['expect']>[] = []
   /** Those that are good by the checksum that the store keeps, and when the first of them was written. */
   readonly #goodByStore = { files: 0, bytes: 0, oldest: Infinity }
+  /** Files that were not read, because their checksum is known. */
+  readonly #known = { filesChecked: 0, bytesChecked: 0 }
 
   /** Starts a thread; `close` ends all. */
   constructor(plan: StoredBackupOptions) {
@@ -89,7 +91,12 @@ export class StoredBackup implements VerifiedBackup {
   }
 
   get totals(): FileTotals {
-    return this.#checksums?.totals ?? noTotals
+    const totals = this.#checksums?.totals ?? noTotals
+    return {
+      ...totals,
+      filesChecked: totals.filesChecked + this.#known.filesChecked,
+      bytesChecked: totals.bytesChecked + this.#known.bytesChecked,
+    }
   }
 
   get pages(): PagesInQuestion {
@@ -134,7 +141,9 @@ export class StoredBackup implements VerifiedBackup {
       const pieces = this.#pieces.splice(0)
       const isOwn = (row: number): boolean => share?.ownsRow(row) !== false
       for (const [first, end, isWanted] of pieces) {
-        checksums?.publish(first, end, (row) => isOwn(row) && isIntact(scan.states, row) && isWanted(row))
+        const isRead = (row: number): boolean =>
+          isOwn(row) && isIntact(scan.states, row) && isWanted(row) && !this.#isKnown(table, row)
+        checksums?.publish(first, end, isRead)
       }
       await checksums?.finish(scan, problems, share && placesInQueue(pieces, table))
     })
@@ -181,6 +190,16 @@ export class StoredBackup implements VerifiedBackup {
       ...(rules?.hasPageChecksums === true ? [{ what: 'page-checksums', why } as const] : []),
       ...(incrementalFrom === undefined ? [] : [{ what: 'incremental-files', why } as const]),
     ]
+  }
+
+  /** Whether the checksum that the manifest has is known to be that of what was written; counts it then. */
+  #isKnown(table: FileTable, row: number): boolean {
+    const { knownChecksums } = this.#plan.options
+    if (knownChecksums === undefined || table.algorithm(row) === undefined) return false
+    if (knownChecksums.get(table.pathname(row)) !== table.checksum(row)) return false
+    this.#known.filesChecked++
+    this.#known.bytesChecked += table.size(row)
+    return true
   }
 
   /** Reports objects that nobody could restore by their names. */

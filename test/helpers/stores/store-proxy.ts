@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
@@ -9,6 +9,7 @@ export interface SeenRequest {
   /** Path and query. */
   readonly url: string
   readonly range: string | undefined
+  readonly headers: IncomingMessage['headers']
 }
 
 /** What is done with an answer. */
@@ -26,6 +27,12 @@ export type Fault =
   | { readonly type: 'flip'; readonly at: number }
   /** The body is another one; the headers stay. */
   | { readonly type: 'body'; readonly change: (body: string) => string }
+  /** The store obeys, and nobody hears of it. */
+  | { readonly type: 'lose' }
+  /** The byte at this place of what is sent to the store is another one. */
+  | { readonly type: 'flip-sent'; readonly at: number }
+  /** The connection is cut when so many bytes of what is sent have come; the store has a part of it. */
+  | { readonly type: 'cut-sent'; readonly after: number }
 
 /** An answer of a store that is an error. */
 export function errorAnswer(status: number, code: string, headers: Record<string, string> = {}): Fault {
@@ -89,9 +96,11 @@ export class StoreProxy {
 
   async #serve(asked: IncomingMessage, answer: ServerResponse): Promise<void> {
     const { method = '', url = '', headers } = asked
-    const seen = { method, url, range: headers.range }
+    const seen = { method, url, range: headers.range, headers }
     this.requests.push(seen)
     const fault = await this.at(seen)
+    // Whoever asked has gone meanwhile: nobody wants it any more.
+    if (answer.destroyed) return
     if (fault?.type === 'cut' && fault.after === undefined) return void answer.destroy()
     if (fault?.type === 'answer') {
       answer.writeHead(fault.status, { connection: 'close', ...fault.headers })
@@ -100,15 +109,22 @@ export class StoreProxy {
     const upstream = await new Promise<IncomingMessage>((resolve, reject) => {
       const sent = request(this.#upstream + url, { method, headers }, resolve)
       sent.on('error', reject)
-      asked.pipe(sent)
+      if (fault?.type === 'flip-sent') void sendFlipped(asked, sent, fault.at)
+      else if (fault?.type === 'cut-sent') void sendPart(asked, sent, fault.after)
+      else asked.pipe(sent)
     })
     const { pathname } = new URL(url, this.#upstream)
     if (method === 'PUT') this.#keepChecksums(pathname, headers)
     if (method === 'HEAD' && headers['x-amz-checksum-mode'] === 'ENABLED')
       Object.assign(upstream.headers, this.checksums.get(pathname))
+    if (fault?.type === 'lose' || fault?.type === 'cut-sent') {
+      upstream.resume()
+      return void upstream.on('end', () => answer.destroy())
+    }
     if (fault?.type === 'body') delete upstream.headers['content-length']
     answer.writeHead(upstream.statusCode ?? 0, upstream.headers)
-    if (fault === undefined || method === 'HEAD') return void upstream.pipe(answer)
+    if (fault === undefined || fault.type === 'flip-sent' || method === 'HEAD')
+      return void upstream.pipe(answer)
     const parts: Buffer[] = []
     for await (const part of upstream as AsyncIterable<Buffer>) parts.push(part)
     const body = Buffer.concat(parts)
@@ -128,4 +144,24 @@ export class StoreProxy {
         return fault satisfies never
     }
   }
+}
+
+async function sendFlipped(asked: IncomingMessage, sent: ClientRequest, at: number): Promise<void> {
+  const parts: Buffer[] = []
+  for await (const part of asked as AsyncIterable<Buffer>) parts.push(part)
+  const body = Buffer.concat(parts)
+  const place = Math.min(at, body.length - 1)
+  if (place >= 0) body.writeUInt8(body.readUInt8(place) ^ 1, place)
+  sent.end(body)
+}
+
+async function sendPart(asked: IncomingMessage, sent: ClientRequest, after: number): Promise<void> {
+  let left = after
+  for await (const part of asked as AsyncIterable<Buffer>) {
+    sent.write(part.subarray(0, left))
+    left -= part.length
+    if (left <= 0) break
+  }
+  asked.destroy()
+  sent.destroy()
 }
