@@ -155,6 +155,7 @@ export { initFleet } from './fleet/init-fleet.js'
 export { type GoodSignature } from './signature/check-signature.js'
 export { signFile, type SignOptions, type SignResult } from './signature/sign-file.js'
 export type { KnownChecksums } from './verify/options.js'
+export type { WrittenArchives, WrittenFile } from './manifest/contents/written-archives.js'
 export type { VerifyOptions, VerifyProgress } from './verify/options.js'
 export { type BackupFacts } from './verify/backup-facts.js'
 export {

@@ -22,7 +22,8 @@ export interface StoredBackupPlace {
 export type FetchedBackupPlace = Pick<VerifyFetchedOptions, 'fetchCommand' | 'fetchTimeoutSeconds'>
 
 /** Which shard to verify, and where its fragment goes. */
-export interface VerifyShardOptions extends Shard, Omit<VerifyOptions, 'exitOnError' | 'knownChecksums'> {
+export interface VerifyShardOptions
+  extends Shard, Omit<VerifyOptions, 'exitOnError' | 'knownChecksums' | 'writtenArchives'> {
   /** The file to write. It appears when the shard was verified to its end, in place of one that is there. */
   readonly output: string
 }

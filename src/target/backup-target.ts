@@ -75,6 +75,8 @@ export interface BackupTarget {
   addManifest(chunks: AsyncIterable<Buffer>): Promise<number>
   /** All is written: makes it durable. Only the manifest lacks its name after that. */
   complete(options: { readonly sync: SyncMethod | undefined }): Promise<void>
+  /** How many bytes each archive of files has, by its name, when all is written; `undefined`: none are kept. */
+  readonly archiveSizes?: ReadonlyMap<string, number> | undefined
   /** Gives the manifest its name: from now on the backup is complete. @returns its path */
   publish(options: { readonly sync: boolean }): Promise<string>
   /** Leaves everything as it is, after a failure. Never throws. */

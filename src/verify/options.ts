@@ -1,4 +1,5 @@
 import type { Pathname } from '../files/pathname.js'
+import type { WrittenArchives } from '../manifest/contents/written-archives.js'
 import type { Problem, VerifyStep } from './report.js'
 
 /** How far the reading of files has come. */
@@ -41,6 +42,11 @@ export interface VerifyOptions {
    * Default: none, every file is read.
    */
   readonly knownChecksums?: KnownChecksums
+  /**
+   * Beside known checksums, of a backup in tar format: what its archives were given when they were written. One that is as long
+   * as it was then, and was given exactly what the manifest has, is not read. Default: all archives are read.
+   */
+  readonly writtenArchives?: WrittenArchives
   /**
    * A file of allowed signers, in the format of `ssh-keygen`: the manifest has to be signed by one of them. Default: signatures
    * are not looked at.

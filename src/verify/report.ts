@@ -258,7 +258,7 @@ export interface VerifyReport extends RunFacts {
    *
    * - `files`: from the bytes of the files, which were read
    * - `copying`: from the bytes that were written into the files, when they were written; of the files only those were
-   *   read whose checksum was not known or not the manifest's
+   *   read whose checksum was not known or not the manifest's; of archives, those that have such a file
    * - `store`: from what an object store keeps of each file, see `sample.stored`; of the files only those were read of which
    *   it keeps none, or another than the manifest's
    * - `none`: none were compared

@@ -13,7 +13,10 @@ import { TarBackup } from './tar/tar-backup.js'
 import { verifyFiles } from './verify-files.js'
 
 /** Which backup to verify, and how. */
-export interface VerifyFetchedOptions extends Omit<VerifyOptions, 'format' | 'knownChecksums'> {
+export interface VerifyFetchedOptions extends Omit<
+  VerifyOptions,
+  'format' | 'knownChecksums' | 'writtenArchives'
+> {
   /**
    * What gives each part of the backup, for a shell, as a `restore_command` is: it writes to its standard output what has the name that
    * stands for `%f`; `%%` is a percent sign.

@@ -23,7 +23,7 @@ import { StoredBackup } from './store/stored-backup.js'
 import { type Verification, verifyFiles } from './verify-files.js'
 
 /** How to verify a backup in an object store, and how to reach that. */
-export interface VerifyStoredOptions extends VerifyOptions {
+export interface VerifyStoredOptions extends Omit<VerifyOptions, 'writtenArchives'> {
   readonly store: StoreOptions
   /**
    * `read`: every file is read. `stored`: of a backup in plain format, the manifest is compared with the checksum (CRC-32C or SHA-256, of

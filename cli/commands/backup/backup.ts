@@ -142,7 +142,7 @@ function warnOfUseless(messages: CommandContext['messages'], values: BackupValue
 async function verifyResult(
   { messages, signal, env }: CommandContext,
   values: BackupValues,
-  { report, checksums }: TakenBackup,
+  { report, checksums, archives }: TakenBackup,
 ): Promise<VerifyReport | undefined> {
   if (report.manifest === null) return undefined
   const options: VerifyOptions = {
@@ -153,6 +153,8 @@ async function verifyResult(
     ...(values['write-recovery-conf'] === true && { ignore: ['postgresql.auto.conf', 'standby.signal'] }),
     format: report.format,
     ...(values.verify !== true && report.format === 'plain' && { knownChecksums: checksums }),
+    ...(values.verify !== true &&
+      archives !== undefined && { knownChecksums: checksums, writtenArchives: archives }),
     ...(values.output !== 'json' && {
       onProblem: (problem) => printProblem(messages, problem),
     }),

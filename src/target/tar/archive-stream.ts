@@ -146,7 +146,9 @@ export class ArchiveStream {
     await this.flush()
     const { state, output, compressor } = this.#options
     const bytes = compressor.end(state.soFar)
-    if (bytes.length > 0) await output.write(bytes, state.end)
+    if (bytes.length === 0) return
+    await output.write(bytes, state.end)
+    state.note(state.end + bytes.length, state.soFar)
   }
 
   async #writeRest(bytes: Uint8Array): Promise<void> {

@@ -88,6 +88,12 @@ export class StreamTarget implements BackupTarget {
     this.wal = this.#walArchive ?? fetchedWal((name) => this.#add(name, Buffer.alloc(0)))
   }
 
+  get archiveSizes(): ReadonlyMap<string, number> | undefined {
+    const { archives, memory, directory } = this.files
+    if (directory === undefined) return undefined
+    return new Map(archives.map(({ name }, index) => [name, new StreamState(memory, index).end]))
+  }
+
   shownPath(pathname: Pathname): string {
     if (this.#destination.kind === 'standard-output') return '-'
     const { places } = this.#streams

@@ -3,7 +3,7 @@ import { writeNewFile } from '../../files/durable-file.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
 import type { SyncMethod } from '../../files/sync-file-system.js'
-import type { TarMember } from '../../files/tar/format-tar-header.js'
+import { TAR_TRAILER, type TarMember } from '../../files/tar/format-tar-header.js'
 import { UNFINISHED_MANIFEST } from '../../manifest/contents/made-by-backup.js'
 import { BACKUP_LABEL, TABLESPACE_MAP } from '../../postgres/data-directory.js'
 import type { BackupTarget, FilePlace, TargetContents, TargetEntry } from '../backup-target.js'
@@ -68,6 +68,12 @@ export class TarTarget implements BackupTarget {
       ? new WalArchive({ path: join(path, 'pg_wal.tar'), fileMode, sync })
       : undefined
     this.wal = this.#walArchive ?? fetchedWal(async (name) => await this.#base.add(this.#madeHere(name)))
+  }
+
+  get archiveSizes(): ReadonlyMap<string, number> {
+    return new Map(
+      this.files.archives.map(({ name }, index) => [name, this.#ends.end(index) + TAR_TRAILER.length]),
+    )
   }
 
   shownPath(pathname: Pathname): string {

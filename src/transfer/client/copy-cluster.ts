@@ -13,11 +13,14 @@ import type { JoinableBackup, OpenedLeader } from './source/source.js'
 import { WorkerCounters } from './worker-counters.js'
 import type { StartWorker } from './worker-messages.js'
 import { WorkerPool } from './worker-pool.js'
+import type { WrittenMembers } from './written-members.js'
 
 /** What the copying of a cluster needs. */
 export interface CopyOptions extends RunContext {
   readonly leader: OpenedLeader
   readonly target: Pick<BackupTarget, 'path' | 'files' | 'shownPath'>
+  /** Writes down what goes into archives; `undefined`: there are none. */
+  readonly members: WrittenMembers | undefined
 }
 
 /** The copying of all files by the workers, and what is known of it. */
@@ -108,7 +111,9 @@ export class ClusterCopy {
   }
 
   /** A file is here. */
-  record({ pathname, size, checksum }: ReceivedFile): void {
+  record(file: ReceivedFile): void {
+    const { pathname, size, checksum } = file
+    this.#options.members?.add(file)
     this.#files++
     this.#bytes += size
     const wholeSize = this.#wholeSizes.get(pathname)

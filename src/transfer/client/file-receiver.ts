@@ -1,6 +1,7 @@
 import { PbManifestError } from '../../errors.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
+import { keepsContent } from '../../manifest/contents/written-archives.js'
 import type { FileSink, TargetFile } from '../../target/file-sink.js'
 import type { SentFileEvent } from '../commands/command-results.js'
 
@@ -10,6 +11,8 @@ export interface ReceivedFile {
   readonly size: number
   /** As the manifest will have it; `undefined` without checksums. */
   readonly checksum: string | undefined
+  /** Of what went into an archive: the bytes, where a check will want them; see {@link keepsContent}. */
+  readonly content?: Uint8Array | undefined
 }
 
 /** A file that is asked for. Plain data: it crosses threads. */
@@ -37,6 +40,7 @@ interface OpenFile {
   /** What was said of its size. */
   readonly announced: number | undefined
   written: number
+  readonly kept: Buffer[] | undefined
 }
 
 /** Takes what SEND_FILE streams, one file after the other, and hands it on. */
@@ -102,7 +106,9 @@ export class FileReceiver {
     const { sink } = this.#options
     const asked = this.#next(pathname)
     if (sink.needsSizes && announced === undefined) throw protocolError(pathname, 'its size is not known')
-    this.#open = { pathname: asked.pathname, announced: announced?.size, written: 0 }
+    const isKept = sink.needsSizes && keepsContent(pathname, announced?.size ?? 0)
+    const kept = isKept ? [] : undefined
+    this.#open = { pathname: asked.pathname, announced: announced?.size, written: 0, kept }
     return sink.begin(asked, announced)
   }
 
@@ -112,18 +118,21 @@ export class FileReceiver {
     const { pathname, announced = open.written, written } = open
     if (written > announced)
       throw protocolError(pathname, `more bytes come than the ${announced} that were said`)
+    // Their memory is the caller's again.
+    open.kept?.push(Buffer.from(bytes))
     this.#options.onBytes(bytes.length)
     return this.#options.sink.write(bytes)
   }
 
   #end(size: number, checksum: string | undefined): void | Promise<void> {
-    const { pathname, announced = size, written } = this.#requireOpen()
+    const { pathname, announced = size, written, kept } = this.#requireOpen()
     if (announced !== size)
       throw protocolError(pathname, `it has ${size} bytes, and not ${announced} as was said`)
     if (written !== size) throw protocolError(pathname, `${written} bytes came of ${size}`)
     const tell = (): void => {
       this.#open = undefined
-      this.#options.onFile({ pathname, size, checksum })
+      const content = kept && { content: Buffer.concat(kept) }
+      this.#options.onFile({ pathname, size, checksum, ...content })
     }
     const ending = this.#options.sink.end()
     return ending === undefined ? tell() : ending.then(tell)

@@ -27,6 +27,8 @@ import { longestTablespaceMap } from '../../postgres/tablespace-map.js'
 import { type RunFacts, startRun } from '../../run-facts.js'
 import { StepClock } from '../../step-clock.js'
 import type { TakenBackup } from './take-backup.js'
+import { WrittenMembers } from './written-members.js'
+import type { Pathname } from '../../files/pathname.js'
 import type { BackupTarget } from '../../target/backup-target.js'
 import type { FileSink } from '../../target/file-sink.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
@@ -87,10 +89,14 @@ class BackupRun {
   readonly #sink: FileSink
   /** Of these. */
   #checksums: ReceivedChecksums | undefined
+  /** What goes into archives. */
+  readonly #members: WrittenMembers | undefined
 
   constructor(parts: RunParts) {
     this.#parts = parts
     this.#sink = parts.target.openSink(parts.context.failure.signal)
+    const { kind } = parts.target.files
+    this.#members = kind === 'tar' || kind === 'tar-stream' ? new WrittenMembers() : undefined
     parts.context.cleanUp.add(async () => this.#sink.abandon())
   }
 
@@ -110,7 +116,7 @@ class BackupRun {
     await context.failure.waitFor(wal.requireFetchable(start, this.#ownCopy()))
     const listing = await clock.time('list', () => this.#list(tablespaces))
     await clock.time('copy', () => this.#copyFiles(copy, listing))
-    const end = await clock.time('stop', () => this.#stop())
+    const end = await clock.time('stop', () => this.#stop(copy.checksums))
     if (isStreaming) context.options.onStep?.('waiting for background process to finish streaming ...')
     const [walBytes] = await Promise.all([
       clock.time('wal', () => context.failure.waitFor(wal.finish({ ...start, ...end }, this.#ownCopy()))),
@@ -120,7 +126,10 @@ class BackupRun {
     const manifest = await clock.time('sync', () => this.#complete(end, manifestBytes))
     await leader.session.finish()
     const report = this.#report({ start, end, copy, walBytes, manifest, tablespaces })
-    return { report, checksums: copy.checksums }
+    // WAL that was fetched is in them, and has to be read there.
+    const isWalInside = context.options.walMethod === 'fetch'
+    const archives = isWalInside ? undefined : this.#members?.conclude(this.#parts.target)
+    return { report, checksums: copy.checksums, archives }
   }
 
   async #openWal(): Promise<BackupWal> {
@@ -153,7 +162,7 @@ class BackupRun {
 
   #startWorkers(): ClusterCopy {
     const { context, leader, target } = this.#parts
-    return new ClusterCopy({ ...context, leader, target })
+    return new ClusterCopy({ ...context, leader, target, members: this.#members })
   }
 
   async #list(tablespaces: readonly Tablespace[]): Promise<ClusterListing> {
@@ -161,6 +170,7 @@ class BackupRun {
     const withSizes = context.options.onProgress !== undefined
     const listing = await listCluster(leader.session, context.failure, withSizes, targetModes(facts))
     requireSameTablespaces(tablespaces, listing.tablespaces)
+    this.#members?.begin(listing.directories)
     await target.begin({
       directories: listing.directories,
       backupLabelBytes: longestBackupLabel(context.options.label ?? LABEL_OF_PBMANIFEST),
@@ -176,11 +186,17 @@ class BackupRun {
     for (const file of files) copy.record(file)
   }
 
-  async #stop(): Promise<StoppedBackup> {
+  /** @param checksums - to which those of the files are added that are made here */
+  async #stop(checksums: Map<Pathname, string>): Promise<StoppedBackup> {
     const { context, leader, target } = this.#parts
     const end = await stopBackup(context, leader, { tablespaceMap: target.hasTablespaceMap })
-    await target.addFile(BACKUP_LABEL_FILE, end.backupLabel)
-    if (target.hasTablespaceMap) await target.addFile(TABLESPACE_MAP_FILE, end.tablespaceMap)
+    const add = async (pathname: SafePathname, content: Buffer): Promise<void> => {
+      await target.addFile(pathname, content)
+      const checksum = await this.#members?.addMade(pathname, content, algorithmOf(context.options))
+      if (checksum !== undefined) checksums.set(pathname, checksum)
+    }
+    await add(BACKUP_LABEL_FILE, end.backupLabel)
+    if (target.hasTablespaceMap) await add(TABLESPACE_MAP_FILE, end.tablespaceMap)
     return end
   }
 

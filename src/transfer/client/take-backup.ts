@@ -1,5 +1,6 @@
 import { PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
+import type { WrittenArchives } from '../../manifest/contents/written-archives.js'
 import { CleanUp } from './run-context.js'
 import { FirstFailure } from './first-failure.js'
 import { type BackupOptions, DEFAULT_JOBS, MAX_JOBS, MAX_RETRIES } from './options.js'
@@ -11,6 +12,8 @@ export interface TakenBackup {
   readonly report: BackupReport
   /** The checksums that were computed while the files were written, by pathname. Empty without a manifest. */
   readonly checksums: ReadonlyMap<Pathname, string>
+  /** What archives were given meanwhile; `undefined` where there are none, or they have the WAL, too. */
+  readonly archives: WrittenArchives | undefined
 }
 
 /**

@@ -51,7 +51,7 @@ export interface BackupsReport extends RunFacts {
 /** How to verify several backups; the options of `verifyBackup` count for each of them. */
 export interface VerifyBackupsOptions extends Omit<
   VerifyOptions,
-  'manifestPath' | 'signaturePath' | 'knownChecksums' | 'onProblem' | 'onProgress'
+  'manifestPath' | 'signaturePath' | 'knownChecksums' | 'writtenArchives' | 'onProblem' | 'onProgress'
 > {
   /** Is told each problem as soon as it is known. */
   readonly onProblem?: (problem: Problem, directory: string) => void

@@ -1,10 +1,10 @@
 import { PbManifestError } from '../../errors.js'
 import type { Pathname } from '../../files/pathname.js'
 import { displayPathname } from '../../files/pathname.js'
+import { keepsContent } from '../../manifest/contents/written-archives.js'
 import { readWholeObject } from '../../source/store/read-object.js'
 import type { StoreClient } from '../../source/store/store-client.js'
 import { StoreError } from '../../source/store/store-error.js'
-import { MAX_SMALL_FILE_BYTES, SMALL_FILES } from '../tar/kept-members.js'
 import type { ListedTree } from './listed-tree.js'
 
 /** The small files of a backup in an object store, fetched before anybody asks. */
@@ -26,8 +26,7 @@ export class SmallObjects {
     signal: AbortSignal | undefined,
   ): Promise<SmallObjects> {
     const wanted = [...tree.files].filter(
-      ([pathname, { size }]) =>
-        SMALL_FILES.test(pathname) && !pathname.endsWith('/PG_VERSION') && size <= MAX_SMALL_FILE_BYTES,
+      ([pathname, { size }]) => keepsContent(pathname, size) && !pathname.endsWith('/PG_VERSION'),
     )
     const found = await Promise.all(
       wanted.map(async ([pathname, object]) => {

@@ -1,21 +1,8 @@
 import type { Pathname } from '../../files/pathname.js'
 import type { TarMember } from '../../files/tar/tar-member.js'
-import {
-  BACKUP_LABEL,
-  CONTROL_FILE,
-  everNeededDirectories,
-  TABLESPACE_MAP,
-} from '../../postgres/data-directory.js'
-import { filesWrittenLater } from '../ignore-rules.js'
+import { keepsContent } from '../../manifest/contents/written-archives.js'
+import { everNeededDirectories } from '../../postgres/data-directory.js'
 import type { ArchiveSummary, WalMember } from './archive-messages.js'
-
-/** What the checks of the cluster, and of what is left out, read. Each database has a `PG_VERSION` too, of which a link may be another name. */
-export const SMALL_FILES: RegExp = new RegExp(
-  `^(?:(?:.*/)?PG_VERSION|${[BACKUP_LABEL, CONTROL_FILE, TABLESPACE_MAP, ...filesWrittenLater].join('|')}|pg_wal/[0-9A-F]{8}\\.history)$`,
-  's',
-)
-/** A longer one is not what it should be. */
-export const MAX_SMALL_FILE_BYTES: number = 1024 * 1024
 
 const NEEDED_DIRECTORIES = new Set(everNeededDirectories)
 const IN_TABLESPACE = /^pg_tblspc\/[0-9]+\/PG_[0-9]+_[0-9]+$/
@@ -42,7 +29,7 @@ export class KeptMembers {
 
   /** Whether the bytes of this file are to be kept. */
   keepsBytes(pathname: Pathname, size: number): boolean {
-    return size <= MAX_SMALL_FILE_BYTES && SMALL_FILES.test(pathname)
+    return keepsContent(pathname, size)
   }
 
   /** Takes note of a file, which may be WAL. */

@@ -188,6 +188,27 @@ export class TarBackup implements VerifiedBackup {
     results.tellContent(decideContentOfArchives(options, ignore, (pathname) => this.readSmallFile(pathname)))
   }
 
+  /** Takes the word of whoever wrote the archives. @returns those that have to be read */
+  async #leaveWritten(
+    archives: readonly Archive[],
+    all: readonly Archive[],
+    context: VerifyContext,
+    results: ArchiveResults,
+    algorithms: readonly RealChecksumAlgorithm[],
+  ): Promise<readonly Archive[]> {
+    const { writtenArchives, knownChecksums: checksums, skipChecksums } = this.#source.options
+    if (writtenArchives === undefined || checksums === undefined || skipChecksums === true) return archives
+    const { checkWrittenArchive } = await import('./written-archive.js')
+    const writing = { archives: writtenArchives, checksums }
+    const left: Archive[] = []
+    for (const archive of archives) {
+      const summary = await checkWrittenArchive(archive, writing, context, algorithms)
+      if (summary === undefined) left.push(archive)
+      else results.accept({ type: 'archive end', task: results.add([archive], all), summary })
+    }
+    return left
+  }
+
   /** Whether it is looked for in the archives. */
   get #isWalWanted(): boolean {
     const { noParseWal, walDirectory } = this.#source.options
@@ -227,17 +248,20 @@ export class TarBackup implements VerifiedBackup {
       const algorithm = table.algorithm(row)
       if (algorithm !== undefined) this.#algorithms.add(algorithm)
     }
+    const algorithms = [...this.#algorithms]
+    const read = await this.#leaveWritten(archives, all, context, results, algorithms)
     const bytesTotal =
       place === undefined
-        ? archives.reduce((sum, archive) => sum + archive.size, 0)
+        ? read.reduce((sum, archive) => sum + archive.size, 0)
         : share === undefined
           ? manifest.bytes
           : bytesIn(archives, table)
     await readArchives(
       {
-        archives,
+        archives: read,
         all,
-        algorithms: [...this.#algorithms],
+        // Of WAL, records are checked, and nothing else was left.
+        algorithms: read.some(({ contents }) => contents !== 'pg_wal') ? algorithms : [],
         content: contentRulesOfArchives(options),
         place,
         bytesTotal,

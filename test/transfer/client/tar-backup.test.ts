@@ -18,6 +18,7 @@ import {
   startBackupProgram,
 } from './backup-program.js'
 import { createRestoreSite, type RestoreSite, startRestored } from './restored-cluster.js'
+import type { VerifyReport } from '../../../src/verify/report.js'
 import { readMembers, type StoredMember } from './tar-members.js'
 
 const ends: (() => Promise<unknown> | void)[] = []
@@ -128,13 +129,17 @@ describeWithDebianPostgres('a backup in tar format', (programs) => {
     const theirs = await (toCompareWith ??= takeOnce())
     const root = scratchDirectory()
     const ours = join(root, 'ours')
-    const args = ['-Ft', '-Z', spelled, '-j', '3', '-l', 'a label']
+    const readsAgain = spelled === 'server-gzip:1'
+    const more = readsAgain ? ['--verify'] : []
+    const args = ['-Ft', '-Z', spelled, '-j', '3', '-l', 'a label', '--output=json', ...more]
     const { status, stdout, stderr } = await runBackupProgram(cluster, { directory: ours, args })
     expect(status).toBe(0)
     expect(stderr).toMatch(
       warning === undefined ? /^$/ : new RegExp(`^pbmanifest: warning: ${warning}[^\n]*\n$`),
     )
-    expect(stdout).toContain('backup successfully verified')
+    const { verification } = JSON.parse(stdout)
+    expect(verification).toMatchObject({ verdict: 'verified', bytesChecked: expect.any(Number) })
+    expectChecksumsFrom(readsAgain ? 'files' : 'copying', verification)
     const suffix = { gzip: '.gz', lz4: '.lz4', zstd: '.zst' }[method] ?? ''
     for (const name of (await readdir(theirs)).filter((name) => name.endsWith('.tar'))) {
       const plain = join(root, name)
@@ -161,7 +166,9 @@ describeWithDebianPostgres('a backup in tar format', (programs) => {
 
   test('a server starts on what GNU tar makes of it, as a standby', async () => {
     const root = scratchDirectory()
-    await take(join(root, 'backup'), ['-R', '-X', 'fetch', '-j', '3'])
+    // The WAL is among the files there, so all is read.
+    const stdout = await take(join(root, 'backup'), ['-R', '-X', 'fetch', '-j', '3'])
+    expect(stdout).not.toContain('computed while copying')
     const site = extract(join(root, 'backup'))
     const restored = await startRestored(programs, site, 'standby')
     ends.push(() => restored.remove())
@@ -232,6 +239,7 @@ describeWithDebianPostgres('a backup in tar format', (programs) => {
     const report = JSON.parse(stdout)
     expect(report.filesVanished).toBeGreaterThan(0)
     expect(report).toMatchObject({ format: 'tar', verification: { verdict: 'verified' } })
+    expectChecksumsFrom('copying', report.verification)
     expect(await pbmanifest(['verify', '--quiet', directory])).toMatchObject({ status: 0, stderr: '' })
     const restored = await startRestored(programs, extract(directory))
     ends.push(() => restored.remove())
@@ -289,6 +297,19 @@ function differences(
   if (archive === 'pg_wal.tar') return ours.map(shapeOf).filter((shape) => !walShape.test(shape))
   const [our, their] = [new Set(sorted(ours)), new Set(sorted(theirs))]
   return [...[...our].filter((item) => !their.has(item)), ...[...their].filter((item) => !our.has(item))]
+}
+
+/** Nothing computes checksums where none is read again. */
+function expectChecksumsFrom(from: 'copying' | 'files', report: VerifyReport): void {
+  const { checksumsFrom, engines, notChecked, manifest, filesChecked, walRecords } = report
+  expect(checksumsFrom).toBe(from)
+  expect(Object.keys(engines)).toEqual(from === 'copying' ? [] : ['CRC32C'])
+  const left = new Set<string>(notChecked.map(({ what }) => what))
+  expect(left.has('reading-again')).toBe(from === 'copying')
+  expect(left.has('page-checksums')).toBe(from === 'copying')
+  expect(walRecords).toBeGreaterThan(0)
+  // But for postgresql.auto.conf.
+  expect(filesChecked).toBe(manifest.files - 1)
 }
 
 /** Directories come before what is in them. */
