@@ -1,3 +1,4 @@
+import { isPbManifestError } from '../../src/errors.js'
 import { displayText } from '../../src/files/display-text.js'
 import { exitStatus, type ExitStatus } from '../exit-status.js'
 import type { CommandContext } from '../commands/command.js'
@@ -41,6 +42,7 @@ export async function parseStandIn(
     throw usageError('-V/--version must be the only argument')
   }
   if (command.operands !== 'none') refuseOperands(operands.slice(1))
+  if (peerName === 'pg_basebackup') await refuseAsServer(options)
   return {
     kind: 'run',
     command,
@@ -48,6 +50,19 @@ export async function parseStandIn(
     operands,
     color: undefined,
     debug: false,
+  }
+}
+
+/** What the peer leaves to the server to refuse, in the words of both. */
+async function refuseAsServer({ compress, pgdata }: Readonly<Record<string, unknown>>): Promise<void> {
+  if (pgdata === undefined || typeof compress !== 'string' || !compress.startsWith('server-')) return
+  const { readCompression } = await import('../commands/backup/read-compression.js')
+  try {
+    // In tar format nothing else is wrong with it.
+    readCompression(compress, 'tar', () => {})
+  } catch (error) {
+    if (!isPbManifestError(error)) throw error
+    throw usageError(`could not initiate base backup: ERROR:  ${error.message}`)
   }
 }
 

@@ -89,6 +89,19 @@ describe('what is refused', () => {
     [['-D', 'x', '-Ft', '--waldir=/y'], 'WAL directory location can only be specified in plain mode'],
     [['-D', 'x', '-z'], 'only tar mode backups can be compressed'],
     [
+      ['-D', 'x', '-Z', 'server-gzip:long'],
+      'could not initiate base backup: ERROR:  invalid compression specification: compression algorithm "gzip" does not support long-distance mode',
+    ],
+    [
+      ['-D', 'x', '--compress=server-extrasquishy'],
+      'could not initiate base backup: ERROR:  unrecognized compression algorithm: "extrasquishy"',
+    ],
+    [
+      ['-D', 'x', '-Z', 'client-gzip:'],
+      'invalid compression specification: found empty string where a compression option was expected',
+    ],
+    [['-Z', 'server-gzip:'], 'must specify output directory or backup target'],
+    [
       ['-D', 'x', '--manifest'],
       "option '--manifest' is ambiguous; possibilities: '--manifest-checksums' '--manifest-force-encode'",
     ],
