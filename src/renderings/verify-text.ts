@@ -11,7 +11,7 @@ const notCheckedNames: Readonly<Record<NotChecked['what'], string>> = {
   'files-written-later': 'postgresql.auto.conf and signal files',
   'other-wal-files': 'other files in pg_wal',
   'other-manifest': 'the manifest in the backup',
-  'reading-again': 'the files read again from disk',
+  'reading-again': 'the files read again',
   'unchanged-files': 'files unchanged since they were read',
   'files-left-for-later': 'files left to later runs',
   'stored-bytes': 'the bytes in the store',
