@@ -92,7 +92,7 @@ export async function putPart(
 }
 
 /**
- * Makes an object of its parts. Whatever the answer, or none at all: it returns only when the object is there.
+ * Makes an object of its parts. Whatever the answer, or none at all: it returns only when the object is there, and is what was sent as far as the store says.
  *
  * @param crc32c - of the whole object, in Base64
  * @throws {@link StoreError}
@@ -121,8 +121,9 @@ export async function completeUpload(
     try {
       return requireCompleted(await askOnce(client, request, signal), hasChecksums ? crc32c : undefined)
     } catch (error) {
-      // A request whose answer was lost may have been obeyed; then there is no such upload any more.
-      if (error instanceof StoreError && (await isThere(client, object, signal))) return
+      // A request whose answer was lost may have been obeyed; then there is no such upload any more. Not so when what is there is wrong.
+      const isDamaged = isCode(error, 'BadDigest')
+      if (error instanceof StoreError && !isDamaged && (await isThere(client, object, signal))) return
       await tries.wait(error)
     }
   }

@@ -202,6 +202,33 @@ describe.each(stores)('what is written to $name', ({ name, faults: itsFaults }) 
   )
 
   test(
+    'is not taken for whole when the store has made something else of the parts',
+    async () => {
+      const { claim, client } = await claimPlace()
+      const { address } = client
+      const checks = { ...claim.checks, checksum: 'CRC32C' } as const
+      const writers = new ObjectWriters(
+        { address, store: { env: store.env }, checks },
+        new AbortController().signal,
+      )
+      const other = '<ChecksumCRC32C>AAAAAA==</ChecksumCRC32C></CompleteMultipartUploadResult>'
+      const change = (body: string): string =>
+        body
+          .replaceAll(/<ChecksumCRC32C>.*<\/ChecksumCRC32C>/g, '')
+          .replace('</CompleteMultipartUploadResult>', other)
+      store.proxy.at = ({ method, url }) =>
+        method === 'POST' && url.includes('uploadId') ? { type: 'body', change } : undefined
+      await write(writers, 'large', large)
+      await expect(writers.finish()).rejects.toMatchObject({
+        code: 'IO',
+        message: `could not write "${address.shown}/large": what the store made of the parts is not what was sent`,
+      })
+      await writers.abandon()
+    },
+    limit,
+  )
+
+  test(
     'fails with what the store says for good, and leaves no parts',
     async () => {
       const place = await claimPlace()
