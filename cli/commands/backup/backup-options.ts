@@ -1,3 +1,4 @@
+import { addressingStyle, endpointUrl } from '../../shared-options.js'
 import type { OptionValues } from '../command.js'
 
 /** Those of pg_basebackup, whose words they have, and ours. */
@@ -76,18 +77,10 @@ export const backupOptions = {
       describe: 'compress tar output with gzip, lz4 or zstd, or not (none)',
     },
     gzip: { alias: 'z', type: 'boolean', describe: 'compress tar output' },
-    'endpoint-url': {
-      type: 'string',
-      value: 'URL',
-      kind: 'text',
-      describe: 'of s3://: the store, if it is not AWS (default: AWS_ENDPOINT_URL)',
-    },
-    'addressing-style': {
-      choices: ['auto', 'path', 'virtual'],
-      type: 'string',
-      value: 'auto|path|virtual',
-      describe: 'of s3://: where the bucket is named (default: as the store has it)',
-    },
+    // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- isolatedDeclarations has to see the type
+    'endpoint-url': endpointUrl as typeof endpointUrl,
+    // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- the same
+    'addressing-style': addressingStyle as typeof addressingStyle,
     output: {
       choices: ['text', 'json'],
       default: 'text',
