@@ -142,8 +142,8 @@ export class StoreClaim {
     }
     await attempt(`give up uploads to "${shown}"`, async () => {
       await this.abortUploads(undefined).catch((error: unknown) => {
-        // Where uploads cannot be listed, those who began them have given them up.
-        if (isCode(error, 'AccessDenied')) throw error
+        // Not every store can list them; those who began them have given them up.
+        if (!isRefusal(error)) throw error
       })
     })
     await attempt(`list "${shown}"`, () => this.#removeObjects(attempt))
