@@ -28,7 +28,13 @@ const passed: CaseResult = { is: 'passed' }
 
 /** Kinds of problems that nobody can have found where this was not checked. */
 const unseenKinds: Readonly<Record<NotChecked['what'], readonly ProblemKind[]>> = {
-  'file-checksums': ['checksum-mismatch', 'changed-while-read', 'page-checksum', 'partial-page'],
+  'file-checksums': [
+    'checksum-mismatch',
+    'transient-mismatch',
+    'changed-while-read',
+    'page-checksum',
+    'partial-page',
+  ],
   'files-without-checksum': [],
   'ignored-paths': [],
   'unseen-files': ['missing'],

@@ -11,6 +11,7 @@ import type { ReportedOptions } from './reported-options.js'
  * - `missing-directory`: a directory that a server of the backup's version needs, and that no manifest lists, is not there
  * - `not-a-file`: neither a regular file nor a directory
  * - `unreadable`: the operating system refused to read it, or the command that was to give it failed
+ * - `transient-mismatch`: an object of a store had another checksum, and the manifest's when it was read again
  * - `changed-while-read`: fewer or more bytes came than its size promised
  * - `page-checksum`: a data page does not have the checksum in its header
  * - `partial-page`: a relation's file ends within a page
@@ -35,6 +36,7 @@ export const problemKinds = [
   'unreadable',
   'changed-while-read',
   'checksum-mismatch',
+  'transient-mismatch',
   'page-checksum',
   'partial-page',
   'incremental-file',

@@ -11,6 +11,7 @@ const none: Record<ProblemKind, number> = {
   unreadable: 0,
   'changed-while-read': 0,
   'checksum-mismatch': 0,
+  'transient-mismatch': 0,
   'page-checksum': 0,
   'partial-page': 0,
   'incremental-file': 0,

@@ -9,6 +9,8 @@ export type FileOutcome =
   | { readonly type: 'match' }
   /** Its checksum is another one. */
   | { readonly type: 'mismatch'; readonly checksum: string }
+  /** Its checksum was another one, and the right one when it was read again. */
+  | { readonly type: 'transient'; readonly checksum: string }
   /** It had another number of bytes than it should have. */
   | { readonly type: 'wrong size'; readonly bytes: number }
   | { readonly type: 'not a file' }

@@ -267,7 +267,7 @@ export class ChecksumCheck {
     const row = this.#queue.row(place)
     const { totals } = this
     const isReadWhole =
-      finding === undefined || finding.outcome.type === 'match' || finding.outcome.type === 'mismatch'
+      finding === undefined || ['match', 'mismatch', 'transient'].includes(finding.outcome.type)
     if (isReadWhole && this.#table.algorithm(row) !== undefined) {
       totals.filesChecked++
       totals.bytesChecked += this.#table.size(row)

@@ -16,6 +16,14 @@ export function problemOf(table: FileTable, row: number, outcome: FileOutcome): 
         (name) => `checksum mismatch for file "${name}"`,
         checksumFacts(table, row, outcome.checksum),
       )
+    case 'transient':
+      return fileProblem(
+        'transient-mismatch',
+        pathname,
+        (name) => `checksum mismatch for file "${name}", but not when it was read again`,
+        checksumFacts(table, row, outcome.checksum),
+        'the store, or what is between, gives wrong bytes at times',
+      )
     case 'wrong size':
       return fileProblem(
         'changed-while-read',

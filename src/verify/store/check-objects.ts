@@ -75,6 +75,11 @@ interface Workplace {
   readonly contents: ContentCheck | undefined
 }
 
+interface FileReading extends FileFinding {
+  /** How many were looked at. */
+  readonly pages?: number
+}
+
 class ObjectChecker {
   readonly #rows: FileRows
   readonly #queue: WorkQueue
@@ -181,22 +186,33 @@ class ObjectChecker {
     const workplace = isSmall ? this.#small : (held ?? (await this.#large.take()))
     try {
       const first = await this.#read(row, workplace, isSmall)
-      // What came may be damaged, and not what is there: nothing but the checksum says so.
-      const last = first.outcome.type === 'mismatch' ? await this.#read(row, workplace, isSmall) : first
-      if (last.pages !== undefined) this.#queue.setPages(place, last.pages)
-      if (last.outcome.type === 'match' && last.content === undefined) return undefined
-      return { outcome: last.outcome, content: last.content }
+      const { outcome, content, pages } =
+        first.outcome.type === 'mismatch'
+          ? await this.#readAgain(row, workplace, isSmall, first.outcome.checksum)
+          : first
+      if (pages !== undefined) this.#queue.setPages(place, pages)
+      return outcome.type === 'match' && content === undefined ? undefined : { outcome, content }
     } finally {
       if (isSmall) this.#kept.giveBack(size)
       else if (workplace !== held) this.#large.giveBack(workplace)
     }
   }
 
-  async #read(
+  /**
+   * What came may be damaged, and not what is there. That is not called good, for the next who reads it may get the same, but is told
+   * otherwise than what is wrong each time.
+   */
+  async #readAgain(
     row: number,
-    { hashers, contents }: Workplace,
+    workplace: Workplace,
     isSmall: boolean,
-  ): Promise<FileFinding & { readonly pages?: number }> {
+    checksum: string,
+  ): Promise<FileReading> {
+    const again = await this.#read(row, workplace, isSmall)
+    return again.outcome.type === 'match' ? { ...again, outcome: { type: 'transient', checksum } } : again
+  }
+
+  async #read(row: number, { hashers, contents }: Workplace, isSmall: boolean): Promise<FileReading> {
     const rows = this.#rows
     const object = this.#objectOf(row)
     const { size } = object
