@@ -18,6 +18,13 @@ export const progressOrQuiet = {
   quiet: { alias: 'q', type: 'boolean', describe: 'print nothing but errors' },
 } as const
 
+/** `-v`, of commands that have no more to say of their steps; not with `-q`, says `requireQuietOrVerbose`. */
+export const verboseOfStores = {
+  alias: 'v',
+  type: 'boolean',
+  describe: 'say when an object store is asked again, and why',
+} as const
+
 /** `-T` */
 export const tablespaceMapping = {
   alias: 'T',

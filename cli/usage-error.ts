@@ -29,6 +29,19 @@ export function requireQuietOrProgress({
   }
 }
 
+/** @throws {@link PbManifestError} `USAGE` */
+export function requireQuietOrVerbose({
+  quiet,
+  verbose,
+}: {
+  readonly quiet?: boolean | undefined
+  readonly verbose?: boolean | undefined
+}): void {
+  if (verbose === true && quiet === true) {
+    throw usageError('cannot specify both -v/--verbose and -q/--quiet')
+  }
+}
+
 /** @throws {@link PbManifestError} `USAGE` when a signature is spoken of, and nobody is named who may sign */
 export function requireAllowedSigners(
   values: Readonly<Partial<Record<'allowed-signers' | 'signer-identity' | 'signature', string | undefined>>>,

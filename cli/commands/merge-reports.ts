@@ -8,7 +8,7 @@ import type { VerifyReport } from '../../src/verify/report.js'
 import { exitStatusOfVerdict } from '../exit-status.js'
 import { readCount, readOptional } from '../option-values.js'
 import { readDuration } from '../read-duration.js'
-import { usageError } from '../usage-error.js'
+import { requireQuietOrVerbose, usageError } from '../usage-error.js'
 import { withoutUndefined } from '../without-undefined.js'
 import { type Command, defineCommand } from './command.js'
 import { printProblem, printVerdict } from './verify/print-verdict.js'
@@ -61,9 +61,7 @@ export const mergeReportsCommand: Command = defineCommand({
   run: async (context, values, operands) => {
     const { messages, printJson, signal } = context
     if (operands.length === 0) throw usageError('no report fragments specified')
-    if (values.verbose === true && values.quiet === true) {
-      throw usageError('cannot specify both -v/--verbose and -q/--quiet')
-    }
+    requireQuietOrVerbose(values)
     const output = readReportOutput(values.output, values.report)
     await checkReportFiles(output.files, [])
     const waitSeconds = readOptional(readDuration, '--wait', values.wait)

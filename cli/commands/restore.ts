@@ -14,10 +14,11 @@ import {
   endpointUrl,
   manifestChecksums,
   progressOrQuiet,
+  verboseOfStores,
   tablespaceMapping,
   textOrJson,
 } from '../shared-options.js'
-import { requireQuietOrProgress, usageError } from '../usage-error.js'
+import { requireQuietOrProgress, requireQuietOrVerbose, usageError } from '../usage-error.js'
 import { withoutUndefined } from '../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from './command.js'
 
@@ -77,6 +78,7 @@ const options = {
   },
   'Output:': {
     ...progressOrQuiet,
+    verbose: verboseOfStores,
     output: textOrJson,
   },
 } as const
@@ -87,6 +89,7 @@ function readOptions(values: Values): RestoreOptions {
   const directory = values.pgdata
   if (directory === undefined) throw usageError('no target directory specified')
   requireQuietOrProgress(values)
+  requireQuietOrVerbose(values)
   if (values['only-missing'] === true && values['manifest-checksums'] !== undefined) {
     throw usageError('cannot specify both --only-missing and --manifest-checksums')
   }
@@ -155,6 +158,7 @@ export const restoreCommand: Command = defineCommand({
       ...restoreOptions,
       signal,
       ...(progress && { onProgress: (state) => progress.report(state) }),
+      ...(values.verbose === true && { onRetry: (words) => messages.note(words) }),
       ...(!isQuiet && { onNotice: (message) => messages.warning(message) }),
     })
     progress?.finish()

@@ -56,6 +56,8 @@ export interface RepairOptions extends Pick<
   readonly onCopy?: (copy: CopyIdentity) => void
   /** Is told of each thing that was, would be or could not be repaired, as soon as that is known. */
   readonly onItem?: (item: RepairItem) => void
+  /** Is told in words that an object store is asked again, and why, once a second at most. */
+  readonly onRetry?: (words: string) => void
   /** Is told often. */
   readonly onProgress?: (progress: RepairProgress) => void
 }

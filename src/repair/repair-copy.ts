@@ -199,8 +199,8 @@ async function openStored(
   { address, store }: Extract<RepairOptions['from'], { readonly address: string }>,
   options: RepairOptions,
 ): Promise<RepairCopy> {
-  const { signal } = options
-  const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS)
+  const { signal, onRetry } = options
+  const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS, onRetry)
   const { shown } = client.address
   const objects = await told(`could not list "${shown}"`, listObjects(client, signal))
   if (objects.length === 0) {

@@ -76,8 +76,8 @@ async function openStored(
   { address, store }: Extract<RestoreSource, { readonly address: string }>,
   options: RestoreOptions,
 ): Promise<OpenedBackup> {
-  const { signal } = options
-  const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS)
+  const { signal, onRetry } = options
+  const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS, onRetry)
   const { shown } = client.address
   const objects = await told(`could not list "${shown}"`, listObjects(client, signal))
   const read = await readManifest(options, () => openStoredManifest(client, objects, signal))

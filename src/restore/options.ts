@@ -34,6 +34,8 @@ export interface RestoreOptions extends Pick<
   readonly keepAfterFailure?: boolean
   /** Is told what is worth to know. */
   readonly onNotice?: (message: string) => void
+  /** Is told in words that an object store is asked again, and why, once a second at most. */
+  readonly onRetry?: (words: string) => void
   /** Is told often: how many bytes of the manifest's files were written. */
   readonly onProgress?: (progress: VerifyProgress) => void
 }

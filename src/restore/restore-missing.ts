@@ -56,7 +56,7 @@ export async function restoreMissing(
   const change = { leavesMapOut, algorithm: undefined, newChecksums: new Map(), majorVersion }
   await remove(join(directory, UNFINISHED_MANIFEST))
   const checksum = await writeManifest(backup, directory, change, { sync: true, signal })
-  const { jobs, noParseWal, onProgress } = options
+  const { jobs, noParseWal, onProgress, onRetry } = options
   const report = await repairBackup(directory, {
     from: 'directory' in from ? from.directory : from,
     manifestPath: join(directory, UNFINISHED_MANIFEST),
@@ -70,6 +70,7 @@ export async function restoreMissing(
     ...(jobs !== undefined && { jobs }),
     ...(noParseWal !== undefined && { noParseWal }),
     ...(onProgress && { onProgress }),
+    ...(onRetry && { onRetry }),
   })
   requireWhole(report)
   makeDirectories({ backup, directory })

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { emptyFile, formatManifest, versionFile } from '../cli/small-backup.js'
@@ -48,6 +48,17 @@ test('a backup in plain format is restored whole, also over connections that bre
     return { type: 'cut', after: 1 }
   }
   expect(await restore([address])).toEqual({ status: 0, stdout: '', stderr: '' })
+  // Before what is there is compared with it, and while files are taken from it.
+  for (const gone of ['PG_VERSION', 'base/1/16384']) rmSync(join(target, gone))
+  seen.clear()
+  const again = await pbmanifest(
+    ['restore', '--no-parse-wal', '--only-missing', '-v', '-D', target, address],
+    store.env,
+  )
+  expect(again).toMatchObject({
+    status: 0,
+    stderr: expect.stringContaining('asking the store again (try 2 of 10): the answer was cut off') as string,
+  })
   expect(readFileSync(join(target, 'backup_manifest'), 'utf8')).toBe(manifest)
   expect(readFileSync(join(target, 'PG_VERSION'), 'utf8')).toBe('15\n')
   const isThere = ['base/1/16384', 'standby.signal', 'pg_notify', 'pg_wal/archive_status', 'other'].map(

@@ -161,7 +161,11 @@ async function verifyResult(
   }
   if (isStored(report)) {
     const { verifyStoredBackup } = await import('../../../src/verify/verify-stored-backup.js')
-    return await verifyStoredBackup(report.directory, { ...options, store: readStoreOptions(values, env) })
+    return await verifyStoredBackup(report.directory, {
+      ...options,
+      store: readStoreOptions(values, env),
+      ...(values.verbose === true && { onRetry: (words) => messages.note(words) }),
+    })
   }
   const { verifyBackup } = await import('../../../src/verify/verify-backup.js')
   return await verifyBackup(report.directory, options)

@@ -7,9 +7,20 @@ import { isStoreAddress } from '../../../src/source/store/store-address.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import { readOnlyOperand } from '../../operands.js'
 import { invalidValue, readCount, readIoSeconds, readOptional } from '../../option-values.js'
-import { addressingStyle, endpointUrl, progressOrQuiet, textOrJson } from '../../shared-options.js'
+import {
+  addressingStyle,
+  endpointUrl,
+  progressOrQuiet,
+  textOrJson,
+  verboseOfStores,
+} from '../../shared-options.js'
 import { readStoreOptions, refuseStoreOptions } from '../../store-options.js'
-import { requireAllowedSigners, requireQuietOrProgress, usageError } from '../../usage-error.js'
+import {
+  requireAllowedSigners,
+  requireQuietOrProgress,
+  requireQuietOrVerbose,
+  usageError,
+} from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import { type Command, defineCommand, type OptionValues } from '../command.js'
 import { itemPrinter, printCopy, printReport, StepProgress } from './repair-text.js'
@@ -106,6 +117,7 @@ const options = {
   },
   'Output:': {
     ...progressOrQuiet,
+    verbose: verboseOfStores,
     output: textOrJson,
   },
 } as const
@@ -118,6 +130,7 @@ function readOptions(values: Values, env: Readonly<NodeJS.ProcessEnv>): Omit<Rep
     throw usageError('cannot specify both --write and --dry-run')
   }
   requireQuietOrProgress(values)
+  requireQuietOrVerbose(values)
   if (values['manifest-from-copy'] === true && values['manifest-path'] !== undefined) {
     throw usageError('cannot specify both --manifest-from-copy and -m/--manifest-path')
   }
@@ -198,6 +211,7 @@ export const repairCommand: Command = defineCommand({
     const report = await repairBackup(directory, {
       ...repairOptions,
       signal,
+      ...(values.verbose === true && { onRetry: (words) => messages.note(words) }),
       ...(progress && { onProgress: (state) => progress.report(state) }),
       ...(!isJson && { onItem: itemPrinter(context, isQuiet) }),
       ...(!isJson && !isQuiet && { onCopy: (copy) => printCopy(messages, copy) }),

@@ -2,7 +2,12 @@ import type { VerifyOptions } from '../../../src/verify/options.js'
 import { readCount, readOptional } from '../../option-values.js'
 import { readRate } from '../../read-rate.js'
 import { addressingStyle, endpointUrl } from '../../shared-options.js'
-import { requireAllowedSigners, requireQuietOrProgress, usageError } from '../../usage-error.js'
+import {
+  requireAllowedSigners,
+  requireQuietOrProgress,
+  requireQuietOrVerbose,
+  usageError,
+} from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import type { OptionValues } from '../command.js'
 
@@ -188,9 +193,7 @@ export type VerifyValues = OptionValues<typeof verifyOptions>
  */
 export function readVerifyOptions(values: VerifyValues): VerifyOptions {
   requireQuietOrProgress(values)
-  if (values.verbose === true && values.quiet === true) {
-    throw usageError('cannot specify both -v/--verbose and -q/--quiet')
-  }
+  requireQuietOrVerbose(values)
   requireAllowedSigners(values)
   if (values['report-fragment'] !== undefined && values.shard === undefined) {
     throw usageError('--report-fragment is for use with --shard')
