@@ -2,7 +2,7 @@ import {
   type ChecksumAlgorithm,
   parseChecksumAlgorithm,
 } from '../src/manifest/checksum/checksum-algorithm.js'
-import { type SyncMethod, syncMethods } from '../src/files/sync-file-system.js'
+import { type SyncMethod, syncMethods } from '../src/files/durable-file.js'
 import type { WalRange } from '../src/manifest/model.js'
 import { parseWholeNumber } from '../src/manifest/manifest-parts.js'
 import { parseLsn } from '../src/postgres/lsn.js'

@@ -91,7 +91,7 @@ export {
 } from './transfer/connection/resolve-connection.js'
 export type { Compression } from './files/compression/compression.js'
 export type { CompressionSettings } from './files/compression/piece-compressor.js'
-export { type SyncMethod, syncMethods } from './files/sync-file-system.js'
+export { type SyncMethod, syncMethods } from './files/durable-file.js'
 export {
   type BackupFormat,
   type BackupOptions,

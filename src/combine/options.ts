@@ -1,4 +1,4 @@
-import type { SyncMethod } from '../files/sync-file-system.js'
+import type { SyncMethod } from '../files/durable-file.js'
 import type { ChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 import type { TablespaceMapping } from '../target/tablespace-mapping.js'
 import type { ChainProblem } from '../verify/chain/chain-report.js'

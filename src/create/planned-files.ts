@@ -1,6 +1,6 @@
 import { encodePathname, decodePathname } from '../files/pathname.js'
 import type { Yielder } from '../files/yielder.js'
-import type { PlannedFile } from '../manifest/fragment/plan-shares.js'
+import type { PlannedFile } from '../manifest/fragment/fragment-files.js'
 import { SortedKeys } from '../manifest/merge/sorted-keys.js'
 
 /** The shares of all threads, in memory that they share. */

@@ -14,7 +14,8 @@ import { displayPathname } from '../files/pathname.js'
 import { createSha256Streams } from './checksum/background-sha256.js'
 import { inlineStreams } from './checksum/sha256-stream.js'
 import { badManifestError } from './manifest-error.js'
-import { type ManifestHandler, ManifestParser, type ManifestSummary } from './manifest-parser.js'
+import { ManifestParser, type ManifestSummary } from './manifest-parser.js'
+import type { ManifestHandler } from './manifest-structure.js'
 import type { BackupManifest, ManifestFile, WalRange } from './model.js'
 
 /** A manifest is read in pieces of so many bytes. */

@@ -1,5 +1,9 @@
-import { BackupContentLines } from './backup-content-lines.js'
-import { takeBackupContent, takeIncrementalFrom, type BackupContent } from './backup-label.js'
+import {
+  type BackupContent,
+  BackupContentLines,
+  takeBackupContent,
+  takeIncrementalFrom,
+} from './backup-label.js'
 
 /** What a backup history file says: backup_label's content, and where and when the backup ended. */
 export interface BackupHistoryFile extends BackupContent {

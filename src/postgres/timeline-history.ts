@@ -1,7 +1,7 @@
 import { badFile } from './bad-file.js'
 import { parseLsn } from './lsn.js'
 import { parsePositiveUnsignedInt32 } from './unsigned-int.js'
-import { makeWalFileName, type WalFileName } from './wal-file-name.js'
+import { makeWalFileName, type WalFileName } from './wal-segment.js'
 
 /** One timeline of a history, and the stretch of WAL that it contributes. */
 export interface TimelineHistoryEntry {

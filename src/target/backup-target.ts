@@ -1,6 +1,6 @@
 import type { Pathname } from '../files/pathname.js'
 import type { SafePathname } from '../files/safe-pathname.js'
-import type { SyncMethod } from '../files/sync-file-system.js'
+import type { SyncMethod } from '../files/durable-file.js'
 import { DirectorySink } from './directory-sink.js'
 import type { AnnouncedFile, FileSink, TargetFile } from './file-sink.js'
 import { type StorePlace, StoreSink } from './store/store-sink.js'

@@ -1,8 +1,7 @@
 import { mkdir, symlink, unlink, writeFile, readdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { PbManifestError } from '../errors.js'
-import { syncDirectory } from '../files/durable-file.js'
-import { type SyncMethod, syncFileSystem } from '../files/sync-file-system.js'
+import { syncDirectory, syncFileSystem, type SyncMethod } from '../files/durable-file.js'
 import {
   displayPathname,
   isUtf8Pathname,

@@ -2,7 +2,7 @@ import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFully, writeNewFile } from '../files/durable-file.js'
 import { ioError } from '../files/system-error.js'
-import type { WalFileName } from '../postgres/wal-file-name.js'
+import type { WalFileName } from '../postgres/wal-segment.js'
 import type { SegmentFile, WalFiles } from './wal-files.js'
 
 export interface WalDirectoryOptions {

@@ -1,4 +1,4 @@
-import type { WalFileName } from '../postgres/wal-file-name.js'
+import type { WalFileName } from '../postgres/wal-segment.js'
 
 /** A segment that is being written. */
 export interface SegmentFile {

@@ -1,5 +1,9 @@
-import type { WalFileName } from '../../src/postgres/wal-file-name.js'
-import { segmentHoldingEnd, segmentHoldingStart, walSegmentName } from '../../src/postgres/wal-segment.js'
+import {
+  segmentHoldingEnd,
+  segmentHoldingStart,
+  type WalFileName,
+  walSegmentName,
+} from '../../src/postgres/wal-segment.js'
 
 /** A stretch of WAL on one timeline, from `startLsn` up to but not including `endLsn`. */
 interface WalSegmentRange {

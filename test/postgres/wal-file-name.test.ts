@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { timelineHistoryFileName } from '../../src/postgres/timeline-history.js'
-import { parseWalFileName } from '../../src/postgres/wal-file-name.js'
-import { walSegmentName } from '../../src/postgres/wal-segment.js'
+import { parseWalFileName, walSegmentName } from '../../src/postgres/wal-segment.js'
 
 describe('names of files in pg_wal', () => {
   test.each(['00000001000000000000000E', 'FFFFFFFFFFFFFFFFFFFFFFFF', '00000002.history'])(

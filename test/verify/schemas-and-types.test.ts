@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import type { FragmentSealJson } from '../../src/manifest/fragment/fragment-seal.js'
-import type { ManifestFileJson } from '../../src/manifest/fragment/parse-fragment-line.js'
+import type { FragmentSealJson, ManifestFileJson } from '../../src/manifest/fragment/fragment-lines.js'
 import {
   type ChainNotChecked,
   type ChainProblem,

@@ -1,5 +1,4 @@
-import { loadAwsCrc32c } from './aws-crt-crc32c.js'
-import { FASTEST_ENGINE, loadCrc32cHasher } from './crc32c-engines.js'
+import { FASTEST_ENGINE, loadAwsCrc32c, loadCrc32cHasher } from './crc32c-engines.js'
 import type { FileHasher } from './file-hasher.js'
 import { type Crc32c, NativeCrc32cHasher } from './file-hasher.js'
 

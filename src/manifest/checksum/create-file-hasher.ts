@@ -1,7 +1,6 @@
 import { AdaptiveCrc32cHasher } from './adaptive-crc32c-hasher.js'
-import { isAwsCrc32cLoaded } from './aws-crt-crc32c.js'
+import { isAwsCrc32cLoaded, loadCrc32cHasher } from './crc32c-engines.js'
 import type { RealChecksumAlgorithm } from './checksum-algorithm.js'
-import { loadCrc32cHasher } from './crc32c-engines.js'
 import { type FileHasher, ShaHasher } from './file-hasher.js'
 
 /** From so many bytes on, the fastest engine saves more time than its loading takes. */

@@ -1,20 +1,25 @@
+import { readlinkSync } from 'node:fs'
+import { relative, resolve } from 'node:path'
 import { displayPathname, type Pathname, pathOf } from '../../files/pathname.js'
 import { type DirectoryEntry, readDirectory } from '../../files/read-directory.js'
 import { ioError, isNotThere } from '../../files/system-error.js'
 import { isAboutBackup } from './made-by-backup.js'
 import { type ClusterLayout, entrySelector, type FilesOf } from './select-entries.js'
+import { tablespaceVersionDirectory } from '../../postgres/data-directory.js'
+import { nearestVersion, newestVersion } from '../../postgres/versions.js'
+import { readControlFile, readMajorVersion } from '../data-directory-files.js'
 
 /**
  * What a backup has of a data directory, or passes over: `special` is a link, a FIFO or the like, which no backup takes; `left-out`
  * is a file that a copy of the whole directory has, and a base backup has not.
  */
-export interface BackupEntry {
+interface BackupEntry {
   readonly pathname: Pathname
   readonly kind: 'file' | 'directory' | 'special' | 'left-out'
 }
 
 /** What a walk goes through. */
-export interface BackupWalk {
+interface BackupWalk {
   readonly directory: string
   readonly layout: ClusterLayout
   /**
@@ -89,5 +94,43 @@ function readEntries({ directory, filesOf }: BackupWalk, pathname: Pathname): Di
   } catch (error) {
     if (filesOf === 'cluster' && pathname !== '' && isNotThere(error)) return []
     throw ioError(`could not open directory "${directory}/${displayPathname(pathname)}"`, error)
+  }
+}
+
+/**
+ * What decides what a backup of the cluster in this directory holds.
+ *
+ * A directory without PG_VERSION, or of a version that is not known, is treated as one of the newest; without pg_control, any
+ * `PG_*` directory of its tablespaces counts.
+ *
+ * @param readControl - of who can do without a pg_control that is not known
+ * @throws {@link PbManifestError} `IO` or `BAD_FILE`
+ */
+export function readClusterLayout(
+  directory: string,
+  readControl: typeof readControlFile = readControlFile,
+): ClusterLayout {
+  const major = readMajorVersion(directory)
+  const control = major === undefined ? undefined : readControl(directory)
+  return {
+    version: major === undefined ? newestVersion : nearestVersion(major),
+    tablespaceDirectory:
+      major === undefined || control === undefined
+        ? undefined
+        : tablespaceVersionDirectory(major, control.catalogVersion),
+    innerTablespaces: new Set(findInnerTablespaces(directory)),
+  }
+}
+
+/** The server warns of a tablespace inside the data directory, but makes it. */
+function findInnerTablespaces(directory: string): Pathname[] {
+  const links = `${directory}/pg_tblspc`
+  try {
+    return readDirectory(links)
+      .filter((entry) => entry.kind === 'symlink')
+      .map((entry) => relative(resolve(directory), resolve(links, readlinkSync(pathOf(links, entry.name)))))
+  } catch (error) {
+    if (isNotThere(error)) return []
+    throw ioError(`could not open directory "${links}"`, error)
   }
 }

@@ -6,7 +6,7 @@ import { PbManifestError } from '../../errors.js'
 import { ioError } from '../../files/system-error.js'
 import { formatManifestFile } from '../manifest-parts.js'
 import type { ManifestFile } from '../model.js'
-import { formatFragmentSeal, type SealedFragment } from './fragment-seal.js'
+import { formatFragmentSeal, type SealedFragment } from './fragment-lines.js'
 
 const BUFFER_CHARACTERS = 64 * 1024
 

@@ -1,11 +1,13 @@
+import { basename } from 'node:path'
 import { NotARegularFileError, openError } from '../../files/open-regular-file.js'
 import { encodePathname } from '../../files/pathname.js'
 import { readLineBlocks } from '../../files/read-line-blocks.js'
 import { ioError } from '../../files/system-error.js'
 import { inlineStreams, type Sha256Stream } from '../checksum/sha256-stream.js'
 import { createPlainEntry, hasServerTime, readPlainEntry, setBytes } from '../server-layout.js'
-import type { FragmentSeal } from './fragment-seal.js'
-import { parseFragmentLine, parseFragmentSeal } from './parse-fragment-line.js'
+import { type FragmentSeal, parseFragmentLine, parseFragmentSeal } from './fragment-lines.js'
+import { readFileEnd } from '../../files/read-small-file.js'
+import { parseFragmentFileName } from './backup-id.js'
 
 /** Longer than the longest pathname, each of its bytes escaped, and the rest of the entry. */
 export const MAX_LINE_BYTES: number = 64 * 1024
@@ -192,4 +194,28 @@ function isSealLine(line: Buffer): boolean {
 
 function damaged(reason: string): FragmentEnd {
   return { type: 'damaged', reason }
+}
+
+/** More than a seal can have. */
+const TAIL_BYTES = 1024
+
+/** Whose fragment a file is. */
+export interface FragmentIdentity {
+  readonly backupId: string
+  readonly worker: number
+  /** How many files it records, by its seal. */
+  readonly files?: number
+}
+
+/**
+ * Says whose fragment this is: by its seal, or by its name when it has none.
+ *
+ * Looks at the end only; whether the seal is true shows when the fragment is read.
+ *
+ * @throws {@link PbManifestError} `IO`
+ */
+export function identifyFragment(path: string): FragmentIdentity | undefined {
+  const lines = readFileEnd(path, TAIL_BYTES).toString('latin1').split('\n')
+  const seal = parseFragmentSeal(Buffer.from(lines.at(-2) ?? '', 'latin1'))
+  return seal ?? parseFragmentFileName(basename(path))
 }

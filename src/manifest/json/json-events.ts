@@ -1,6 +1,5 @@
 import { displayPathname } from '../../files/pathname.js'
-import { JsonLexer, type JsonToken } from './json-lexer.js'
-import { JsonSyntaxError } from './json-syntax-error.js'
+import { JsonLexer, JsonSyntaxError, type JsonToken } from './json-lexer.js'
 
 /** What a JSON text says, told as it is read. Each `offset` is where the token stands in the whole input. */
 export interface JsonEvents {

@@ -1,6 +1,6 @@
 import { PathnameHash } from '../../files/pathname-hash.js'
 import { decodePathname, displayPathname, type Pathname } from '../../files/pathname.js'
-import { parseFragmentLine } from '../fragment/parse-fragment-line.js'
+import { parseFragmentLine } from '../fragment/fragment-lines.js'
 import { type FragmentLine, readFragment } from '../fragment/read-fragment.js'
 import { NumberSet } from './number-set.js'
 

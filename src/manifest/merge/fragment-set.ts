@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { parseFragmentFileName } from '../fragment/backup-id.js'
-import type { FragmentIdentity } from '../fragment/identify-fragment.js'
+import type { FragmentIdentity } from '../fragment/read-fragment.js'
 
 /** How many missing workers are named. */
 const MAX_NAMED = 100

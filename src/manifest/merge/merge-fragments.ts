@@ -2,8 +2,12 @@ import { statSync } from 'node:fs'
 import { Yielder } from '../../files/yielder.js'
 import { createSha256Streams } from '../checksum/background-sha256.js'
 import { inlineStreams, type Sha256Streams } from '../checksum/sha256-stream.js'
-import { identifyFragment } from '../fragment/identify-fragment.js'
-import { type FragmentEnd, type FragmentLine, readFragment } from '../fragment/read-fragment.js'
+import {
+  type FragmentEnd,
+  type FragmentLine,
+  identifyFragment,
+  readFragment,
+} from '../fragment/read-fragment.js'
 import { formatManifestChecksum, formatManifestHeader, formatWalRanges } from '../manifest-parts.js'
 import { ManifestOutput } from './manifest-output.js'
 import { checkMergeOptions, type MergeInput, type MergeOptions, type MergeResult } from './merge-options.js'

@@ -20,7 +20,7 @@ export const pageChecksumBasis: readonly number[] = [
  * Computes the checksum that the header of a page should have. The algorithm is FNV-1a, widened and with one more mixing,
  * the same in every version from 9.3.
  *
- * About 1 GB/s: meant for single pages, and where the fast one of `simd-page-checker.ts` cannot run.
+ * About 1 GB/s: meant for single pages, and where the fast one of `page-checker.ts` cannot run.
  *
  * @param start - where in `bytes` the page begins
  * @param block - the page's number, counted from the beginning of the relation's fork

@@ -3,10 +3,10 @@ import { ioError } from '../../files/system-error.js'
 import {
   bytesOfMember,
   formatTarHeader,
+  TAR_BLOCK_BYTES,
   TAR_TRAILER,
-  type TarMember,
-} from '../../files/tar/format-tar-header.js'
-import { TAR_BLOCK_BYTES } from '../../files/tar/tar-header.js'
+  type MemberHeader,
+} from '../../files/tar/tar-header.js'
 import type { ArchiveEnds } from './tar-place.js'
 
 /** A place for members whose bytes are not known yet. */
@@ -44,13 +44,13 @@ export class ArchiveFile {
   }
 
   /** Adds a whole member. */
-  async add(member: Omit<TarMember, 'size'>, content: Uint8Array = Buffer.alloc(0)): Promise<void> {
+  async add(member: Omit<MemberHeader, 'size'>, content: Uint8Array = Buffer.alloc(0)): Promise<void> {
     const { length: size } = content
     await this.write(formatMember(member, content), this.#ends.claim(this.#index, bytesOfMember(size)))
   }
 
   /** Adds a member whose bytes come later. Those that do not come are zeros. @returns where they go */
-  async begin(member: Omit<TarMember, 'size'>, size: number): Promise<number> {
+  async begin(member: Omit<MemberHeader, 'size'>, size: number): Promise<number> {
     const header = formatTarHeader({ ...member, size })
     const position = this.#ends.claim(this.#index, bytesOfMember(size))
     await this.write(header, position)
@@ -69,9 +69,9 @@ export class ArchiveFile {
    */
   async fill(
     { position, bytes }: Reservation,
-    member: Omit<TarMember, 'size'>,
+    member: Omit<MemberHeader, 'size'>,
     content: Uint8Array,
-    filler: Omit<TarMember, 'size'>,
+    filler: Omit<MemberHeader, 'size'>,
   ): Promise<void> {
     const used = bytesOfMember(content.length)
     const isLarger = used > bytes
@@ -119,7 +119,7 @@ export class ArchiveFile {
 }
 
 /** A member with its header, and zeros up to the next block. */
-function formatMember(member: Omit<TarMember, 'size'>, content: Uint8Array): Buffer {
+function formatMember(member: Omit<MemberHeader, 'size'>, content: Uint8Array): Buffer {
   const bytes = Buffer.alloc(bytesOfMember(content.length))
   formatTarHeader({ ...member, size: content.length }).copy(bytes)
   bytes.set(content, TAR_BLOCK_BYTES)

@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path'
-import { formatTarHeader, TAR_TRAILER } from '../../files/tar/format-tar-header.js'
-import type { WalFileName } from '../../postgres/wal-file-name.js'
+import { formatTarHeader, TAR_TRAILER } from '../../files/tar/tar-header.js'
+import type { WalFileName } from '../../postgres/wal-segment.js'
 import type { SegmentFile, WalFiles } from '../wal-files.js'
 import { type ArchiveStream, StreamState } from './archive-stream.js'
 import { OpenedStreams } from './stream-place.js'

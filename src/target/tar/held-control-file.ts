@@ -1,11 +1,11 @@
 import { CONTROL_FILE } from '../../postgres/data-directory.js'
-import type { TarMember } from '../../files/tar/format-tar-header.js'
+import type { MemberHeader } from '../../files/tar/tar-header.js'
 import type { AnnouncedFile, FileSink, TargetFile } from '../file-sink.js'
 import { POSTGRES_OWNER } from './tar-place.js'
 
 /** A file that waits for its place. */
 export interface HeldFile {
-  readonly member: Omit<TarMember, 'size'>
+  readonly member: Omit<MemberHeader, 'size'>
   readonly content: Buffer
 }
 

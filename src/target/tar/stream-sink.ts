@@ -1,7 +1,11 @@
 import { PbManifestError } from '../../errors.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
-import { bytesOfMember, formatTarHeader, type TarMember } from '../../files/tar/format-tar-header.js'
-import { TAR_BLOCK_BYTES } from '../../files/tar/tar-header.js'
+import {
+  bytesOfMember,
+  formatTarHeader,
+  TAR_BLOCK_BYTES,
+  type MemberHeader,
+} from '../../files/tar/tar-header.js'
 import type { AnnouncedFile, FileSink, TargetFile } from '../file-sink.js'
 import { SETTINGS_FILE } from '../recovery-settings.js'
 import type { ArchiveStream } from './archive-stream.js'
@@ -100,7 +104,7 @@ export interface MemberContent {
 /** Writes a whole member. */
 export async function writeMember(
   stream: ArchiveStream,
-  member: Omit<TarMember, 'size'>,
+  member: Omit<MemberHeader, 'size'>,
   content: Buffer | MemberContent,
 ): Promise<void> {
   const { size, chunks } = Buffer.isBuffer(content) ? { size: content.length, chunks: [content] } : content

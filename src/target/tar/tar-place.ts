@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { PbManifestError } from '../../errors.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
-import type { TarOwner } from '../../files/tar/format-tar-header.js'
+import type { TarOwner } from '../../files/tar/tar-header.js'
 import { SETTINGS_FILE, SIGNAL_FILE } from '../recovery-settings.js'
 
 /** An archive of a set. */

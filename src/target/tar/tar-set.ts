@@ -1,7 +1,7 @@
 import type { Compression } from '../../files/compression/compression.js'
 import type { Pathname } from '../../files/pathname.js'
-import type { TarMember } from '../../files/tar/format-tar-header.js'
-import type { WalFileName } from '../../postgres/wal-file-name.js'
+import type { MemberHeader } from '../../files/tar/tar-header.js'
+import type { WalFileName } from '../../postgres/wal-segment.js'
 import type { TargetEntry } from '../backup-target.js'
 import type { ClusterTablespace } from '../target-directory.js'
 import type { WalFiles } from '../wal-files.js'
@@ -49,7 +49,7 @@ export function oidsOf(tablespaces: readonly ClusterTablespace[]): readonly numb
 export function directoryMember(
   { pathname, mode, modified }: TargetEntry,
   places: MemberPlaces,
-): { readonly archive: number; readonly member: Omit<TarMember, 'size'> } | undefined {
+): { readonly archive: number; readonly member: Omit<MemberHeader, 'size'> } | undefined {
   // In-place tablespaces have archives of their own, and links a file that says where they lead.
   if (/^pg_tblspc\/[^/]+$/.test(pathname)) return undefined
   const { archive, name } = places.of(pathname)
@@ -59,7 +59,7 @@ export function directoryMember(
 }
 
 /** A file that is made here, now. */
-export function madeHere(name: Pathname, mode: number): Omit<TarMember, 'size'> {
+export function madeHere(name: Pathname, mode: number): Omit<MemberHeader, 'size'> {
   return { name, kind: 'file', mode, modified: Math.floor(Date.now() / 1000), owner: POSTGRES_OWNER }
 }
 

@@ -1,9 +1,8 @@
 import { join } from 'node:path'
-import { writeNewFile } from '../../files/durable-file.js'
+import { type SyncMethod, writeNewFile } from '../../files/durable-file.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
-import type { SyncMethod } from '../../files/sync-file-system.js'
-import { TAR_TRAILER, type TarMember } from '../../files/tar/format-tar-header.js'
+import { TAR_TRAILER, type MemberHeader } from '../../files/tar/tar-header.js'
 import { UNFINISHED_MANIFEST } from '../../manifest/contents/made-by-backup.js'
 import { BACKUP_LABEL, TABLESPACE_MAP } from '../../postgres/data-directory.js'
 import type { BackupTarget, FilePlace, TargetContents, TargetEntry } from '../backup-target.js'
@@ -154,7 +153,7 @@ export class TarTarget implements BackupTarget {
     if (place !== undefined) await this.#archives[place.archive]?.add(place.member)
   }
 
-  #madeHere(name: string): Omit<TarMember, 'size'> {
+  #madeHere(name: string): Omit<MemberHeader, 'size'> {
     return madeHere(name, this.#options.fileMode)
   }
 }

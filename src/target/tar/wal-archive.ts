@@ -1,5 +1,5 @@
-import type { TarMember } from '../../files/tar/format-tar-header.js'
-import type { WalFileName } from '../../postgres/wal-file-name.js'
+import type { MemberHeader } from '../../files/tar/tar-header.js'
+import type { WalFileName } from '../../postgres/wal-segment.js'
 import type { SegmentFile, WalFiles } from '../wal-files.js'
 import { ArchiveFile } from './archive-file.js'
 import { ArchiveEnds } from './tar-place.js'
@@ -75,7 +75,7 @@ export class WalArchive implements WalFiles {
 }
 
 /** As pg_basebackup has them here. */
-export function walMember(name: string): Omit<TarMember, 'size'> {
+export function walMember(name: string): Omit<MemberHeader, 'size'> {
   const modified = Math.floor(Date.now() / 1000)
   return { name, kind: 'file', mode: 0o600, modified, owner: { uid: 0, gid: 0 } }
 }

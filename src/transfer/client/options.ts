@@ -1,7 +1,7 @@
 import type { CompressionSettings } from '../../files/compression/piece-compressor.js'
 import { isStoreAddress } from '../../source/store/store-address.js'
 import type { StoreOptions } from '../../source/store/store-settings.js'
-import type { SyncMethod } from '../../files/sync-file-system.js'
+import type { SyncMethod } from '../../files/durable-file.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { TablespaceMapping } from '../../target/tablespace-mapping.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'

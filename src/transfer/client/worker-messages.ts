@@ -7,7 +7,7 @@ import type { ReceivedFile, WantedFile } from './file-receiver.js'
 import type { JoinableBackup, BackupSource } from './source/source.js'
 import type { WorkerCountersBuffer } from './worker-counters.js'
 import { type ErrorCode, isPbManifestError, PbManifestError } from '../../errors.js'
-import { explainShortage } from '../../files/descriptor-shortage.js'
+import { explainShortage } from '../../files/system-error.js'
 
 /** What a worker is started with. Plain data and shared memory. */
 export interface StartWorker {

@@ -2,7 +2,7 @@ import type { PbManifestError } from '../../errors.js'
 import type { WalSenderSearch } from '../connection/gate/connect-replication.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
-import type { WalFileName } from '../../postgres/wal-file-name.js'
+import type { WalFileName } from '../../postgres/wal-segment.js'
 import type { WalSummary } from '../../postgres/wal-summary/summary-file.js'
 
 /** A tablespace of the cluster; the data directory itself comes last, without an OID. */

@@ -3,8 +3,7 @@ import { requireSafePathname, type SafePathname } from '../../files/safe-pathnam
 import { isBackupId } from '../../manifest/fragment/backup-id.js'
 import { formatLsn, parseLsn } from '../../postgres/lsn.js'
 import { parsePositiveUnsignedInt32 } from '../../postgres/unsigned-int.js'
-import { parseWalFileName, type WalFileName } from '../../postgres/wal-file-name.js'
-import { isWalSegmentSize } from '../../postgres/wal-segment.js'
+import { isWalSegmentSize, parseWalFileName, type WalFileName } from '../../postgres/wal-segment.js'
 import { KeptRows } from '../connection/kept-rows.js'
 import type { WireRow, WireType } from '../wire/wire-handler.js'
 import {

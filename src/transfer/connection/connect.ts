@@ -1,7 +1,7 @@
 import type { ClientConfig } from 'pg'
 import { Client } from './pg.js'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
-import { isDescriptorShortage, shortageHint } from '../../files/descriptor-shortage.js'
+import { isDescriptorShortage, shortageHint } from '../../files/system-error.js'
 import { throwIfAborted } from '../../files/yielder.js'
 import { AnswerWatch, ask, expectAnswer } from './answer-watch.js'
 import { AuthenticationError } from './authentication-check.js'

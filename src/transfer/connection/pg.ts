@@ -3,7 +3,7 @@ import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type * as Pg from 'pg'
-import { requireDescriptor } from '../../files/descriptor-shortage.js'
+import { requireDescriptor } from '../../files/system-error.js'
 import { type DeriveKey, stoppable } from './scram-key.js'
 
 /**

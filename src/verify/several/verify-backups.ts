@@ -1,5 +1,5 @@
 import { type ErrorCode, isPbManifestError, PbManifestError } from '../../errors.js'
-import { explainShortage } from '../../files/descriptor-shortage.js'
+import { explainShortage } from '../../files/system-error.js'
 import { type RunFacts, startRun } from '../../run-facts.js'
 import type { VerifyOptions, VerifyProgress } from '../options.js'
 import type { Problem, VerifyReport } from '../report.js'

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
-import { formatTarHeader, type TarMember } from '../../../src/files/tar/format-tar-header.js'
-import { parseTarHeader } from '../../../src/files/tar/tar-header.js'
+import { formatTarHeader, parseTarHeader, type MemberHeader } from '../../../src/files/tar/tar-header.js'
 
-const member: TarMember = {
+const member: MemberHeader = {
   name: 'base/5/1259',
   kind: 'file',
   size: 114_688,

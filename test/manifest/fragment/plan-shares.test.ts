@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { planShares, type PlannedFile } from '../../../src/manifest/fragment/plan-shares.js'
+import { planShares, type PlannedFile } from '../../../src/manifest/fragment/fragment-files.js'
 import { arbitraryPathname } from '../arbitrary-manifest.js'
 
 const arbitraryPlan = fc.uniqueArray(

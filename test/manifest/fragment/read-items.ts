@@ -1,4 +1,4 @@
-import { parseFragmentLine } from '../../../src/manifest/fragment/parse-fragment-line.js'
+import { parseFragmentLine } from '../../../src/manifest/fragment/fragment-lines.js'
 import { type FragmentEnd, readFragment } from '../../../src/manifest/fragment/read-fragment.js'
 import type { ManifestFile } from '../../../src/manifest/model.js'
 

@@ -2,8 +2,11 @@ import * as fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { pageChecksum } from '../../../src/postgres/data-page/page-checksum.js'
 import { PAGE_SIZE, pageOffsets, readPageHeader } from '../../../src/postgres/data-page/page-layout.js'
-import { createPageChecker, createPlainPageChecker } from '../../../src/postgres/data-page/page-checker.js'
-import { createSimdPageChecker } from '../../../src/postgres/data-page/simd-page-checker.js'
+import {
+  createPageChecker,
+  createPlainPageChecker,
+  createSimdPageChecker,
+} from '../../../src/postgres/data-page/page-checker.js'
 
 /** A page without content, as a server makes it. */
 function emptyPage(): Buffer {

@@ -1,8 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { crc32c, extendCrc32c } from '../../../src/postgres/crc32c.js'
-import { createWalBuffer } from '../../../src/postgres/wal/wal-buffer.js'
-import { createWasmCrc32c } from '../../../src/postgres/wal/wasm-crc32c.js'
+import { createWalBuffer, createWasmCrc32c } from '../../../src/postgres/wal/wal-buffer.js'
 
 const size = 1000
 const { buffer, extend } = createWasmCrc32c(size)

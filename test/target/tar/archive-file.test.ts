@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { TarMember } from '../../../src/files/tar/format-tar-header.js'
+import type { MemberHeader } from '../../../src/files/tar/tar-header.js'
 import { ArchiveFile } from '../../../src/target/tar/archive-file.js'
 import { ArchiveEnds } from '../../../src/target/tar/tar-place.js'
 import { mustRun } from '../../helpers/run-program.js'
@@ -10,14 +10,14 @@ import { useScratch } from '../../manifest/use-scratch.js'
 const scratch = useScratch()
 
 const owner = { uid: 0, gid: 0 }
-const file = (name: string): Omit<TarMember, 'size'> => ({
+const file = (name: string): Omit<MemberHeader, 'size'> => ({
   name,
   kind: 'file',
   mode: 0o600,
   modified: 0,
   owner,
 })
-const directory: Omit<TarMember, 'size'> = { ...file('there'), kind: 'directory', mode: 0o700 }
+const directory: Omit<MemberHeader, 'size'> = { ...file('there'), kind: 'directory', mode: 0o700 }
 
 async function withArchive(use: (archive: ArchiveFile) => Promise<void>): Promise<string> {
   const path = join(scratch.path, 'base.tar')

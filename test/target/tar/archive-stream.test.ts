@@ -1,8 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { loadPieceCompressor } from '../../../src/files/compression/piece-compressor.js'
-import { formatTarHeader, TAR_TRAILER } from '../../../src/files/tar/format-tar-header.js'
-import { parseTarHeader } from '../../../src/files/tar/tar-header.js'
+import { formatTarHeader, parseTarHeader, TAR_TRAILER } from '../../../src/files/tar/tar-header.js'
 import { ArchiveStream, type StreamOutput, StreamState } from '../../../src/target/tar/archive-stream.js'
 import { writeMember } from '../../../src/target/tar/stream-sink.js'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { makeWalFileName } from '../../../src/postgres/wal-file-name.js'
+import { makeWalFileName } from '../../../src/postgres/wal-segment.js'
 import { requireWalFiles } from '../../../src/transfer/client/require-wal-files.js'
 
 const MiB = 1024 * 1024

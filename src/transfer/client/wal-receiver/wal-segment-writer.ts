@@ -1,8 +1,7 @@
 import { PbManifestError } from '../../../errors.js'
 import { ioError } from '../../../files/system-error.js'
 import { formatLsn } from '../../../postgres/lsn.js'
-import type { WalFileName } from '../../../postgres/wal-file-name.js'
-import { segmentHoldingStart, walSegmentName } from '../../../postgres/wal-segment.js'
+import { segmentHoldingStart, type WalFileName, walSegmentName } from '../../../postgres/wal-segment.js'
 import type { SegmentFile, WalFiles } from '../../../target/wal-files.js'
 
 export interface WalFileOptions {

@@ -7,7 +7,7 @@ import { ioError, isNotThere } from '../../../files/system-error.js'
 import { type ClusterLayout, directoriesMadeIn } from '../../../manifest/contents/select-entries.js'
 import { walkBackup } from '../../../manifest/contents/walk-backup.js'
 import { parsePositiveUnsignedInt32 } from '../../../postgres/unsigned-int.js'
-import { parseWalFileName } from '../../../postgres/wal-file-name.js'
+import { parseWalFileName } from '../../../postgres/wal-segment.js'
 import { parseWalSummaryName, type WalSummary } from '../../../postgres/wal-summary/summary-file.js'
 import type { ClusterFile, ListFilesOptions, WalFile } from '../cluster-files.js'
 

@@ -3,7 +3,7 @@ import { comparePathnames, type Pathname } from '../../../files/pathname.js'
 import { ownPathname, requireSafePathname, type SafePathname } from '../../../files/safe-pathname.js'
 import { CONTROL_FILE, isNameOfPostgres } from '../../../postgres/data-directory.js'
 import { parseLsn } from '../../../postgres/lsn.js'
-import { parseWalFileName } from '../../../postgres/wal-file-name.js'
+import { parseWalFileName } from '../../../postgres/wal-segment.js'
 import { type WalSummary, walSummaryName } from '../../../postgres/wal-summary/summary-file.js'
 import type {
   ClusterFile,
