@@ -16,8 +16,7 @@ import type { ConnectionHost, ConnectionOptions, SessionAttributes } from './con
 import { keepAlive } from './keep-alive.js'
 import { destroyConnection, endConnection, GOODBYE_MS, type PgClient, PgConnection } from './pg-connection.js'
 import { passwordForDatabase } from './pin-host.js'
-import { isUnixSocket } from './resolve-tls.js'
-import { type TlsAttempt, tlsAttempts } from './tls-attempts.js'
+import { isUnixSocket, type TlsAttempt, tlsAttempts } from './resolve-tls.js'
 
 export interface ConnectMode {
   /** `true`: replication commands only; `database`: these and SQL. Default: SQL only. */

@@ -1,24 +1,25 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
+import { connect, type Socket } from 'node:net'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { authenticationCodes } from '../wire/protocol/backend-messages.js'
 import { formatMessage } from '../wire/protocol/message-framing.js'
-import { type Arrivals, type Flow, flowOf } from './arrivals.js'
+import { type Arrivals, type Flow, flowOf, ReusingSocket } from './arrivals.js'
 import {
   AuthenticationCheck,
   type AuthenticationDemands,
   AuthenticationError,
 } from './authentication-check.js'
 import { type Client, Connection } from './pg.js'
-import { ReusingSocket } from './reusing-socket.js'
 import { endDerivation, untilConnectionEnds } from './scram-key.js'
 import { type MessageConsumer, ServerMessages } from './server-messages.js'
-import type { TlsAttempt } from './tls-attempts.js'
+import type { TlsAttempt } from './resolve-tls.js'
+import { formatCancelRequest } from '../wire/protocol/startup-packet.js'
 
 /** A client of `pg` on a connection of ours. */
 export type PgClient = Client & { readonly connection: PgConnection }
 
-export interface PgConnectionOptions {
+interface PgConnectionOptions {
   readonly tls: TlsAttempt
   readonly tlsNegotiation: 'postgres' | 'direct'
   readonly keepAlive: boolean
@@ -181,7 +182,7 @@ function breachOfProtocol(cause: unknown): Error {
 }
 
 /** @param directory - of the socket; with `@` in front, the socket is in the abstract namespace */
-export function unixSocketPath(directory: string, port: number): string {
+function unixSocketPath(directory: string, port: number): string {
   const path = `${directory}/.s.PGSQL.${port}`
   return path.startsWith('@') ? `\0${path.slice(1)}` : path
 }
@@ -199,4 +200,33 @@ export async function endConnection(client: PgClient): Promise<void> {
 /** Ends a connection at once, without a goodbye. */
 export function destroyConnection(client: PgClient): void {
   client.connection.stream.destroy()
+}
+
+/** Who does not take the request by then does not take it. */
+const TIMEOUT_MS = 2000
+
+/**
+ * Asks the server to cancel what a connection runs. Resolves when the server took the request, or did not; never rejects.
+ *
+ * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
+ */
+export async function cancelRequest(client: PgClient): Promise<void> {
+  const { backendKey } = client.connection
+  if (backendKey === undefined) return
+  const socket = connectLike(client)
+  await new Promise<void>((resolve) => {
+    socket.setTimeout(TIMEOUT_MS, () => socket.destroy())
+    socket.on('error', () => {})
+    // The server closes the connection when it has sent the signal.
+    socket.on('close', () => resolve())
+    socket.end(formatCancelRequest(backendKey))
+    socket.resume()
+  })
+}
+
+/** To the very server of this connection, whatever its host name means by now. */
+function connectLike(client: PgClient): Socket {
+  const { remoteAddress, remotePort } = client.connection.stream as Socket
+  if (remoteAddress !== undefined && remotePort !== undefined) return connect(remotePort, remoteAddress)
+  return connect(unixSocketPath(client.host, client.port))
 }

@@ -1,4 +1,5 @@
 import { lstatSync, statSync } from 'node:fs'
+import type { ConnectionOptions as NodeTlsOptions } from 'node:tls'
 import { PbManifestError } from '../../errors.js'
 import { readSmallFile } from '../../files/read-small-file.js'
 import { describeSystemError, ioError, isNotThere } from '../../files/system-error.js'
@@ -126,4 +127,47 @@ function readVersion(
 
 function usage(message: string): PbManifestError {
   return new PbManifestError('USAGE', message)
+}
+
+/** The `ssl` of `pg`. */
+export type TlsAttempt = NodeTlsOptions | false
+
+/**
+ * In which ways to try a host, until one succeeds. The second is only for a server that has no TLS, or that does not let
+ * us in this way.
+ */
+export function tlsAttempts(tls: TlsOptions, host: ConnectionHost): readonly TlsAttempt[] {
+  if (isUnixSocket(host)) return [false]
+  switch (tls.mode) {
+    case 'disable':
+      return [false]
+    case 'allow':
+      return [false, tlsOf(tls, host)]
+    case 'prefer':
+      return [tlsOf(tls, host), false]
+    case 'require':
+    case 'verify-ca':
+    case 'verify-full':
+      return [tlsOf(tls, host)]
+    default:
+      return tls.mode satisfies never
+  }
+}
+
+function tlsOf(tls: TlsOptions, { host, address }: ConnectionHost): NodeTlsOptions {
+  const { rootCertificates, certificate, key, keyPassphrase, revocationList, minVersion, maxVersion } = tls
+  return {
+    // A root certificate is used whenever there is one, also by the modes that do not insist on it.
+    rejectUnauthorized: rootCertificates !== undefined,
+    ...(rootCertificates === undefined || rootCertificates === 'system' ? {} : { ca: rootCertificates }),
+    ...(certificate === undefined ? {} : { cert: certificate }),
+    ...(key === undefined ? {} : { key }),
+    ...(keyPassphrase === undefined ? {} : { passphrase: keyPassphrase }),
+    ...(revocationList === undefined ? {} : { crl: revocationList }),
+    minVersion,
+    ...(maxVersion === undefined ? {} : { maxVersion }),
+    // What is checked is the name, wherever it leads.
+    ...(address === undefined ? {} : { host, servername: address === host ? '' : host }),
+    ...(tls.mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
+  }
 }

@@ -3,8 +3,7 @@ import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Arrivals, flowOf } from '../../../src/transfer/connection/arrivals.js'
-import { ReusingSocket } from '../../../src/transfer/connection/reusing-socket.js'
+import { Arrivals, flowOf, ReusingSocket } from '../../../src/transfer/connection/arrivals.js'
 import { poll } from '../../helpers/poll.js'
 
 const MANY = 8 * 1024 * 1024

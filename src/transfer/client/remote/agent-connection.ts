@@ -1,10 +1,10 @@
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { Arrivals } from '../../connection/arrivals.js'
-import { cancelRequest } from '../../connection/cancel-request.js'
 import {
+  cancelRequest,
+  type ConnectionConsumer,
   destroyConnection,
   endConnection,
-  type ConnectionConsumer,
   type PgClient,
 } from '../../connection/pg-connection.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'

@@ -6,8 +6,7 @@ import { displayPathname, type Pathname } from '../../../files/pathname.js'
 import { throwIfAborted } from '../../../files/yielder.js'
 import { nearestVersion } from '../../../postgres/versions.js'
 import { ask } from '../../connection/answer-watch.js'
-import { cancelRequest } from '../../connection/cancel-request.js'
-import { destroyConnection, endConnection } from '../../connection/pg-connection.js'
+import { cancelRequest, destroyConnection, endConnection } from '../../connection/pg-connection.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import {
   connectReplication,
