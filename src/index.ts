@@ -118,8 +118,7 @@ export {
 export type { TablespaceMapping } from './target/tablespace-mapping.js'
 export type { SessionNotice } from './transfer/session/backup-session.js'
 export type { RunFacts } from './run-facts.js'
-export { drillBackup } from './drill/drill-backup.js'
-export type { DrillOptions } from './drill/options.js'
+export { drillBackup, type DrillOptions } from './drill/drill-backup.js'
 export {
   type DrillCheck,
   type DrillEnd,
@@ -154,9 +153,9 @@ export {
 export { initFleet } from './fleet/init-fleet.js'
 export { type GoodSignature } from './signature/check-signature.js'
 export { signFile, type SignOptions, type SignResult } from './signature/sign-file.js'
-export type { KnownChecksums } from './verify/options.js'
+export type { KnownChecksums, VerifyOptions, VerifyProgress } from './verify/options.js'
+export type { ReportedOptions } from './verify/reported-options.js'
 export type { WrittenArchives, WrittenFile } from './manifest/contents/written-archives.js'
-export type { VerifyOptions, VerifyProgress } from './verify/options.js'
 export { type BackupFacts } from './verify/backup-facts.js'
 export {
   type CheckedPages,
@@ -174,7 +173,6 @@ export {
   type Warning,
   warningKinds,
 } from './verify/report.js'
-export type { ReportedOptions } from './verify/reported-options.js'
 export { formatReportAsHtml } from './renderings/html/report-page.js'
 export { formatReportAsJUnit } from './renderings/junit.js'
 export { formatReportForNagios, type NagiosState, nagiosStates } from './renderings/nagios.js'
@@ -206,7 +204,7 @@ export {
   verifyBackups,
   type VerifyBackupsOptions,
 } from './verify/several/verify-backups.js'
-export type { BackupRecord, VerificationRun } from './state/backup-record.js'
+export type { BackupRecord, VerificationRun, FailedRun } from './state/backup-record.js'
 export {
   type BackupPresence,
   type BackupStatus,
@@ -214,7 +212,6 @@ export {
   type StatusOptions,
   type StatusReport,
 } from './state/status.js'
-export type { FailedRun } from './state/failed-run.js'
 export { verifyBackup } from './verify/verify-backup.js'
 export type { RestoreOptions, RestoreSource } from './restore/options.js'
 export type { RestoreReport } from './restore/report.js'

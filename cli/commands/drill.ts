@@ -1,6 +1,6 @@
 import { displayPathname } from '../../src/files/pathname.js'
 import { type DrillCheck, drillEnds, type DrillReport } from '../../src/drill/report.js'
-import type { DrillOptions } from '../../src/drill/options.js'
+import type { DrillOptions } from '../../src/drill/drill-backup.js'
 import { type ExitStatus, exitStatus } from '../exit-status.js'
 import { formatBytes, formatCount, formatSeconds } from '../../src/renderings/format.js'
 import { formatAsJson } from '../../src/schemas/validator.js'

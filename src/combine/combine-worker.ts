@@ -1,4 +1,4 @@
-import { postToParent, receiveStart } from '../threads/thread-start.js'
+import { postToParent, receiveStart } from '../threads/supervised-thread.js'
 import { Abandoned } from '../threads/claims.js'
 import { combineShares, type StartCombining } from './combine-shares.js'
 

@@ -1,9 +1,8 @@
 import type { PageChecker } from '../postgres/data-page/page-checksum.js'
 import { findPageFile } from '../postgres/data-page/page-files.js'
 import type { Pathname } from '../files/pathname.js'
-import type { ContentFindings } from '../verify/content/content-findings.js'
+import { type ContentFindings, PageTally } from '../verify/content/page-tally.js'
 import type { ContentRules } from '../verify/content/decide-content-rules.js'
-import { PageTally } from '../verify/content/page-tally.js'
 import type { ReplayedWal } from '../verify/content/replayed-wal.js'
 
 /** What was found in the pages of a file of the result. */

@@ -1,7 +1,7 @@
 import { readSmallFile } from '../files/read-small-file.js'
 import { Yielder } from '../files/yielder.js'
 import type { Pathname } from '../files/pathname.js'
-import type { ContentFindings } from '../verify/content/content-findings.js'
+import type { ContentFindings } from '../verify/content/page-tally.js'
 import { layoutProblems, pageProblems } from '../verify/content/content-problems.js'
 import { PagesInQuestion } from '../verify/content/pages-in-question.js'
 import { IgnoreRules } from '../verify/ignore-rules.js'

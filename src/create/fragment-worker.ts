@@ -1,4 +1,4 @@
-import { postToParent, receiveStart } from '../threads/thread-start.js'
+import { postToParent, receiveStart } from '../threads/supervised-thread.js'
 import { type StartWriting, writeShares } from './write-shares.js'
 
 /** A thread that writes fragments. The logic is in `write-shares.ts`. */

@@ -4,8 +4,7 @@ import { isPbManifestError } from '../errors.js'
 import { displayPathname } from '../files/pathname.js'
 import { ioError } from '../files/system-error.js'
 import { startRun } from '../run-facts.js'
-import { checkBySql, readSql } from './check-by-sql.js'
-import { checkByAmcheck, checkDatabases } from './check-server.js'
+import { checkByAmcheck, checkBySql, checkDatabases, readSql } from './check-server.js'
 import { copyBackup, type CopyResult } from './copy-backup.js'
 import {
   type DrilledBackup,
@@ -16,8 +15,7 @@ import {
 } from './drilled-backup.js'
 import { explainFailure } from './explain-failure.js'
 import { findServerPrograms, findServerUser, type ServerPrograms, type ServerUser } from './find-server.js'
-import type { DrillOptions } from './options.js'
-import type { DrillCheck, DrillFailure, DrillReport } from './report.js'
+import type { DrillCheck, DrillEnd, DrillFailure, DrillReport } from './report.js'
 import { CheckNotDone, isOfBackup, type RunningServer } from './running-server.js'
 import { makeScratchPlace, type ScratchPlace } from './scratch-place.js'
 import { serverSettings } from './server-settings.js'
@@ -226,4 +224,34 @@ function lostServer(error: unknown, { log, hasEnded }: SupervisedServer): DrillF
     return { part: 'drill', message: `a check failed: ${message}`, details: said.slice(-5) }
   const part = hasEnded || /PANIC/.test(crash) ? 'backup' : 'drill'
   return { part, message: `the server crashed while it was checked: ${crash}`, details: said.slice(-20) }
+}
+
+/** How to hold a drill. */
+export interface DrillOptions {
+  /** Where the server's programs are. Default: where packages put those of the backup's version, then `PATH`. */
+  readonly bindir?: string
+  /** Who runs the server, when we are root: servers refuse to run as root. */
+  readonly as?: string
+  /** Default `end`. */
+  readonly until?: DrillEnd
+  /** Check all B-tree indexes and, from 14 on, all tables, by the extension amcheck. Default false. */
+  readonly amcheck?: boolean
+  /** A file of SQL that is to run without an error. */
+  readonly sqlFile?: string
+  /** A superuser of the cluster. Default `postgres`. */
+  readonly username?: string
+  /** The database for the SQL. Default `postgres`. */
+  readonly database?: string
+  /** Further settings for the server, such as `shared_preload_libraries`. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** Where the copy is made. Default: the system's directory for temporary files. */
+  readonly scratchParent?: string
+  /** For so many seconds the server may recover. Default: without limit. */
+  readonly timeoutSeconds?: number
+  /** Where programs are looked for: directories with colons between them. */
+  readonly path?: string
+  /** Ends the drill; the promise then rejects with code `ABORTED`, when all is removed. */
+  readonly signal?: AbortSignal
+  /** Is told what begins. */
+  readonly onStep?: (step: 'copy' | 'recovery' | DrillCheck['what']) => void
 }

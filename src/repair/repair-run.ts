@@ -12,8 +12,7 @@ import { IgnoreRules } from '../verify/ignore-rules.js'
 import { loadManifest, type ManifestContents } from '../verify/manifest-files.js'
 import type { VerifyReport } from '../verify/report.js'
 import { listWalSegments } from '../verify/wal/list-wal-segments.js'
-import { acceptControlFile } from './accept-control-file.js'
-import { type Fetching, fetchFile } from './fetch-file.js'
+import { fetchFile, type Fetching } from './fetch-file.js'
 import type { RepairOptions } from './options.js'
 import type { RepairPlan } from './plan-repair.js'
 import type { RepairCopy } from './repair-copy.js'
@@ -21,13 +20,18 @@ import { type RepairedDirectory, writeFailed } from './repaired-directory.js'
 import { repairFiles } from './repair-files.js'
 import { repairWal } from './repair-wal.js'
 import type { Reason, RepairItem } from './report.js'
+import { checkCluster } from '../verify/check-cluster.js'
+import { ProblemList } from '../verify/problems.js'
+import type { ReadSmallBackupFile } from '../verify/verify-context.js'
+import type { WalSource } from '../verify/wal/wal-source.js'
+import { readFirstPageHeader } from '../verify/wal/wal-segment-size.js'
 
 const MANIFEST = 'backup_manifest'
 
 const MAX_CONTROL_FILE_BYTES = 64 * 1024
 
 /** What a repair works with. */
-export interface RepairContext {
+interface RepairContext {
   readonly directory: string
   readonly copy: RepairCopy
   readonly target: RepairedDirectory
@@ -200,4 +204,69 @@ export class RepairRun {
     const outcome = reason !== undefined ? 'not-repaired' : this.#fetching.writes ? 'repaired' : 'repairable'
     return { what, ...name, ...rest, outcome, ...(reason !== undefined && { reason }) }
   }
+}
+
+/** What a pg_control of the copy is compared with. */
+interface ControlFileEvidence {
+  readonly manifest: ManifestContents
+  readonly ignore: IgnoreRules
+  /** Of the backup, as it would be. */
+  readonly readSmallFile: ReadSmallBackupFile
+  /** The backup's WAL. */
+  readonly wal: WalSource
+  /** Whether the copy's manifest is the very one of the backup. */
+  readonly isSameBackup: boolean
+}
+
+/**
+ * Decides whether a pg_control that has the checksum of the manifest is that of the backup. With CRC-32C every valid one has it, since
+ * the file holds its own; so it has to fit what else there is: the system identifier, and backup_label and the WAL ranges.
+ *
+ * @returns why not
+ */
+async function acceptControlFile(
+  content: Buffer,
+  evidence: ControlFileEvidence,
+): Promise<Reason | undefined> {
+  const { manifest, ignore, readSmallFile } = evidence
+  const row = manifest.table.find(CONTROL_FILE)
+  if (manifest.table.algorithm(row) !== 'CRC32C') return undefined
+  const problems = new ProblemList(undefined, false)
+  const read: ReadSmallBackupFile = (pathname, maxBytes) =>
+    pathname === CONTROL_FILE ? content : readSmallFile(pathname, maxBytes)
+  checkCluster({ readSmallFile: read, manifest, ignore, problems, notChecked: [] })
+  for (const { kind, message } of problems) if (kind === 'control-file') return foreign(message)
+  // The manifest's has been compared by now.
+  if (manifest.summary.systemIdentifier !== undefined) return undefined
+  const own = systemIdentifierOf(content)
+  const walIdentifier = await findSystemIdentifier(evidence.wal)
+  if (walIdentifier !== undefined) {
+    if (own === undefined || own === walIdentifier) return undefined
+    return foreign(`"${CONTROL_FILE}" has system identifier ${own}, but the WAL has ${walIdentifier}`)
+  }
+  if (evidence.isSameBackup) return undefined
+  return foreign('nothing shows of which cluster it is: its CRC-32C is that of every valid one')
+}
+
+function systemIdentifierOf(content: Buffer): bigint | undefined {
+  try {
+    return parseControlFile(content, CONTROL_FILE).systemIdentifier
+  } catch (error) {
+    // Of a version that is not known.
+    if (!isPbManifestError(error)) throw error
+    return undefined
+  }
+}
+
+/** What the first segment that can be read says. */
+async function findSystemIdentifier(wal: WalSource): Promise<bigint | undefined> {
+  for (const name of wal.names.toSorted()) {
+    const header = await readFirstPageHeader(wal, name)
+    if (header?.long !== undefined) return header.long.systemIdentifier
+  }
+  return undefined
+}
+
+function foreign(message: string): Reason {
+  return { kind: 'foreign', message: `the copy's is of another backup: ${message}` }
 }

@@ -9,7 +9,7 @@ import { UNFINISHED_MANIFEST, UNFINISHED_MARK } from '../manifest/contents/made-
 import { TABLESPACE_MAP, tablespaceVersionDirectory } from '../postgres/data-directory.js'
 import { startRun } from '../run-facts.js'
 import { TargetDirectory } from '../target/target-directory.js'
-import { tablespacesIn } from '../verify/file-table/tablespaces-in.js'
+import { tablespacesIn } from '../verify/file-table/file-table.js'
 import type { VerifyReport } from '../verify/report.js'
 import { verifyBackup } from '../verify/verify-backup.js'
 import { openBackup, type OpenedBackup } from './open-backup.js'

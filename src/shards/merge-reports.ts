@@ -1,8 +1,7 @@
 import { PbManifestError } from '../errors.js'
 import type { RunFacts } from '../run-facts.js'
 import { Yielder } from '../files/yielder.js'
-import { reportOfProblems } from '../verify/make-report.js'
-import { nameEngines } from '../verify/name-engines.js'
+import { nameEngines, reportOfProblems } from '../verify/make-report.js'
 import { ProblemList } from '../verify/problems.js'
 import {
   type NotChecked,

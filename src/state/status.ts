@@ -4,8 +4,13 @@ import { isPbManifestError } from '../errors.js'
 import { describeSystemError } from '../files/system-error.js'
 import { formatAsJson } from '../schemas/validator.js'
 import { version } from '../version.js'
-import { type BackupRecord, readRecord, type VerificationRun } from './backup-record.js'
-import { type FailedRun, readFailedRun } from './failed-run.js'
+import {
+  type BackupRecord,
+  type FailedRun,
+  readFailedRun,
+  readRecord,
+  type VerificationRun,
+} from './backup-record.js'
 import { StateDirectory } from './state-directory.js'
 
 /**

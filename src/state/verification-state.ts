@@ -5,10 +5,17 @@ import { displayPathname } from '../files/pathname.js'
 import { describeSystemError, ioError } from '../files/system-error.js'
 import { formatReportAsJson } from '../verify/format-report.js'
 import type { VerifyReport } from '../verify/report.js'
-import type { BegunVerification, VerificationKeeper } from '../verify/verification-keeper.js'
-import { type BackupRecord, readRecord, setRecordAside, withRun, writeRecord } from './backup-record.js'
+import type { BegunVerification, VerificationKeeper } from '../verify/plain/evidence.js'
+import {
+  type BackupRecord,
+  forgetFailedRun,
+  readRecord,
+  setRecordAside,
+  withRun,
+  writeFailedRun,
+  writeRecord,
+} from './backup-record.js'
 import { readEvidence, removeEvidence, writeEvidence } from './evidence-file.js'
-import { forgetFailedRun, writeFailedRun } from './failed-run.js'
 import { describeSubset, planFiles, type ReadingPlan } from './plan-files.js'
 import { RunLock } from './run-lock.js'
 import { makeDirectory, requireOutside, StateDirectory, syncParent, writeDurably } from './state-directory.js'

@@ -1,9 +1,9 @@
-import { closeSync, fchmodSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, fchmodSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { displayPathname, type Pathname, pathOf } from '../files/pathname.js'
 import type { SafePathname } from '../files/safe-pathname.js'
 import { ioError } from '../files/system-error.js'
 import type { FileSink, TargetFile } from './file-sink.js'
-import { WrittenFiles } from './written-files.js'
+import { Yielder } from '../files/yielder.js'
 
 /**
  * More at a time makes Linux look for memory in larger pieces, for the page cache: dear where memory is fragmented, and
@@ -103,5 +103,45 @@ export class DirectorySink implements FileSink {
 
   #pathOf(pathname: Pathname): string {
     return displayPathname(`${this.#directory}/${pathname}`)
+  }
+}
+
+/**
+ * The files that one worker wrote, to be made durable at the end: by then the operating system has written most of them
+ * by itself, and a sync of each one at once would make the next one wait.
+ */
+class WrittenFiles {
+  readonly #directory: string
+  readonly #pathnames: SafePathname[] = []
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  add(pathname: SafePathname): void {
+    this.#pathnames.push(pathname)
+  }
+
+  /** @throws {@link PbManifestError} `IO` or `ABORTED` */
+  async sync(signal: AbortSignal): Promise<void> {
+    const yielder = new Yielder(signal)
+    for (const pathname of this.#pathnames) {
+      this.#syncOne(pathname)
+      if (yielder.isDue) await yielder.yield()
+    }
+  }
+
+  #syncOne(pathname: SafePathname): void {
+    try {
+      // One that is for reading only on the server is so here.
+      const descriptor = openSync(pathOf(this.#directory, pathname), 'r')
+      try {
+        fsyncSync(descriptor)
+      } finally {
+        closeSync(descriptor)
+      }
+    } catch (error) {
+      throw ioError(`could not fsync file "${displayPathname(`${this.#directory}/${pathname}`)}"`, error)
+    }
   }
 }

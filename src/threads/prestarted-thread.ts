@@ -1,5 +1,4 @@
-import { SupervisedThread } from './supervised-thread.js'
-import type { LeaveMessage } from './thread-start.js'
+import { type LeaveMessage, SupervisedThread } from './supervised-thread.js'
 
 /**
  * A thread that loads its program while it is still being found out what it is to do: so this thread's own loading, which

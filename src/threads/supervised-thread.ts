@@ -1,18 +1,19 @@
-import { SHARE_ENV, type TransferListItem, Worker } from 'node:worker_threads'
+import { parentPort, SHARE_ENV, type TransferListItem, Worker } from 'node:worker_threads'
+import { once } from 'node:events'
 import { PbManifestError } from '../errors.js'
 
 /** For so long, in milliseconds, a thread may go on with what it is doing when it is no longer wanted. */
 const GRACE_MS = 10_000
 
 /** Who is told of a thread. */
-export interface ThreadListener<Received> {
+interface ThreadListener<Received> {
   readonly onMessage: (message: Received) => void
   /** Is told once, with the cause, when the thread ends or fails although it was not done. */
   readonly onFailure: (error: PbManifestError) => void
 }
 
 /** What a thread is started with. */
-export interface ThreadOptions {
+interface ThreadOptions {
   /** What it is to know before its first message. */
   readonly workerData?: unknown
   /** What it is called in messages. */
@@ -96,4 +97,24 @@ function start(file: URL, workerData: unknown, name: string): Worker {
 
 function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause)
+}
+
+/** The first message that a thread is sent. */
+export type StartMessage<Start> = { readonly type: 'start'; readonly start: Start } | LeaveMessage
+
+/** There is nothing to do after all. */
+export interface LeaveMessage {
+  readonly type: 'leave'
+}
+
+/** Waits for what this thread is to do; `undefined` when that is nothing. */
+export async function receiveStart(): Promise<unknown> {
+  if (parentPort === null) return undefined
+  const [message] = (await once(parentPort, 'message')) as [StartMessage<unknown>]
+  return message.type === 'start' ? message.start : undefined
+}
+
+/** Sends a message to the thread that started this one. */
+export function postToParent(message: unknown, transferList?: readonly TransferListItem[]): void {
+  parentPort?.postMessage(message, transferList)
 }

@@ -4,12 +4,13 @@ import { formatLsn } from '../postgres/lsn.js'
 import type { BackupFacts } from './backup-facts.js'
 import type { ManifestContents } from './manifest-files.js'
 import type { VerifyOptions } from './options.js'
-import type { ProblemList } from './problems.js'
 import type { ReportedOptions } from './reported-options.js'
+import type { ProblemList } from './problems.js'
 import type { NotChecked, Problem, VerifiedManifest, VerifyReport, Warning } from './report.js'
+import type { RealChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.js'
 
 /** All that a report is made of. */
-export interface ReportParts extends Pick<VerifyReport, 'directory' | 'path' | 'format'> {
+interface ReportParts extends Pick<VerifyReport, 'directory' | 'path' | 'format'> {
   readonly run: RunFacts
   readonly options: VerifyOptions
   readonly jobs: number
@@ -36,7 +37,7 @@ export interface ReportParts extends Pick<VerifyReport, 'directory' | 'path' | '
 const lists = new WeakMap<VerifyReport, Iterable<Problem>>()
 
 /** What a report says beside its verdict and its problems, in three parts: in the JSON document those stand between them. */
-export interface ReportSections {
+interface ReportSections {
   readonly run: RunFacts & Pick<VerifyReport, 'directory' | 'path' | 'format'>
   readonly subject: Pick<VerifyReport, 'options' | 'backup' | 'manifest' | 'signature'>
   readonly findings: Omit<
@@ -182,4 +183,19 @@ function describeManifest({ path, summary, table, bytes, walRanges }: ManifestCo
     })),
     checksum: summary.checksum,
   }
+}
+
+/** What computed checksums of an algorithm: the name of a package, or `node:crypto`. */
+export interface EngineUse {
+  readonly algorithm: RealChecksumAlgorithm
+  readonly engine: string
+}
+
+/** What computed checksums, by algorithm, as the report says it. */
+export function nameEngines(uses: readonly EngineUse[]): VerifyReport['engines'] {
+  const names = new Map<RealChecksumAlgorithm, Set<string>>()
+  for (const { algorithm, engine } of uses) {
+    names.set(algorithm, (names.get(algorithm) ?? new Set()).add(engine))
+  }
+  return Object.fromEntries([...names].map(([algorithm, set]) => [algorithm, [...set].toSorted().join(', ')]))
 }

@@ -13,7 +13,7 @@ import type { VerifyOptions } from './options.js'
 import type { VerifyReport } from './report.js'
 import type { ChecksumThread } from './plain/checksum-messages.js'
 import type { VerificationShare } from './share.js'
-import type { VerificationKeeper } from './verification-keeper.js'
+import type { VerificationKeeper } from './plain/evidence.js'
 import { verifyFiles } from './verify-files.js'
 
 /** A verification, and what was decided about it. */

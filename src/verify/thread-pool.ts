@@ -2,8 +2,7 @@ import type { TransferListItem } from 'node:worker_threads'
 import { PbManifestError } from '../errors.js'
 import { throwIfAborted } from '../files/yielder.js'
 import type { PrestartedThread } from '../threads/prestarted-thread.js'
-import { SupervisedThread } from '../threads/supervised-thread.js'
-import type { StartMessage } from '../threads/thread-start.js'
+import { type StartMessage, SupervisedThread } from '../threads/supervised-thread.js'
 
 /** More threads would take memory, 15 MB each, and gain nothing: what they wait for is a disk or a network. */
 const MAX_THREADS = 64

@@ -1,8 +1,8 @@
 import type { Pathname } from '../files/pathname.js'
 import type { PagesInQuestion } from './content/pages-in-question.js'
 import type { VerifyReport } from './report.js'
-import type { BackupEvidence } from './verification-keeper.js'
 import type { ReadSmallBackupFile, VerifyContext } from './verify-context.js'
+import type { BackupEvidence } from './plain/evidence.js'
 import type { OpenedWal } from './wal/wal-source.js'
 
 /** How much of the files was checked. */

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { PbManifestError } from '../errors.js'
 import { type ChecksumThread, checksumThread } from './plain/checksum-messages.js'
-import type { VerificationKeeper } from './verification-keeper.js'
+import type { VerificationKeeper } from './plain/evidence.js'
 import type { VerificationShare } from './share.js'
 import { detectBackupFormat } from './detect-backup-format.js'
 import type { ManifestContents } from './manifest-files.js'

@@ -1,17 +1,17 @@
 import type { TransferListItem } from 'node:worker_threads'
 import { DamagedArchiveError } from '../../files/damaged-archive-error.js'
 import { NotARegularFileError, openRegularFile, readOpenedFile } from '../../files/open-regular-file.js'
-import { decodePathname } from '../../files/pathname.js'
+import { decodePathname, type Pathname } from '../../files/pathname.js'
 import { describeSystemError } from '../../files/system-error.js'
-import { shortestName, type TarMember } from '../../files/tar/tar-member.js'
+import { shortestName, type TarMember, type TarMemberKind } from '../../files/tar/tar-member.js'
 import { Abandoned, Claims } from '../../threads/claims.js'
-import { SharedRate } from '../../threads/shared-rate.js'
+import { SharedRate, type SharedRateBuffer } from '../../threads/shared-rate.js'
 import { SharedCount } from '../../threads/wake-up.js'
 import { SourceReadError } from '../backup-source.js'
-import type { StartUnpacking, UnpackEvent, UnpackMessage, WantedMembers } from './archive-messages.js'
 import { ArchiveNotThereError } from './archive-place.js'
 import { type ByteChannel, receiveBytes } from './byte-channel.js'
 import { type MemberReader, readDecompressed, readMembers } from './read-members.js'
+import type { Compression } from '../../files/compression/compression.js'
 
 const BUFFER_BYTES = 256 * 1024
 
@@ -169,3 +169,59 @@ class Batches {
     this.#length = 0
   }
 }
+
+/** What a thread that unpacks an archive is started with. Plain data: it crosses threads. */
+export interface StartUnpacking {
+  /** Where the archive is; `undefined`: it is asked for, and comes through a {@link ByteChannel}. */
+  readonly path: string | undefined
+  /** `undefined`: by its first bytes. */
+  readonly compression: Compression | undefined
+  /** Of which members the bytes are wanted: those of these names, and of all that match the pattern; `undefined`: no members, but what the archive is before it was compressed. */
+  readonly wanted: WantedMembers | undefined
+  /** See `Claims`: whether anybody still wants to know. */
+  readonly claims: SharedArrayBuffer
+  /** Int32: counts the batches that were taken; see `SharedCount`. */
+  readonly taken: SharedArrayBuffer
+  readonly rate: SharedRateBuffer | undefined
+}
+
+/** Names of members, as the manifest has them. */
+export interface WantedMembers {
+  /** What stands before them there, and not in the archive. */
+  readonly prefix: string
+  /** `undefined`: every file. */
+  readonly names: ReadonlySet<Pathname> | undefined
+  /** The source of a regular expression. */
+  readonly pattern: string | undefined
+}
+
+/** What a member is, for those who take its bytes. */
+interface UnpackedMember {
+  /** As the manifest would have it. */
+  readonly pathname: Pathname
+  readonly kind: TarMemberKind
+  readonly size: number
+  /** In seconds since 1970. */
+  readonly modified: number
+}
+
+/** One thing that comes out of an archive, in its order. */
+type UnpackEvent =
+  | { readonly type: 'member'; readonly member: UnpackedMember }
+  /** So many of the batch's bytes are the member's next ones, or the archive's. */
+  | { readonly type: 'bytes'; readonly length: number }
+  /** The member is whole. */
+  | { readonly type: 'end' }
+
+/** What a thread that unpacks sends. */
+export type UnpackMessage =
+  | { readonly type: 'open'; readonly channel: ByteChannel }
+  | { readonly type: 'batch'; readonly events: readonly UnpackEvent[]; readonly bytes: Uint8Array }
+  /** Nothing more comes, because of this: of what is behind, nothing is known. */
+  | {
+      readonly type: 'failure'
+      readonly message: string
+      readonly detail: string | undefined
+      readonly isNotThere: boolean
+    }
+  | { readonly type: 'done' }

@@ -1,6 +1,5 @@
-import { postToParent, receiveStart } from '../../threads/thread-start.js'
-import type { StartUnpacking } from './archive-messages.js'
-import { unpackArchive } from './unpack-archive.js'
+import { postToParent, receiveStart } from '../../threads/supervised-thread.js'
+import { type StartUnpacking, unpackArchive } from './unpack-archive.js'
 
 /** A thread that unpacks an archive. The logic is in `unpack-archive.ts`. */
 async function run(): Promise<void> {

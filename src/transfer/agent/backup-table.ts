@@ -1,5 +1,5 @@
 import { formatLsn } from '../../postgres/lsn.js'
-import type { ListedBackup } from '../commands/command-results.js'
+import type { ListedBackup } from '../commands/replication-command.js'
 import type { BackupHandle } from '../session/backup.js'
 import { BackupState } from '../session/backup-state.js'
 import { WireError } from '../wire/wire-error.js'

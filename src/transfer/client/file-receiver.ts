@@ -3,7 +3,7 @@ import { displayPathname, type Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
 import { keepsContent } from '../../manifest/contents/written-archives.js'
 import type { FileSink, TargetFile } from '../../target/file-sink.js'
-import type { SentFileEvent } from '../commands/command-results.js'
+import type { SentFileEvent } from '../commands/replication-command.js'
 
 /** A file that was received whole. Plain data: it crosses threads. */
 export interface ReceivedFile {

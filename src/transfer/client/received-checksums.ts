@@ -5,7 +5,7 @@ import {
   type RealChecksumAlgorithm,
 } from '../../manifest/checksum/checksum-algorithm.js'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
-import type { SentFileEvent } from '../commands/command-results.js'
+import type { SentFileEvent } from '../commands/replication-command.js'
 import type { BackupOptions } from './options.js'
 
 /** The algorithm of a backup's checksums; `undefined` when it has none. */

@@ -1,6 +1,6 @@
 import { PbManifestError } from '../../errors.js'
 import type { ClusterFacts, Tablespace } from '../cluster-files/cluster-files.js'
-import type { StoppedBackup } from '../commands/command-results.js'
+import type { StoppedBackup } from '../commands/replication-command.js'
 import { BackupWal, chooseSlot } from './backup-wal.js'
 import { ClusterCopy } from './copy-cluster.js'
 import { type CopyContext, copyFiles } from './copy-files.js'

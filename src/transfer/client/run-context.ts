@@ -1,8 +1,7 @@
 import type { FirstFailure } from './first-failure.js'
 import type { BackupOptions } from './options.js'
 import type { PrestartedWorkers } from './prestarted-workers.js'
-import type { CommandResults } from '../commands/command-results.js'
-import type { SessionCommand, SessionCommandName } from '../commands/replication-command.js'
+import type { CommandResults, SessionCommand, SessionCommandName } from '../commands/replication-command.js'
 import type { BackupSession } from '../session/backup-session.js'
 
 /** What a run goes by, and where it registers what is to be undone. */

@@ -1,5 +1,5 @@
 import { formatLsn } from '../../postgres/lsn.js'
-import type { CommandResults, StoppedBackup } from '../commands/command-results.js'
+import type { CommandResults, StoppedBackup } from '../commands/replication-command.js'
 import { runCommand, type RunContext } from './run-context.js'
 import type { JoinableBackup, OpenedLeader } from './source/source.js'
 

@@ -1,6 +1,6 @@
 import type { SafePathname } from '../../files/safe-pathname.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
-import type { StartMessage } from '../../threads/thread-start.js'
+import type { StartMessage } from '../../threads/supervised-thread.js'
 import type { FilePlace } from '../../target/backup-target.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { ReceivedFile, WantedFile } from './file-receiver.js'

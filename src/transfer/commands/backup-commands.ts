@@ -10,7 +10,7 @@ import {
   readSessionId,
   readString,
 } from './command-options.js'
-import { quoteString } from './quoted-string.js'
+import { quoteString } from './command-tokens.js'
 import { DEFAULT_LABEL } from './replication-command.js'
 import {
   backupId,

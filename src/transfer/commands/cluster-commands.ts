@@ -15,9 +15,8 @@ import {
   readString,
   readTablespaceOid,
 } from './command-options.js'
-import type { ListedFile, SentFileEvent } from './command-results.js'
-import type { CommandTokens } from './command-tokens.js'
-import { quoteString } from './quoted-string.js'
+import type { ListedFile, SentFileEvent } from './replication-command.js'
+import { type CommandTokens, quoteString } from './command-tokens.js'
 import {
   bool,
   count,

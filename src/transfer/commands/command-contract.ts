@@ -1,8 +1,7 @@
 import { PbManifestError } from '../../errors.js'
 import type { WireColumn, WireRow } from '../wire/wire-handler.js'
-import type { CommandResults } from './command-results.js'
+import type { CommandName, CommandResults, ReplicationCommand } from './replication-command.js'
 import type { CommandTokens } from './command-tokens.js'
-import type { CommandName, ReplicationCommand } from './replication-command.js'
 
 /**
  * One command as two sides speak of it: its text, and what its result is between a session and whoever has asked. What writes

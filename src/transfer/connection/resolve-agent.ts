@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { PbManifestError } from '../../errors.js'
 import type { ConnectionEnvironment } from './connection-environment.js'
-import { isConnectionUri } from './parse-connection-uri.js'
+import { isConnectionUri } from './conninfo.js'
 import { type ConnectionSettings, resolveConnection, type ResolvedConnection } from './resolve-connection.js'
 
 /** Of an agent that was not told another: that of the database server, and one more. */

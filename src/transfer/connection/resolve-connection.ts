@@ -2,11 +2,17 @@ import { PbManifestError } from '../../errors.js'
 import { type AuthenticationDemands, readRequiredMethods } from './authentication-check.js'
 import type { ConnectionEnvironment } from './connection-environment.js'
 import { type ConnectionOptions, sessionAttributes } from './connection-options.js'
-import { type Conninfo, type ConninfoKeyword, conninfoKeywords, oneOf } from './conninfo-keywords.js'
-import { parseConninfo } from './parse-conninfo.js'
+import {
+  type Conninfo,
+  type ConninfoKeyword,
+  conninfoKeywords,
+  isConninfoKeyword,
+  oneOf,
+  parseConninfo,
+} from './conninfo.js'
 import { DEFAULT_PORT, defaultPasswordFile, resolveHosts } from './resolve-hosts.js'
 import { resolveTls } from './resolve-tls.js'
-import { readService } from './service-file.js'
+import { readSmallFile } from '../../files/read-small-file.js'
 
 /** What a caller says of the server to connect to. Everything else comes from the environment, as libpq has it. */
 export interface ConnectionSettings {
@@ -187,4 +193,48 @@ function listConninfo(
 
 function keywordEntries(): readonly (readonly [string, ConninfoKeyword])[] {
   return Object.entries(conninfoKeywords)
+}
+
+const MAX_BYTES = 1024 * 1024
+
+/**
+ * Looks a service up in the first of the files that defines it.
+ *
+ * @throws {@link PbManifestError} `USAGE` when none does, or when a file is not in the format
+ * @see https://www.postgresql.org/docs/current/libpq-pgservice.html
+ */
+function readService(service: string, paths: readonly string[]): Conninfo {
+  for (const path of paths) {
+    const text = readSmallFile(path, MAX_BYTES)?.toString('utf8')
+    const found = text === undefined ? undefined : findService(service, text, path)
+    if (found !== undefined) return found
+  }
+  throw new PbManifestError('USAGE', `definition of service "${service}" not found`)
+}
+
+/** The first value of a keyword counts. */
+function findService(service: string, text: string, path: string): Conninfo | undefined {
+  const values = new Map<string, string>()
+  let isInService = false
+  for (const [index, rawLine] of text.split('\n').entries()) {
+    const line = rawLine.trim()
+    if (line === '' || line.startsWith('#')) continue
+    if (line.startsWith('[')) {
+      if (isInService) return values
+      isInService = line.startsWith(`[${service}]`)
+    } else if (isInService) {
+      const [keyword, value] = parseLine(line, `service file "${path}", line ${index + 1}`)
+      if (!values.has(keyword)) values.set(keyword, value)
+    }
+  }
+  return isInService ? values : undefined
+}
+
+function parseLine(line: string, place: string): [string, string] {
+  const [, keyword = '', value = ''] = /^([^=]*)=(.*)$/.exec(line) ?? []
+  if (keyword === 'service' || keyword === 'servicefile') {
+    throw new PbManifestError('USAGE', `nested "${keyword}" specifications not supported in ${place}`)
+  }
+  if (!isConninfoKeyword(keyword)) throw new PbManifestError('USAGE', `syntax error in ${place}`)
+  return [keyword, value]
 }

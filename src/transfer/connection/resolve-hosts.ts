@@ -3,7 +3,7 @@ import { closeSync, existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { PbManifestError } from '../../errors.js'
 import type { ConnectionHost } from './connection-options.js'
-import { type Conninfo, oneOf } from './conninfo-keywords.js'
+import { type Conninfo, oneOf } from './conninfo.js'
 import { NotARegularFileError, openRegularFile } from '../../files/open-regular-file.js'
 
 export const DEFAULT_PORT = 5432

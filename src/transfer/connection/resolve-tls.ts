@@ -10,7 +10,7 @@ import {
   type TlsOptions,
   type TlsVersion,
 } from './connection-options.js'
-import { type Conninfo, oneOf } from './conninfo-keywords.js'
+import { type Conninfo, oneOf } from './conninfo.js'
 
 const tlsVersions: readonly TlsVersion[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
 

@@ -1,5 +1,4 @@
-import type { CommandResults } from '../commands/command-results.js'
-import type { SessionCommand, SessionCommandName } from '../commands/replication-command.js'
+import type { CommandResults, SessionCommand, SessionCommandName } from '../commands/replication-command.js'
 import type { BackupMode, ClusterFiles } from '../cluster-files/cluster-files.js'
 import type { KnownBackups } from './backup.js'
 

@@ -6,14 +6,13 @@ import { nearestVersion } from '../../postgres/versions.js'
 import type { BackupEnd, BackupMode, ClusterFacts } from '../cluster-files/cluster-files.js'
 import { isRate, rateOutOfRange } from '../commands/command-options.js'
 import { RefusedError, refused } from '../commands/refused-error.js'
-import type { ReplicationCommand } from '../commands/replication-command.js'
+import type { ReplicationCommand, StoppedBackup } from '../commands/replication-command.js'
 import { type BackupDescription, createBackup, handleOf, throwIfBackupAborted } from './backup.js'
 import { prepareIncremental, requireSummaries } from './incremental/prepare-incremental.js'
 import { type PriorBackup, requireIncrementalBackups } from './incremental/prior-backup.js'
 import { createMembership, type Membership } from './membership.js'
 import type { SessionOptions } from './backup-session.js'
 import { BACKUP_LABEL, TABLESPACE_MAP } from '../../postgres/data-directory.js'
-import type { StoppedBackup } from '../commands/command-results.js'
 
 type StartBackup = ReplicationCommand<'START_BACKUP'>
 

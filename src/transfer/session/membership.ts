@@ -1,12 +1,11 @@
 import { unlink } from 'node:fs/promises'
 import type { BackupMode } from '../cluster-files/cluster-files.js'
-import type { StoppedBackup } from '../commands/command-results.js'
+import type { SessionCommand, StoppedBackup } from '../commands/replication-command.js'
 import { type Backup, fragmentPath, throwIfBackupAborted, openBackup, type KnownBackups } from './backup.js'
 import { FragmentRecorder } from './fragment-recorder.js'
 import { displayText, shortenText } from '../../files/display-text.js'
 import { RefusedError, refused } from '../commands/refused-error.js'
 import type { BackupPhase, BackupState } from './backup-state.js'
-import type { SessionCommand } from '../commands/replication-command.js'
 
 /** A session's part in a backup. */
 export interface Membership {

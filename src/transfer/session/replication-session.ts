@@ -1,6 +1,10 @@
 import { setTimeout } from 'node:timers/promises'
-import type { CommandResults, SentFileEvent } from '../commands/command-results.js'
-import type { SessionCommand, SessionCommandName } from '../commands/replication-command.js'
+import type {
+  CommandResults,
+  SentFileEvent,
+  SessionCommand,
+  SessionCommandName,
+} from '../commands/replication-command.js'
 import { backupAborted } from './backup.js'
 import type { BackupSession, SessionOptions } from './backup-session.js'
 import { type PriorBackup, readPriorManifest } from './incremental/prior-backup.js'

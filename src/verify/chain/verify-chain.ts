@@ -5,12 +5,9 @@ import type { NotChecked, Problem, VerifyReport } from '../report.js'
 import { detectBackupFormat } from '../detect-backup-format.js'
 import { withNotChecked } from '../make-report.js'
 import { verifyBackup } from '../verify-backup.js'
-import { findChainFaults } from './chain-consistency.js'
+import { checkTimelines, findChainFaults, findMissingFiles } from './chain-consistency.js'
 import { readChainMember } from './chain-member.js'
 import type { ChainNotChecked, ChainProblem, ChainReport } from './chain-report.js'
-
-import { checkTimelines } from './chain-timelines.js'
-import { findMissingFiles } from './find-missing-files.js'
 
 /** How to verify a chain; the options of `verifyBackup` count for each of its backups. */
 export interface VerifyChainOptions extends Omit<

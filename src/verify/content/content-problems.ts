@@ -3,7 +3,7 @@ import { PAGE_SIZE } from '../../postgres/data-page/page-layout.js'
 import { formatLsn } from '../../postgres/lsn.js'
 import { fileProblem } from '../problems.js'
 import type { Problem } from '../report.js'
-import type { BadPage, ContentFindings } from './content-findings.js'
+import type { BadPage, ContentFindings } from './page-tally.js'
 
 /** The problems of one file's layout, in the words of pg_checksums and pg_combinebackup where they have words. */
 export function layoutProblems(pathname: Pathname, { partialPage, layoutFault }: ContentFindings): Problem[] {

@@ -9,7 +9,7 @@ import type { VerifyContext } from '../verify-context.js'
 import type { CheckedPages } from '../report.js'
 import type { ProblemPlace } from '../share.js'
 import { pageProblems } from './content-problems.js'
-import type { BadPage, ContentFindings } from './content-findings.js'
+import type { BadPage, ContentFindings } from './page-tally.js'
 
 /** So many pages are looked for in the WAL. More are not torn in copying: the files are not what they are taken for. */
 const MAX_PAGES = 100_000

@@ -6,6 +6,8 @@ import type { PlainEntry } from '../../manifest/server-layout.js'
 import { allocateFileTable, type FileTableBuffers, maxRowsOf, tableAlgorithms } from './file-table-layout.js'
 import { FileRows } from './file-rows.js'
 import { PathnameIndex, type PathnameIndexBuffers } from './pathname-index.js'
+import type { ArchiveContents } from '../../source/tar/archive.js'
+import { parsePositiveUnsignedInt32 } from '../../postgres/unsigned-int.js'
 
 /** Of a server's manifest with CRC-32C. */
 const TYPICAL_ENTRY_BYTES = 140
@@ -212,4 +214,16 @@ function copyHex(target: Uint8Array, at: number, source: Uint8Array, start: numb
 
 function digit(code: number): number {
   return code < 0x3a ? code - 0x30 : code - 0x57
+}
+
+/** The tablespaces in which a manifest has files, by their OIDs, ascending. */
+export function tablespacesIn(table: FileTable): Exclude<ArchiveContents, string>[] {
+  const beginning = [Buffer.from('pg_tblspc/')]
+  const oids = new Set<number>()
+  for (let row = 0; row < table.rows; row++) {
+    if (!table.beginsWithOne(row, beginning)) continue
+    const oid = parsePositiveUnsignedInt32(table.pathname(row).split('/')[1] ?? '')
+    if (oid !== undefined) oids.add(oid)
+  }
+  return [...oids].toSorted((left, right) => left - right).map((tablespaceOid) => ({ tablespaceOid }))
 }

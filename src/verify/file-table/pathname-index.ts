@@ -1,9 +1,11 @@
 import { PathnameHash } from '../../files/pathname-hash.js'
+import { FileRows } from './file-rows.js'
+import type { FileTableBuffers } from './file-table-layout.js'
 
 const EMPTY = -1
 
 /** Where the pathnames of the rows are. */
-export interface PathnameColumn {
+interface PathnameColumn {
   readonly bytes: Uint8Array
   readonly start: (row: number) => number
   readonly end: (row: number) => number
@@ -118,4 +120,26 @@ function allocateSlots(count: number): SharedArrayBuffer {
   const slots = new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT)
   new Int32Array(slots).fill(EMPTY)
   return slots
+}
+
+/** Finds and reads the rows of a whole file table, in any thread. */
+export class FileFinder extends FileRows {
+  readonly #index: PathnameIndex
+
+  constructor(table: FileTableBuffers, index: PathnameIndexBuffers) {
+    super(table)
+    this.#index = new PathnameIndex(
+      {
+        bytes: new Uint8Array(table.records),
+        start: (row) => this.pathnameStart(row),
+        end: (row) => this.pathnameEnd(row),
+      },
+      index,
+    )
+  }
+
+  /** The row of this pathname, or -1. */
+  find(pathname: Uint8Array): number {
+    return this.#index.find(pathname, 0, pathname.length)
+  }
 }

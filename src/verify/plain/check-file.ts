@@ -1,8 +1,11 @@
 import { closeSync, statSync } from 'node:fs'
-import { openQuietly, openRegularFile, NotARegularFileError } from '../../files/open-regular-file.js'
+import { NotARegularFileError, openQuietly, openRegularFile } from '../../files/open-regular-file.js'
 import { readSome } from '../../files/read-fully.js'
 import { describeSystemError } from '../../files/system-error.js'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
+import type { FileTable } from '../file-table/file-table.js'
+import { checksumFacts, fileProblem } from '../problems.js'
+import type { Problem } from '../report.js'
 
 /** What came of reading a file. Plain data: it crosses threads. */
 export type FileOutcome =
@@ -31,7 +34,7 @@ export const absentFile: FileOutcome = {
 }
 
 /** What a file should be. */
-export interface ExpectedFile {
+interface ExpectedFile {
   readonly path: string | Buffer
   readonly size: number
   /** The checksum that the hasher has come to, when it is not the right one. */
@@ -62,7 +65,7 @@ export class ReadBuffer {
 }
 
 /** What looks at the bytes of a file as they are read. */
-export interface FileReaders {
+interface FileReaders {
   /** `undefined` when there is no checksum to compare with. */
   readonly hasher: FileHasher | undefined
   /**
@@ -166,5 +169,47 @@ function isNoRegularFile(path: string | Buffer): boolean {
     return false
   } catch (error) {
     return error instanceof NotARegularFileError
+  }
+}
+
+/** What there is to report about a file that was read. */
+export function problemOf(table: FileTable, row: number, outcome: FileOutcome): Problem | undefined {
+  if (outcome.type === 'match') return undefined
+  const pathname = table.pathname(row)
+  const size = table.size(row)
+  switch (outcome.type) {
+    case 'mismatch':
+      return fileProblem(
+        'checksum-mismatch',
+        pathname,
+        (name) => `checksum mismatch for file "${name}"`,
+        checksumFacts(table, row, outcome.checksum),
+      )
+    case 'transient':
+      return fileProblem(
+        'transient-mismatch',
+        pathname,
+        (name) => `checksum mismatch for file "${name}", but not when it was read again`,
+        checksumFacts(table, row, outcome.checksum),
+        'the store, or what is between, gives wrong bytes at times',
+      )
+    case 'wrong size':
+      return fileProblem(
+        'changed-while-read',
+        pathname,
+        (name) => `file "${name}" should contain ${size} bytes, but read ${outcome.bytes}`,
+        { size: { expected: size, found: outcome.bytes } },
+      )
+    case 'not a file':
+      return fileProblem('not-a-file', pathname, (name) => `"${name}" is not a regular file or directory`)
+    case 'failed':
+      return fileProblem(
+        'unreadable',
+        pathname,
+        (name) => `could not ${outcome.call} file "${name}": ${outcome.message}`,
+        { errorCode: outcome.code },
+      )
+    default:
+      return outcome satisfies never
   }
 }

@@ -9,11 +9,12 @@ import { absentFile, checkFile, ReadBuffer } from './check-file.js'
 import {
   BUFFER_BYTES,
   type FileFinding,
+  type FileStates,
+  fileStates,
   type StartChecking,
   type WorkerMessage,
 } from './checksum-messages.js'
 import { EvidenceTable } from './evidence.js'
-import { type FileStates, fileStates } from './file-states.js'
 import { ThreadHashers } from './thread-hashers.js'
 import { outcomeCodes, WorkQueue } from './work-queue.js'
 

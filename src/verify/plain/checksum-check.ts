@@ -1,12 +1,15 @@
 import { setTimeout } from 'node:timers/promises'
 import { PbManifestError } from '../../errors.js'
 import type { WalRange } from '../../manifest/model.js'
-import { absentFile } from './check-file.js'
+import { absentFile, problemOf } from './check-file.js'
 import {
   BUFFER_BYTES,
   checksumThread,
   type ChecksumThread,
   type FileFinding,
+  type FileStates,
+  fileStates,
+  isIntact,
   type StartChecking,
   type StoredObjects,
   type WorkerMessage,
@@ -19,19 +22,15 @@ import { ReplayedWal } from '../content/replayed-wal.js'
 import type { FileTable } from '../file-table/file-table.js'
 import { maxRowsOf } from '../file-table/file-table-layout.js'
 import { SharedRate } from '../../threads/shared-rate.js'
-import { UnreadFiles } from './evidence.js'
-import { problemOf } from './file-problem.js'
-import { type FileStates, fileStates, isIntact } from './file-states.js'
+import { type BackupEvidence, UnreadFiles } from './evidence.js'
 import type { VerifyProgress } from '../options.js'
-import type { BackupEvidence } from '../verification-keeper.js'
 import type { ProblemList } from '../problems.js'
 import type { Problem, VerifyReport } from '../report.js'
 import type { ScanResult } from './scan-directory.js'
 import type { PlaceOfRow } from './share-of-scan.js'
-import { type EngineUse, nameEngines } from '../name-engines.js'
+import { type EngineUse, nameEngines } from '../make-report.js'
 import { type DoneMessage, ThreadPool } from '../thread-pool.js'
-import { StorageWatch } from './storage-watch.js'
-import { ThreadDemand, threadsWhereWaiting } from './thread-demand.js'
+import { StorageWatch, ThreadDemand, threadsWhereWaiting } from './storage-watch.js'
 import { largestFirst, outcomeCodes, WorkQueue } from './work-queue.js'
 
 /** How often what the threads found is passed on, in milliseconds. */

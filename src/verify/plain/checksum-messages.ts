@@ -3,11 +3,11 @@ import type { StoreAddress } from '../../source/store/store-address.js'
 import type { StoreOptions } from '../../source/store/store-settings.js'
 import type { PrestartedThread } from '../../threads/prestarted-thread.js'
 import type { SharedRateBuffer } from '../../threads/shared-rate.js'
-import type { StartMessage } from '../../threads/thread-start.js'
-import type { ContentFindings } from '../content/content-findings.js'
+import type { StartMessage } from '../../threads/supervised-thread.js'
+import type { ContentFindings } from '../content/page-tally.js'
 import type { ContentRules } from '../content/decide-content-rules.js'
 import type { FileTableBuffers } from '../file-table/file-table-layout.js'
-import type { EngineUse } from '../name-engines.js'
+import type { EngineUse } from '../make-report.js'
 import type { FileOutcome } from './check-file.js'
 import type { EvidenceBuffers } from './evidence.js'
 import type { WorkQueueBuffers } from './work-queue.js'
@@ -76,3 +76,14 @@ export type WorkerMessage =
   | { readonly type: 'failure'; readonly message: string; readonly options: { readonly hint?: string } }
   /** The queue is empty and closed. */
   | { readonly type: 'done' }
+
+/** What is known of each row of the table: 0 for a file that the scan of the directory did not meet. */
+export type FileStates = Uint8Array
+
+/** `regular`: it is a regular file, and a thread that reads it will say whether it has its size. */
+export const fileStates = { intact: 1, faulty: 2, regular: 3 } as const
+
+/** Whether the file is there, is a file, and has its size. */
+export function isIntact(states: FileStates, row: number): boolean {
+  return states[row] === fileStates.intact
+}

@@ -1,5 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import type { ContentDecision } from '../content/decide-content-rules.js'
+import type { ReportedOptions } from '../reported-options.js'
+import type { FileTable } from '../file-table/file-table.js'
 
 /** What is to be done with a file: read it; only look whether it is what it was; or leave it to a later run. */
 export const filePlans = { read: 0, compare: 1, leave: 2 } as const
@@ -156,4 +158,35 @@ export class UnreadFiles {
     this.left.files++
     this.left.bytes += bytes
   }
+}
+
+/** A verification whose manifest has been read; no file has been. */
+export interface BegunVerification {
+  /** The backup directory; absolute, without links. */
+  readonly path: string
+  /** The manifest's own. */
+  readonly manifestChecksum: string
+  readonly table: FileTable
+  /** Whether the file of this row counts. */
+  readonly isWanted: (row: number) => boolean
+  /** To be filled with what is known, and what is to be done; `undefined` when files are not read one by one. */
+  readonly evidence: BackupEvidence | undefined
+}
+
+/** Evidence on the files of a backup, before it was verified and, when that is done, after it. */
+export interface BackupEvidence {
+  readonly table: EvidenceTable
+  readonly rules: EvidenceRules
+}
+
+/** Whoever keeps what is found, from one verification of a backup to the next. */
+export interface VerificationKeeper {
+  /** What it was asked for, for the report. */
+  readonly asked: Pick<ReportedOptions, 'maxAgeSeconds' | 'subset'>
+  /**
+   * Is told what is verified as soon as that is known.
+   *
+   * @throws what then ends the verification
+   */
+  readonly begin: (verification: BegunVerification) => Promise<void>
 }

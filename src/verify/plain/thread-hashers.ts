@@ -2,7 +2,7 @@ import { AdaptiveCrc32cHasher } from '../../manifest/checksum/adaptive-crc32c-ha
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createFileHasher, MUCH_WORK } from '../../manifest/checksum/create-file-hasher.js'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
-import type { EngineUse } from '../name-engines.js'
+import type { EngineUse } from '../make-report.js'
 import type { WorkQueue } from './work-queue.js'
 
 /** So many bytes make it worth it to load the fastest engine when another thread of the process has: in 3 ms, not 55. */

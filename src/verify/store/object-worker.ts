@@ -1,4 +1,4 @@
-import { postToParent, receiveStart } from '../../threads/thread-start.js'
+import { postToParent, receiveStart } from '../../threads/supervised-thread.js'
 import type { StartChecking } from '../plain/checksum-messages.js'
 import { checkObjects } from './check-objects.js'
 

@@ -1,15 +1,16 @@
 import type { ByteChannel } from '../../source/tar/byte-channel.js'
-import type { SharedRateBuffer } from '../../threads/shared-rate.js'
+import type { SharedRate, SharedRateBuffer } from '../../threads/shared-rate.js'
 import type { Compression } from '../../files/compression/compression.js'
 import type { Pathname } from '../../files/pathname.js'
 import type { StoredStretch } from '../../files/tar/sparse-member.js'
 import type { TarMemberKind } from '../../files/tar/tar-member.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import type { FileTableBuffers } from '../file-table/file-table-layout.js'
-import type { ContentFindings } from '../content/content-findings.js'
+import type { ContentFindings } from '../content/page-tally.js'
 import type { ContentRules } from '../content/decide-content-rules.js'
-import type { EngineUse } from '../name-engines.js'
+import type { EngineUse } from '../make-report.js'
 import type { PathnameIndexBuffers } from '../file-table/pathname-index.js'
+import { Claims } from '../../threads/claims.js'
 
 /** An archive to be read. Plain data: it crosses threads. */
 export interface ArchiveTask {
@@ -58,7 +59,7 @@ export interface StartArchives {
 }
 
 /** Counters that all threads share. */
-export interface ArchiveProgressBuffers {
+interface ArchiveProgressBuffers {
   /** See `Claims`. */
   readonly claims: SharedArrayBuffer
   /** BigInt64: bytes of archives that were read. */
@@ -144,3 +145,41 @@ export type ArchiveMessage =
   | { readonly type: 'open'; readonly task: number; readonly channel: ByteChannel }
   | { readonly type: 'finding'; readonly task: number; readonly finding: ArchiveFinding }
   | { readonly type: 'archive end'; readonly task: number; readonly summary: ArchiveSummary }
+
+/** Which archives are taken and how much of them was read, by all threads. */
+export class ArchiveProgress {
+  readonly buffers: ArchiveProgressBuffers
+  readonly claims: Claims
+  readonly #bytes: BigInt64Array
+  readonly #rate: SharedRate | undefined
+
+  constructor(buffers: ArchiveProgressBuffers = allocate(), rate?: SharedRate) {
+    this.#rate = rate
+    this.buffers = buffers
+    this.claims = new Claims(buffers.claims)
+    this.#bytes = new BigInt64Array(buffers.bytes)
+  }
+
+  /** Bytes of archives, as they are stored, that were read so far. */
+  get bytes(): number {
+    return Number(Atomics.load(this.#bytes, 0))
+  }
+
+  /**
+   * Counts what passes.
+   *
+   * @throws {@link Abandoned}
+   */
+  *follow(chunks: Iterable<Buffer>): Generator<Buffer, void, undefined> {
+    for (const chunk of chunks) {
+      this.claims.throwIfAbandoned()
+      Atomics.add(this.#bytes, 0, BigInt(chunk.length))
+      this.#rate?.takeSleeping(chunk.length, () => this.claims.throwIfAbandoned())
+      yield chunk
+    }
+  }
+}
+
+function allocate(): ArchiveProgressBuffers {
+  return { claims: new Claims().buffer, bytes: new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT) }
+}

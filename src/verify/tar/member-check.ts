@@ -4,7 +4,7 @@ import { shortestName, type TarHandler, type TarMember } from '../../files/tar/t
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import { createFileHasher } from '../../manifest/checksum/create-file-hasher.js'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
-import { FileFinder } from '../file-table/file-finder.js'
+import { FileFinder } from '../file-table/pathname-index.js'
 import { IgnoreRules } from '../ignore-rules.js'
 import { MemberContent } from './member-content.js'
 import type { ArchiveFinding, ArchiveSummary, ExpectedMembers } from './archive-messages.js'

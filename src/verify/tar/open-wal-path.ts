@@ -10,10 +10,9 @@ import type { OpenedWal } from '../wal/wal-source.js'
 import type { Archive } from '../../source/tar/archive.js'
 import { archiveProblem } from './archive-problem.js'
 import { ArchiveWalSource } from './archive-wal-source.js'
-import { readMembers } from '../../source/tar/read-members.js'
+import { peekChunks, readMembers } from '../../source/tar/read-members.js'
 import { describeArchiveFailure } from './check-archive.js'
 import { KeptMembers } from './kept-members.js'
-import { peekChunks } from '../../source/tar/peek-chunks.js'
 
 const BUFFER_BYTES = 256 * 1024
 

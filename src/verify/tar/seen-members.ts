@@ -1,6 +1,6 @@
 import { encodePathname, type Pathname } from '../../files/pathname.js'
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
-import type { FileFinder } from '../file-table/file-finder.js'
+import type { FileFinder } from '../file-table/pathname-index.js'
 
 /** What is known of the bytes of a file. */
 export interface KnownContent {

@@ -9,7 +9,7 @@ import {
   listUncheckedContent,
 } from '../content/decide-content-rules.js'
 import { type BackupDirectories, checkNeededDirectories } from '../needed-directories.js'
-import { nameEngines } from '../name-engines.js'
+import { nameEngines } from '../make-report.js'
 import { PagesInQuestion } from '../content/pages-in-question.js'
 import type { VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
@@ -17,13 +17,11 @@ import type { SharedArchives } from '../share.js'
 import type { OpenedWal } from '../wal/wal-source.js'
 import { type Archive, type ArchiveContents, pathnamePrefix } from '../../source/tar/archive.js'
 import { type ArchivePlace, remoteArchive as archiveOf } from '../../source/tar/archive-place.js'
-import { tablespacesIn } from '../file-table/tablespaces-in.js'
-import { ArchiveResults } from './archive-results.js'
+import { tablespacesIn } from '../file-table/file-table.js'
+import { ArchiveResults, reportMissingFiles, UnseenFiles } from './archive-results.js'
 import { archivedWal, ArchiveWalSource } from './archive-wal-source.js'
-import { listArchives } from './list-archives.js'
+import { bytesIn, listArchives, requireOwn, whichAreIn } from './list-archives.js'
 import { readArchives } from './read-archives.js'
-import { bytesIn, requireOwn, whichAreIn } from './share-of-archives.js'
-import { reportMissingFiles, UnseenFiles } from './unseen-files.js'
 
 interface TarBackupOptions {
   /** As it is shown, where the archives have a place. */

@@ -1,5 +1,5 @@
 import { type StartWalking, walkParts } from './walk-parts.js'
-import { postToParent, receiveStart } from '../../threads/thread-start.js'
+import { postToParent, receiveStart } from '../../threads/supervised-thread.js'
 
 /** A thread that reads parts of the WAL. The logic is in `walk-parts.ts`. */
 async function run(): Promise<void> {

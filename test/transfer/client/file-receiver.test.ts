@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { ownPathname } from '../../../src/files/safe-pathname.js'
 import { FileReceiver, type ReceivedFile } from '../../../src/transfer/client/file-receiver.js'
 import { DirectorySink } from '../../../src/target/directory-sink.js'
-import type { SentFileEvent } from '../../../src/transfer/commands/command-results.js'
+import type { SentFileEvent } from '../../../src/transfer/commands/replication-command.js'
 import { useScratch } from '../../manifest/use-scratch.js'
 
 const scratch = useScratch()

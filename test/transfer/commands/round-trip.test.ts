@@ -5,9 +5,13 @@ import { ownPathname } from '../../../src/files/safe-pathname.js'
 import { parseWalFileName } from '../../../src/postgres/wal-segment.js'
 import { packRows, unpackRows } from '../../../src/transfer/agent/thread/packed-rows.js'
 import type { Answer, ResultOutput } from '../../../src/transfer/commands/command-contract.js'
-import type { CommandResults, SentFileEvent } from '../../../src/transfer/commands/command-results.js'
+import type {
+  CommandName,
+  CommandResults,
+  ReplicationCommand,
+  SentFileEvent,
+} from '../../../src/transfer/commands/replication-command.js'
 import { commandContracts, formatCommand, parseCommand } from '../../../src/transfer/commands/commands.js'
-import type { CommandName, ReplicationCommand } from '../../../src/transfer/commands/replication-command.js'
 import { unsized } from '../../helpers/unsized.js'
 
 /** What a test says to a session, and what it answers; a stream as the list of what comes of it. */

@@ -2,11 +2,12 @@ import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathOf } from '../../../src/files/pathname.js'
 import { LocalClusterFiles } from '../../../src/transfer/cluster-files/local/local-cluster-files.js'
-import type { CommandResults, StoppedBackup } from '../../../src/transfer/commands/command-results.js'
 import type {
+  CommandResults,
   ReplicationCommand,
   SessionCommand,
   SessionCommandName,
+  StoppedBackup,
 } from '../../../src/transfer/commands/replication-command.js'
 import { BackupRegistry } from '../../../src/transfer/session/backup.js'
 import type { BackupSession } from '../../../src/transfer/session/backup-session.js'

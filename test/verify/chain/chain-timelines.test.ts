@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { WalRange } from '../../../src/manifest/model.js'
 import type { TimelineHistoryEntry } from '../../../src/postgres/timeline-history.js'
-import { findTimelineFault } from '../../../src/verify/chain/chain-timelines.js'
+import { findTimelineFault } from '../../../src/verify/chain/chain-consistency.js'
 
 /** Timeline 1 was left at 0/500 for 2, that at 0/900 for 4. */
 const history: readonly TimelineHistoryEntry[] = [

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { ChainMember } from '../../../src/verify/chain/chain-member.js'
 import type { ChainProblem } from '../../../src/verify/chain/chain-report.js'
-import { findMissingFiles } from '../../../src/verify/chain/find-missing-files.js'
+import { findMissingFiles } from '../../../src/verify/chain/chain-consistency.js'
 import { formatManifest, writeTree } from '../../cli/small-backup.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../helpers/scratch-directory.js'
 

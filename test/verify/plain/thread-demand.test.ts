@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ThreadDemand, threadsWhereWaiting } from '../../../src/verify/plain/thread-demand.js'
+import { ThreadDemand, threadsWhereWaiting } from '../../../src/verify/plain/storage-watch.js'
 
 const MEBIBYTE = 1024 * 1024
 

@@ -1,7 +1,10 @@
 import type { PgClient } from '../../connection/pg-connection.js'
-import type { CommandResults } from '../../commands/command-results.js'
+import type {
+  CommandResults,
+  SessionCommand,
+  SessionCommandName,
+} from '../../commands/replication-command.js'
 import { commandContracts, formatCommand } from '../../commands/commands.js'
-import type { SessionCommand, SessionCommandName } from '../../commands/replication-command.js'
 import type { ConnectionOptions } from '../../connection/connection-options.js'
 import type { BackupSession } from '../../session/backup-session.js'
 import { refused } from '../../commands/refused-error.js'

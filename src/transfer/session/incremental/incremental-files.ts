@@ -12,7 +12,7 @@ import type {
 } from '../../../postgres/wal-summary/incremental-plan.js'
 import type { ClusterFile } from '../../cluster-files/cluster-files.js'
 import { refused, RefusedError } from '../../commands/refused-error.js'
-import type { ListedFile } from '../../commands/command-results.js'
+import type { ListedFile } from '../../commands/replication-command.js'
 
 /**
  * Says of listed files how each is to be sent: whole, or as what has changed, by another name.

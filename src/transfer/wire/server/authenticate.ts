@@ -1,11 +1,10 @@
-import type { TLSSocket } from 'node:tls'
+import type { SecureContext, TLSSocket } from 'node:tls'
 import { shortenText } from '../../../files/display-text.js'
 import { backendMessages } from '../protocol/backend-messages.js'
 import { ScramExchange } from '../scram/scram-exchange.js'
 import type { ScramUsers } from '../scram/scram-users.js'
 import { serverEndPoint } from '../scram/server-end-point.js'
 import { brokenProtocol, WireError } from '../wire-error.js'
-import type { WireAuthentication } from './wire-access.js'
 import type { WireChannel } from './wire-channel.js'
 
 /** PostgreSQL's limit, before anybody has shown who he is. */
@@ -98,4 +97,24 @@ function parseSaslInitialResponse(payload: Buffer): SaslInitialResponse {
   // -1, no data, is allowed by the protocol, but SCRAM always begins with some.
   if (length !== payload.length - start) throw brokenProtocol('invalid SASL response')
   return { mechanism: payload.toString('latin1', 0, nul), data: payload.subarray(start) }
+}
+
+/** On what terms clients of one listener are let in. */
+export interface WireAccess {
+  readonly authentication: WireAuthentication
+  /** Without it, requests for encryption are declined. */
+  readonly tls?: WireTls | undefined
+}
+
+type WireAuthentication =
+  /** **Lets everybody in, as any user.** For a Unix socket in a directory that nobody else can enter. */
+  | { readonly method: 'trust' }
+  /** With channel binding where there is TLS. */
+  | { readonly method: 'scram-sha-256'; readonly users: ScramUsers }
+
+export interface WireTls {
+  /** Of `tls.createSecureContext`; made anew for new files. */
+  readonly context: SecureContext
+  /** Whether a client without encryption is turned away, before it is asked for a password. */
+  readonly isRequired: boolean
 }

@@ -1,7 +1,7 @@
 import { type SecureContext, TLSSocket } from 'node:tls'
 import { type StartupMessage, type StartupPacket, unsupportedProtocol } from '../protocol/startup-packet.js'
 import { brokenProtocol, WireError } from '../wire-error.js'
-import type { WireTls } from './wire-access.js'
+import type { WireTls } from './authenticate.js'
 import type { WireChannel } from './wire-channel.js'
 import type { Duplex } from 'node:stream'
 import { shortenText } from '../../../files/display-text.js'

@@ -6,7 +6,7 @@ import type { MakeHandler } from '../wire-handler.js'
 import { CancelTable } from './cancel-table.js'
 import { adminShutdown } from './connection-errors.js'
 import type { ConnectionPlaces } from './connection-places.js'
-import type { WireAccess } from './wire-access.js'
+import type { WireAccess } from './authenticate.js'
 import { WireChannel } from './wire-channel.js'
 import { defaultLimits, WireConnection, type WireEvent, type WireLimits } from './wire-connection.js'
 

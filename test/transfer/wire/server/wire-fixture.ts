@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { MakeHandler, WireClose, WireClient } from '../../../../src/transfer/wire/wire-handler.js'
-import type { WireAccess } from '../../../../src/transfer/wire/server/wire-access.js'
+import type { WireAccess } from '../../../../src/transfer/wire/server/authenticate.js'
 import { ConnectionPlaces, type PlaceLimits } from '../../../../src/transfer/wire/server/connection-places.js'
 import type { WireEvent, WireLimits } from '../../../../src/transfer/wire/server/wire-connection.js'
 import { WireServer } from '../../../../src/transfer/wire/server/wire-server.js'
