@@ -41,8 +41,22 @@ export class PathnameHash {
 
   /** 53 bits, which a number holds. */
   hash53(bytes: Uint8Array, start: number, end: number): number {
-    const high = hash(this.#high, this.#highSeed, bytes, start, end)
-    return high * 2 ** 21 + (this.hash32(bytes, start, end) >>> 11)
+    const highs = this.#high
+    const lows = this.#low
+    let high = this.#highSeed | 0
+    let low = this.#lowSeed | 0
+    // As `hash` does it, both in one go.
+    for (let block = start; ; block += POSITIONS) {
+      const blockEnd = Math.min(end, block + POSITIONS)
+      for (let at = block; at < blockEnd; at++) {
+        const factor = (bytes[at] as number) + 1
+        high = (high + Math.imul(highs[at - block] as number, factor)) | 0
+        low = (low + Math.imul(lows[at - block] as number, factor)) | 0
+      }
+      high = mix(high)
+      low = mix(low)
+      if (blockEnd === end) return (high >>> 0) * 2 ** 21 + (low >>> 11)
+    }
   }
 }
 

@@ -7,7 +7,7 @@ import type { ManifestSummary } from '../manifest/manifest-parser.js'
 import { SortedKeys } from '../manifest/merge/sorted-keys.js'
 import type { ManifestFile, WalRange } from '../manifest/model.js'
 import { duplicatePathnameError, openManifest, scanManifest } from '../manifest/read-manifest.js'
-import { hasServerTime, type PlainEntry, toManifestFile } from '../manifest/server-layout.js'
+import { type PlainEntry, toManifestFile } from '../manifest/server-layout.js'
 import { FileTable } from '../verify/file-table/file-table.js'
 import { maxRowsOf } from '../verify/file-table/file-table-layout.js'
 
@@ -142,7 +142,7 @@ class ModificationTimes {
       const digit = (bytes[at] as number) - 0x30
       if (digit >= 0 && digit <= 9) digits = digits * 10 + digit
     }
-    if (digits === 0 || !hasServerTime(entry)) this.add(row, toManifestFile(entry).lastModified)
+    if (digits === 0 || !entry.hasServerTime) this.add(row, toManifestFile(entry).lastModified)
     else this.#digits[row] = digits
   }
 

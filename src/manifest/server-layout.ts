@@ -15,6 +15,8 @@ export interface PlainEntry {
   size: number
   /** Where the 23 bytes of the time begin. */
   lastModifiedStart: number
+  /** Whether the time is written as a server writes it: `YYYY-MM-DD HH:MM:SS GMT`. */
+  hasServerTime: boolean
   algorithm: RealChecksumAlgorithm | undefined
   /** The checksum is the lower-case hexadecimal digits from `hexStart` to before `hexEnd`; none without an algorithm. */
   hexStart: number
@@ -33,8 +35,28 @@ const TILDE = 0x7e
 const MAX_SIZE_DIGITS = 15
 
 /** A zero stands for any digit. */
-const TIME_PATTERN = bytesOf('0000-00-00 00:00:00 GMT')
+const TIME_PATTERN = Buffer.from('0000-00-00 00:00:00 GMT')
 const LAST_MODIFIED_LENGTH = TIME_PATTERN.length
+
+/** The pattern as words of four bytes, which overlap at its end. */
+const TIME_WORDS = [0, 4, 8, 12, 16, 19].map((at) => {
+  const bytes = [...TIME_PATTERN.subarray(at, at + 4)]
+  const word = (value: (byte: number) => number): number => Buffer.from(bytes.map(value)).readInt32LE()
+  return {
+    at,
+    /** Of a digit, the upper half; of other bytes, all of it. */
+    mask: word((byte) => (byte === ZERO ? 0xf0 : 0xff)),
+    pattern: word((byte) => byte),
+    /** Takes what has the upper half of a digit, and is none, to another upper half. */
+    excess: word((byte) => (byte === ZERO ? 0x06 : 0)),
+    digits: word((byte) => (byte === ZERO ? 0xf0 : 0)),
+    zeros: word((byte) => (byte === ZERO ? ZERO : 0)),
+  }
+})
+
+/** 1 for each byte that is a lower-case hexadecimal digit: to guess which comparison fails costs more than to look it up. */
+const LOWER_HEX = new Uint8Array(256)
+for (const digit of Buffer.from('0123456789abcdef')) LOWER_HEX[digit] = 1
 
 const START = wordsOf('{ "Path": "')
 const SIZE = wordsOf('", "Size": ')
@@ -136,26 +158,18 @@ function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
  */
 export function readPlainEntry(entry: PlainEntry, start: number): number {
   const { bytes, view } = entry
-  const pathnameStart = after(view, start, START)
+  const pathnameStart = after(entry, start, START)
   const pathnameEnd = pathnameStart === -1 ? -1 : findPathnameEnd(bytes, pathnameStart)
-  const sizeStart = pathnameEnd === -1 ? -1 : after(view, pathnameEnd, SIZE)
+  const sizeStart = pathnameEnd === -1 ? -1 : after(entry, pathnameEnd, SIZE)
   const sizeEnd = sizeStart === -1 ? -1 : readSize(entry, sizeStart)
-  const modifiedStart = sizeEnd === -1 ? -1 : after(view, sizeEnd, LAST_MODIFIED)
-  if (modifiedStart === -1 || !isPlain(bytes, modifiedStart, LAST_MODIFIED_LENGTH)) return -1
+  const modifiedStart = sizeEnd === -1 ? -1 : after(entry, sizeEnd, LAST_MODIFIED)
+  if (modifiedStart === -1 || modifiedStart + LAST_MODIFIED_LENGTH > bytes.length) return -1
+  entry.hasServerTime = isServerTime(view, modifiedStart)
+  if (!entry.hasServerTime && !isPlain(bytes, modifiedStart, LAST_MODIFIED_LENGTH)) return -1
   entry.pathnameStart = pathnameStart
   entry.pathnameEnd = pathnameEnd
   entry.lastModifiedStart = modifiedStart
   return readChecksum(entry, modifiedStart + LAST_MODIFIED_LENGTH)
-}
-
-/** Whether the time of modification is written as a server writes it: `YYYY-MM-DD HH:MM:SS GMT`. */
-export function hasServerTime({ bytes, lastModifiedStart }: PlainEntry): boolean {
-  for (let index = 0; index < LAST_MODIFIED_LENGTH; index++) {
-    const byte = bytes[lastModifiedStart + index]
-    const pattern = TIME_PATTERN[index]
-    if (pattern === ZERO ? !isDigit(byte) : byte !== pattern) return false
-  }
-  return true
 }
 
 /** An entry to be filled in. */
@@ -168,6 +182,7 @@ export function createPlainEntry(): PlainEntry {
     pathnameEnd: 0,
     size: 0,
     lastModifiedStart: 0,
+    hasServerTime: false,
     algorithm: undefined,
     hexStart: 0,
     hexEnd: 0,
@@ -181,21 +196,21 @@ function afterSeparator(bytes: Uint8Array, at: number, isFirst: boolean): number
 }
 
 function readChecksum(entry: PlainEntry, at: number): number {
-  const { bytes, view } = entry
-  const wordsStart = after(view, at, ALGORITHM)
+  const { bytes } = entry
+  const wordsStart = after(entry, at, ALGORITHM)
   if (wordsStart === -1) {
     entry.algorithm = undefined
-    return after(view, at, END)
+    return after(entry, at, END)
   }
   for (const { algorithm, words, hexLength } of algorithms) {
-    const hexStart = after(view, wordsStart, words)
+    const hexStart = after(entry, wordsStart, words)
     if (hexStart === -1) continue
     const hexEnd = hexStart + hexLength
     if (!isLowerHex(bytes, hexStart, hexEnd)) return -1
     entry.algorithm = algorithm
     entry.hexStart = hexStart
     entry.hexEnd = hexEnd
-    return after(view, hexEnd, END)
+    return after(entry, hexEnd, END)
   }
   return -1
 }
@@ -226,21 +241,29 @@ function findPathnameEnd(bytes: Uint8Array, start: number): number {
 }
 
 /** The position behind these words, when they stand here; else -1. */
-function after(view: DataView, at: number, { length, quads, rest }: Words): number {
+function after({ bytes, view }: PlainEntry, at: number, { length, quads, rest }: Words): number {
   const end = at + length
-  if (end > view.byteLength) return -1
+  if (end > bytes.length) return -1
   let from = at
   for (let index = 0; index < quads.length; index++, from += 4) {
     if (view.getInt32(from, true) !== quads[index]) return -1
   }
   for (let index = 0; index < rest.length; index++) {
-    if (view.getUint8(from + index) !== rest[index]) return -1
+    if (bytes[from + index] !== rest[index]) return -1
   }
   return end
 }
 
+/** Whether a time as a server writes it is there; its bytes have to be there. */
+function isServerTime(view: DataView, start: number): boolean {
+  for (const { at, mask, pattern, excess, digits, zeros } of TIME_WORDS) {
+    const word = view.getInt32(start + at, true)
+    if ((word & mask) !== pattern || ((word + excess) & digits) !== zeros) return false
+  }
+  return true
+}
+
 function isPlain(bytes: Uint8Array, start: number, length: number): boolean {
-  if (start + length > bytes.length) return false
   for (let at = start; at < start + length; at++) {
     const byte = bytes[at] as number
     if (byte < SPACE || byte > TILDE || byte === QUOTE || byte === BACKSLASH) return false
@@ -250,11 +273,9 @@ function isPlain(bytes: Uint8Array, start: number, length: number): boolean {
 
 function isLowerHex(bytes: Uint8Array, start: number, end: number): boolean {
   if (end > bytes.length) return false
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at] as number
-    if (!(byte >= ZERO && byte <= 0x39) && !(byte >= 0x61 && byte <= 0x66)) return false
-  }
-  return true
+  let digits = 0
+  for (let at = start; at < end; at++) digits += LOWER_HEX[bytes[at] as number] as number
+  return digits === end - start
 }
 
 function isDigit(byte: number | undefined): boolean {
@@ -267,8 +288,4 @@ function wordsOf(text: string): Words {
     bytes.readInt32LE(4 * index),
   )
   return { length: bytes.length, quads, rest: bytes.subarray(4 * quads.length) }
-}
-
-function bytesOf(text: string): Uint8Array {
-  return Buffer.from(text, 'latin1')
 }

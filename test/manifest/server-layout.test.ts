@@ -30,6 +30,22 @@ test('reads entries that follow each other, and stops before what is not one', (
   expect(readLayout(`,\n${line}`, false)).toEqual({ files: [file], length: line.length + 2 })
 })
 
+test('knows a time as a server writes it from all others', () => {
+  const { lastModified = '' } = file
+  // Beside the digits, what differs from one in half of its bits.
+  const bytes = Buffer.from(`/09:!)*?@Pp -GMT\u00b5`, 'latin1')
+  for (let at = 0; at < lastModified.length; at++) {
+    for (const byte of bytes.toString('latin1')) {
+      const time = lastModified.slice(0, at) + byte + lastModified.slice(at + 1)
+      const expected = /^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT$/.test(time)
+      const known: boolean[] = []
+      const reader = new ServerLayoutReader(({ hasServerTime }) => known.push(hasServerTime))
+      reader.read(Buffer.from(`\n${line.replace(lastModified, () => time)}`, 'latin1'), true)
+      expect({ time, known }).toEqual({ time, known: byte === '\u00b5' ? [] : [expected] })
+    }
+  }
+})
+
 test.each([
   ['SHA224', 56],
   ['SHA256', 64],

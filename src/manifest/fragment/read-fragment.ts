@@ -4,7 +4,7 @@ import { encodePathname } from '../../files/pathname.js'
 import { readLineBlocks } from '../../files/read-line-blocks.js'
 import { ioError } from '../../files/system-error.js'
 import { inlineStreams, type Sha256Stream } from '../checksum/sha256-stream.js'
-import { createPlainEntry, hasServerTime, readPlainEntry, setBytes } from '../server-layout.js'
+import { createPlainEntry, readPlainEntry, setBytes } from '../server-layout.js'
 import { type FragmentSeal, parseFragmentLine, parseFragmentSeal } from './fragment-lines.js'
 import { readFileEnd } from '../../files/read-small-file.js'
 import { parseFragmentFileName } from './backup-id.js'
@@ -124,7 +124,7 @@ class FragmentReader {
     const entry = this.#entry
     setBytes(entry, bytes)
     const end = readPlainEntry(entry, start)
-    if (end === -1 || bytes[end] !== LF || end - start > MAX_LINE_BYTES || !hasServerTime(entry)) return -1
+    if (end === -1 || bytes[end] !== LF || end - start > MAX_LINE_BYTES || !entry.hasServerTime) return -1
     const line = this.#line
     line.pathnameBytes = bytes
     line.pathnameStart = entry.pathnameStart

@@ -2,7 +2,7 @@ import { PathnameHash } from '../../files/pathname-hash.js'
 import { decodePathname, displayPathname, type Pathname } from '../../files/pathname.js'
 import { parseFragmentLine } from '../fragment/fragment-lines.js'
 import { type FragmentLine, readFragment } from '../fragment/read-fragment.js'
-import { NumberSet } from './number-set.js'
+import { RepeatedNumbers } from './repeated-numbers.js'
 
 /** How many duplicates are named one by one. */
 const MAX_NAMED = 100
@@ -10,24 +10,22 @@ const MAX_NAMED = 100
 /**
  * Finds the pathnames that are recorded more than once, over all fragments of a merge.
  *
- * It keeps a hash of each, 13 bytes, by a key of its own. Two pathnames with the same hash are only suspects: the fragments are
+ * It keeps a hash of each, 9 bytes, by a key of its own. Two pathnames with the same hash are only suspects: the fragments are
  * read again to compare the names themselves, which only a merge that fails has to pay, or, of a million files, one in twenty
  * thousand.
  */
 export class DuplicatePathnames {
   readonly #hash = new PathnameHash()
-  readonly #seen: NumberSet
-  readonly #suspects = new Set<number>()
+  readonly #seen: RepeatedNumbers
 
   /** @param expected - how many pathnames there will probably be */
   constructor(expected: number) {
-    this.#seen = new NumberSet(expected)
+    this.#seen = new RepeatedNumbers(expected)
   }
 
   /** Takes note of a pathname. */
   add({ pathnameBytes, pathnameStart, pathnameEnd }: FragmentLine): void {
-    const hash = this.#hash.hash53(pathnameBytes, pathnameStart, pathnameEnd)
-    if (!this.#seen.add(hash)) this.#suspects.add(hash)
+    this.#seen.add(this.#hash.hash53(pathnameBytes, pathnameStart, pathnameEnd))
   }
 
   /**
@@ -36,13 +34,14 @@ export class DuplicatePathnames {
    * @throws {@link PbManifestError} `IO`
    */
   async describe(fragments: readonly string[]): Promise<string[]> {
-    if (this.#suspects.size === 0) return []
+    const suspects = this.#seen.find()
+    if (suspects.size === 0) return []
     const places = new Map<Pathname, Place[]>()
     for (const path of fragments) {
       await readFragment(path, {
         onLine: (line) => {
           const { pathnameBytes, pathnameStart, pathnameEnd } = line
-          if (!this.#suspects.has(this.#hash.hash53(pathnameBytes, pathnameStart, pathnameEnd))) return
+          if (!suspects.has(this.#hash.hash53(pathnameBytes, pathnameStart, pathnameEnd))) return
           const pathname = decodePathname(pathnameBytes.subarray(pathnameStart, pathnameEnd))
           places.set(pathname, [...(places.get(pathname) ?? []), { path, line: textOf(line) }])
         },

@@ -33,8 +33,12 @@ export class ManifestOutput {
   readonly #file: DurableFile
   readonly #hash: Sha256Stream
   #buffer: Buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  #view = viewOf(this.#buffer)
   #used = 0
   #isFirst = true
+  /** What a line was copied from last. */
+  #source: Buffer | undefined
+  #sourceView = this.#view
   /** While one is written, the other is filled. */
   #spare: Buffer = Buffer.allocUnsafe(BUFFER_BYTES)
   #writing: Promise<void> = Promise.resolve()
@@ -68,7 +72,12 @@ export class ManifestOutput {
     this.#isFirst = false
     if (this.#used + separator.length + end - start > BUFFER_BYTES) throw new RangeError('no room was made')
     for (const byte of separator) this.#buffer[this.#used++] = byte
-    this.#used += bytes.copy(this.#buffer, this.#used, start, end)
+    if (this.#source !== bytes) {
+      this.#source = bytes
+      this.#sourceView = viewOf(bytes)
+    }
+    copyWords(this.#sourceView, start, end, this.#view, this.#used)
+    this.#used += end - start
   }
 
   /** Has what was added written. Returns a promise only when there is something to wait for. */
@@ -111,7 +120,20 @@ export class ManifestOutput {
     this.#writing.catch(() => {})
     const written = this.#buffer
     this.#buffer = this.#spare
+    this.#view = viewOf(this.#buffer)
     this.#spare = written
     this.#used = 0
   }
+}
+
+function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, length)
+}
+
+/** Copies the bytes from `start` to before `end`: of a hundred bytes, a call of `copy` takes as long as everything else. */
+function copyWords(source: DataView, start: number, end: number, target: DataView, place: number): void {
+  let at = start
+  let to = place
+  for (; at + 4 <= end; at += 4, to += 4) target.setInt32(to, source.getInt32(at))
+  for (; at < end; at++, to++) target.setUint8(to, source.getUint8(at))
 }
