@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { ListedObject } from './list-objects.js'
-import { brokenOff, type StoreClient, Tries } from './store-client.js'
+import { type StoreClient, Tries } from './store-client.js'
+import { brokenOff, drain } from './store-connections.js'
 import { errorOfAnswer, StoreError } from './store-error.js'
 
 /** What is read at once, and in how many requests, of an object that is long. */
@@ -25,18 +26,15 @@ export async function* readObject(
   client: StoreClient,
   object: KnownObject,
   signal: AbortSignal | undefined,
-  { start, end }: ByteRange = { start: 0, end: object.size },
+  range: ByteRange = { start: 0, end: object.size },
 ): AsyncGenerator<Buffer, void, undefined> {
-  const tries = new Tries(client, signal)
-  for (let at = start; at < end;) {
+  const reading = new Reading(client, object, signal, range)
+  while (!reading.isDone) {
     try {
-      const answer = await client.send(rangeRequest(object, { start: at, end }), signal)
+      const answer = await reading.ask()
       try {
-        checkAnswer(answer, object, { start: at, end })
         for await (const chunk of answer as AsyncIterable<Buffer>) {
-          if (at + chunk.length > end) throw unexpected('it has more bytes than were asked for')
-          at += chunk.length
-          tries.progress()
+          reading.pass(chunk)
           yield chunk
         }
       } catch (error) {
@@ -44,10 +42,95 @@ export async function* readObject(
       } finally {
         answer.destroy()
       }
-      if (at < end) throw brokenOff('it ended early')
+      reading.requireDone()
     } catch (error) {
-      await tries.wait(error)
+      await reading.wait(error)
     }
+  }
+}
+
+/**
+ * The same for one who takes each piece as it comes, without iterators between, which take as much time as the checksum of a small object.
+ *
+ * @param take - what it throws ends the reading; while it has something to wait for, nothing more is read
+ * @throws {@link StoreError} when there is no more to be had
+ */
+export async function takeObject(
+  client: StoreClient,
+  object: KnownObject,
+  signal: AbortSignal | undefined,
+  take: (chunk: Buffer) => Promise<void> | void,
+  range: ByteRange = { start: 0, end: object.size },
+): Promise<void> {
+  const reading = new Reading(client, object, signal, range)
+  while (!reading.isDone) {
+    try {
+      const answer = await reading.ask()
+      await drain(answer, (chunk) => {
+        reading.pass(chunk)
+        return take(chunk)
+      })
+      reading.requireDone()
+    } catch (error) {
+      await reading.wait(error)
+    }
+  }
+}
+
+/** How far an object has been read. */
+class Reading {
+  readonly #client: StoreClient
+  readonly #object: KnownObject
+  readonly #signal: AbortSignal | undefined
+  readonly #tries: Tries
+  readonly #end: number
+  #at: number
+
+  constructor(
+    client: StoreClient,
+    object: KnownObject,
+    signal: AbortSignal | undefined,
+    { start, end }: ByteRange,
+  ) {
+    this.#client = client
+    this.#object = object
+    this.#signal = signal
+    this.#tries = new Tries(client, signal)
+    this.#at = start
+    this.#end = end
+  }
+
+  get isDone(): boolean {
+    return this.#at >= this.#end
+  }
+
+  /** Asks for all that is left. */
+  async ask(): Promise<IncomingMessage> {
+    const left = { start: this.#at, end: this.#end }
+    const answer = await this.#client.send(rangeRequest(this.#object, left), this.#signal)
+    try {
+      checkAnswer(answer, this.#object, left)
+      return answer
+    } catch (error) {
+      answer.destroy()
+      throw error
+    }
+  }
+
+  pass(chunk: Buffer): void {
+    if (this.#at + chunk.length > this.#end) throw unexpected('it has more bytes than were asked for')
+    this.#at += chunk.length
+    this.#tries.progress()
+  }
+
+  /** Requires that an answer that has ended gave everything. */
+  requireDone(): void {
+    if (!this.isDone) throw brokenOff('it ended early')
+  }
+
+  /** Waits after a failure for the next try. @throws that failure, when there is none */
+  async wait(error: unknown): Promise<void> {
+    await this.#tries.wait(error)
   }
 }
 
@@ -70,7 +153,7 @@ export async function* readObjectAhead(
     for (;;) {
       for (; parts.length < PARTS_AHEAD && start < object.size; start += PART_BYTES) {
         const range = { start, end: Math.min(start + PART_BYTES, object.size) }
-        const part = collect(readObject(client, object, both, range))
+        const part = collect(client, object, both, range)
         // It is awaited in its turn.
         part.catch(() => {})
         parts.push(part)
@@ -84,18 +167,25 @@ export async function* readObjectAhead(
   }
 }
 
-/** Reads a small object whole. @throws {@link StoreError} */
+/** Reads an object, or a part of it, that is small enough to be kept. @throws {@link StoreError} */
 export async function readWholeObject(
   client: StoreClient,
   object: KnownObject,
   signal: AbortSignal | undefined,
+  range?: ByteRange,
 ): Promise<Buffer> {
-  return Buffer.concat(await collect(readObject(client, object, signal)))
+  return Buffer.concat(await collect(client, object, signal, range))
 }
 
-async function collect(chunks: AsyncIterable<Buffer>): Promise<Buffer[]> {
+/** The pieces in which it came. */
+async function collect(
+  client: StoreClient,
+  object: KnownObject,
+  signal: AbortSignal | undefined,
+  range: ByteRange | undefined,
+): Promise<Buffer[]> {
   const parts: Buffer[] = []
-  for await (const chunk of chunks) parts.push(chunk)
+  await takeObject(client, object, signal, (chunk) => void parts.push(chunk), range)
   return parts
 }
 

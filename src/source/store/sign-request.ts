@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto'
+import { encodePathname, type Pathname } from '../../files/pathname.js'
 
 /** What proves to a store who asks. */
 export interface StoreCredentials {
@@ -35,33 +36,34 @@ export function signRequest(
   region: string,
   now: Date,
 ): Record<string, string> {
-  const time = now.toISOString().replaceAll(/[-:]|\.\d{3}/g, '')
-  const date = time.slice(0, 8)
-  const signed: Record<string, string> = {
-    ...headers,
-    host,
-    'x-amz-content-sha256': bodyHash,
-    'x-amz-date': time,
-    ...(sessionToken !== undefined && { 'x-amz-security-token': sessionToken }),
-  }
+  const time = formatTime(now)
+  const scope = `${time.slice(0, 8)}/${region}/s3/aws4_request`
+  const signed: Record<string, string> = { ...headers }
+  signed['host'] = host
+  signed['x-amz-content-sha256'] = bodyHash
+  signed['x-amz-date'] = time
+  if (sessionToken !== undefined) signed['x-amz-security-token'] = sessionToken
   const names = Object.keys(signed).toSorted()
-  const scope = `${date}/${region}/s3/aws4_request`
-  const request = [
-    method,
-    path,
-    formatQuery(query),
-    ...names.map((name) => `${name}:${signed[name]?.trim()}`),
-    '',
-    names.join(';'),
-    bodyHash,
-  ].join('\n')
-  const toSign = ['AWS4-HMAC-SHA256', time, scope, createHash('sha256').update(request).digest('hex')]
-  const key = signingKey(secretAccessKey, scope)
-  const signature = createHmac('sha256', key).update(toSign.join('\n')).digest('hex')
-  return {
-    ...signed,
-    authorization: `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`,
+  let lines = ''
+  for (const name of names) lines += `${name}:${signed[name]?.trim()}\n`
+  const signedNames = names.join(';')
+  const request = `${method}\n${path}\n${formatQuery(query)}\n${lines}\n${signedNames}\n${bodyHash}`
+  const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${createHash('sha256').update(request).digest('hex')}`
+  const signature = createHmac('sha256', signingKey(secretAccessKey, scope)).update(toSign).digest('hex')
+  signed['authorization'] =
+    `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${signedNames}, Signature=${signature}`
+  return signed
+}
+
+let lastTime: { readonly second: number; readonly text: string } | undefined
+
+/** `20130524T000000Z` */
+function formatTime(now: Date): string {
+  const second = Math.floor(now.getTime() / 1000)
+  if (lastTime?.second !== second) {
+    lastTime = { second, text: now.toISOString().replaceAll(/[-:]|\.\d{3}/g, '') }
   }
+  return lastTime.text
 }
 
 let lastKey: { readonly secret: string; readonly scope: string; readonly key: Buffer } | undefined
@@ -83,17 +85,24 @@ export function formatQuery(query: Readonly<Record<string, string>>): string {
     .join('&')
 }
 
-const plain = /[A-Za-z0-9._~-]/
+const isPlain = /^[A-Za-z0-9._~-]*$/
+/** With the slashes of a key. */
+const isPlainPath = /^[A-Za-z0-9._~/-]*$/
 
-/** Encodes every byte but letters, digits, `-`, `.`, `_`, `~` and those of `also`. */
-export function encodeBytes(text: string | Buffer, also = ''): string {
-  let encoded = ''
-  for (const byte of Buffer.from(text as string)) {
-    const character = String.fromCharCode(byte)
-    encoded +=
-      plain.test(character) || also.includes(character)
-        ? character
-        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
-  }
-  return encoded
+/** The path of a key: every byte is encoded but letters, digits, `-`, `.`, `_`, `~` and `/`. */
+export function encodeKey(key: Pathname): string {
+  // As nearly every one is.
+  if (isPlainPath.test(key)) return key
+  return encodePathname(key).toString('latin1').split('/').map(encodeLatin1).join('/')
+}
+
+function encodeBytes(text: string): string {
+  return isPlain.test(text) ? text : encodeLatin1(Buffer.from(text).toString('latin1'))
+}
+
+function encodeLatin1(bytes: string): string {
+  return bytes.replaceAll(
+    /[^A-Za-z0-9._~-]/g,
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  )
 }

@@ -1,14 +1,13 @@
 import { setMaxListeners } from 'node:events'
-import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type { IncomingMessage } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
-import { PbManifestError } from '../../errors.js'
-import { encodePathname, type Pathname } from '../../files/pathname.js'
+import type { Pathname } from '../../files/pathname.js'
 import { throwIfAborted } from '../../files/yielder.js'
 import { findCredentials } from './find-credentials.js'
-import { encodeBytes, formatQuery, signRequest, type StoreCredentials } from './sign-request.js'
+import { encodeKey, formatQuery, signRequest, type StoreCredentials } from './sign-request.js'
 import type { StoreAddress } from './store-address.js'
-import { errorOfAnswer, errorOfConnection, StoreError, type StoreMethod } from './store-error.js'
+import { drain, StoreConnections } from './store-connections.js'
+import { errorOfAnswer, StoreError, type StoreMethod } from './store-error.js'
 import { regionOf, settingsOf, type StoreOptions, type StoreSettings } from './store-settings.js'
 
 /** So often is something tried that does not come any further. */
@@ -18,9 +17,6 @@ const LONGEST_DELAY_MS = 20_000
 
 /** That requests are sent again is told so often at most, in milliseconds. */
 const TELLING_MS = 1000
-
-/** So long may a store be silent, in milliseconds. */
-const SILENCE_MS = 60_000
 
 /** More of an answer that is an error is not read. */
 const MAX_ERROR_BYTES = 64 * 1024
@@ -51,7 +47,7 @@ export class StoreClient {
   /** How many requests were sent, and how many of them were sent again because of something that may pass. */
   readonly counts = { requests: 0, retries: 0 }
   readonly #options: StoreOptions
-  readonly #agent: HttpAgent
+  readonly #connections: StoreConnections
   #settings: StoreSettings
   #region: string
   #credentials: Promise<StoreCredentials> | undefined
@@ -64,7 +60,7 @@ export class StoreClient {
   /**
    * @param connections - how many there are at most
    * @param onRetry - is told that the store is asked again, and why, once a second at most
-   * @throws {@link PbManifestError} `USAGE` or `IO`
+   * @throws `PbManifestError` `USAGE` or `IO`
    */
   constructor(
     address: StoreAddress,
@@ -77,12 +73,7 @@ export class StoreClient {
     this.#options = options
     this.#region = regionOf(options)
     this.#settings = settingsOf(options, address.bucket, this.#region)
-    const { endpoint, ca } = this.#settings
-    const limits = { keepAlive: true, maxSockets: connections, maxFreeSockets: connections }
-    this.#agent =
-      endpoint.protocol === 'https:'
-        ? new HttpsAgent({ ...limits, ...(ca !== undefined && { ca }) })
-        : new HttpAgent(limits)
+    this.#connections = new StoreConnections(this.#settings, connections)
   }
 
   /**
@@ -96,7 +87,7 @@ export class StoreClient {
       const answer = await this.#exchange(request, signal)
       const status = answer.statusCode ?? 0
       if (goodStatuses.has(status)) return answer
-      const body = await readBody(answer).catch(() => '')
+      const body = await readErrorBody(answer)
       const error = errorOfAnswer(status, body, request.key !== undefined, request.method)
       // What the store says about itself is believed once; about the clock, too.
       if (turn > 0 || !this.#learn(error, answer)) throw error
@@ -117,44 +108,29 @@ export class StoreClient {
 
   /** Closes all connections. */
   close(): void {
-    this.#agent.destroy()
+    this.#connections.close()
   }
 
   async #exchange(request: StoreRequest, signal: AbortSignal | undefined): Promise<IncomingMessage> {
     throwIfAborted(signal)
-    // Each request that is on its way has one.
-    if (signal !== undefined) setMaxListeners(0, signal)
     const { method = 'GET', key, query = {}, body } = request
-    const { endpoint, host, basePath } = this.#settings
+    const { host, basePath } = this.#settings
     this.#credentials ??= findCredentials(this.#options.env)
     const credentials = await this.#credentials
-    const path =
-      key === undefined ? basePath.replace(/(?<=.)\/$/, '') : basePath + encodeBytes(encodePathname(key), '/')
+    throwIfAborted(signal)
+    const path = key === undefined ? basePath.replace(/(?<=.)\/$/, '') : basePath + encodeKey(key)
     const now = new Date(Date.now() + this.#clockSkew)
     const unsigned = { method, host, path, query, headers: request.headers ?? {}, bodyHash: body?.hash }
     const headers = signRequest(unsigned, credentials, this.#region, now)
     const queryText = formatQuery(query)
     this.counts.requests++
-    return await new Promise((resolve, reject) => {
-      const send = endpoint.protocol === 'https:' ? httpsRequest : httpRequest
-      const sent = send({
-        agent: this.#agent,
-        method,
-        hostname: host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'),
-        port: endpoint.port === '' ? undefined : Number(endpoint.port),
-        path: queryText === '' ? path : `${path}?${queryText}`,
-        headers,
-        timeout: SILENCE_MS,
-        ...(signal && { signal }),
-      })
-      sent.on('timeout', () => sent.destroy(new Error(`it gave nothing for ${SILENCE_MS / 1000} s`)))
-      sent.on('error', (error) => {
-        if (signal?.aborted === true) reject(new PbManifestError('ABORTED', 'aborted', { cause: error }))
-        else reject(errorOfConnection(error, endpoint.origin))
-      })
-      sent.on('response', resolve)
-      sent.end(body?.bytes)
-    })
+    const signed = {
+      method,
+      path: queryText === '' ? path : `${path}?${queryText}`,
+      headers,
+      body: body?.bytes,
+    }
+    return await this.#connections.send(this.#settings, signed, signal)
   }
 
   /** Whether an answer says what was wrong with the request, so that it can be sent better. */
@@ -200,13 +176,15 @@ export class Tries {
   /**
    * Waits after a failure, each time longer, until it is time for the next try.
    *
-   * @throws that failure, when it will not pass or has been for long enough; {@link PbManifestError} `ABORTED`
+   * @throws that failure, when it will not pass or has been for long enough; `PbManifestError` `ABORTED`
    * @see https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
    */
   async wait(error: unknown): Promise<void> {
     throwIfAborted(this.#signal)
     if (!(error instanceof StoreError) || !error.isPassing || ++this.#failures >= MOST_TRIES) throw error
     this.#client.countRetry(error, this.#failures + 1)
+    // All lanes may wait at a time.
+    if (this.#signal !== undefined) setMaxListeners(0, this.#signal)
     const most = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures)
     try {
       await setTimeout(Math.random() * most, undefined, this.#signal && { signal: this.#signal })
@@ -253,33 +231,28 @@ export async function askOnce(
   signal: AbortSignal | undefined,
 ): Promise<StoreAnswer> {
   const answer = await client.send(request, signal)
-  return { body: await readBody(answer, Infinity), headers: answer.headers }
+  return { body: await readBody(answer), headers: answer.headers }
 }
 
 /** @throws {@link StoreError} when it is cut off */
-async function readBody(answer: IncomingMessage, most = MAX_ERROR_BYTES): Promise<string> {
+async function readBody(answer: IncomingMessage): Promise<string> {
   const parts: Buffer[] = []
-  let bytes = 0
-  try {
-    for await (const part of answer as AsyncIterable<Buffer>) {
-      bytes += part.length
-      if (bytes > most) break
-      parts.push(part)
-    }
-  } catch (error) {
-    throw brokenOff(error)
-  }
+  await drain(answer, (part) => void parts.push(part))
   return Buffer.concat(parts).toString('utf8')
 }
 
-/** The body of an answer has not come to its end. */
-export function brokenOff(cause: unknown): StoreError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new StoreError({
-    code: 'BROKEN_OFF',
-    message: `the answer was cut off: ${reason}`,
-    isPassing: true,
-    isOfObject: true,
-    cause,
-  })
+/** What there is of it, and no more than such a text has. */
+async function readErrorBody(answer: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = []
+  let bytes = 0
+  try {
+    await drain(answer, (part) => {
+      bytes += part.length
+      if (bytes > MAX_ERROR_BYTES) throw new RangeError('this is no error of a store')
+      parts.push(part)
+    })
+  } catch {
+    // The status says enough.
+  }
+  return Buffer.concat(parts).toString('utf8')
 }

@@ -21,6 +21,8 @@ export interface StoreSettings {
   readonly endpoint: URL
   /** The host, and what stands before the key in the path. */
   readonly host: string
+  /** The host without its port, as a resolver takes it. */
+  readonly hostname: string
   readonly basePath: string
   /** Which certificates are trusted; `undefined`: those that Node trusts. */
   readonly ca: string | undefined
@@ -53,9 +55,11 @@ export function settingsOf(options: StoreOptions, bucket: string, region: string
     style === undefined ? named === undefined && /^[a-z0-9-]+$/.test(bucket) : style === 'virtual'
   const path = endpoint.pathname.replace(/\/$/, '')
   const caFile = env['AWS_CA_BUNDLE'] || profile?.get('ca_bundle')
+  const host = isVirtual ? `${bucket}.${endpoint.host}` : endpoint.host
   return {
     endpoint,
-    host: isVirtual ? `${bucket}.${endpoint.host}` : endpoint.host,
+    host,
+    hostname: host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'),
     basePath: isVirtual ? `${path}/` : `${path}/${bucket}/`,
     ca: caFile ? readCertificates(caFile) : undefined,
   }

@@ -1,13 +1,7 @@
 import type { Pathname } from '../../files/pathname.js'
 import { readXml, textOf } from '../../source/store/read-xml.js'
-import {
-  ask,
-  askOnce,
-  brokenOff,
-  type StoreAnswer,
-  type StoreClient,
-  Tries,
-} from '../../source/store/store-client.js'
+import { ask, askOnce, type StoreAnswer, type StoreClient, Tries } from '../../source/store/store-client.js'
+import { brokenOff } from '../../source/store/store-connections.js'
 import { errorOfAnswer, StoreError } from '../../source/store/store-error.js'
 import {
   bodyOf,

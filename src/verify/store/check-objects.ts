@@ -2,7 +2,7 @@ import { isPbManifestError } from '../../errors.js'
 import { decodePathname } from '../../files/pathname.js'
 import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
 import type { ListedObject } from '../../source/store/list-objects.js'
-import { readObject } from '../../source/store/read-object.js'
+import { takeObject } from '../../source/store/read-object.js'
 import { StoreClient } from '../../source/store/store-client.js'
 import { StoreError } from '../../source/store/store-error.js'
 import { askStoredChecksum, isStoredAlgorithm, mayKeepChecksum } from '../../source/store/stored-checksum.js'
@@ -226,12 +226,12 @@ class ObjectChecker {
       const kept: Buffer[] = []
       let rest = 0
       let content = isSmall ? undefined : begin()
-      for await (const chunk of readObject(this.#client, object, this.#signal)) {
+      await takeObject(this.#client, object, this.#signal, (chunk) => {
         this.#queue.throwIfAbandoned()
-        await this.#rate?.take(chunk.length, this.#signal)
         if (isSmall) kept.push(chunk)
         else rest = take(chunk, hasher, content, rest)
-      }
+        return this.#rate?.take(chunk.length, this.#signal)
+      })
       // From here on nothing is waited for: other small objects use the same workplace.
       if (isSmall) {
         content = begin()

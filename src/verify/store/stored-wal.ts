@@ -1,4 +1,4 @@
-import { type ByteRange, readObject } from '../../source/store/read-object.js'
+import { type ByteRange, readWholeObject } from '../../source/store/read-object.js'
 import type { ListedObject } from '../../source/store/list-objects.js'
 import type { StoreClient } from '../../source/store/store-client.js'
 import { chooseSegments } from '../wal/choose-segments.js'
@@ -85,8 +85,6 @@ class StoredSegment implements WalSegmentReader {
   }
 
   async #fetch(range: ByteRange): Promise<Buffer> {
-    const parts: Buffer[] = []
-    for await (const part of readObject(this.#client, this.#object, this.#signal, range)) parts.push(part)
-    return Buffer.concat(parts)
+    return await readWholeObject(this.#client, this.#object, this.#signal, range)
   }
 }

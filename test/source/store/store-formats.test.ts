@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { decodePathname } from '../../../src/files/pathname.js'
 import { readXml, textOf } from '../../../src/source/store/read-xml.js'
 import { parseProfiles } from '../../../src/source/store/shared-profiles.js'
-import { encodeBytes, signRequest } from '../../../src/source/store/sign-request.js'
+import { encodeKey, signRequest } from '../../../src/source/store/sign-request.js'
 import { parseStoreAddress } from '../../../src/source/store/store-address.js'
 import { settingsOf } from '../../../src/source/store/store-settings.js'
 
@@ -52,8 +53,10 @@ describe('a signature is that of the examples of AWS', () => {
 })
 
 test('every byte of a key is encoded that could mean something else', () => {
-  expect(encodeBytes("a/b c+d%e'f*(g)é~", '/')).toBe('a/b%20c%2Bd%25e%27f%2A%28g%29%C3%A9~')
-  expect(encodeBytes(Buffer.of(0xff, 0x2f), '/')).toBe('%FF/')
+  expect(encodeKey('base/5/16384.1_fsm~-')).toBe('base/5/16384.1_fsm~-')
+  expect(encodeKey("a/b c+d%e'f*(g)é~")).toBe('a/b%20c%2Bd%25e%27f%2A%28g%29%C3%A9~')
+  expect(encodeKey('a\n')).toBe('a%0A')
+  expect(encodeKey(decodePathname(Buffer.of(0xff, 0x2f)))).toBe('%FF/')
 })
 
 describe('XML', () => {
