@@ -4,7 +4,13 @@ import { NotARegularFileError } from '../../files/open-regular-file.js'
 import { describeSystemError } from '../../files/system-error.js'
 import { findWalFormat } from '../../postgres/versions.js'
 import type { FirstTouches, WantedBlocks } from '../../postgres/wal/block-touches.js'
-import type { FirstRecord, RecordListener, WalFault, WalPosition } from '../../postgres/wal/wal-stretch.js'
+import type {
+  FirstRecord,
+  RecordListener,
+  WalFault,
+  WalPosition,
+  WalStretch,
+} from '../../postgres/wal/wal-stretch.js'
 import type { WalBuffer } from '../../postgres/wal/wal-buffer.js'
 import { WalWalker } from '../../postgres/wal/wal-walker.js'
 import { WAL_BLOCK_SIZE } from '../../postgres/wal-page-header.js'
@@ -91,7 +97,18 @@ export function* walkPart(
 ): PartWalk {
   const format = findWalFormat(expected.pageMagic)
   if (format === undefined) throw new Error(`no WAL format with magic number ${expected.pageMagic}`)
-  const stretch = { ...expected, format, startLsn: part.startLsn, position: part.position, onRecord }
+  // Written out: of what is spread, V8 makes a shape of its own each time, and compiles the walker for each anew.
+  const stretch: WalStretch = {
+    format,
+    timeline: expected.timeline,
+    segmentSize: expected.segmentSize,
+    systemIdentifier: expected.systemIdentifier,
+    startLsn: part.startLsn,
+    endLsn: expected.endLsn,
+    position: part.position,
+    wanted: expected.wanted,
+    onRecord,
+  }
   const walker = new WalWalker(stretch, extendCrc32c)
   const lastSegment = segmentHoldingEnd(expected.endLsn, expected.segmentSize)
   let fault: PartFault | undefined
