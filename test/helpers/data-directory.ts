@@ -1,5 +1,5 @@
 import './servers-only.js'
-import { chownSync } from 'node:fs'
+import { chownSync, writeFileSync } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32c } from '../../src/postgres/crc32c.js'
@@ -16,6 +16,11 @@ export interface DataDirectoryOptions {
   readonly dataChecksums?: boolean
   /** Size of a WAL segment in MiB, a power of two. Default 16, the server's own. */
   readonly walSegmentMegabytes?: number
+  /**
+   * Whether there is the database `template0`, from which databases of other encodings are made. Default: no. It is a third of all
+   * files, which every copy, backup and verification has to go through.
+   */
+  readonly hasTemplate0?: boolean
 }
 
 /**
@@ -28,12 +33,13 @@ export async function makeDataDirectory(
   programs: PostgresPrograms,
   options: DataDirectoryOptions,
 ): Promise<void> {
-  const { dataChecksums = programs.major >= 18, walSegmentMegabytes = 16 } = options
-  const name = `${programs.bin.replaceAll('/', '_')}-${dataChecksums ? 'checksums-' : ''}${walSegmentMegabytes}`
-  const template = await sharedFixture(`data${name}`, async (parent) => {
+  const { dataChecksums = programs.major >= 18, walSegmentMegabytes = 16, hasTemplate0 = false } = options
+  const kind = `${hasTemplate0 ? 'template0-' : ''}${dataChecksums ? 'checksums-' : ''}${walSegmentMegabytes}`
+  const template = await sharedFixture(`data${programs.bin.replaceAll('/', '_')}-${kind}`, async (parent) => {
     const user = unprivilegedUser()
     if (user !== undefined) chownSync(parent, user.uid, user.gid)
     await initialize(join(parent, 'data'), programs, options)
+    if (!hasTemplate0) await dropTemplate0(join(parent, 'data'), programs)
   })
   await copyTree(join(template, 'data'), directory)
   await giveIdentity(directory)
@@ -62,6 +68,20 @@ async function initialize(
     ],
     { user: unprivilegedUser() },
   )
+}
+
+async function dropTemplate0(directory: string, programs: PostgresPrograms): Promise<void> {
+  const postgres = programs.path('postgres')
+  if (postgres === undefined) throw new Error(`no postgres in "${programs.bin}"`)
+  const input = `${directory}.sql`
+  writeFileSync(
+    input,
+    "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0';\nDROP DATABASE template0;\n",
+  )
+  // It runs alone, in single-user mode, and has a status of 0 also when a statement fails.
+  const args = ['--single', '-F', '-D', directory, 'postgres']
+  const { stderr } = await mustRun(postgres, args, { user: unprivilegedUser(), input })
+  if (/ERROR|FATAL/.test(stderr)) throw new Error(stderr)
 }
 
 /** Gives a cluster that was never started a new system identifier: in pg_control, and at the start of its WAL. */

@@ -35,8 +35,9 @@ export interface RealWal {
  */
 export async function realWal(programs: PostgresPrograms): Promise<RealWal> {
   const directory = await sharedFixture(`real-wal-${programs.major}`, async (directory) => {
+    // With template0, whose removal is WAL too: a SWITCH then stands where hardly anything is empty behind it.
     const settings = { wal_level: 'logical', wal_keep_size: '1GB', checkpoint_timeout: '1h' }
-    const cluster = await createCluster(programs, { walSegmentMegabytes: 1, settings })
+    const cluster = await createCluster(programs, { hasTemplate0: true, walSegmentMegabytes: 1, settings })
     try {
       const start = await begin(cluster)
       await runLoad(cluster)
@@ -55,7 +56,7 @@ export async function realWal(programs: PostgresPrograms): Promise<RealWal> {
 export async function overwrittenWal(programs: PostgresPrograms): Promise<RealWal> {
   const directory = await sharedFixture(`overwritten-wal-${programs.major}`, async (directory) => {
     const settings = { wal_keep_size: '1GB', checkpoint_timeout: '1h' }
-    const cluster = await createCluster(programs, { walSegmentMegabytes: 1, settings })
+    const cluster = await createCluster(programs, { hasTemplate0: true, walSegmentMegabytes: 1, settings })
     try {
       const start = await begin(cluster)
       await cluster.sql(`SELECT pg_logical_emit_message(false, '', repeat('x', 2500000))`)

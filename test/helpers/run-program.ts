@@ -68,6 +68,13 @@ export async function copyTree(from: string, to: string): Promise<void> {
   await mustRun('cp', ['-a', ...reflink, from, to])
 }
 
+/** {@link copyTree} of what a server writes to: at any moment a new WAL segment, `xlogtemp.PID`, may get its own name. */
+export async function copyLiveTree(from: string, to: string): Promise<void> {
+  const { status, stderr } = await runProgram('cp', ['-a', from, to])
+  const faults = stderr.split('\n').filter((line) => line !== '' && !/xlogtemp.*No such file/.test(line))
+  if (faults.length > 0 || (status !== 0 && stderr === '')) throw new Error(`cp ${from}: ${stderr}`)
+}
+
 // GNU only.
 const reflink = process.platform === 'linux' ? ['--reflink=auto'] : []
 

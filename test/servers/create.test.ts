@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import {
   chmodSync,
-  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -28,7 +27,7 @@ import { embeddedPostgres } from '../helpers/postgres-programs.js'
 import { takeBaseBackup } from '../helpers/replication-connection.js'
 import { describeWithDebianPostgres } from '../helpers/requires.js'
 import { ownTree, pbmanifestWithoutPrivileges } from '../verify/run-without-privileges.js'
-import { copyTree, mustRun } from '../helpers/run-program.js'
+import { copyLiveTree, copyTree, mustRun } from '../helpers/run-program.js'
 import { createScratchDirectory } from '../helpers/scratch-directory.js'
 import { createStandby } from '../helpers/standby.js'
 
@@ -39,7 +38,7 @@ async function copyCluster(cluster: Cluster, name: string, parent = cluster.scra
   const root = join(parent, 'copies', name)
   const directory = join(root, 'data')
   mkdirSync(root, { recursive: true })
-  await copyTree(cluster.dataDirectory, directory)
+  await copyLiveTree(cluster.dataDirectory, directory)
   for (const oid of readdirSync(join(directory, 'pg_tblspc'))) {
     const link = join(directory, 'pg_tblspc', oid)
     const copy = join(root, oid)
@@ -77,7 +76,7 @@ async function copyInBackupMode(
     writeFileSync(join(directory, 'backup_label'), rows[0]?.labelfile ?? '')
     if (rows[0]?.isStandby === false) await client.query('SELECT pg_switch_wal()')
     const archive = join(directory, '..', 'archive')
-    cpSync(join(cluster.dataDirectory, 'pg_wal'), archive, { recursive: true })
+    await copyLiveTree(join(cluster.dataDirectory, 'pg_wal'), archive)
     const history = join(directory, '..', 'history')
     mkdirSync(history)
     for (const name of readdirSync(archive).filter((name) => name.endsWith('.backup'))) {

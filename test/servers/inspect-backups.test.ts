@@ -64,7 +64,7 @@ describeWithDebianPostgres('backups of PostgreSQL 15', (programs) => {
       ],
     })
     const databases = overview['databases'] as { databaseOid: number }[]
-    expect(databases.length).toBe(4)
+    expect(databases.length).toBe(3)
     for (const database of databases) {
       expect(database).toMatchObject(
         count(new RegExp(`^(?:base|pg_tblspc/\\d+/PG_\\w+)/${database.databaseOid}/`)),

@@ -7,7 +7,7 @@ import { PAGE_SIZE, pageOffsets } from '../../src/postgres/data-page/page-layout
 import { parseLsn } from '../../src/postgres/lsn.js'
 import { type Cluster, createCluster } from '../helpers/cluster.js'
 import { embeddedPostgres } from '../helpers/postgres-programs.js'
-import { copyTree, mustRun } from '../helpers/run-program.js'
+import { copyLiveTree, copyTree, mustRun } from '../helpers/run-program.js'
 import { createScratchDirectory, type ScratchDirectory } from '../helpers/scratch-directory.js'
 import { ServerProcess } from '../helpers/server-process.js'
 import { packTarBackup } from '../helpers/tar-backups.js'
@@ -52,7 +52,7 @@ beforeAll(async () => {
   await client.query('CREATE TABLE fresh AS SELECT n FROM generate_series(1, 1000) AS n')
   await client.query('CHECKPOINT')
   fresh = await pathname('fresh')
-  await copyTree(cluster.dataDirectory, copied)
+  await copyLiveTree(cluster.dataDirectory, copied)
   const { rows } = await client.query<{ lsn: string; labelfile: string }>(
     'SELECT lsn::text, labelfile FROM pg_backup_stop(false)',
   )
@@ -62,7 +62,7 @@ beforeAll(async () => {
   writeFileSync(join(copied, 'backup_label'), rows[0]?.labelfile ?? '')
   // Of the last ones only the beginning was there.
   rmSync(join(copied, 'pg_wal'), { recursive: true })
-  await copyTree(join(cluster.dataDirectory, 'pg_wal'), copied)
+  await copyLiveTree(join(cluster.dataDirectory, 'pg_wal'), copied)
   for (const name of sentEmpty) {
     rmSync(join(copied, name), { recursive: true })
     mkdirSync(join(copied, name))

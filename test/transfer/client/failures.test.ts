@@ -18,7 +18,7 @@ import {
 import { failureOf } from './failure-of.js'
 
 /** So slow that there is time to do something to it. */
-const slowly = ['--jobs=2', '--max-rate=2M']
+const slowly = ['--jobs=2', '--max-rate=1400k']
 
 let scratch: ScratchDirectory
 
@@ -328,7 +328,7 @@ describe('a backup that cannot be taken', () => {
       settings: { max_connections: 12, max_wal_senders: 2 },
     })
     try {
-      const args = ['--jobs=20', '--max-rate=1M']
+      const args = ['--jobs=20', '--max-rate=700k']
       const result = await runBackupProgram(small, { directory: target(), args })
       expect(failureOf(result)).toEqual({
         status: 6,

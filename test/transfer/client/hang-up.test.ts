@@ -35,7 +35,7 @@ describe('a backup whose terminal hangs up', () => {
   test('goes on when it was started by nohup and has no terminal', async () => {
     const running = startBackupProgram(cluster, {
       directory: join(scratch.path, 'backup'),
-      args: ['--max-rate=10M'],
+      args: ['--max-rate=7M'],
       wrapper: ['nohup'],
     })
     await untilCopying(running)

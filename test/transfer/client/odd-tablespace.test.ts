@@ -14,7 +14,7 @@ let agent: AgentProgram
 let location: string
 
 beforeAll(async () => {
-  cluster = await createCluster(await embeddedPostgres())
+  cluster = await createCluster(await embeddedPostgres(), { hasTemplate0: true })
   location = join(await cluster.makeDirectory('tablespaces'), 'l')
   const bytes = Buffer.concat([Buffer.from(location), Buffer.of(0xe4)])
   await mkdir(bytes)

@@ -85,7 +85,7 @@ describe.each(servers)('a backup of $name', ({ name, programs }) => {
       ends.push(() => site.scratch.remove())
       const load = startPgbench(cluster)
       const mappings = await mappingArgs(cluster, join(site.scratch.path, 'tablespaces'))
-      const args = [`--jobs=${jobs}`, ...mappings, ...more, '--max-rate=10M']
+      const args = [`--jobs=${jobs}`, ...mappings, ...more, '--max-rate=7M']
       const { status, stdout, stderr } = await runBackupProgram(cluster, { directory: site.directory, args })
       await load.stop()
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
@@ -116,7 +116,7 @@ describe.each(servers)('a backup of $name', ({ name, programs }) => {
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
       lines.push(await manifestFileLines(directory))
     }
-    expect(lines[0]?.length).toBeGreaterThan(900)
+    expect(lines[0]?.length).toBeGreaterThan(600)
     expect(lines[1]).toEqual(lines[0])
   })
 
@@ -159,7 +159,7 @@ describeWithDebianPostgres('a backup of a standby', (programs) => {
       ends.push(() => site.scratch.remove())
       const load = startPgbench(primary)
       const mappings = await mappingArgs(standby, join(site.scratch.path, 'tablespaces'))
-      const args = ['--jobs=4', `--wal-method=${method}`, ...mappings, '--max-rate=10M', '--output=json']
+      const args = ['--jobs=4', `--wal-method=${method}`, ...mappings, '--max-rate=7M', '--output=json']
       const { status, stdout, stderr } = await runBackupProgram(standby, { directory: site.directory, args })
       await load.stop()
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
@@ -202,7 +202,7 @@ describeWithDebianPostgres('a backup of a standby', (programs) => {
     ends.push(() => scratch.remove())
     const directory = join(scratch.path, 'data')
     const mappings = await mappingArgs(promoted, join(scratch.path, 'tablespaces'))
-    const running = startBackupProgram(promoted, { directory, args: ['--max-rate=2M', ...mappings] })
+    const running = startBackupProgram(promoted, { directory, args: ['--max-rate=1400k', ...mappings] })
     await untilCopying(running)
     await promoted.promote()
     const { status, stderr } = await running.result
@@ -226,7 +226,7 @@ describeWithDebianPostgres('a cluster that changes while it is copied', (program
     await cluster.sql('CHECKPOINT')
     const site = createRestoreSite()
     ends.push(() => site.scratch.remove())
-    const args = ['--jobs=2', '--max-rate=5M', '--output=json']
+    const args = ['--jobs=2', '--max-rate=3500k', '--output=json']
     const running = startBackupProgram(cluster, { directory: site.directory, args })
     await untilCopying(running)
     // Files of dropped tables are kept, empty, until the next checkpoint.
@@ -255,7 +255,7 @@ describeWithDebianPostgres('a cluster that changes while it is copied', (program
     const scratch = createScratchDirectory()
     ends.push(() => scratch.remove())
     const directory = join(scratch.path, 'data')
-    const args = ['--jobs=1', '--wal-method=fetch', '--max-rate=4M']
+    const args = ['--jobs=1', '--wal-method=fetch', '--max-rate=2800k']
     const running = startBackupProgram(cluster, { directory, args })
     await untilCopying(running)
     for (let round = 0; round < 10; round++) await cluster.sql('SELECT pg_switch_wal(); CHECKPOINT')

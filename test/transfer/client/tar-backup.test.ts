@@ -210,7 +210,7 @@ describeWithDebianPostgres('a backup in tar format', (programs) => {
     for (const more of [[], ['-Z', 'lz4'], ['--no-clean']]) {
       const directory = join(scratchDirectory(), 'b')
       const keeps = more.includes('--no-clean')
-      const running = startBackupProgram(cluster, { directory, args: ['-Ft', '--max-rate=2M', ...more] })
+      const running = startBackupProgram(cluster, { directory, args: ['-Ft', '--max-rate=1400k', ...more] })
       await untilArchived(running)
       running.process.kill('SIGINT')
       expect(await running.result).toMatchObject({ status: 130 })
@@ -224,7 +224,7 @@ describeWithDebianPostgres('a backup in tar format', (programs) => {
   // The last one: it changes the cluster.
   test('has files that vanish, grow and shrink, and is good', async () => {
     const directory = join(scratchDirectory(), 'b')
-    const args = ['-Ft', '--jobs=2', '--max-rate=5M', '--output=json']
+    const args = ['-Ft', '--jobs=2', '--max-rate=3500k', '--output=json']
     const running = startBackupProgram(cluster, { directory, args })
     await untilArchived(running)
     await cluster.sql(

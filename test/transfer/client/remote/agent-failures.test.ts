@@ -58,7 +58,7 @@ describeWithDebianPostgres('a backup from an agent that fails', (programs) => {
     place: string = agent.socketDirectory,
     more: readonly string[] = [],
   ): Promise<RunningBackup> {
-    const args = [...(await argumentsFor(server, place)), '--jobs=2', '--max-rate=2M', ...more]
+    const args = [...(await argumentsFor(server, place)), '--jobs=2', '--max-rate=1400k', ...more]
     const running = startBackupProgram(server, { directory: join(scratch.path, 'backup'), args })
     await untilCopying(running)
     // The leader and both workers: one that is about to join would fail in other words.

@@ -103,7 +103,7 @@ describeWithDebianPostgres('a backup from an agent', (programs) => {
         verification: { verdict: 'verified' },
       })
       expect(await manifestFileLines(site.directory)).toEqual(sqlLines)
-      expect(sqlLines.length).toBeGreaterThan(900)
+      expect(sqlLines.length).toBeGreaterThan(600)
       expect(sqlLines.filter((line) => line.startsWith('{ "Encoded-Path"'))).toHaveLength(1)
 
       const theirs = await runProgram(programs.path('pg_verifybackup') ?? '', [site.directory])

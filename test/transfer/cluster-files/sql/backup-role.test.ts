@@ -66,7 +66,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     'the role of docs/backup-role.sql can do all that a backup does, and not read tables',
     { timeout },
     async () => {
-      expect(await doEverything(connect)).toBeGreaterThan(900)
+      expect(await doEverything(connect)).toBeGreaterThan(600)
       const [role] = await cluster.sql<{ rolsuper: boolean }>(
         `SELECT rolsuper FROM pg_roles WHERE rolname = 'pbmanifest'`,
       )
@@ -152,7 +152,7 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     onTestFinished(async () => {
       await cluster.sql('GRANT pg_read_all_settings TO pbmanifest')
     })
-    expect(await doEverything(connect)).toBeGreaterThan(900)
+    expect(await doEverything(connect)).toBeGreaterThan(600)
   })
 }
 

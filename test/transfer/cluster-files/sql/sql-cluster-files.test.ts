@@ -57,7 +57,10 @@ function kindsOf(files: readonly ClusterFile[]): string[] {
 function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): void {
   let cluster: Cluster
   beforeAll(async () => {
-    cluster = await createCluster(await programs(), { settings: { max_wal_senders: 3 } })
+    cluster = await createCluster(await programs(), {
+      hasTemplate0: true,
+      settings: { max_wal_senders: 3 },
+    })
     await fillLiveCluster(cluster)
     // What is in memory only would be written between the two backups that are compared.
     await cluster.sql('CHECKPOINT')

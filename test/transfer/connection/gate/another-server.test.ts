@@ -62,7 +62,8 @@ describeWithDebianPostgres('one address, several servers', (programs) => {
   const routes: readonly [string, (packet: string, number: number) => boolean][] = [
     ['in turn', (_, number) => number % 2 === 0],
     ["the leader's second connection", (_, number) => number === 2],
-    ["a worker's connection", (packet, number) => number === 5 && !isReplication(packet)],
+    // All of them: one alone could come when the others have copied everything, and then nobody asks it anything.
+    ["the workers' connections", (packet, number) => number > 2 && !isReplication(packet)],
     ['the connection for WAL', (packet) => isReplication(packet)],
   ]
 
@@ -74,7 +75,7 @@ describeWithDebianPostgres('one address, several servers', (programs) => {
       expect(await backUp(() => servers()[0])).toMatchObject({ status: 0 })
     })
 
-    test.each(routes)('%s reaches the other: no backup', { timeout }, async (_, reachesOther) => {
+    test.each(routes)('%s to the other: no backup', { timeout }, async (_, reachesOther) => {
       const [one, other] = servers()
       const { status, stderr, left } = await backUp((packet, number) =>
         reachesOther(packet, number) ? other : one,
