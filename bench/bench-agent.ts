@@ -1,5 +1,5 @@
 import { RemoteSession } from '../src/transfer/client/remote/remote-session.js'
-import { readConnectionEnvironment } from '../src/transfer/connection/connection-environment.js'
+import { readConnectionEnvironment } from '../src/transfer/connection/resolve-connection.js'
 import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
 import type { Cluster } from '../test/helpers/cluster.js'
 import { AgentProgram } from '../test/transfer/agent/agent-program.js'

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DirectorySink } from '../src/target/directory-sink.js'
-import { WalDirectory } from '../src/target/wal-directory.js'
+import { WalDirectory } from '../src/target/directory-target.js'
 import { copyFiles } from '../src/transfer/client/copy-files.js'
 import { FirstFailure } from '../src/transfer/client/first-failure.js'
 import { listCluster } from '../src/transfer/client/list-cluster.js'

@@ -76,7 +76,10 @@ export type { AuthenticationDemands } from './transfer/connection/authentication
 export {
   type ConnectionEnvironment,
   readConnectionEnvironment,
-} from './transfer/connection/connection-environment.js'
+  type ConnectionSettings,
+  type ResolvedConnection,
+  resolveConnection,
+} from './transfer/connection/resolve-connection.js'
 export type {
   ConnectionHost,
   ConnectionOptions,
@@ -84,11 +87,6 @@ export type {
   TlsVersion,
 } from './transfer/connection/connection-options.js'
 export { type AgentUser, resolveAgent } from './transfer/connection/resolve-agent.js'
-export {
-  type ConnectionSettings,
-  type ResolvedConnection,
-  resolveConnection,
-} from './transfer/connection/resolve-connection.js'
 export type { Compression } from './files/compression/compression.js'
 export type { CompressionSettings } from './files/compression/piece-compressor.js'
 export { type SyncMethod, syncMethods } from './files/durable-file.js'

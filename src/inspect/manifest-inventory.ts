@@ -9,7 +9,7 @@ import type { ManifestFile, WalRange } from '../manifest/model.js'
 import { duplicatePathnameError, openManifest, scanManifest } from '../manifest/read-manifest.js'
 import { type PlainEntry, toManifestFile } from '../manifest/server-layout.js'
 import { FileTable } from '../verify/file-table/file-table.js'
-import { maxRowsOf } from '../verify/file-table/file-table-layout.js'
+import { maxRowsOf } from '../verify/file-table/file-rows.js'
 
 /** A manifest's file as it is read back from an inventory. */
 export type InventoryFile = Omit<ManifestFile, 'isPathEncoded'>

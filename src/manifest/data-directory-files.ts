@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readSmallFile } from '../files/read-small-file.js'
 import {
   type BackupHistoryFile,
@@ -18,6 +19,7 @@ import {
   type TimelineHistoryEntry,
   timelineHistoryFileName,
 } from '../postgres/timeline-history.js'
+import { isPbManifestError } from '../errors.js'
 
 /**
  * The small files of a data directory, or of a copy of one, that say what it is. Each is `undefined` when it is not
@@ -96,4 +98,26 @@ export function readBackupHistoryFiles(directory: string): BackupHistoryFile[] {
     const bytes = readSmallFile(path, BACKUP_LABEL_BYTES)
     return bytes === undefined ? [] : [parseBackupHistoryFile(bytes.toString('utf8'), path)]
   })
+}
+
+/** As PostgreSQL's own tools do. @see src/common/controldata_utils.c (`get_controlfile`) */
+const MOST_READS = 10
+const PAUSE_MS = 10
+
+/**
+ * Reads something of pg_control, which a server writes in place: what is damaged may be half written, and is read again.
+ *
+ * @throws what `read` throws the last time
+ */
+export async function readControlFileWhileWritten<Result>(
+  read: () => Result | Promise<Result>,
+): Promise<Result> {
+  for (let reads = 1; ; reads++) {
+    try {
+      return await read()
+    } catch (error) {
+      if (reads === MOST_READS || !isPbManifestError(error) || error.code !== 'BAD_FILE') throw error
+      await sleep(PAUSE_MS)
+    }
+  }
 }

@@ -2,14 +2,13 @@ import type { Pathname } from '../files/pathname.js'
 import type { SafePathname } from '../files/safe-pathname.js'
 import type { SyncMethod } from '../files/durable-file.js'
 import { DirectorySink } from './directory-sink.js'
-import type { AnnouncedFile, FileSink, TargetFile } from './file-sink.js'
+import type { AnnouncedFile, FileSink, TargetFile, WalFiles } from './file-sink.js'
 import { type StorePlace, StoreSink } from './store/store-sink.js'
 import type { StreamPlace } from './tar/stream-place.js'
 import { StreamSink } from './tar/stream-sink.js'
 import type { TarPlace } from './tar/tar-place.js'
 import { TarSink } from './tar/tar-sink.js'
 import type { TargetTablespace } from './target-directory.js'
-import type { WalFiles } from './wal-files.js'
 
 /** Where the files of a backup go, as each worker needs it. Plain data and shared memory: it crosses threads. */
 export type FilePlace =

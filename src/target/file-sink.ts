@@ -1,4 +1,5 @@
 import type { SafePathname } from '../files/safe-pathname.js'
+import type { WalFileName } from '../postgres/wal-segment.js'
 
 /** A file that a backup is to have. Plain data: it crosses threads. */
 export interface TargetFile {
@@ -36,4 +37,28 @@ export interface FileSink {
   abandon(): void
   /** There are no more files: what was written is durable when this resolves, where that was asked for. */
   finish(signal: AbortSignal): Promise<void>
+}
+
+/** A segment that is being written. */
+export interface SegmentFile {
+  /** As messages have it. */
+  readonly path: string
+  /** Appends; never more than the segment holds. */
+  write(bytes: Buffer): Promise<void>
+  /** Makes durable what there is, as far as that can be. */
+  sync(): Promise<void>
+  /** What was not written is zeros. */
+  close(): Promise<void>
+}
+
+/** Where the WAL of a backup goes. Calls must not overlap. */
+export interface WalFiles {
+  /** Makes what is around them. */
+  prepare(): Promise<void>
+  /** @throws {@link PbManifestError} `IO`, as do the others */
+  createSegment(name: WalFileName, size: number): Promise<SegmentFile>
+  /** Writes a whole file, a timeline history file, and marks it. */
+  writeWhole(name: WalFileName, content: Buffer): Promise<void>
+  /** Tells the archiver of the server that starts on the backup that this file is archived already. */
+  markDone(name: WalFileName): Promise<void>
 }

@@ -9,7 +9,7 @@ import {
   SCRAM_SALT_BYTES,
   type ScramVerifier,
   sha256,
-} from '../../src/transfer/wire/scram/scram-verifier.js'
+} from '../../src/transfer/wire/scram/scram-users.js'
 
 /** The text that `parseScramVerifier` reads. */
 export function formatScramVerifier({ iterations, salt, storedKey, serverKey }: ScramVerifier): string {

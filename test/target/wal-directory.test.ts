@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { timelineHistoryFileName } from '../../src/postgres/timeline-history.js'
-import { WalDirectory } from '../../src/target/wal-directory.js'
+import { WalDirectory } from '../../src/target/directory-target.js'
 import { useScratch } from '../manifest/use-scratch.js'
 
 const scratch = useScratch()

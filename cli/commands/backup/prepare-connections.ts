@@ -1,16 +1,16 @@
 import { isPbManifestError, PbManifestError } from '../../../src/errors.js'
 import type { BackupOptions, WalMethod } from '../../../src/transfer/client/options.js'
 import { tryConnection } from '../../../src/transfer/connection/connect.js'
-import { readConnectionEnvironment } from '../../../src/transfer/connection/connection-environment.js'
+import {
+  readConnectionEnvironment,
+  resolveConnection,
+  type ResolvedConnection,
+} from '../../../src/transfer/connection/resolve-connection.js'
 import { isDatabaseMissing, isPasswordMissing } from '../../../src/transfer/connection/connection-failure.js'
 import type { ConnectionOptions } from '../../../src/transfer/connection/connection-options.js'
 import { connectAgent } from '../../../src/transfer/connection/gate/connect-agent.js'
 import { endConnection } from '../../../src/transfer/connection/pg-connection.js'
 import { resolveAgent } from '../../../src/transfer/connection/resolve-agent.js'
-import {
-  resolveConnection,
-  type ResolvedConnection,
-} from '../../../src/transfer/connection/resolve-connection.js'
 import { askPassword } from './ask-password.js'
 import type { ConnectionValues } from './backup-options.js'
 import type { Messages } from '../../messages.js'

@@ -142,10 +142,8 @@ async function readQueue(
   { queue = env['PBMANIFEST_QUEUE'], schema }: FleetValues,
 ): Promise<FleetConnection> {
   if (queue === undefined || queue === '') throw usageError('no queue specified: --queue is needed')
-  const [{ resolveConnection }, { readConnectionEnvironment }] = await Promise.all([
-    import('../../../src/transfer/connection/resolve-connection.js'),
-    import('../../../src/transfer/connection/connection-environment.js'),
-  ])
+  const { readConnectionEnvironment, resolveConnection } =
+    await import('../../../src/transfer/connection/resolve-connection.js')
   const { options, warnings } = resolveConnection({ conninfo: queue }, readConnectionEnvironment(env))
   for (const warning of warnings) messages.warning(warning)
   return {

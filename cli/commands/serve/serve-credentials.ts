@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { readMockAuthenticationNonce } from '../../../src/manifest/data-directory-files.js'
-import { readControlFileWhileWritten } from '../../../src/transfer/cluster-files/torn-control-file.js'
+import {
+  readControlFileWhileWritten,
+  readMockAuthenticationNonce,
+} from '../../../src/manifest/data-directory-files.js'
 import type { NetworkCredentials } from '../../../src/transfer/agent/agent-options.js'
 import { readTlsFiles } from '../../../src/transfer/agent/listen/read-tls-files.js'
 import { readUsersFile } from '../../../src/transfer/agent/listen/read-users-file.js'

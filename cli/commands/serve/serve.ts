@@ -39,15 +39,13 @@ async function serve(
     { readCredentials, readSaltKey },
     { AgentMetrics },
     { createEventLog },
-    { resolveConnection },
-    { readConnectionEnvironment },
+    { readConnectionEnvironment, resolveConnection },
   ] = await Promise.all([
     import('../../../src/transfer/agent/agent.js'),
     import('./serve-credentials.js'),
     import('../../../src/transfer/agent/metrics/agent-metrics.js'),
     import('./serve-log.js'),
     import('../../../src/transfer/connection/resolve-connection.js'),
-    import('../../../src/transfer/connection/connection-environment.js'),
   ])
   // Whoever sends it too early must not end us.
   let reload: (() => void) | undefined

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { PbManifestError } from '../../errors.js'
 import { ioError } from '../../files/system-error.js'
-import { type Profile, readProfile } from './shared-profiles.js'
+import { type Profile, readProfile } from './find-credentials.js'
 
 /** How an object store is reached. Plain data: it crosses threads. */
 export interface StoreOptions {

@@ -1,14 +1,13 @@
-import { PbManifestError } from '../../errors.js'
+import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
 import { type BackupSource, type SourceFile, SourceReadError } from '../backup-source.js'
 import type { ListedObject } from './list-objects.js'
-import { readObject } from './read-object.js'
+import { readObject, readObjectAhead } from './read-object.js'
 import type { StoreClient } from './store-client.js'
-import { remoteArchive } from '../tar/archive-place.js'
+import { ArchiveNotThereError, type ArchivePlace, remoteArchive } from '../tar/archive-place.js'
 import { parseArchiveName, pathnamePrefix } from '../tar/archive.js'
 import type { TarSet } from '../tar/tar-source.js'
 import { StoreError, storeFailure } from './store-error.js'
-import { archivesAmong, storePlace } from './store-place.js'
 
 /** What waits for a store needs no processor: so many lanes there are for each that was asked for, and at most. */
 const LANES_EACH = 8
@@ -95,5 +94,37 @@ async function* chunksOf(
       throw storeFailure(`could not read "${client.address.shown}"`, error)
     }
     throw error
+  }
+}
+
+/** The archives among the objects directly below a prefix, by what stands before the names of their members in a manifest. */
+export function archivesAmong(objects: Iterable<ListedObject>): Map<string, ListedObject> {
+  const archives = new Map<string, ListedObject>()
+  for (const object of objects) {
+    const parsed = parseArchiveName(object.pathname)
+    const prefix = parsed && pathnamePrefix(parsed.contents)
+    if (prefix !== undefined && !archives.has(prefix)) archives.set(prefix, object)
+  }
+  return archives
+}
+
+/** A backup in tar format in an object store. */
+export function storePlace(client: StoreClient, archives: ReadonlyMap<string, ListedObject>): ArchivePlace {
+  return {
+    shown: client.address.shown,
+    isRepeatable: true,
+    async *open(archive, signal) {
+      const object = archives.get(pathnamePrefix(archive.contents))
+      if (object === undefined) throw new ArchiveNotThereError('No such object')
+      archive.name = object.pathname
+      try {
+        yield* readObjectAhead(client, object, signal)
+      } catch (error) {
+        if (signal.aborted && isPbManifestError(error)) return
+        throw error instanceof StoreError && !error.isOfObject
+          ? storeFailure(`could not read "${client.address.shown}"`, error)
+          : error
+      }
+    },
   }
 }

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path'
 import { formatTarHeader, TAR_TRAILER } from '../../files/tar/tar-header.js'
 import type { WalFileName } from '../../postgres/wal-segment.js'
-import type { SegmentFile, WalFiles } from '../wal-files.js'
+import type { SegmentFile, WalFiles } from '../file-sink.js'
 import { type ArchiveStream, StreamState } from './archive-stream.js'
 import { OpenedStreams } from './stream-place.js'
 import { writeMember } from './stream-sink.js'

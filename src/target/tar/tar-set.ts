@@ -4,7 +4,7 @@ import type { MemberHeader } from '../../files/tar/tar-header.js'
 import type { WalFileName } from '../../postgres/wal-segment.js'
 import type { TargetEntry } from '../backup-target.js'
 import type { ClusterTablespace } from '../target-directory.js'
-import type { WalFiles } from '../wal-files.js'
+import type { WalFiles } from '../file-sink.js'
 import { type MemberPlaces, POSTGRES_OWNER, type TargetArchive } from './tar-place.js'
 
 /** What every backup in tar format is told. */

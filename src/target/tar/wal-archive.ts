@@ -1,6 +1,6 @@
 import type { MemberHeader } from '../../files/tar/tar-header.js'
 import type { WalFileName } from '../../postgres/wal-segment.js'
-import type { SegmentFile, WalFiles } from '../wal-files.js'
+import type { SegmentFile, WalFiles } from '../file-sink.js'
 import { ArchiveFile } from './archive-file.js'
 import { ArchiveEnds } from './tar-place.js'
 

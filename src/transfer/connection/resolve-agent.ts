@@ -1,8 +1,12 @@
 import { isIP } from 'node:net'
 import { PbManifestError } from '../../errors.js'
-import type { ConnectionEnvironment } from './connection-environment.js'
+import {
+  type ConnectionEnvironment,
+  type ConnectionSettings,
+  resolveConnection,
+  type ResolvedConnection,
+} from './resolve-connection.js'
 import { isConnectionUri } from './conninfo.js'
-import { type ConnectionSettings, resolveConnection, type ResolvedConnection } from './resolve-connection.js'
 
 /** Of an agent that was not told another: that of the database server, and one more. */
 const DEFAULT_AGENT_PORT = 5433

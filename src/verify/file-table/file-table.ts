@@ -3,8 +3,13 @@ import { decodePathname, encodePathname, isUtf8Pathname, type Pathname } from '.
 import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
 import type { ManifestFile } from '../../manifest/model.js'
 import type { PlainEntry } from '../../manifest/server-layout.js'
-import { allocateFileTable, type FileTableBuffers, maxRowsOf, tableAlgorithms } from './file-table-layout.js'
-import { FileRows } from './file-rows.js'
+import {
+  allocateFileTable,
+  FileRows,
+  type FileTableBuffers,
+  maxRowsOf,
+  tableAlgorithms,
+} from './file-rows.js'
 import { PathnameIndex, type PathnameIndexBuffers } from './pathname-index.js'
 import type { ArchiveContents } from '../../source/tar/archive.js'
 import { parsePositiveUnsignedInt32 } from '../../postgres/unsigned-int.js'

@@ -1,6 +1,5 @@
 import { PathnameHash } from '../../files/pathname-hash.js'
-import { FileRows } from './file-rows.js'
-import type { FileTableBuffers } from './file-table-layout.js'
+import { FileRows, type FileTableBuffers } from './file-rows.js'
 
 const EMPTY = -1
 

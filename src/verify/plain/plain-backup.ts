@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import type { Pathname } from '../../files/pathname.js'
+import { type Pathname, pathOf } from '../../files/pathname.js'
 import { readNames } from '../../files/read-directory.js'
 import { readSmallFile } from '../../files/read-small-file.js'
 import { describeSystemError } from '../../files/system-error.js'
@@ -9,22 +9,27 @@ import { type BackupEvidence, evidenceRulesOf, EvidenceTable } from './evidence.
 import { type FileTotals, noTotals, type VerifiedBackup } from '../verified-backup.js'
 import { listWalSegments } from '../wal/list-wal-segments.js'
 import { ChecksumCheck } from './checksum-check.js'
-import { compareKnownChecksums } from './known-checksums.js'
 import { type BackupDirectories, checkNeededDirectories } from '../needed-directories.js'
 import { PagesInQuestion } from '../content/pages-in-question.js'
 import type { ContentDecision } from '../content/decide-content-rules.js'
-import { maxRowsOf } from '../file-table/file-table-layout.js'
+import { maxRowsOf } from '../file-table/file-rows.js'
 import type { FileTable } from '../file-table/file-table.js'
-import type { VerifyOptions } from '../options.js'
+import type { KnownChecksums, VerifyOptions } from '../options.js'
 import type { VerifyReport } from '../report.js'
-import type { ChecksumThread } from './checksum-messages.js'
+import { type ChecksumThread, type FileStates, isIntact } from './checksum-messages.js'
 import type { OpenedWal } from '../wal/wal-source.js'
 import { MOST_WAITING_THREADS } from './storage-watch.js'
 import { scanDirectory } from './scan-directory.js'
 import { placesInQueue } from './share-of-scan.js'
+import type { Yielder } from '../../files/yielder.js'
+import type { RealChecksumAlgorithm } from '../../manifest/checksum/checksum-algorithm.js'
+import { createFileHasher } from '../../manifest/checksum/create-file-hasher.js'
+import type { FileHasher } from '../../manifest/checksum/file-hasher.js'
+import { checkFile, type FileOutcome, problemOf, ReadBuffer } from './check-file.js'
+import type { ProblemList } from '../problems.js'
 
 /** What a {@link PlainBackup} is made of. */
-export interface PlainBackupOptions {
+interface PlainBackupOptions {
   readonly directory: string
   readonly options: VerifyOptions
   readonly jobs: number
@@ -197,4 +202,51 @@ function namesIn(directory: string): Pathname[] {
     if (describeSystemError(error) === undefined) throw error
     return []
   }
+}
+
+const BUFFER_BYTES = 256 * 1024
+
+interface KnownChecksumContext {
+  readonly directory: string
+  readonly table: FileTable
+  readonly states: FileStates
+  readonly problems: ProblemList
+  readonly yielder: Yielder
+}
+
+/**
+ * Compares the manifest with checksums that are known already. Only a file whose checksum is not known, or is not the
+ * manifest's, is read.
+ *
+ * @returns how many files were compared, and how many bytes they have
+ */
+async function compareKnownChecksums(
+  known: KnownChecksums,
+  { directory, table, states, problems, yielder }: KnownChecksumContext,
+): Promise<{ filesChecked: number; bytesChecked: number }> {
+  const totals = { filesChecked: 0, bytesChecked: 0 }
+  const buffer = new ReadBuffer(Buffer.allocUnsafe(BUFFER_BYTES))
+  const hashers = new Map<RealChecksumAlgorithm, FileHasher>()
+  for (let row = 0; row < table.rows; row++) {
+    const algorithm = table.algorithm(row)
+    if (yielder.isDue) await yielder.yield()
+    if (algorithm === undefined || !isIntact(states, row)) continue
+    const pathname = table.pathname(row)
+    let outcome: FileOutcome = { type: 'match' }
+    if (known.get(pathname) !== table.checksum(row)) {
+      const findOtherChecksum = (hasher: FileHasher): string | undefined =>
+        table.findOtherChecksum(row, hasher)
+      const expected = { path: pathOf(directory, pathname), size: table.size(row), findOtherChecksum }
+      const hasher = hashers.get(algorithm) ?? (await createFileHasher(algorithm, 'unknown'))
+      hashers.set(algorithm, hasher)
+      outcome = checkFile(expected, buffer, { hasher, onContent: undefined, onBytes: () => {} }, true)
+    }
+    if (outcome.type === 'match' || outcome.type === 'mismatch') {
+      totals.filesChecked++
+      totals.bytesChecked += table.size(row)
+    }
+    const problem = problemOf(table, row, outcome)
+    if (problem !== undefined) problems.add(problem)
+  }
+  return totals
 }

@@ -9,7 +9,7 @@ import type { ListedObject } from '../../source/store/list-objects.js'
 import { readObject } from '../../source/store/read-object.js'
 import type { StoreClient } from '../../source/store/store-client.js'
 import { storeFailure } from '../../source/store/store-error.js'
-import { archivesAmong } from '../../source/store/store-place.js'
+import { archivesAmong } from '../../source/store/store-source.js'
 
 const MANIFEST = 'backup_manifest'
 

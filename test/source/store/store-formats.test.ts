@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { decodePathname } from '../../../src/files/pathname.js'
 import { readXml, textOf } from '../../../src/source/store/read-xml.js'
-import { parseProfiles } from '../../../src/source/store/shared-profiles.js'
+import { parseProfiles } from '../../../src/source/store/find-credentials.js'
 import { encodeKey, signRequest } from '../../../src/source/store/sign-request.js'
 import { parseStoreAddress } from '../../../src/source/store/store-address.js'
 import { settingsOf } from '../../../src/source/store/store-settings.js'

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Clock, TokenBucket } from '../../../src/transfer/session/token-bucket.js'
+import { type Clock, TokenBucket } from '../../../src/transfer/session/backup.js'
 
 /** A clock that goes on when everybody sleeps, and not before. */
 class SimulatedClock implements Clock {

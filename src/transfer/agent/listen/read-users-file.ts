@@ -2,8 +2,7 @@ import { statSync } from 'node:fs'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { readSmallFile } from '../../../files/read-small-file.js'
 import { ioError } from '../../../files/system-error.js'
-import { ScramUsers } from '../../wire/scram/scram-users.js'
-import { parseScramVerifier, type ScramVerifier } from '../../wire/scram/scram-verifier.js'
+import { parseScramVerifier, ScramUsers, type ScramVerifier } from '../../wire/scram/scram-users.js'
 
 const MAX_BYTES = 1 << 20
 

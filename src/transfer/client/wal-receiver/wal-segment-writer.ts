@@ -2,7 +2,7 @@ import { PbManifestError } from '../../../errors.js'
 import { ioError } from '../../../files/system-error.js'
 import { formatLsn } from '../../../postgres/lsn.js'
 import { segmentHoldingStart, type WalFileName, walSegmentName } from '../../../postgres/wal-segment.js'
-import type { SegmentFile, WalFiles } from '../../../target/wal-files.js'
+import type { SegmentFile, WalFiles } from '../../../target/file-sink.js'
 
 export interface WalFileOptions {
   /** Where they go, and whether a segment is durable before it counts as flushed. */

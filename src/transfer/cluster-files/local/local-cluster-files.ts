@@ -3,7 +3,7 @@ import { Yielder } from '../../../files/yielder.js'
 import type { Pathname } from '../../../files/pathname.js'
 import { requireSmallFile } from '../../../files/read-small-file.js'
 import { ioError, isNotThere } from '../../../files/system-error.js'
-import { readControlFile } from '../../../manifest/data-directory-files.js'
+import { readControlFile, readControlFileWhileWritten } from '../../../manifest/data-directory-files.js'
 import type { ClusterLayout } from '../../../manifest/contents/select-entries.js'
 import { readClusterLayout } from '../../../manifest/contents/walk-backup.js'
 import { CHECKSUMS_ON } from '../../../postgres/control-file.js'
@@ -21,7 +21,6 @@ import type {
   Tablespace,
   WalFile,
 } from '../cluster-files.js'
-import { readControlFileWhileWritten } from '../torn-control-file.js'
 import {
   listLocalFiles,
   listLocalTablespaces,

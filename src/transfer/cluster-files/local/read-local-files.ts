@@ -9,7 +9,7 @@ import { parseControlFile } from '../../../postgres/control-file.js'
 import { PAGE_SIZE } from '../../../postgres/data-page/page-layout.js'
 import type { FileEvent, RequestedBlocks, RequestedFile } from '../cluster-files.js'
 import type { LocalPathnames } from './local-pathnames.js'
-import { readControlFileWhileWritten } from '../torn-control-file.js'
+import { readControlFileWhileWritten } from '../../../manifest/data-directory-files.js'
 
 /** A multiple of the size of a page. */
 const BUFFER_BYTES = 512 * 1024

@@ -1,6 +1,6 @@
 import { parseControlFile } from '../../../postgres/control-file.js'
 import type { FileEvent, RequestedFile } from '../cluster-files.js'
-import { readControlFileWhileWritten } from '../torn-control-file.js'
+import { readControlFileWhileWritten } from '../../../manifest/data-directory-files.js'
 import { BinaryCopyParser } from './binary-copy-parser.js'
 import { FileAssembler } from './file-assembler.js'
 import { planReads, QUERY_BYTES, READ_COLUMNS, readQuery } from './read-steps.js'

@@ -1,9 +1,8 @@
 import type { SecureContext, TLSSocket } from 'node:tls'
 import { shortenText } from '../../../files/display-text.js'
 import { backendMessages } from '../protocol/backend-messages.js'
-import { ScramExchange } from '../scram/scram-exchange.js'
+import { ScramExchange, serverEndPoint } from '../scram/scram-exchange.js'
 import type { ScramUsers } from '../scram/scram-users.js'
-import { serverEndPoint } from '../scram/server-end-point.js'
 import { brokenProtocol, WireError } from '../wire-error.js'
 import type { WireChannel } from './wire-channel.js'
 

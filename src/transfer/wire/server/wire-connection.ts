@@ -1,17 +1,48 @@
 import type { TLSSocket } from 'node:tls'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { backendMessages } from '../protocol/backend-messages.js'
 import { WireError } from '../wire-error.js'
 import type { MakeHandler, WireClose, WireHandler } from '../wire-handler.js'
 import { authenticate, type WireAccess } from './authenticate.js'
-import type { CancelKey, CancelTable } from './cancel-table.js'
 import { authenticationTimeout } from './connection-errors.js'
-import { openStartup } from './open-startup.js'
-import { readStartupParameters, type StartupParameters } from './open-startup.js'
+import { openStartup, readStartupParameters, type StartupParameters } from './open-startup.js'
 import { internalError } from './run-query.js'
 import { answerMessages } from './answer-messages.js'
 import type { WireChannel } from './wire-channel.js'
 
-export interface ConnectionContext {
+const SECRET_BYTES = 4
+
+/** What a client needs to cancel a query of a connection from another one. */
+interface CancelKey {
+  readonly pid: number
+  readonly secret: Buffer
+}
+
+/** The connections whose queries can be cancelled. */
+export class CancelTable {
+  readonly #connections = new Map<number, { readonly secret: Buffer; readonly cancel: () => void }>()
+
+  /** @param pid - nobody else's */
+  register(pid: number, cancel: () => void): CancelKey {
+    const secret = randomBytes(SECRET_BYTES)
+    this.#connections.set(pid, { secret, cancel })
+    return { pid, secret }
+  }
+
+  forget(pid: number): void {
+    this.#connections.delete(pid)
+  }
+
+  /** Cancels what that connection is doing, if the secret is its own. */
+  cancel({ pid, secret }: CancelKey): boolean {
+    const connection = this.#connections.get(pid)
+    if (connection === undefined || !timingSafeEqual(connection.secret, secret)) return false
+    connection.cancel()
+    return true
+  }
+}
+
+interface ConnectionContext {
   readonly channel: WireChannel
   readonly access: WireAccess
   readonly pid: number

@@ -3,12 +3,17 @@ import type { Duplex } from 'node:stream'
 import { backendMessages } from '../protocol/backend-messages.js'
 import type { WireError } from '../wire-error.js'
 import type { MakeHandler } from '../wire-handler.js'
-import { CancelTable } from './cancel-table.js'
+import {
+  CancelTable,
+  defaultLimits,
+  WireConnection,
+  type WireEvent,
+  type WireLimits,
+} from './wire-connection.js'
 import { adminShutdown } from './connection-errors.js'
 import type { ConnectionPlaces } from './connection-places.js'
 import type { WireAccess } from './authenticate.js'
 import { WireChannel } from './wire-channel.js'
-import { defaultLimits, WireConnection, type WireEvent, type WireLimits } from './wire-connection.js'
 
 /** A client that has vanished without a word is found out after about so long, in milliseconds. */
 const KEEP_ALIVE_MS = 60_000

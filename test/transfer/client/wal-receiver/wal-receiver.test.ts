@@ -17,7 +17,7 @@ import {
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { createStandby } from '../../../helpers/standby.js'
-import { WalDirectory } from '../../../../src/target/wal-directory.js'
+import { WalDirectory } from '../../../../src/target/directory-target.js'
 import { resolve } from '../../connection/resolve.js'
 
 const walSegmentSize = 1024 * 1024

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { WalDirectory } from '../../../../src/target/wal-directory.js'
+import { WalDirectory } from '../../../../src/target/directory-target.js'
 import { WalSegmentWriter } from '../../../../src/transfer/client/wal-receiver/wal-segment-writer.js'
 import { openFilesBelow } from '../../../helpers/open-files.js'
 import { mustRun } from '../../../helpers/run-program.js'

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { WalReceiver } from '../../../../src/transfer/client/wal-receiver/wal-receiver.js'
 import { poll } from '../../../helpers/poll.js'
 import { mountSmallDisk } from '../../../helpers/small-disk.js'
-import { WalDirectory } from '../../../../src/target/wal-directory.js'
+import { WalDirectory } from '../../../../src/target/directory-target.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { resolve } from '../../connection/resolve.js'
 import {

@@ -1,7 +1,7 @@
 import { pbkdf2Sync, randomBytes } from 'node:crypto'
 import { beforeAll, expect, test } from 'vitest'
 import { ScramExchange, type ScramOptions } from '../../../../src/transfer/wire/scram/scram-exchange.js'
-import { hmac, type ScramVerifier, sha256 } from '../../../../src/transfer/wire/scram/scram-verifier.js'
+import { hmac, type ScramVerifier, sha256 } from '../../../../src/transfer/wire/scram/scram-users.js'
 import { makeScramVerifier } from '../../../helpers/scram-verifiers.js'
 
 let verifier: ScramVerifier

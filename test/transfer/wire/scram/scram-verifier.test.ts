@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isPbManifestError } from '../../../../src/errors.js'
-import { parseScramVerifier } from '../../../../src/transfer/wire/scram/scram-verifier.js'
+import { parseScramVerifier } from '../../../../src/transfer/wire/scram/scram-users.js'
 import { formatScramVerifier, makeScramVerifier } from '../../../helpers/scram-verifiers.js'
 
 // What PostgreSQL 15 made of `CREATE ROLE ... PASSWORD`.
