@@ -104,6 +104,25 @@ export function readSyncMethod(text: string | undefined): SyncMethod | undefined
   return method
 }
 
+/** The format of a backup. @param which - as the program of PostgreSQL's with this option calls it */
+export function readBackupFormat(
+  text: string | undefined,
+  which: 'output' | 'backup',
+): 'plain' | 'tar' | undefined {
+  switch (text) {
+    case undefined:
+      return undefined
+    case 'p':
+    case 'plain':
+      return 'plain'
+    case 't':
+    case 'tar':
+      return 'tar'
+    default:
+      throw usageError(`invalid ${which} format "${text}", must be "plain" or "tar"`)
+  }
+}
+
 /** The usage error for one option's value. */
 export function invalidValue(name: string, text: string, expected: string): Error {
   return usageError(`invalid value "${text}" for option ${name}`, `It must be ${expected}.`)

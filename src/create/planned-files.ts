@@ -4,7 +4,7 @@ import type { PlannedFile } from '../manifest/fragment/fragment-files.js'
 import { SortedKeys } from '../manifest/merge/sorted-keys.js'
 
 /** The shares of all threads, in memory that they share. */
-export interface PackedShares {
+export interface PlannedShares {
   /** Of each share, the number of its first file, and of the last one also that of what comes behind. */
   readonly starts: readonly number[]
   /** All pathnames, one after the other. */
@@ -48,7 +48,7 @@ export class PlannedFiles {
    *
    * @returns one share for each worker, in the order of the pathnames
    */
-  async divide(workers: number, yielder: Yielder): Promise<PackedShares> {
+  async divide(workers: number, yielder: Yielder): Promise<PlannedShares> {
     const order = await this.#names.inOrder(yielder)
     const shares = this.#shareOut(order, workers)
     const counts = Array.from({ length: workers }, () => 0)
@@ -84,7 +84,7 @@ export class PlannedFiles {
     return shares
   }
 
-  #pack(rows: Uint32Array): Omit<PackedShares, 'starts'> {
+  #pack(rows: Uint32Array): Omit<PlannedShares, 'starts'> {
     const names = this.#names
     const packed = {
       names: new SharedArrayBuffer(names.bytes),
@@ -106,7 +106,7 @@ export class PlannedFiles {
 
 /** The files of a share, one by one. */
 export function* filesOfShare(
-  { starts, ...packed }: PackedShares,
+  { starts, ...packed }: PlannedShares,
   share: number,
 ): Generator<PlannedFile, void, undefined> {
   const bytes = Buffer.from(packed.names)

@@ -5,7 +5,7 @@ import type { ChecksumAlgorithm } from '../manifest/checksum/checksum-algorithm.
 import { fragmentFileName } from '../manifest/fragment/backup-id.js'
 import { writeFragmentOf } from '../manifest/fragment/write-fragment.js'
 import { Claims } from '../threads/claims.js'
-import { filesOfShare, type PackedShares } from './planned-files.js'
+import { filesOfShare, type PlannedShares } from './planned-files.js'
 
 /** How often a thread looks whether it is still wanted, in milliseconds. */
 const LOOK_MS = 50
@@ -18,7 +18,7 @@ export interface StartWriting {
   readonly fragmentDirectory: string
   readonly backupId: string
   readonly checksumAlgorithm: ChecksumAlgorithm
-  readonly shares: PackedShares
+  readonly shares: PlannedShares
   /** Of shares. */
   readonly claims: SharedArrayBuffer
   /** A BigInt64: bytes that were read. */

@@ -6,7 +6,7 @@ import { ioError } from '../files/system-error.js'
 import { validatorOf } from '../schemas/validator.js'
 import type { Warning } from '../verify/report.js'
 import {
-  type FragmentLine,
+  type ReportFragmentLine,
   type PlacedProblem,
   REPORT_FRAGMENT_VERSION,
   type ReportFragmentSeal,
@@ -84,10 +84,10 @@ export function* warningsIn({ path }: ReportFragment): Generator<Warning, void, 
   }
 }
 
-function* linesOf(path: string): Generator<FragmentLine, void, undefined> {
+function* linesOf(path: string): Generator<ReportFragmentLine, void, undefined> {
   try {
     for (const { bytes } of readLineBlocks(path, MAX_LINE_BYTES)) {
-      for (const line of splitLines(bytes)) yield JSON.parse(line.toString('utf8')) as FragmentLine
+      for (const line of splitLines(bytes)) yield JSON.parse(line.toString('utf8')) as ReportFragmentLine
     }
   } catch (error) {
     throw readingError(path, error)
@@ -140,7 +140,7 @@ class FragmentCheck {
     if ('reportFragmentVersion' in json) return this.#takeSeal(json)
     const misfit = this.#fits(json)
     if (misfit !== undefined) return this.#explain(misfit)
-    const parsed = json as FragmentLine
+    const parsed = json as ReportFragmentLine
     if ('run' in parsed) {
       if (this.findings === undefined) return this.#explain('it stands before the findings')
       this.#findingsChecksum = this.#hash.copy().digest('hex')

@@ -65,7 +65,7 @@ export interface PlacedProblem extends ProblemPlace {
 }
 
 /** Any line but the last. */
-export type FragmentLine =
+export type ReportFragmentLine =
   | PlacedProblem
   | { readonly warning: Warning }
   | { readonly findings: ShardFindings }
@@ -129,7 +129,7 @@ export class ReportFragmentWriter {
     await this.#file.discard()
   }
 
-  #add(line: FragmentLine): void {
+  #add(line: ReportFragmentLine): void {
     const text = `${JSON.stringify(line)}\n`
     this.#pending.push(text)
     this.#pendingLength += text.length

@@ -12,7 +12,7 @@ import { describeKey, fingerprintOf, type SshPublicKey, verifyWithKey } from './
 import { bytesToSign, formatSshSignature, looksLikeSshSignature } from './sshsig.js'
 import { SshFormatError, sshString } from './ssh-wire.js'
 import { type KeyFile, readKeyFile } from './private-key-file.js'
-import { type AgentOptions, listAgentKeys, signByAgent } from './ssh-agent.js'
+import { type SshAgentOptions, listAgentKeys, signByAgent } from './ssh-agent.js'
 
 /** By which key to sign, and where the signature goes. */
 export interface SignOptions {
@@ -203,7 +203,7 @@ function requireAgent(
   file: PublicKeyFile,
   agentSocket: string | undefined,
   signal: AbortSignal | undefined,
-): AgentOptions {
+): SshAgentOptions {
   if (agentSocket === undefined || agentSocket === '') {
     throw needsAgent(keyPath, file, 'there is no ssh-agent (SSH_AUTH_SOCK is not set)')
   }

@@ -16,7 +16,7 @@ const RSA_SHA2_512 = 4
 const MAX_MESSAGE_BYTES = 256 * 1024
 const MAX_KEYS = 2048
 
-export interface AgentOptions {
+export interface SshAgentOptions {
   /** The agent's socket, SSH_AUTH_SOCK. */
   readonly socketPath: string
   readonly signal?: AbortSignal | undefined
@@ -25,7 +25,7 @@ export interface AgentOptions {
 }
 
 /** The public keys that the agent has, as SSH sends them. */
-export async function listAgentKeys(options: AgentOptions): Promise<Buffer[]> {
+export async function listAgentKeys(options: SshAgentOptions): Promise<Buffer[]> {
   const answer = await ask(Buffer.of(REQUEST_IDENTITIES), options, 30_000)
   return await read(answer, IDENTITIES_ANSWER, options, (reader) => {
     const keys: Buffer[] = []
@@ -44,7 +44,7 @@ export async function listAgentKeys(options: AgentOptions): Promise<Buffer[]> {
  *
  * @returns the signature, as SSH sends it
  */
-export async function signByAgent(key: Buffer, data: Buffer, options: AgentOptions): Promise<Buffer> {
+export async function signByAgent(key: Buffer, data: Buffer, options: SshAgentOptions): Promise<Buffer> {
   const request = [Buffer.of(SIGN_REQUEST), sshString(key), sshString(data), sshUint32(RSA_SHA2_512)]
   const answer = await ask(Buffer.concat(request), options, 300_000)
   return await read(answer, SIGN_RESPONSE, options, (reader) => reader.string())
@@ -53,7 +53,7 @@ export async function signByAgent(key: Buffer, data: Buffer, options: AgentOptio
 async function read<Result>(
   answer: Buffer,
   type: number,
-  { socketPath }: AgentOptions,
+  { socketPath }: SshAgentOptions,
   readRest: (reader: SshReader) => Result,
 ): Promise<Result> {
   const refused = (why: string): PbManifestError =>
@@ -73,7 +73,7 @@ async function read<Result>(
 }
 
 /** One connection for each question. */
-async function ask(request: Buffer, options: AgentOptions, defaultPatience: number): Promise<Buffer> {
+async function ask(request: Buffer, options: SshAgentOptions, defaultPatience: number): Promise<Buffer> {
   const { socketPath, signal, patience = defaultPatience } = options
   throwIfAborted(signal)
   const socket = createConnection(socketPath)

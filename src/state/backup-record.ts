@@ -5,7 +5,7 @@ import { hostname } from 'node:os'
 import { PbManifestError } from '../errors.js'
 import { readSmallFile } from '../files/read-small-file.js'
 import type { VerifyReport } from '../verify/report.js'
-import { makeDirectory, type StateDirectory, writeDurably } from './state-directory.js'
+import { makePrivateDirectory, type StateDirectory, writeDurably } from './state-directory.js'
 import { describeSystemError, ioError } from '../files/system-error.js'
 import { version } from '../version.js'
 
@@ -168,7 +168,7 @@ export async function writeFailedRun(
 ): Promise<void> {
   const path = realPathOf(directory)
   if (path === undefined) return
-  makeDirectory(state.failures)
+  makePrivateDirectory(state.failures)
   const run: FailedRun = {
     stateVersion: 1,
     path,

@@ -28,7 +28,7 @@ export class StateDirectory {
    * @throws {@link PbManifestError} `IO`; `BAD_FILE` when it is something else, or of a version that is not known
    */
   static async prepare(path: string): Promise<StateDirectory> {
-    makeDirectory(path)
+    makePrivateDirectory(path)
     const real = realpathSync(path)
     requireOurs(path)
     if (!hasMark(path)) {
@@ -36,7 +36,7 @@ export class StateDirectory {
       if (names.some((name) => !name.startsWith(`${MARK}.`))) throw notAState(path, 'it is not empty')
       await writeDurably(join(real, MARK), [`${JSON.stringify({ stateVersion: STATE_VERSION })}\n`])
     }
-    makeDirectory(join(real, BACKUPS))
+    makePrivateDirectory(join(real, BACKUPS))
     return new StateDirectory(real)
   }
 
@@ -86,7 +86,7 @@ export class StateDirectory {
  *
  * @throws {@link PbManifestError} `IO`
  */
-export function makeDirectory(path: string): void {
+export function makePrivateDirectory(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
   } catch (error) {

@@ -18,7 +18,13 @@ import {
 import { readEvidence, removeEvidence, writeEvidence } from './evidence-file.js'
 import { describeSubset, planFiles, type ReadingPlan } from './plan-files.js'
 import { RunLock } from './run-lock.js'
-import { makeDirectory, requireOutside, StateDirectory, syncParent, writeDurably } from './state-directory.js'
+import {
+  makePrivateDirectory,
+  requireOutside,
+  StateDirectory,
+  syncParent,
+  writeDurably,
+} from './state-directory.js'
 
 const REPORTS = 'reports'
 
@@ -117,7 +123,7 @@ export class VerificationState implements VerificationKeeper {
   }
 
   async #take(place: string, path: string): Promise<void> {
-    makeDirectory(join(place, REPORTS))
+    makePrivateDirectory(join(place, REPORTS))
     await syncParent(place)
     this.#isRefused = true
     this.#lock = RunLock.take(place, `the backup in "${displayPathname(path)}"`)

@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { pathOf } from '../../src/files/pathname.js'
 import { createBackupId } from '../../src/manifest/fragment/backup-id.js'
-import { filesOfShare, type PackedShares, PlannedFiles } from '../../src/create/planned-files.js'
+import { filesOfShare, type PlannedShares, PlannedFiles } from '../../src/create/planned-files.js'
 import { type WritingMessage, writeShares } from '../../src/create/write-shares.js'
 import { Yielder } from '../../src/files/yielder.js'
 import { type PlannedFile, planShares } from '../../src/manifest/fragment/fragment-files.js'
@@ -15,7 +15,7 @@ import { useScratch } from '../manifest/use-scratch.js'
 const scratch = useScratch()
 
 /** Each with a share of its own: none is larger than another. */
-async function sharesOf(files: readonly PlannedFile[], workers: number): Promise<PackedShares> {
+async function sharesOf(files: readonly PlannedFile[], workers: number): Promise<PlannedShares> {
   const planned = new PlannedFiles()
   for (const file of files) planned.add(file)
   expect(planned).toMatchObject({

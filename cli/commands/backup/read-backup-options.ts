@@ -11,7 +11,13 @@ import {
 } from '../../../src/transfer/client/options.js'
 import { isStoreAddress, parseStoreAddress } from '../../../src/source/store/store-address.js'
 import { parseTablespaceMapping } from '../../../src/target/tablespace-mapping.js'
-import { invalidValue, readManifestChecksums, readOptional, readSyncMethod } from '../../option-values.js'
+import {
+  invalidValue,
+  readBackupFormat,
+  readManifestChecksums,
+  readOptional,
+  readSyncMethod,
+} from '../../option-values.js'
 import { readRate } from '../../read-rate.js'
 import { refuseStoreOptions } from '../../store-options.js'
 import { usageError } from '../../usage-error.js'
@@ -30,7 +36,7 @@ export type BackupSettings = Omit<BackupOptions, 'connection' | 'agent'>
 export function readBackupOptions(values: BackupValues, warn: (message: string) => void): BackupSettings {
   checkTarget(values)
   if (values.pgdata === undefined) throw usageError('must specify output directory or backup target')
-  const format = readFormat(values.format)
+  const format = readBackupFormat(values.format, 'output') ?? 'plain'
   if (isStoreAddress(values.pgdata)) checkStored(values, format)
   else refuseStoreOptions(values)
   if (format === 'tar') checkTar(values)
@@ -87,20 +93,6 @@ function checkTarget({ target, format, pgdata }: BackupValues): void {
       )
     default:
       throw usageError(`unrecognized target: "${name}"`)
-  }
-}
-
-function readFormat(text: string | undefined): BackupFormat {
-  switch (text) {
-    case undefined:
-    case 'p':
-    case 'plain':
-      return 'plain'
-    case 't':
-    case 'tar':
-      return 'tar'
-    default:
-      throw usageError(`invalid output format "${text}", must be "plain" or "tar"`)
   }
 }
 

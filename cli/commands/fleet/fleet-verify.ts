@@ -9,13 +9,12 @@ import { checkReportFiles } from '../../../src/renderings/report-files.js'
 import { startRun } from '../../../src/run-facts.js'
 import { type BackupOutcome, summarizeOutcomes } from '../../../src/verify/several/verify-backups.js'
 import { type ExitStatus, exitStatus, worstStatus } from '../../exit-status.js'
-import { invalidValue, readCount } from '../../option-values.js'
+import { invalidValue, readBackupFormat, readCount } from '../../option-values.js'
 import { requireQuietOrProgress, usageError } from '../../usage-error.js'
 import { withoutUndefined } from '../../without-undefined.js'
 import type { CommandContext } from '../command.js'
 import { printProblem, printVerdict } from '../verify/print-verdict.js'
 import { readReportOutput, type ReportOutput, tellReport } from '../verify/report-output.js'
-import { readFormat } from '../verify/verify-options.js'
 import { exitStatusOfOutcome, printOutcome, printTotals } from '../verify/verify-several.js'
 import type { FleetValues } from './fleet-values.js'
 
@@ -55,7 +54,7 @@ export async function runFleetVerify(
     roots,
     shards: readShards(values.shards),
     ...withoutUndefined({
-      format: readFormat(values.format),
+      format: readBackupFormat(values.format, 'backup'),
       ignore: values.ignore,
       partialWal: values['partial-wal'],
       pageChecksums: values['page-checksums'],

@@ -1,5 +1,5 @@
 import type { VerifyOptions } from '../../../src/verify/options.js'
-import { readCount, readOptional } from '../../option-values.js'
+import { readBackupFormat, readCount, readOptional } from '../../option-values.js'
 import { readRate } from '../../read-rate.js'
 import { addressingStyle, endpointUrl } from '../../shared-options.js'
 import {
@@ -199,7 +199,7 @@ export function readVerifyOptions(values: VerifyValues): VerifyOptions {
     throw usageError('--report-fragment is for use with --shard')
   }
   return withoutUndefined({
-    format: readFormat(values.format),
+    format: readBackupFormat(values.format, 'backup'),
     manifestPath: values['manifest-path'],
     allowedSigners: values['allowed-signers'],
     signerIdentity: values['signer-identity'],
@@ -214,20 +214,4 @@ export function readVerifyOptions(values: VerifyValues): VerifyOptions {
     maxRate: values['max-rate'] === undefined ? undefined : readRate(values['max-rate']),
     jobs: readOptional(readCount, '-j/--jobs', values.jobs),
   } satisfies { [Name in keyof VerifyOptions]?: VerifyOptions[Name] | undefined })
-}
-
-/** As PostgreSQL's programs have it. */
-export function readFormat(format: string | undefined): VerifyOptions['format'] {
-  switch (format) {
-    case undefined:
-      return undefined
-    case 'p':
-    case 'plain':
-      return 'plain'
-    case 't':
-    case 'tar':
-      return 'tar'
-    default:
-      throw usageError(`invalid backup format "${format}", must be "plain" or "tar"`)
-  }
 }

@@ -7,7 +7,7 @@ import type { CommandContext } from '../command.js'
 import type { VerifyValues } from './verify-options.js'
 
 /** Whether what is to be verified lies in an object store. */
-export function isStored(operands: readonly string[]): boolean {
+export function namesStore(operands: readonly string[]): boolean {
   return operands.some(isStoreAddress)
 }
 

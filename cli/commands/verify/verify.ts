@@ -15,7 +15,7 @@ import { formatDetails, stepWords } from './verbose-text.js'
 import { checkReportFiles } from '../../../src/renderings/report-files.js'
 import { readReportOutput, refuseReportFiles, tellFailure, tellReport } from './report-output.js'
 import { readStoreOptions, refuseStoreOptions } from '../../store-options.js'
-import { isStored, refuseBesideStore, verifyStored } from './verify-stored.js'
+import { namesStore, refuseBesideStore, verifyStored } from './verify-stored.js'
 import { runVerifyChain } from './verify-chain.js'
 import { isReportFile, runVerifySignedReport } from './verify-signed-report.js'
 import { readVerifyOptions, verifyOptions, type VerifyValues } from './verify-options.js'
@@ -89,7 +89,7 @@ export const verifyCommand: Command = defineCommand({
   run: async (context, values, operands) => {
     const { printJson, messages, signal, stdin } = context
     const options = { ...readVerifyOptions(values), ...verboseOptions(values, messages) }
-    const isInStore = isStored(operands)
+    const isInStore = namesStore(operands)
     if (isInStore) refuseBesideStore(values, operands)
     else refuseStoreOptions(values)
     if (!isInStore && values.checksums !== undefined) throw usageError('--checksums is for use with s3://')
@@ -199,7 +199,7 @@ function placeOf(
   const fetchCommand = values['fetch-command']
   if (fetchCommand !== undefined) return { fetchCommand, ...readFetchTimeout(values) }
   const backup = readOnlyOperand(operands, 'backup directory')
-  return isStored([backup]) ? { address: backup, store: readStoreOptions(values, env) } : backup
+  return namesStore([backup]) ? { address: backup, store: readStoreOptions(values, env) } : backup
 }
 
 function readFetchTimeout(values: VerifyValues): { readonly fetchTimeoutSeconds?: number } {

@@ -9,7 +9,7 @@ import { type BackupTable, type LedBackup, secondsSince } from './backup-table.j
 import { abortedByLeader, leaderLeft, replaced } from './end-reasons.js'
 import type { FragmentDirectory } from './fragment-directory.js'
 import { SessionThread } from './thread/session-thread.js'
-import type { Place, PlaceHolder } from './session-places.js'
+import type { WorkerPlace, PlaceHolder } from './session-places.js'
 import type { SpareThreads } from './thread/spare-threads.js'
 import { sqlstates, toWireError, toWireErrorData, type WireErrorData } from './wire-error-data.js'
 
@@ -41,7 +41,7 @@ export class ClientConnection implements WireHandler, PlaceHolder {
   #led: LedBackup | undefined
   #joined: LedBackup | undefined
   /** In the backup that it has joined, or is about to join. */
-  #place: Place | undefined
+  #place: WorkerPlace | undefined
   readonly #over: Promise<void>
   #markOver: () => void = () => {}
 

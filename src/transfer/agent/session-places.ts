@@ -11,7 +11,7 @@ export interface PlaceHolder {
 }
 
 /** One worker's place in a backup. */
-export interface Place {
+export interface WorkerPlace {
   readonly worker: number
   holder: PlaceHolder
   /** Whether its part of the manifest is complete. */
@@ -23,7 +23,7 @@ export interface Place {
  * before we know that the first is gone. So the session that comes last has the place, and the one before it is ended.
  */
 export class SessionPlaces {
-  readonly #places = new Map<string, Place>()
+  readonly #places = new Map<string, WorkerPlace>()
 
   /**
    * Gives the place of this id, a new one or that of another session, which has ended then.
@@ -38,7 +38,7 @@ export class SessionPlaces {
       backupId,
       state,
     }: { readonly holder: PlaceHolder; readonly backupId: string; readonly state: BackupState },
-  ): Promise<Place | undefined> {
+  ): Promise<WorkerPlace | undefined> {
     const place = this.#places.get(sessionId)
     if (place === undefined) return this.#add(sessionId, holder, state)
     requireNotLeft(place)
@@ -52,7 +52,7 @@ export class SessionPlaces {
     throw new WireError(sqlstates.queryCanceled, 'another session has taken the place of this one')
   }
 
-  #add(sessionId: string, holder: PlaceHolder, state: BackupState): Place | undefined {
+  #add(sessionId: string, holder: PlaceHolder, state: BackupState): WorkerPlace | undefined {
     const worker = state.join()
     if (worker === undefined) return undefined
     const place = { worker, holder, hasLeft: false }
@@ -61,6 +61,6 @@ export class SessionPlaces {
   }
 }
 
-function requireNotLeft({ worker, hasLeft }: Place): void {
+function requireNotLeft({ worker, hasLeft }: WorkerPlace): void {
   if (hasLeft) throw new RefusedError('already-done', `worker ${worker} has left the backup already`)
 }

@@ -9,7 +9,8 @@ import type { ReplicationProof } from '../connection/gate/connect-replication.js
 import { type CopyContext, copyFiles } from './copy-files.js'
 import type { FirstFailure } from './first-failure.js'
 import type { BackupOptions, WalMethod } from './options.js'
-import { type BackupPositions, removed, requireWalFiles } from './require-wal-files.js'
+import type { BackupPositions } from '../../manifest/wal-ranges.js'
+import { removed, requireWalFiles } from './require-wal-files.js'
 import type { WalSlot } from './wal-receiver/wal-sender-commands.js'
 import { WalReceiver } from './wal-receiver/wal-receiver.js'
 

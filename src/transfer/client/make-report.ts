@@ -39,7 +39,7 @@ export interface ReportParts extends Pick<
 }
 
 /** Puts the report together. */
-export function makeReport(parts: ReportParts): BackupReport {
+export function makeBackupReport(parts: ReportParts): BackupReport {
   const { facts, start, end, workers } = parts
   const shares = shareTime({
     seconds: workers.map(({ seconds }) => seconds),

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { PrestartedThread } from '../../threads/prestarted-thread.js'
 import { SupervisedThread } from '../../threads/supervised-thread.js'
-import type { BackupSource } from './source/source.js'
+import type { SessionSource } from './source/source.js'
 import type { MessageFromWorker, MessageToWorker } from './worker-messages.js'
 
 /** The thread of a worker. */
@@ -17,11 +17,11 @@ export const STARTING_AT_ONCE = 8
 
 /** Threads for the workers of a backup, the first of which load their program while the leader loads its own and connects. */
 export class PrestartedWorkers {
-  readonly #kind: BackupSource['kind']
+  readonly #kind: SessionSource['kind']
   readonly #threads: readonly PrestartedThread<MessageToWorker, MessageFromWorker>[]
 
   /** Starts the first threads; `close` ends those that nobody took. */
-  constructor(jobs: number, kind: BackupSource['kind']) {
+  constructor(jobs: number, kind: SessionSource['kind']) {
     this.#kind = kind
     // More than there are processors would keep the leader from its own loading.
     const count = Math.min(jobs, STARTING_AT_ONCE, availableParallelism())

@@ -6,10 +6,8 @@ import {
   walSegmentName,
 } from '../../postgres/wal-segment.js'
 import { timelineHistoryFileName } from '../../postgres/timeline-history.js'
-import type { BackupEnd, BackupStart, WalFile } from '../cluster-files/cluster-files.js'
-
-/** A backup's stretch of WAL. */
-export type BackupPositions = BackupStart & Pick<BackupEnd, 'endLsn' | 'endTimeline'>
+import type { BackupPositions } from '../../manifest/wal-ranges.js'
+import type { WalFile } from '../cluster-files/cluster-files.js'
 
 /**
  * The files of pg_wal that the backup needs, of those that the server has.

@@ -5,7 +5,7 @@ import { BackupWal, chooseSlot } from './backup-wal.js'
 import { ClusterCopy } from './copy-cluster.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import { type ClusterListing, listCluster } from './list-cluster.js'
-import { makeReport } from './make-report.js'
+import { makeBackupReport } from './make-report.js'
 import {
   claimTarget,
   makeWorkingDirectory,
@@ -250,7 +250,7 @@ class BackupRun {
     const { context, facts, target, clock, endRun } = this.#parts
     const { options } = context
     const { copy, walBytes, tablespaces, ...rest } = parts
-    return makeReport({
+    return makeBackupReport({
       run: endRun(),
       ...rest,
       ...copy.totals(),

@@ -4,14 +4,14 @@ import type { StartMessage } from '../../threads/supervised-thread.js'
 import type { FilePlace } from '../../target/backup-target.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { ReceivedFile, WantedFile } from './file-receiver.js'
-import type { JoinableBackup, BackupSource } from './source/source.js'
+import type { JoinableBackup, SessionSource } from './source/source.js'
 import type { WorkerCountersBuffer } from './worker-counters.js'
 import { type ErrorCode, isPbManifestError, PbManifestError } from '../../errors.js'
 import { explainShortage } from '../../files/system-error.js'
 
 /** What a worker is started with. Plain data and shared memory. */
 export interface StartWorker {
-  readonly server: BackupSource
+  readonly server: SessionSource
   readonly fragmentDirectory: string
   /** Where its files go. */
   readonly files: FilePlace

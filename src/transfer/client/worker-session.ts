@@ -4,7 +4,7 @@ import { type ConnectionRetries, LostConnections } from '../connection/lost-conn
 import type { BackupSession } from '../session/backup-session.js'
 import { isDoneAlready } from './remote/agent-connection.js'
 import { openWorkerSession } from './source/open-source.js'
-import type { BackupSource, JoinableBackup, OpenedWorker, OpenOptions } from './source/source.js'
+import type { SessionSource, JoinableBackup, OpenedWorker, OpenOptions } from './source/source.js'
 
 /**
  * The session of a worker. Over SQL it lives in this process, and sees to its connections itself. At an agent it ends with
@@ -12,7 +12,7 @@ import type { BackupSource, JoinableBackup, OpenedWorker, OpenOptions } from './
  * manifest, and the one that was on its way is sent again, from its beginning.
  */
 export class WorkerSession {
-  readonly #where: BackupSource
+  readonly #where: SessionSource
   readonly #options: OpenOptions
   readonly #losses: LostConnections
   /** By which we take the place of our own sessions, and nobody else does. */
@@ -23,7 +23,7 @@ export class WorkerSession {
 
   private constructor(
     opened: OpenedWorker,
-    where: BackupSource,
+    where: SessionSource,
     options: OpenOptions,
     retries: ConnectionRetries | undefined,
   ) {
@@ -35,7 +35,7 @@ export class WorkerSession {
   }
 
   /** @throws {@link PbManifestError} `SERVER` or `ABORTED` */
-  static async open(where: BackupSource, options: OpenOptions): Promise<WorkerSession> {
+  static async open(where: SessionSource, options: OpenOptions): Promise<WorkerSession> {
     if (where.kind === 'sql' || options.retries === undefined) {
       return new WorkerSession(await openWorkerSession(where, options), where, options, undefined)
     }

@@ -1,5 +1,5 @@
 import type { BackupOptions } from '../options.js'
-import type { OpenedLeader, OpenOptions, BackupSource, OpenedWorker } from './source.js'
+import type { OpenedLeader, OpenOptions, SessionSource, OpenedWorker } from './source.js'
 
 // Each source is loaded only where it is used: a thread that needs neither SQL nor checksums starts the sooner.
 
@@ -21,7 +21,7 @@ export async function openLeaderSession(
 }
 
 /** Loads what {@link openWorkerSession} needs, before it is known where to connect to. */
-export async function loadSource(kind: BackupSource['kind']): Promise<void> {
+export async function loadSource(kind: SessionSource['kind']): Promise<void> {
   await (kind === 'sql' ? import('./sql-source.js') : import('./agent-source.js'))
 }
 
@@ -30,7 +30,7 @@ export async function loadSource(kind: BackupSource['kind']): Promise<void> {
  *
  * @throws {@link PbManifestError} `SERVER` or `ABORTED`
  */
-export async function openWorkerSession(where: BackupSource, options: OpenOptions): Promise<OpenedWorker> {
+export async function openWorkerSession(where: SessionSource, options: OpenOptions): Promise<OpenedWorker> {
   switch (where.kind) {
     case 'sql': {
       const { openSqlWorker } = await import('./sql-source.js')

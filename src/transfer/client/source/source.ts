@@ -7,7 +7,7 @@ import type { BackupSession, SessionNotice } from '../../session/backup-session.
 import type { NetworkWatch } from '../network-watch.js'
 
 /** Where sessions are to be had. Plain data: it crosses threads. */
-export type BackupSource =
+export type SessionSource =
   /** In this process, which reaches the cluster by the SQL of this database server. */
   | { readonly kind: 'sql'; readonly server: FoundServer }
   /** At this agent. */
@@ -40,7 +40,7 @@ export interface OpenOptions {
 export interface OpenedLeader {
   readonly session: BackupSession
   /** Where the workers are to open theirs: at the very server that was found, of several. */
-  readonly workers: BackupSource
+  readonly workers: SessionSource
   /** The database server, for the stream of WAL. */
   readonly database: ConnectionOptions
   /** A backup that this session has started, as a worker needs it. */

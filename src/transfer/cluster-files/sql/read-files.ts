@@ -25,7 +25,7 @@ export async function* readFiles(
  *
  * @throws {@link PbManifestError} `BAD_FILE` when it stays wrong; `SERVER` or `ABORTED`
  */
-export async function* readControlFile(
+export async function* copyControlFile(
   connection: RenewableConnection,
   file: RequestedFile,
   signal: AbortSignal | undefined,

@@ -21,7 +21,7 @@ import type { ConnectionRetries } from '../../connection/lost-connection.js'
 import { directoryLister, listFilesBelow, listForeignNames } from './list-files.js'
 import { pathArray } from './path-expressions.js'
 import { readBlocks } from './read-blocks.js'
-import { readControlFile, readFiles } from './read-files.js'
+import { copyControlFile, readFiles } from './read-files.js'
 import { RenewableConnection } from './renewable-connection.js'
 import type { Connect } from './sql-connection.js'
 
@@ -131,7 +131,7 @@ export class SqlClusterFiles implements ClusterFiles {
     for (const [place, file] of files.entries()) {
       if (file.pathname !== CONTROL_FILE) continue
       yield* readFiles(this.#connection, files.slice(from, place), signal)
-      yield* readControlFile(this.#connection, file, signal)
+      yield* copyControlFile(this.#connection, file, signal)
       from = place + 1
     }
     yield* readFiles(this.#connection, files.slice(from), signal)
