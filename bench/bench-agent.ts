@@ -1,4 +1,4 @@
-import { RemoteSession } from '../src/transfer/client/remote/remote-session.js'
+import { RemoteSession } from '../src/transfer/client/source/agent-source.js'
 import { readConnectionEnvironment } from '../src/transfer/connection/resolve-connection.js'
 import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
 import type { Cluster } from '../test/helpers/cluster.js'

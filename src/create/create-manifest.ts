@@ -18,7 +18,7 @@ import type { ControlFile } from '../postgres/control-file.js'
 import { CONTROL_FILE } from '../postgres/data-directory.js'
 import { findVersion } from '../postgres/versions.js'
 import { timelineHistoryFileName } from '../postgres/timeline-history.js'
-import { listWalSegments, walDirectoriesOf } from '../verify/wal/list-wal-segments.js'
+import { listWalSegments, walDirectoriesOf } from '../verify/wal/file-wal-source.js'
 import { isWalArchive, openWalArchive } from '../verify/tar/open-wal-path.js'
 import type { OpenedWal } from '../verify/wal/wal-source.js'
 import {

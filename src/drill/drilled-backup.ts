@@ -12,7 +12,7 @@ import { parseTablespaceMap } from '../postgres/tablespace-map.js'
 import type { DrillFailure } from './report.js'
 import { findVersion } from '../postgres/versions.js'
 import { parseWalSegmentName, segmentHoldingStart } from '../postgres/wal-segment.js'
-import { listWalSegments } from '../verify/wal/list-wal-segments.js'
+import { listWalSegments } from '../verify/wal/file-wal-source.js'
 import { findRuns } from '../verify/wal/plan-parts.js'
 import { walkRun } from '../verify/wal/walk-run.js'
 

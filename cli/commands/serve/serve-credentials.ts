@@ -3,7 +3,7 @@ import {
   readControlFileWhileWritten,
   readMockAuthenticationNonce,
 } from '../../../src/manifest/data-directory-files.js'
-import type { NetworkCredentials } from '../../../src/transfer/agent/agent-options.js'
+import type { NetworkCredentials } from '../../../src/transfer/agent/agent.js'
 import { readTlsFiles } from '../../../src/transfer/agent/listen/read-tls-files.js'
 import { readUsersFile } from '../../../src/transfer/agent/listen/read-users-file.js'
 import type { NetworkSettings } from './serve-options.js'

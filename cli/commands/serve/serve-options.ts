@@ -1,4 +1,4 @@
-import type { AgentLimits, NetworkAccess } from '../../../src/transfer/agent/agent-options.js'
+import type { AgentLimits, NetworkAccess } from '../../../src/transfer/agent/agent.js'
 import { type Address, parseAddress } from '../../../src/transfer/agent/listen/listen-on-address.js'
 import type { SocketPlace } from '../../../src/transfer/agent/listen/listen-on-socket.js'
 import { invalidValue, readCount, readOptional } from '../../option-values.js'

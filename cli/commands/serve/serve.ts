@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { isPbManifestError } from '../../../src/errors.js'
-import type { MetricsServer } from '../../../src/transfer/agent/metrics/metrics-server.js'
+import type { MetricsServer } from '../../../src/transfer/agent/agent-metrics.js'
 import { type Address, formatAddress } from '../../../src/transfer/agent/listen/listen-on-address.js'
 import { exitStatus } from '../../exit-status.js'
 import { refuseOperands } from '../../operands.js'
@@ -43,7 +43,7 @@ async function serve(
   ] = await Promise.all([
     import('../../../src/transfer/agent/agent.js'),
     import('./serve-credentials.js'),
-    import('../../../src/transfer/agent/metrics/agent-metrics.js'),
+    import('../../../src/transfer/agent/agent-metrics.js'),
     import('./serve-log.js'),
     import('../../../src/transfer/connection/resolve-connection.js'),
   ])
@@ -94,6 +94,6 @@ async function serve(
 }
 
 async function startMetrics(address: Address, format: () => string): Promise<MetricsServer> {
-  const { MetricsServer } = await import('../../../src/transfer/agent/metrics/metrics-server.js')
+  const { MetricsServer } = await import('../../../src/transfer/agent/agent-metrics.js')
   return await MetricsServer.start(address, format)
 }

@@ -5,18 +5,16 @@ import type { CompressionSettings } from '../../files/compression/piece-compress
 import { type SyncMethod, writeNewFile } from '../../files/durable-file.js'
 import { displayPathname, type Pathname } from '../../files/pathname.js'
 import type { SafePathname } from '../../files/safe-pathname.js'
-import { TAR_TRAILER } from '../../files/tar/tar-header.js'
+import { type MemberHeader, TAR_TRAILER } from '../../files/tar/tar-header.js'
 import { UNFINISHED_MANIFEST } from '../../manifest/contents/made-by-backup.js'
 import type { BackupTarget, TargetContents } from '../backup-target.js'
 import { publishManifest } from '../directory-target.js'
-import type { FileSink, WalFiles } from '../file-sink.js'
+import type { AnnouncedFile, FileSink, TargetFile, WalFiles } from '../file-sink.js'
 import { SETTINGS_FILE, SIGNAL_FILE } from '../recovery-settings.js'
 import type { TargetDirectory, TargetTablespace } from '../target-directory.js'
 import { type ArchiveStream, StreamState } from './archive-stream.js'
-import { GzippedWal } from './gzipped-wal.js'
-import { HeldControlFile } from './held-control-file.js'
-import { OpenedStreams, piecesAtOnce, type StreamPlace } from './stream-place.js'
-import { StreamSink, writeMember } from './stream-sink.js'
+import { GzippedWal, WalArchive } from './wal-archive.js'
+import { OpenedStreams, piecesAtOnce, type StreamPlace, StreamSink, writeMember } from './stream-place.js'
 import {
   archiveName,
   archivesOf,
@@ -26,9 +24,10 @@ import {
   oidsOf,
   type TarSetOptions,
 } from './tar-set.js'
-import { WalArchive } from './wal-archive.js'
+import { CONTROL_FILE } from '../../postgres/data-directory.js'
+import { POSTGRES_OWNER } from './tar-place.js'
 
-export interface StreamTargetOptions extends TarSetOptions {
+interface StreamTargetOptions extends TarSetOptions {
   readonly compression: CompressionSettings
   /** Whether gzip compresses WAL, too. */
   readonly compressWal: boolean
@@ -37,7 +36,7 @@ export interface StreamTargetOptions extends TarSetOptions {
 }
 
 /** Where the archives go. */
-export type StreamDestination =
+type StreamDestination =
   | { readonly kind: 'directory'; readonly directory: TargetDirectory }
   /** The only archive, with the manifest at its end; until then that is in a directory of the caller's. */
   | { readonly kind: 'standard-output'; readonly scratch: string }
@@ -199,4 +198,65 @@ function makeWalArchive(
   if (method !== 'gzip' || !compressWal)
     return new WalArchive({ path: join(directory, 'pg_wal.tar'), fileMode, sync })
   return new GzippedWal({ path: join(directory, 'pg_wal.tar.gz'), fileMode, sync, level, signal })
+}
+
+/** A file that waits for its place. */
+interface HeldFile {
+  readonly member: Omit<MemberHeader, 'size'>
+  readonly content: Buffer
+}
+
+/** Hands all files on but pg_control, which is read before the backup ends, and has its place after what is known only then. */
+class HeldControlFile implements FileSink {
+  readonly needsSizes = true
+  readonly #sink: FileSink
+  #held: { readonly member: HeldFile['member']; readonly pieces: Buffer[] } | undefined
+  #isOpen = false
+
+  constructor(sink: FileSink) {
+    this.#sink = sink
+  }
+
+  begin(file: TargetFile, announced: AnnouncedFile | undefined): void | Promise<void> {
+    const { pathname: name, mode } = file
+    if (name !== CONTROL_FILE) return this.#sink.begin(file, announced)
+    const member = {
+      name,
+      kind: 'file',
+      mode,
+      modified: announced?.modified ?? 0,
+      owner: POSTGRES_OWNER,
+    } as const
+    this.#held = { member, pieces: [] }
+    this.#isOpen = true
+  }
+
+  write(bytes: Buffer): void | Promise<void> {
+    if (!this.#isOpen) return this.#sink.write(bytes)
+    this.#held?.pieces.push(Buffer.from(bytes))
+  }
+
+  end(): void | Promise<void> {
+    if (!this.#isOpen) return this.#sink.end()
+    this.#isOpen = false
+  }
+
+  retract(): void {
+    if (!this.#isOpen) return this.#sink.retract()
+    this.#isOpen = false
+    this.#held = undefined
+  }
+
+  abandon(): void {
+    this.#sink.abandon()
+  }
+
+  async finish(signal: AbortSignal): Promise<void> {
+    await this.#sink.finish(signal)
+  }
+
+  /** Hands it out, when it has come. */
+  take(): HeldFile | undefined {
+    return this.#held && { member: this.#held.member, content: Buffer.concat(this.#held.pieces) }
+  }
 }

@@ -17,6 +17,13 @@ export type AgentEvent =
   | ConnectionEvent
   | BackupEvent
 
+/** What a connection tells; whose it is, it adds. */
+export type EventOfConnection = WithoutConnection<AgentEvent>
+
+type WithoutConnection<Event> = Event extends { readonly connection: number }
+  ? Omit<Event, 'connection'>
+  : never
+
 /** `connection` is the number that the client knows as its backend's process id. */
 type ConnectionEvent =
   | {

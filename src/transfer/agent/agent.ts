@@ -1,6 +1,7 @@
 import type { Server } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { SecureContext } from 'node:tls'
 import { isPbManifestError, PbManifestError } from '../../errors.js'
 import { readControlFile, readMajorVersion } from '../../manifest/data-directory-files.js'
 import { version } from '../../version.js'
@@ -10,15 +11,16 @@ import { ConnectionPlaces } from '../wire/server/connection-places.js'
 import { type WireEntry, WireServer } from '../wire/server/wire-server.js'
 import type { MakeHandler } from '../wire/wire-handler.js'
 import { ClientConnection } from './client-connection.js'
-import type { AgentOptions, NetworkCredentials } from './agent-options.js'
 import { BackupTable } from './backup-table.js'
 import { FragmentDirectory } from './fragment-directory.js'
-import { addressOf, formatAddress, listenOnAddress } from './listen/listen-on-address.js'
-import { listenOnSocket, socketPath } from './listen/listen-on-socket.js'
-import { toAgentEvent } from './agent-event.js'
+import { type Address, addressOf, formatAddress, listenOnAddress } from './listen/listen-on-address.js'
+import { listenOnSocket, socketPath, type SocketPlace } from './listen/listen-on-socket.js'
+import { type AgentEvent, toAgentEvent } from './agent-event.js'
 import { AgentBackupMode } from './thread/agent-backup-mode.js'
 import { SpareThreads } from './thread/spare-threads.js'
-import { shutdown } from './end-reasons.js'
+import { shutdown } from './wire-error-data.js'
+import type { ConnectionOptions } from '../connection/connection-options.js'
+import type { ScramUsers } from '../wire/scram/scram-users.js'
 
 /** Where a client on a Unix socket comes from, as PostgreSQL calls it. */
 const LOCAL = '[local]'
@@ -232,4 +234,47 @@ function statusOf(backups: BackupTable, connections: number): AgentStatus {
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0)
+}
+
+/** What an agent serves, where, to whom, and how much. */
+interface AgentOptions {
+  readonly dataDirectory: string
+  /** The server that runs on it. */
+  readonly server: ConnectionOptions
+  /** Whoever can connect there is let in. */
+  readonly socket?: SocketPlace | undefined
+  readonly network?: NetworkAccess | undefined
+  readonly limits: AgentLimits
+  readonly onEvent: (event: AgentEvent) => void
+}
+
+/** Where and how clients come in over TCP. */
+export interface NetworkAccess extends NetworkCredentials {
+  readonly address: Address
+}
+
+/** Who comes in over TCP, and how the agent proves who it is. */
+export interface NetworkCredentials {
+  /** **`undefined`: everybody is let in.** */
+  readonly users: ScramUsers | undefined
+  /** **`undefined`: nothing is encrypted.** Otherwise everything must be. */
+  readonly tls: SecureContext | undefined
+}
+
+export interface AgentLimits {
+  /** Of the Unix socket, and of the network, those that were let in. */
+  readonly maxConnections: number
+  /** Likewise, those that have not shown who they are. */
+  readonly maxUnauthenticated: number
+  /** How long a client may take to show who it is. */
+  readonly authenticationTimeoutMs: number
+  readonly maxBackups: number
+  /** Bytes of a command. */
+  readonly maxMessageBytes: number
+  /** How long a connection may say nothing; 0: forever. One that is part of a backup may as long as that is not idle. */
+  readonly idleTimeoutMs: number
+  /** How long a backup may do nothing at all; 0: forever. It is looked at once in `idleTimeoutMs`. */
+  readonly backupIdleTimeoutMs: number
+  /** How long a client may take nothing of what it asked for; 0: forever. */
+  readonly stallTimeoutMs: number
 }

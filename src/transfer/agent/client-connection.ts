@@ -3,15 +3,22 @@ import type { ReplicationCommand, SessionCommand } from '../commands/replication
 import { type BackupHandle, openBackup } from '../session/backup.js'
 import { removeFragments } from '../session/membership.js'
 import type { WireClose, WireHandler, WireReply, WireClient } from '../wire/wire-handler.js'
-import { type AgentEvent, withoutBackupIds } from './agent-event.js'
+import { type AgentEvent, type EventOfConnection, withoutBackupIds } from './agent-event.js'
 import { AnswerWriter, parseQuery } from './answer-writer.js'
 import { type BackupTable, type LedBackup, secondsSince } from './backup-table.js'
-import { abortedByLeader, leaderLeft, replaced } from './end-reasons.js'
+import {
+  abortedByLeader,
+  leaderLeft,
+  replaced,
+  sqlstates,
+  toWireError,
+  toWireErrorData,
+  type WireErrorData,
+} from './wire-error-data.js'
 import type { FragmentDirectory } from './fragment-directory.js'
 import { SessionThread } from './thread/session-thread.js'
 import type { WorkerPlace, PlaceHolder } from './session-places.js'
 import type { SpareThreads } from './thread/spare-threads.js'
-import { sqlstates, toWireError, toWireErrorData, type WireErrorData } from './wire-error-data.js'
 
 /** What all connections of an agent share. */
 export interface AgentContext {
@@ -286,11 +293,7 @@ export class ClientConnection implements WireHandler, PlaceHolder {
     }
   }
 
-  #tell(event: WithoutConnection<AgentEvent>): void {
+  #tell(event: EventOfConnection): void {
     this.#context.onEvent({ connection: this.#client.pid, ...event })
   }
 }
-
-type WithoutConnection<Event> = Event extends { readonly connection: number }
-  ? Omit<Event, 'connection'>
-  : never

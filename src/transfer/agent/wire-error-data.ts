@@ -3,6 +3,7 @@ import { type ErrorCode, isPbManifestError, type PbManifestError } from '../../e
 import { CommandSyntaxError } from '../commands/command-tokens.js'
 import { type Refusal, RefusedError } from '../commands/refused-error.js'
 import { WireError } from '../wire/wire-error.js'
+import type { WireClose } from '../wire/wire-handler.js'
 
 /** What a client is told of an error, as plain data, which crosses threads. */
 export interface WireErrorData {
@@ -111,4 +112,37 @@ function describeBug(error: unknown): WireErrorData {
     position: undefined,
     bug: error instanceof Error ? (error.stack ?? error.message) : String(error),
   }
+}
+
+// What sessions are told that end otherwise than by their own doing.
+
+export const abortedByLeader: WireErrorData = {
+  sqlstate: sqlstates.queryCanceled,
+  message: 'the backup was aborted by the session that started it',
+  detail: undefined,
+  hint: undefined,
+  position: undefined,
+  bug: undefined,
+}
+
+/** A client that is there and hears this is not to come back: it would take turns with the other one. */
+export const replaced: WireErrorData = {
+  ...abortedByLeader,
+  sqlstate: sqlstates.adminShutdown,
+  message: 'terminating connection because another session has taken its place',
+}
+
+export function leaderLeft(how: WireClose): WireErrorData {
+  const what = how === 'terminated' ? 'has ended' : 'was lost'
+  return {
+    ...abortedByLeader,
+    sqlstate: sqlstates.connectionFailure,
+    message: `the connection that started the backup ${what} before the backup was complete`,
+  }
+}
+
+export const shutdown: WireErrorData = {
+  ...abortedByLeader,
+  sqlstate: sqlstates.adminShutdown,
+  message: 'terminating connection due to administrator command',
 }

@@ -1,21 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import { PbManifestError } from '../../errors.js'
 import { ownPathname, type SafePathname } from '../../files/safe-pathname.js'
-import { segmentHoldingStart, type WalFileName, walSegmentName } from '../../postgres/wal-segment.js'
+import {
+  parseWalSegmentName,
+  segmentHoldingEnd,
+  segmentHoldingStart,
+  type WalFileName,
+  walSegmentName,
+} from '../../postgres/wal-segment.js'
 import type { WalFiles } from '../../target/file-sink.js'
-import type { BackupStart, ClusterFacts } from '../cluster-files/cluster-files.js'
+import type { BackupStart, ClusterFacts, WalFile } from '../cluster-files/cluster-files.js'
 import type { ConnectionOptions } from '../connection/connection-options.js'
 import type { ReplicationProof } from '../connection/gate/connect-replication.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import type { FirstFailure } from './first-failure.js'
 import type { BackupOptions, WalMethod } from './options.js'
 import type { BackupPositions } from '../../manifest/wal-ranges.js'
-import { removed, requireWalFiles } from './require-wal-files.js'
 import type { WalSlot } from './wal-receiver/wal-sender-commands.js'
 import { WalReceiver } from './wal-receiver/wal-receiver.js'
+import { timelineHistoryFileName } from '../../postgres/timeline-history.js'
 
 /** What the WAL of a backup needs to know. */
-export interface BackupWalOptions {
+interface BackupWalOptions {
   readonly method: WalMethod
   readonly connection: ConnectionOptions
   readonly facts: ClusterFacts
@@ -173,4 +179,45 @@ export function chooseSlot({
 
 function pathnameOf(name: WalFileName): SafePathname {
   return ownPathname(`pg_wal/${name}`)
+}
+
+/**
+ * The files of pg_wal that the backup needs, of those that the server has.
+ *
+ * @throws {@link PbManifestError} `SERVER` when one of them is gone
+ * @see src/backend/backup/basebackup.c (`perform_base_backup`)
+ */
+export function requireWalFiles(
+  files: readonly WalFile[],
+  positions: BackupPositions,
+  segmentSize: number,
+): readonly WalFile[] {
+  const { startLsn, startTimeline, endLsn, endTimeline } = positions
+  const first = segmentHoldingStart(startLsn, segmentSize)
+  const last = segmentHoldingEnd(endLsn, segmentSize)
+  const present = new Set(files.map(({ name }) => parseWalSegmentName(name, segmentSize)?.segmentNumber))
+  for (let number = first; number <= last; number++) {
+    if (!present.has(number)) throw removed(walSegmentName(startTimeline, number, segmentSize))
+  }
+  // The ends have to be of their timelines; between them, any of several with the same number may be the right one.
+  requireFile(files, walSegmentName(startTimeline, first, segmentSize))
+  requireFile(files, walSegmentName(endTimeline, last, segmentSize))
+  if (endTimeline !== startTimeline) requireFile(files, timelineHistoryFileName(endTimeline))
+  for (const { name, size } of files) {
+    if (name.length === 24 && size !== segmentSize) {
+      throw new PbManifestError('SERVER', `unexpected WAL file size "${name}"`)
+    }
+  }
+  return files
+}
+
+/** What the server says when a segment was removed or recycled before it could be sent. */
+function removed(name: string): PbManifestError {
+  return new PbManifestError('SERVER', `requested WAL segment ${name} has already been removed`, {
+    hint: 'Receive WAL while files are copied (-X stream, the default), or have the server keep more of it (wal_keep_size).',
+  })
+}
+
+function requireFile(files: readonly WalFile[], name: string): void {
+  if (!files.some((file) => file.name === name)) throw removed(name)
 }

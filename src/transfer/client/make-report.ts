@@ -2,13 +2,20 @@ import { parseStoreAddress } from '../../source/store/store-address.js'
 import { formatLsn } from '../../postgres/lsn.js'
 import type { RunFacts } from '../../run-facts.js'
 import { realPath } from '../../signature/signature-place.js'
-import type { BackupEnd, ClusterFacts } from '../cluster-files/cluster-files.js'
+import type { BackupTarget } from '../../target/backup-target.js'
+import type { BackupEnd, ClusterFacts, Tablespace } from '../cluster-files/cluster-files.js'
 import type { CommandResults } from '../commands/replication-command.js'
 import { parseBackupLabel } from '../../postgres/backup-label.js'
 import { BACKUP_LABEL } from '../../postgres/data-directory.js'
-import { findBottleneck, shareTime } from './find-bottleneck.js'
 import { isStandardOutput, isStored, STANDARD_OUTPUT } from './options.js'
-import type { BackedUpTablespace, BackupReport, IncrementalReport } from './report.js'
+import {
+  type BackedUpTablespace,
+  type BackupReport,
+  type Bottleneck,
+  bottlenecks,
+  type IncrementalReport,
+} from './report.js'
+import type { Activity } from './worker-counters.js'
 
 /** All that a report is made of. */
 export interface ReportParts extends Pick<
@@ -88,4 +95,47 @@ function describeChanges({ priorManifest, end, changes }: ReportParts): Incremen
     fromTimeline: incrementalFrom.timeline,
     ...changes,
   }
+}
+
+/** What is known of where the time of all workers went. */
+interface TimeSpent {
+  /** Of each worker. */
+  readonly seconds: readonly Readonly<Record<Activity, number>>[]
+  /**
+   * How often the server was seen to have bytes ready that the network did not take, of all the times when it was looked
+   * at; 0 to 1.
+   */
+  readonly networkShare: number
+}
+
+/** Divides the time of all workers among what they waited for. */
+export function shareTime({ seconds, networkShare }: TimeSpent): Record<Bottleneck, number> {
+  const sum = (activity: Activity): number => seconds.reduce((sum, worker) => sum + worker[activity], 0)
+  const waiting = sum('waiting')
+  const parts = {
+    server: waiting * (1 - networkShare),
+    network: waiting * networkShare,
+    client: sum('processing'),
+    writing: sum('writing') + sum('syncing'),
+    'rate-limit': sum('throttled'),
+  }
+  const total = bottlenecks.reduce((sum, name) => sum + parts[name], 0)
+  const share = (name: Bottleneck): number => (total === 0 ? 0 : parts[name] / total)
+  return Object.fromEntries(bottlenecks.map((name) => [name, share(name)])) as Record<Bottleneck, number>
+}
+
+/** The largest share; the first of equal ones. */
+export function findBottleneck(shares: Readonly<Record<Bottleneck, number>>): Bottleneck {
+  return bottlenecks.reduce((most, name) => (shares[name] > shares[most] ? name : most))
+}
+
+/** Where the tablespaces were, and are. */
+export function describeTablespaces(
+  tablespaces: readonly Tablespace[],
+  target: BackupTarget,
+): BackedUpTablespace[] {
+  return target.tablespaces.map(({ oid, location }) => {
+    const onServer = tablespaces.find((tablespace) => tablespace.oid === oid)
+    return { oid, location: onServer?.location ?? '', directory: location }
+  })
 }

@@ -4,10 +4,9 @@ import { join } from 'node:path'
 import { ioError } from '../../files/system-error.js'
 import { PbManifestError } from '../../errors.js'
 import type { ClusterFacts, ClusterFile, Tablespace } from '../cluster-files/cluster-files.js'
-import { formatRecoveryConfiguration } from './recovery-configuration.js'
 import { type BackupOptions, isStandardOutput, isStored, type WalMethod } from './options.js'
 import type { RunContext } from './run-context.js'
-import { nearestVersion } from '../../postgres/versions.js'
+import { nearestVersion, type PostgresVersion } from '../../postgres/versions.js'
 import { StreamTarget } from '../../target/tar/stream-target.js'
 import { TarTarget } from '../../target/tar/tar-target.js'
 import type { BackupTarget } from '../../target/backup-target.js'
@@ -20,6 +19,7 @@ import { algorithmOf } from './received-checksums.js'
 import { requireEmptyOrMissing } from '../../target/claimed-directory.js'
 import { DirectoryTarget } from '../../target/directory-target.js'
 import { TargetDirectory } from '../../target/target-directory.js'
+import type { ConnectionOptions } from '../connection/connection-options.js'
 
 /** How files and directories of a backup are made. */
 export interface TargetModes {
@@ -233,4 +233,31 @@ export function requireSameTablespaces(before: readonly Tablespace[], now: reado
 
 function describeTablespaces(tablespaces: readonly Tablespace[]): string {
   return JSON.stringify(tablespaces.map(({ oid, location }) => [oid, location]))
+}
+
+interface RecoveryConfiguration {
+  readonly conninfo: ConnectionOptions['conninfo']
+  /** Of the server: what it does not know is left out. */
+  readonly version: PostgresVersion
+  /** `-S`; `undefined`: none. */
+  readonly slot: string | undefined
+}
+
+/** The lines that `-R` adds to postgresql.auto.conf. As with pg_basebackup, a password that was given is among them. */
+export function formatRecoveryConfiguration({ conninfo, version, slot }: RecoveryConfiguration): string {
+  const known = conninfo.filter(([keyword]) => keyword !== 'dbname' || version.hasSlotSynchronization)
+  const parameters = known.map(([keyword, value]) => `${keyword}=${quoteConninfoValue(value)}`)
+  const lines = [`primary_conninfo = ${quoteSetting(parameters.join(' '))}\n`]
+  if (slot !== undefined) lines.push(`primary_slot_name = ${quoteSetting(slot)}\n`)
+  return lines.join('')
+}
+
+/** @see src/fe_utils/string_utils.c (`appendConnStrVal`) */
+function quoteConninfoValue(value: string): string {
+  return /^[A-Za-z0-9_.]+$/.test(value) ? value : `'${value.replaceAll(/['\\]/g, String.raw`\$&`)}'`
+}
+
+/** @see src/port/quotes.c (`escape_single_quotes_ascii`) */
+function quoteSetting(value: string): string {
+  return `'${value.replaceAll(/['\\]/g, '$&$&')}'`
 }

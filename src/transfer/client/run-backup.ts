@@ -5,7 +5,7 @@ import { BackupWal, chooseSlot } from './backup-wal.js'
 import { ClusterCopy } from './copy-cluster.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import { type ClusterListing, listCluster } from './list-cluster.js'
-import { makeBackupReport } from './make-report.js'
+import { describeTablespaces, makeBackupReport } from './make-report.js'
 import {
   claimTarget,
   makeWorkingDirectory,
@@ -16,12 +16,18 @@ import {
 } from './prepare-target.js'
 import { algorithmOf, ReceivedChecksums } from './received-checksums.js'
 import { isStored } from './options.js'
-import { readPriorManifest, uploadPriorManifest } from './prior-manifest.js'
-import { type BackedUpTablespace, type BackupReport, type BackupStep, backupSteps } from './report.js'
+import {
+  LABEL_OF_PBMANIFEST,
+  readPriorManifest,
+  startBackup,
+  type StartedBackup,
+  stopBackup,
+  uploadPriorManifest,
+} from './leader-commands.js'
+import { type BackupReport, type BackupStep, backupSteps } from './report.js'
 import { runCommand, type RunContext } from './run-context.js'
 import { openLeaderSession } from './source/open-source.js'
 import type { OpenedLeader } from './source/source.js'
-import { LABEL_OF_PBMANIFEST, type StartedBackup, startBackup, stopBackup } from './start-and-stop.js'
 import { longestBackupLabel } from '../../postgres/backup-label.js'
 import { longestTablespaceMap } from '../../postgres/tablespace-map.js'
 import { type RunFacts, startRun } from '../../run-facts.js'
@@ -275,13 +281,6 @@ interface ReportInput {
   readonly walBytes: number
   readonly manifest: BackupReport['manifest']
   readonly tablespaces: readonly Tablespace[]
-}
-
-function describeTablespaces(tablespaces: readonly Tablespace[], target: BackupTarget): BackedUpTablespace[] {
-  return target.tablespaces.map(({ oid, location }) => {
-    const onServer = tablespaces.find((tablespace) => tablespace.oid === oid)
-    return { oid, location: onServer?.location ?? '', directory: location }
-  })
 }
 
 /** A server finishes such a backup, so that there is what there is, counts, and then fails it; and pg_basebackup keeps it. */

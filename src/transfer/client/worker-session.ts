@@ -2,7 +2,7 @@ import { throwIfAborted } from '../../files/yielder.js'
 import { createBackupId } from '../../manifest/fragment/backup-id.js'
 import { type ConnectionRetries, LostConnections } from '../connection/lost-connection.js'
 import type { BackupSession } from '../session/backup-session.js'
-import { isDoneAlready } from './remote/agent-connection.js'
+import { isDoneAlready } from './source/agent-connection.js'
 import { openWorkerSession } from './source/open-source.js'
 import type { SessionSource, JoinableBackup, OpenedWorker, OpenOptions } from './source/source.js'
 

@@ -1,8 +1,7 @@
 import { type ByteRange, readWholeObject } from '../../source/store/read-object.js'
 import type { ListedObject } from '../../source/store/list-objects.js'
 import type { StoreClient } from '../../source/store/store-client.js'
-import { chooseSegments } from '../wal/choose-segments.js'
-import type { WalSegmentReader, WalSource } from '../wal/wal-source.js'
+import { chooseSegments, type WalSegmentReader, type WalSource } from '../wal/wal-source.js'
 import type { ListedTree } from './listed-tree.js'
 
 /** How much of a segment is fetched at a time; the next piece comes while this one is read. */

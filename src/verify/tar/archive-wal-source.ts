@@ -2,9 +2,13 @@ import type { ArchivePlace } from '../../source/tar/archive-place.js'
 import { unpackBytes } from '../../source/tar/unpacked-archive.js'
 import { CompressedFile, decompressFile } from '../../files/compression/compressed-file.js'
 import type { Yielder } from '../../files/yielder.js'
-import { chooseSegments } from '../wal/choose-segments.js'
+import {
+  chooseSegments,
+  type SegmentPlace,
+  type WalSegmentReader,
+  type WalSource,
+} from '../wal/wal-source.js'
 import { openSegment, storedPieces } from '../wal/file-wal-source.js'
-import type { SegmentPlace, WalSegmentReader, WalSource } from '../wal/wal-source.js'
 import type { Archive } from '../../source/tar/archive.js'
 import type { WalMember } from './archive-messages.js'
 

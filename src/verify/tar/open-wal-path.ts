@@ -5,7 +5,7 @@ import { openRegularFile, readOpenedFile } from '../../files/open-regular-file.j
 import { decodePathname, type Pathname } from '../../files/pathname.js'
 import { shortestName, type TarMember } from '../../files/tar/tar-member.js'
 import type { VerifyContext } from '../verify-context.js'
-import { listWalSegments, walDirectoriesOf } from '../wal/list-wal-segments.js'
+import { listWalSegments, walDirectoriesOf } from '../wal/file-wal-source.js'
 import type { OpenedWal } from '../wal/wal-source.js'
 import type { Archive } from '../../source/tar/archive.js'
 import { archiveProblem } from './archive-problem.js'

@@ -29,7 +29,7 @@ import type { IgnoreRules } from '../ignore-rules.js'
 import type { ManifestContents } from '../manifest-files.js'
 import type { ProblemList } from '../problems.js'
 import type { NotChecked } from '../report.js'
-import { findRuns, type SegmentRun } from './plan-parts.js'
+import { findRuns, planRanges, type SegmentRun } from './plan-parts.js'
 import {
   emptyRangeProblem,
   faultProblem,
@@ -37,7 +37,6 @@ import {
   nothingReadableProblem,
   overlappingRangeProblem,
 } from './wal-problems.js'
-import { planRanges } from './plan-ranges.js'
 import { findWalSegmentSize, readFirstPageHeader } from './wal-segment-size.js'
 import type { WalSource } from './wal-source.js'
 import { wrongSize } from './walk-part.js'

@@ -1,15 +1,17 @@
-import { closeSync } from 'node:fs'
+import { closeSync, readdirSync } from 'node:fs'
 import { openRegularFile } from '../../files/open-regular-file.js'
 import { readFully } from '../../files/read-fully.js'
 import type { StoredStretch } from '../../files/tar/sparse-member.js'
-import type { ChosenSegments } from './choose-segments.js'
-import type {
-  SegmentPlace,
-  StoredPart,
-  WalSegmentReader,
-  WalSource,
-  WalSourceDescription,
+import {
+  chooseSegments,
+  type ChosenSegments,
+  type SegmentPlace,
+  type StoredPart,
+  type WalSegmentReader,
+  type WalSource,
+  type WalSourceDescription,
 } from './wal-source.js'
+import { describeSystemError } from '../../files/system-error.js'
 
 /** What a look for segments has found. */
 interface WalFiles extends ChosenSegments<SegmentPlace> {
@@ -76,4 +78,39 @@ export function storedPieces(
     storedBefore += stretch.length
   }
   return pieces
+}
+
+/**
+ * Lists the WAL segments in the directories; one that is in several of them is taken from the first.
+ *
+ * A list, because a manifest may name more segments than anybody could look for one by one.
+ *
+ * @param usePartial - see {@link chooseSegments}
+ */
+export function listWalSegments(directories: readonly [string, ...string[]], usePartial: boolean): WalSource {
+  const files: [string, SegmentPlace][] = []
+  const failures: string[] = []
+  for (const directory of directories) {
+    try {
+      for (const file of readdirSync(directory)) {
+        files.push([file, { path: `${directory}/${file}`, part: undefined }])
+      }
+    } catch (error) {
+      const description = describeSystemError(error)
+      if (description === undefined) throw error
+      failures.push(description.message)
+    }
+  }
+  const chosen = chooseSegments(files, usePartial)
+  return fileWalSource({
+    ...chosen,
+    place: directories[0],
+    // One that is there and has no segment is no failure.
+    failure: failures.length === directories.length ? failures[0] : undefined,
+  })
+}
+
+/** Where pg_waldump looks: in the directory, then in pg_wal below it. */
+export function walDirectoriesOf(walDirectory: string): readonly [string, ...string[]] {
+  return [walDirectory, `${walDirectory}/pg_wal`]
 }

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { loadPieceCompressor } from '../../../src/files/compression/piece-compressor.js'
 import { formatTarHeader, parseTarHeader, TAR_TRAILER } from '../../../src/files/tar/tar-header.js'
 import { ArchiveStream, type StreamOutput, StreamState } from '../../../src/target/tar/archive-stream.js'
-import { writeMember } from '../../../src/target/tar/stream-sink.js'
+import { writeMember } from '../../../src/target/tar/stream-place.js'
 
 /** Takes what is written, each piece a moment later. */
 class Recorder implements StreamOutput {

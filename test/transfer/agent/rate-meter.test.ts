@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RateMeter } from '../../../src/transfer/agent/rate-meter.js'
+import { RateMeter } from '../../../src/transfer/agent/backup-table.js'
 
 test('a rate is that of the last ten seconds', () => {
   const meter = new RateMeter(0)

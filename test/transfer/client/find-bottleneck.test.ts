@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { findBottleneck, shareTime } from '../../../src/transfer/client/find-bottleneck.js'
+import { findBottleneck, shareTime } from '../../../src/transfer/client/make-report.js'
 
 const worker = (waiting: number, writing: number, more: object = {}) => ({
   waiting,

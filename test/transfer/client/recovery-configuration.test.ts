@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { formatRecoveryConfiguration } from '../../../src/transfer/client/recovery-configuration.js'
+import { formatRecoveryConfiguration } from '../../../src/transfer/client/prepare-target.js'
 import { nearestVersion, newestVersion } from '../../../src/postgres/versions.js'
 import { createCluster } from '../../helpers/cluster.js'
 import { requireDebianPostgres } from '../../helpers/requires.js'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { makeWalFileName } from '../../../src/postgres/wal-segment.js'
-import { requireWalFiles } from '../../../src/transfer/client/require-wal-files.js'
+import { requireWalFiles } from '../../../src/transfer/client/backup-wal.js'
 
 const MiB = 1024 * 1024
 const segment = (name: string, size = MiB) => ({ name: makeWalFileName(name), size })

@@ -3,7 +3,7 @@ import { PbManifestError } from '../../../src/errors.js'
 import { LostConnections } from '../../../src/transfer/connection/lost-connection.js'
 import { sqlError } from '../../../src/transfer/cluster-files/sql/sql-error.js'
 import { anotherServer } from '../../../src/transfer/connection/gate/server-identity.js'
-import { reportedError } from '../../../src/transfer/client/remote/agent-connection.js'
+import { reportedError } from '../../../src/transfer/client/source/agent-connection.js'
 import type { Report } from '../../../src/transfer/wire/protocol/backend-messages.js'
 import { DatabaseError } from '../../../src/transfer/connection/pg.js'
 

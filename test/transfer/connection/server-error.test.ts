@@ -6,7 +6,7 @@ import {
   reportedLines,
 } from '../../../src/transfer/connection/server-error.js'
 import { sqlError } from '../../../src/transfer/cluster-files/sql/sql-error.js'
-import { reportedError } from '../../../src/transfer/client/remote/agent-connection.js'
+import { reportedError } from '../../../src/transfer/client/source/agent-connection.js'
 
 test.each([
   ['', ''],

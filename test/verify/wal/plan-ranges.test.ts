@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { WalRange } from '../../../src/manifest/model.js'
-import { planRanges } from '../../../src/verify/wal/plan-ranges.js'
+import { planRanges } from '../../../src/verify/wal/plan-parts.js'
 
 function range(timeline: number, startLsn: bigint, endLsn: bigint): WalRange {
   return { timeline, startLsn, endLsn }

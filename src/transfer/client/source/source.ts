@@ -4,7 +4,7 @@ import type { FoundServer } from '../../connection/gate/server-identity.js'
 import type { ConnectionRetries } from '../../connection/lost-connection.js'
 import type { BackupHandle } from '../../session/backup.js'
 import type { BackupSession, SessionNotice } from '../../session/backup-session.js'
-import type { NetworkWatch } from '../network-watch.js'
+import type { NetworkWatch } from './network-watch.js'
 
 /** Where sessions are to be had. Plain data: it crosses threads. */
 export type SessionSource =

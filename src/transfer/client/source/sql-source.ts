@@ -14,7 +14,7 @@ import {
 import type { FoundServer } from '../../connection/gate/server-identity.js'
 import { BackupRegistry } from '../../session/backup.js'
 import { ReplicationSession } from '../../session/replication-session.js'
-import { NetworkWatch } from '../network-watch.js'
+import { NetworkWatch } from './network-watch.js'
 import type { OpenedLeader, OpenOptions, OpenedWorker } from './source.js'
 
 /**

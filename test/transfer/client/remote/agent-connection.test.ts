@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PbManifestError } from '../../../../src/errors.js'
-import { AgentConnection } from '../../../../src/transfer/client/remote/agent-connection.js'
+import { AgentConnection } from '../../../../src/transfer/client/source/agent-connection.js'
 import type { Answer } from '../../../../src/transfer/commands/command-contract.js'
 import { resolveConnection } from '../../../../src/transfer/connection/resolve-connection.js'
 import { type Cluster, createCluster } from '../../../helpers/cluster.js'

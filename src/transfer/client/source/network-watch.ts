@@ -1,6 +1,6 @@
-import { SqlConnection } from '../cluster-files/sql/sql-connection.js'
-import { connectToServer } from '../connection/gate/connect-sql.js'
-import type { FoundServer } from '../connection/gate/server-identity.js'
+import { SqlConnection } from '../../cluster-files/sql/sql-connection.js'
+import { connectToServer } from '../../connection/gate/connect-sql.js'
+import type { FoundServer } from '../../connection/gate/server-identity.js'
 
 const INTERVAL_MS = 250
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { formatAddress } from '../../../../src/transfer/agent/listen/listen-on-address.js'
-import { MetricsServer } from '../../../../src/transfer/agent/metrics/metrics-server.js'
+import { formatAddress } from '../../../src/transfer/agent/listen/listen-on-address.js'
+import { MetricsServer } from '../../../src/transfer/agent/agent-metrics.js'
 
 let server: MetricsServer
 
