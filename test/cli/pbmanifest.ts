@@ -1,19 +1,9 @@
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import '../helpers/servers-only.js'
 import { type ProgramResult, runProgram } from '../helpers/run-program.js'
-
-const packageFile = createRequire(import.meta.url).resolve('pbmanifest/package.json')
-
-/** The path of a file of what is built; `npm test` builds it first. */
-export function builtFile(path: string): string {
-  return join(dirname(packageFile), path)
-}
+import { builtFile, environment } from './built-files.js'
 
 /** The built program. */
 export const mainFile: string = builtFile('dist/program/main.js')
-
-/** A test runner may ask for colours; the programs that it starts must not. */
-export const environment: Readonly<Record<string, string>> = { FORCE_COLOR: '0', PBMANIFEST_DEBUG: '' }
 
 /** Runs `pbmanifest` as a user would. */
 export async function pbmanifest(

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { run as runSource } from '../../cli/run.js'
 import { plainEnvironment, type ProgramResult } from '../helpers/run-program.js'
-import { builtFile, environment } from './pbmanifest.js'
+import { builtFile, environment } from './built-files.js'
 
 // What is built, because threads are.
 const { run } = (await import(builtFile('dist/cli/run.js'))) as { readonly run: typeof runSource }

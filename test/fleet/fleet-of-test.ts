@@ -1,3 +1,4 @@
+import '../helpers/servers-only.js'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mainFile } from '../cli/pbmanifest.js'

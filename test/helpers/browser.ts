@@ -1,3 +1,4 @@
+import './servers-only.js'
 import axe from 'axe-core'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 

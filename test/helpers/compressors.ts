@@ -1,3 +1,4 @@
+import './servers-only.js'
 import { spawnSync } from 'node:child_process'
 
 const known = new Map<string, boolean>()

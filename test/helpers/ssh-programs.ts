@@ -1,3 +1,4 @@
+import './servers-only.js'
 import { spawn } from 'node:child_process'
 import { chmodSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+import './servers-only.js'
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { runProgram } from './run-program.js'
 

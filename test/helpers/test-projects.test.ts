@@ -28,6 +28,11 @@ test.each([
   },
   { imports: `import * as backups from './helpers/backups.js'`, project: 'servers' },
   { imports: `  const { createCluster } = await import('./helpers/cluster.js')`, project: 'servers' },
+  {
+    imports: `import { readFile } from 'node:fs'\nimport { spawn } from 'node:child_process'`,
+    project: 'servers',
+  },
+  { imports: `import type { ChildProcess } from 'node:child_process'`, project: 'unit' },
   { imports: `import type { Cluster } from './helpers/cluster.js'`, project: 'unit' },
   { imports: `import { createCluster } from 'pbmanifest'`, project: 'unit' },
   { imports: '', project: 'unit' },
@@ -39,5 +44,5 @@ test.each([
 
 test('a unit test that gets at a server in a way that is not seen fails', async () => {
   const hidden = './cluster.js'
-  await expect(import(hidden)).rejects.toThrow('a unit test may not run PostgreSQL')
+  await expect(import(hidden)).rejects.toThrow('a unit test may not start a program')
 })

@@ -3,9 +3,12 @@ import { dirname, join } from 'node:path'
 
 /** The test files of vitest's projects, relative to the root of the repository. */
 export interface TestProjects {
-  /** Those that need no PostgreSQL. */
+  /** Those that start no server, no program of ours, no browser: tools of the system at most, such as `cp`. */
   readonly unit: readonly string[]
-  /** Those that do: that import `servers-only.ts`, themselves or by way of other files in `test`. */
+  /**
+   * Those that do: that import `servers-only.ts`, themselves or by way of other files in `test`, or `node:child_process`
+   * themselves.
+   */
   readonly servers: readonly string[]
 }
 
@@ -25,12 +28,14 @@ export function findTestProjects(root: string): TestProjects {
 
 function reachServers(root: string, files: readonly string[]): ReadonlySet<string> {
   const importers = new Map<string, string[]>()
+  const reached = new Set(['test/helpers/servers-only.ts'])
   for (const file of files) {
-    for (const imported of importedFiles(root, file)) {
+    const text = readFileSync(join(root, file), 'utf8')
+    if (file.endsWith('.test.ts') && startsPrograms.test(text)) reached.add(file)
+    for (const imported of importedFiles(root, file, text)) {
       importers.set(imported, [...(importers.get(imported) ?? []), file])
     }
   }
-  const reached = new Set(['test/helpers/servers-only.ts'])
   // A set is walked to its end, also when it grows meanwhile.
   for (const file of reached) for (const importer of importers.get(file) ?? []) reached.add(importer)
   return reached
@@ -39,8 +44,10 @@ function reachServers(root: string, files: readonly string[]): ReadonlySet<strin
 // `import type` and `export type` leave nothing behind at run time.
 const imports = /^(?:import|export)\b(?! type\b)[^'"]*['"](\.[^'"]+)['"]|\bimport\(\s*['"](\.[^'"]+)['"]/gm
 
-function importedFiles(root: string, file: string): string[] {
-  return [...readFileSync(join(root, file), 'utf8').matchAll(imports)]
+const startsPrograms = /^import\b(?! type\b)[^'"]*['"]node:child_process['"]/m
+
+function importedFiles(root: string, file: string, text: string): string[] {
+  return [...text.matchAll(imports)]
     .map(([, atTop, inside]) => join(dirname(file), atTop ?? inside ?? '').replace(/\.js$/, '.ts'))
     .filter((path) => existsSync(join(root, path)))
 }

@@ -1,3 +1,4 @@
+import '../helpers/servers-only.js'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,3 +1,4 @@
+import '../helpers/servers-only.js'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ProblemStore } from '../../src/verify/problem-store.js'

@@ -1,3 +1,4 @@
+import '../../helpers/servers-only.js'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

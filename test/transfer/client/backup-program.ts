@@ -1,3 +1,4 @@
+import '../../helpers/servers-only.js'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+import '../../../helpers/servers-only.js'
 import { lstatSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect, type Server } from 'node:net'
 import { join } from 'node:path'
