@@ -41,8 +41,18 @@ function removeTree(path: string): void {
   }
 }
 
+// By what the system says is for temporary files. Asked once for each: it takes a program, and as long as all the rest.
+const parents = new Map<string, string>()
+
 function parentDirectory(): string {
-  const preferred = realpathSync(tmpdir())
+  const directory = tmpdir()
+  const parent = parents.get(directory) ?? findParent(directory)
+  parents.set(directory, parent)
+  return parent
+}
+
+function findParent(directory: string): string {
+  const preferred = realpathSync(directory)
   const usable = Buffer.byteLength(preferred) <= longestParent && canReach(unprivilegedUser(), preferred)
   return usable ? preferred : realpathSync('/tmp')
 }
