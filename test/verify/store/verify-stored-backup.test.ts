@@ -3,6 +3,7 @@ import { verifyStoredBackup } from 'pbmanifest'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { emptyFile, formatManifest, versionFile } from '../../cli/small-backup.js'
 import { pbmanifest } from '../../cli/pbmanifest.js'
+import { runCommandLine } from '../../cli/run-command-line.js'
 import type { ProgramResult } from '../../helpers/run-program.js'
 import { BUCKET, type ObjectStore, startStore } from '../../helpers/stores/object-store.js'
 import { errorAnswer } from '../../helpers/stores/store-proxy.js'
@@ -250,7 +251,10 @@ describe.each(['s3rver', 'fauxqs'] as const)('a backup at the store %s', (name) 
       },
     ])('$what', async ({ place, env, answer, words, hint }) => {
       store.proxy.at = () => answer
-      const { status, stdout, stderr } = await run([`s3://${place}`], env)
+      const { status, stdout, stderr } = await runCommandLine(['verify', '-n', `s3://${place}`], {
+        ...store.env,
+        ...env,
+      })
       expect(stdout).toBe('')
       expect(stderr).toContain(words)
       expect(stderr).toContain(hint ?? '')
@@ -283,6 +287,6 @@ test.each([
   [['--endpoint-url', 'x', 's3://b-1/a'], 'invalid endpoint URL "x"'],
   [['s3://'], 'invalid address "s3://"'],
 ])('%j is refused', async (args, words) => {
-  const { status, stderr } = await pbmanifest(['verify', ...args])
+  const { status, stderr } = await runCommandLine(['verify', ...args])
   expect([status, stderr]).toEqual([2, expect.stringContaining(words)])
 })
