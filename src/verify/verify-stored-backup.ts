@@ -4,7 +4,7 @@ import { PbManifestError } from '../errors.js'
 import { comparePathnames, displayPathname, type Pathname } from '../files/pathname.js'
 import { openManifest } from '../manifest/read-manifest.js'
 import { startRun } from '../run-facts.js'
-import { type ListedObject, listObjects } from '../source/store/list-objects.js'
+import { type ListedObject, listObjects, marksAmong } from '../source/store/list-objects.js'
 import { parseStoreAddress } from '../source/store/store-address.js'
 import { StoreClient } from '../source/store/store-client.js'
 import { archivesAmong, storePlace } from '../source/store/store-source.js'
@@ -18,7 +18,7 @@ import type { VerifyReport } from './report.js'
 import type { VerificationShare } from './share.js'
 import { ListedTree } from './store/listed-tree.js'
 import { SmallObjects } from './store/small-objects.js'
-import { isStoredAsTar, openStoredManifest, told } from './store/stored-manifest.js'
+import { isStoredAsTar, listWithManifest, told } from './store/stored-manifest.js'
 import { StoredBackup } from './store/stored-backup.js'
 import { type Verification, verifyFiles } from './verify-files.js'
 
@@ -73,14 +73,13 @@ export async function verifyShareOfStoredBackup(
   }
   try {
     const signature = await demandSignature(options)
-    const list = (): Promise<readonly ListedObject[]> =>
-      told(`could not list "${shown}"`, listObjects(client, signal))
-    const objects = await list()
-    share?.onListing(digestOf(objects))
-    const opened =
+    const list = (marks?: readonly Pathname[]): Promise<readonly ListedObject[]> =>
+      told(`could not list "${shown}"`, listObjects(client, signal, marks))
+    const { objects, manifest: opened } =
       manifestPath === undefined
-        ? await openStoredManifest(client, objects, signal)
-        : await openManifest(manifestPath, { mayBePipe: true, signal })
+        ? await listWithManifest(client, signal)
+        : { objects: await list(), manifest: await openManifest(manifestPath, { mayBePipe: true, signal }) }
+    share?.onListing(digestOf(objects))
     const source = signature?.watch(opened) ?? opened
     const ignore = new IgnoreRules(options.ignore ?? [])
     const common = {
@@ -102,7 +101,7 @@ export async function verifyShareOfStoredBackup(
         ? verifyArchives(client, objects, common)
         : verifyObjects(client, objects, common, options),
     )
-    requireSame(shown, objects, await list())
+    requireSame(shown, objects, await list(marksAmong(objects.map(({ key }) => key))))
     return report
   } finally {
     client.close()

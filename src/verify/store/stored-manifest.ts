@@ -1,11 +1,11 @@
 import { PbManifestError } from '../../errors.js'
-import { displayPathname } from '../../files/pathname.js'
+import { comparePathnames, displayPathname, type Pathname } from '../../files/pathname.js'
 import {
   MANIFEST_CHUNK_BYTES,
   type ManifestSource,
   openManifestStream,
 } from '../../manifest/read-manifest.js'
-import type { ListedObject } from '../../source/store/list-objects.js'
+import { findObject, type ListedObject, listObjects, marksAmong } from '../../source/store/list-objects.js'
 import { readObject } from '../../source/store/read-object.js'
 import type { StoreClient } from '../../source/store/store-client.js'
 import { storeFailure } from '../../source/store/store-error.js'
@@ -36,6 +36,50 @@ export async function openStoredManifest(
     `could not read "${name}"`,
     openManifestStream(name, inPieces(readObject(client, object, signal)), signal),
   )
+}
+
+/** A manifest as large as this has files enough for several pages of a listing. */
+const LARGE_BYTES = 128 * 1024
+
+/** All objects of a backup, and its manifest. */
+export interface ListedBackup {
+  readonly objects: readonly ListedObject[]
+  readonly manifest: ManifestSource
+}
+
+/**
+ * Lists a backup in an object store, and reads its manifest: before that, where it is large, as it tells which objects there are, so
+ * that no page of the listing has to wait for the one before.
+ *
+ * @throws {@link PbManifestError} as {@link openStoredManifest}
+ */
+export async function listWithManifest(
+  client: StoreClient,
+  signal: AbortSignal | undefined,
+): Promise<ListedBackup> {
+  const { prefix, shown } = client.address
+  const list = (marks?: readonly Pathname[]): Promise<readonly ListedObject[]> =>
+    told(`could not list "${shown}"`, listObjects(client, signal, marks))
+  const found = await findObject(client, MANIFEST, signal)
+  if (found === undefined || found.size < LARGE_BYTES) {
+    const objects = await list()
+    return { objects, manifest: await openStoredManifest(client, objects, signal) }
+  }
+  const manifest = await openStoredManifest(client, [found], signal)
+  const objects = await list(marksAmong(keysIn(manifest, prefix)))
+  const listed = objects.find(({ pathname }) => pathname === MANIFEST)
+  const isSame = listed?.etag === found.etag && listed.size === found.size
+  return { objects, manifest: isSame ? manifest : await openStoredManifest(client, objects, signal) }
+}
+
+/** The keys that a backup's objects have as far as its manifest knows, in a store's order; a few may be left out. */
+function keysIn(manifest: ManifestSource, prefix: Pathname): readonly Pathname[] {
+  const keys = [prefix + MANIFEST]
+  for (const chunk of manifest.chunks()) {
+    for (const [, path] of chunk.toString('latin1').matchAll(/"Path": "([ !#-[\]-~]+)"/g))
+      keys.push(prefix + path)
+  }
+  return keys.toSorted(comparePathnames)
 }
 
 function noManifest(shown: string, objects: readonly ListedObject[]): PbManifestError {
