@@ -23,8 +23,11 @@ import { ThreadHashers } from '../plain/thread-hashers.js'
 import { outcomeCodes, WorkQueue } from '../plain/work-queue.js'
 import { MemoryBudget, Places } from './places.js'
 
-/** Of the objects that a thread has asked for, so many may be no small ones, each of which has memory of its own. */
-const LARGE_LANES = 8
+/**
+ * Of the objects that a thread has asked for, so many may be no small ones, each of which has memory of its own. They are more than
+ * keep it busy, as each of them waits for the store first.
+ */
+const LARGE_LANES = 16
 
 /** A small object is kept until it is there whole, so that many of them can come at a time; */
 const SMALL_BYTES = BUFFER_BYTES
