@@ -47,7 +47,15 @@ const signatureProblems: readonly ProblemKind[] = [
  * ```
  */
 export async function repairBackup(directory: string, options: RepairOptions): Promise<RepairReport> {
-  const copy = await RepairCopy.open(options)
+  return await repairFromCopy(await RepairCopy.open(options), directory, options)
+}
+
+/** The same from a copy that is open already, and is closed then. */
+export async function repairFromCopy(
+  copy: RepairCopy,
+  directory: string,
+  options: RepairOptions,
+): Promise<RepairReport> {
   const { shown, failures } = copy
   try {
     const { onItem, onCopy } = options

@@ -14,7 +14,7 @@ import { type BackupSource, type SourceFile, SourceReadError } from '../source/b
 import { commandPlace, fetchManifest } from '../source/command/command-place.js'
 import type { FetchOptions } from '../source/command/fetch-command.js'
 import { openDirectorySource } from '../source/directory-source.js'
-import { listObjects } from '../source/store/list-objects.js'
+import { type ListedObject, listObjects } from '../source/store/list-objects.js'
 import { parseStoreAddress } from '../source/store/store-address.js'
 import { StoreClient } from '../source/store/store-client.js'
 import { openStoreSource, storedArchives } from '../source/store/store-source.js'
@@ -76,12 +76,13 @@ export class RepairCopy {
   /**
    * Begins with its manifest, where it has one.
    *
+   * @param listed - the objects of a copy in a store, as far as they are known. Default: they are listed
    * @throws {@link PbManifestError} `IO`, `USAGE` or `ABORTED`
    */
-  static async open(options: RepairOptions): Promise<RepairCopy> {
+  static async open(options: RepairOptions, listed?: readonly ListedObject[]): Promise<RepairCopy> {
     const { from, signal } = options
     if (typeof from !== 'string') {
-      return 'address' in from ? await openStored(from, options) : await openFetched(from, options)
+      return 'address' in from ? await openStored(from, options, listed) : await openFetched(from, options)
     }
     if (!isDirectory(from) || detectBackupFormat(from) === 'plain') {
       return new RepairCopy({ shown: from, directory: from, open: () => openDirectorySource(from) }, options)
@@ -203,11 +204,12 @@ async function openFetched(
 async function openStored(
   { address, store }: Extract<RepairOptions['from'], { readonly address: string }>,
   options: RepairOptions,
+  listed: readonly ListedObject[] | undefined,
 ): Promise<RepairCopy> {
   const { signal, onRetry } = options
   const client = new StoreClient(parseStoreAddress(address), store, CONNECTIONS, onRetry)
   const { shown } = client.address
-  const objects = await told(`could not list "${shown}"`, listObjects(client, signal))
+  const objects = listed ?? (await told(`could not list "${shown}"`, listObjects(client, signal)))
   if (objects.length === 0) {
     throw new PbManifestError('IO', `there are no objects below "${shown}"`)
   }

@@ -11,7 +11,7 @@ import { parsePositiveUnsignedInt32 } from '../postgres/unsigned-int.js'
 import type { BackupSource } from '../source/backup-source.js'
 import { commandPlace, fetchManifest } from '../source/command/command-place.js'
 import { openDirectorySource, requireDirectory } from '../source/directory-source.js'
-import { listObjects } from '../source/store/list-objects.js'
+import { type ListedObject, listObjects } from '../source/store/list-objects.js'
 import { parseStoreAddress } from '../source/store/store-address.js'
 import { StoreClient } from '../source/store/store-client.js'
 import { openStoreSource, storedArchives } from '../source/store/store-source.js'
@@ -40,6 +40,8 @@ export interface OpenedBackup {
   readonly tablespaces: readonly ClusterTablespace[]
   /** Whether the group may read the data directory. */
   readonly hasGroupAccess: boolean
+  /** The objects of one in a store. */
+  readonly listed?: readonly ListedObject[]
 }
 
 /**
@@ -81,11 +83,11 @@ async function openStored(
   const objects = await told(`could not list "${shown}"`, listObjects(client, signal))
   const read = await readManifest(options, () => openStoredManifest(client, objects, signal))
   if (isStoredAsTar(objects)) {
-    return await openTar(storedArchives(client, objects), read, options)
+    return { ...(await openTar(storedArchives(client, objects), read, options)), listed: objects }
   }
   const source = openStoreSource(client, objects, signal)
   const map = await readMap(source, read.manifest)
-  return { ...read, shown, source, tablespaces: map ?? [], hasGroupAccess: false }
+  return { ...read, shown, source, tablespaces: map ?? [], hasGroupAccess: false, listed: objects }
 }
 
 async function openFetched(

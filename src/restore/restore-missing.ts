@@ -13,8 +13,9 @@ import type { WalRange } from '../manifest/model.js'
 import { openManifest, scanManifest } from '../manifest/read-manifest.js'
 import { TABLESPACE_MAP } from '../postgres/data-directory.js'
 import { type SourceFile, SourceReadError } from '../source/backup-source.js'
-import type { StatedLink } from '../repair/options.js'
-import { refuseCluster, repairBackup } from '../repair/repair-backup.js'
+import type { RepairOptions, StatedLink } from '../repair/options.js'
+import { refuseCluster, repairFromCopy } from '../repair/repair-backup.js'
+import { RepairCopy } from '../repair/repair-copy.js'
 import type { RepairReport } from '../repair/report.js'
 import { mapTablespace } from '../target/tablespace-mapping.js'
 import { openBackup, type OpenedBackup } from './open-backup.js'
@@ -57,7 +58,7 @@ export async function restoreMissing(
   await remove(join(directory, UNFINISHED_MANIFEST))
   const checksum = await writeManifest(backup, directory, change, { sync: true, signal })
   const { jobs, noParseWal, onProgress, onRetry } = options
-  const report = await repairBackup(directory, {
+  const repair: RepairOptions = {
     from: 'directory' in from ? from.directory : from,
     manifestPath: join(directory, UNFINISHED_MANIFEST),
     write: true,
@@ -71,7 +72,9 @@ export async function restoreMissing(
     ...(noParseWal !== undefined && { noParseWal }),
     ...(onProgress && { onProgress }),
     ...(onRetry && { onRetry }),
-  })
+  }
+  const copy = await RepairCopy.open(repair, backup.listed)
+  const report = await repairFromCopy(copy, directory, repair)
   requireWhole(report)
   makeDirectories({ backup, directory })
   const taken = await takeUnlisted(backup, directory, isUnfinished)

@@ -129,7 +129,9 @@ describe.each(formats)('a copy in a store in %s format', (format) => {
     await damage()
     await rm(join(target, 'backup_manifest'))
     await writeFile(join(target, 'pbmanifest.unfinished'), '{}')
+    store.proxy.requests.length = 0
     expect(await restore(format, '--only-missing')).toEqual({ status: 0, stdout: '', stderr: '' })
+    expect(store.proxy.requests.filter(({ url }) => url.includes('list-type=2'))).toHaveLength(1)
     expect([readFileSync(join(target, 'backup_manifest'), 'utf8'), ...contents()]).toEqual([
       manifest,
       ...whole,
