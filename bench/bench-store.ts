@@ -21,23 +21,28 @@ const MANY_FOR_ONE = 60
 /** Late as a store in the same region is. */
 const LATENCY_MS = 20
 
+type StoreCase = (bench: VerifyBench, files: Files) => Promise<void>
+
+const read: StoreCase = async (bench, files) => {
+  for (const delay of [0, LATENCY_MS]) await compareWithDownload(bench, files, delay)
+}
+
 /**
- * The case of `pbmanifest verify s3://`: beside a download by many connections and `pg_verifybackup` of what came, from a store on this
+ * The cases of `pbmanifest verify s3://`: beside a download by many connections and `pg_verifybackup` of what came, from a store on this
  * machine, in a process of its own.
  */
-export async function benchStore(bench: VerifyBench): Promise<void> {
-  const { files: many } = bench.shape
-  for (const count of [Math.ceil(many / MANY_FOR_ONE), many]) {
-    const files = makeFiles(bench, count)
-    try {
-      for (const delay of [0, LATENCY_MS]) {
-        const name = `s3://, ${count} objects${delay === 0 ? '' : `, ${delay} ms for each request`}`
-        await compareWithDownload(bench, name, files, delay)
-      }
-      if (count === many) await compareStored(bench, files)
-    } finally {
-      rmSync(files.directory, { recursive: true })
-    }
+export const storeCases: Readonly<Record<string, (bench: VerifyBench) => Promise<void>>> = {
+  'store-large': (bench) => withFiles(bench, Math.ceil(bench.shape.files / MANY_FOR_ONE), read),
+  'store-many': (bench) => withFiles(bench, bench.shape.files, read),
+  'store-checksums': (bench) => withFiles(bench, bench.shape.files, compareStored),
+}
+
+async function withFiles(bench: VerifyBench, count: number, use: StoreCase): Promise<void> {
+  const files = makeFiles(bench, count)
+  try {
+    await use(bench, files)
+  } finally {
+    rmSync(files.directory, { recursive: true })
   }
 }
 
@@ -62,10 +67,11 @@ function makeFiles(bench: VerifyBench, count: number): Files {
 
 async function compareWithDownload(
   bench: VerifyBench,
-  name: string,
   { directory, names }: Files,
   delay: number,
 ): Promise<void> {
+  const count = names.length
+  const name = `s3://, ${count} objects${delay === 0 ? '' : `, ${delay} ms for each request`}`
   const [peer] = peersWith(bench.peers, 'pg_verifybackup')
   const copy = join(bench.scratch, 'copy')
   const config = join(bench.scratch, 'curl')

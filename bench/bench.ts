@@ -7,7 +7,7 @@ import { benchAgent } from './bench-agent.js'
 import { type BackupBench, backupCases } from './bench-backup.js'
 import { benchCombine, benchIncrementalBackup } from './bench-combine.js'
 import { benchFleet } from './bench-fleet.js'
-import { benchStore } from './bench-store.js'
+import { storeCases } from './bench-store.js'
 import { benchManifest, benchMerge } from './bench-merge.js'
 import { type VerifyBench, verifyCases } from './bench-verify.js'
 import { benchWal, type WalBench } from './bench-wal.js'
@@ -39,7 +39,7 @@ type AllBench = VerifyBench & WalBench & BackupBench
 
 const cases: Readonly<Record<string, (bench: AllBench) => Promise<void>>> = {
   ...verifyCases,
-  store: benchStore,
+  ...storeCases,
   merge: benchMerge,
   manifest: benchManifest,
   wal: benchWal,
@@ -79,13 +79,20 @@ async function main(scratch: string): Promise<void> {
     walDirectory: values.wal ?? join(scratch, 'wal'),
     walBytes: Number(values['wal-bytes']),
   }
-  const wanted = values.only === '' ? Object.keys(cases) : values.only.split(',')
+  const names = Object.keys(cases)
+  const wanted = values.only === '' ? names : values.only.split(',').flatMap((name) => casesOf(name, names))
   printHead(bench)
   for (const name of wanted) {
     const run = cases[name]
     if (run === undefined) throw new Error(`no case "${name}"\n${usage}`)
     await run(bench)
   }
+}
+
+/** `store` is all of `store-large` and so on. */
+function casesOf(name: string, names: readonly string[]): readonly string[] {
+  const parts = names.filter((other) => other.startsWith(`${name}-`))
+  return names.includes(name) || parts.length === 0 ? [name] : parts
 }
 
 if (values.help === true) {

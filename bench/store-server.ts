@@ -43,12 +43,17 @@ function listFiles(): ReadonlyMap<string, StoredFile> {
   return found
 }
 
-function listPage(start: number): string {
-  const contents = keys.slice(start, start + PAGE).map((key) => {
+function listPage(query: URLSearchParams): string {
+  const prefix = query.get('prefix') ?? ''
+  const listed = prefix === '' ? keys : keys.filter((key) => key.startsWith(prefix))
+  const after = query.get('start-after') ?? ''
+  const first = listed.findIndex((key) => key > after)
+  const start = Number(query.get('continuation-token') ?? (first === -1 ? listed.length : first))
+  const contents = listed.slice(start, start + PAGE).map((key) => {
     const size = files.get(key)?.size ?? 0
     return `<Contents><Key>${encodeURIComponent(key)}</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified><ETag>&quot;${size}&quot;</ETag><Size>${size}</Size></Contents>`
   })
-  const isTruncated = start + PAGE < keys.length
+  const isTruncated = start + PAGE < listed.length
   const next = isTruncated ? `<NextContinuationToken>${start + PAGE}</NextContinuationToken>` : ''
   return `<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>${isTruncated}</IsTruncated>${next}${contents.join('')}</ListBucketResult>`
 }
@@ -56,7 +61,7 @@ function listPage(start: number): string {
 function answer({ method, url = '/', headers }: IncomingMessage, response: ServerResponse): void {
   const { pathname, searchParams } = new URL(url, 'http://localhost')
   if (searchParams.has('list-type')) {
-    send(response, Buffer.from(listPage(Number(searchParams.get('continuation-token') ?? 0))))
+    send(response, Buffer.from(listPage(searchParams)))
     return
   }
   // Behind the bucket.
