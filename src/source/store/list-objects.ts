@@ -175,6 +175,11 @@ function checksumsOf({ children }: XmlElement): string | undefined {
 function decodeKey(written: string): Pathname {
   const text = written.replaceAll('+', ' ')
   if (!text.includes('%')) return text
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    // The key is no UTF-8, or its encoding is none.
+  }
   const parts = text.split('%')
   const bytes: Buffer[] = [Buffer.from(parts[0] ?? '')]
   for (const part of parts.slice(1)) {
