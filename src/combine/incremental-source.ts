@@ -46,10 +46,21 @@ export function readIncrementalHeader(input: InputFile, segmentPages: number): I
   return { input, layout: { kind: 'incremental', blocks, truncationBlockLength }, headerBytes }
 }
 
-/** Goes through the pages of an incremental file, in their order. */
+/** As many as a piece of the result can have. */
+const WINDOW_PAGES = 16
+
+/**
+ * Goes through the pages of an incremental file, in their order. Where all of it is read anyway, pages are read in larger pieces than they are asked
+ * for: most pieces of the result take one or two.
+ */
 export class IncrementalPages {
   readonly #source: IncrementalSource
+  /** The next page that was not given or passed over. */
   #next = 0
+  /** Pages from `#start` up to `#end`. */
+  #window = Buffer.alloc(0)
+  #start = 0
+  #end = 0
 
   constructor(source: IncrementalSource) {
     this.#source = source
@@ -63,15 +74,31 @@ export class IncrementalPages {
     return blocks.subarray(this.#next, end)
   }
 
-  /** Reads so many. */
-  read(count: number, buffer: Buffer): void {
-    const { input, headerBytes } = this.#source
-    input.readExactly(buffer.subarray(0, count * PAGE_SIZE), headerBytes + this.#next * PAGE_SIZE)
+  /** Reads so many. @returns their bytes, until it is called again */
+  read(count: number): Buffer {
+    if (this.#next + count > this.#end) this.#fill(count)
+    const from = (this.#next - this.#start) * PAGE_SIZE
     this.#next += count
+    return this.#window.subarray(from, from + count * PAGE_SIZE)
   }
 
   /** Passes over so many, where nobody needs them. */
   skip(count: number): void {
     this.#next += count
+  }
+
+  #fill(count: number): void {
+    const { input, layout, headerBytes } = this.#source
+    const left = layout.blocks.length - this.#next
+    const wanted = Math.min(left, input.isCompared ? Math.max(count, WINDOW_PAGES) : count)
+    const bytes = wanted * PAGE_SIZE
+    const old = this.#window
+    if (old.length < bytes) this.#window = Buffer.allocUnsafeSlow(bytes)
+    const kept = Math.max(this.#end - this.#next, 0) * PAGE_SIZE
+    if (kept > 0)
+      old.copy(this.#window, 0, (this.#next - this.#start) * PAGE_SIZE, (this.#end - this.#start) * PAGE_SIZE)
+    input.readExactly(this.#window.subarray(kept, bytes), headerBytes + this.#next * PAGE_SIZE + kept)
+    this.#start = this.#next
+    this.#end = this.#next + wanted
   }
 }

@@ -58,8 +58,7 @@ export function reconstructFile(sources: Sources, plan: Reconstruction, sink: Bl
         pages.skip(blocks.length)
         continue
       }
-      pages.read(blocks.length, scratch)
-      layOver(blocks, index, plan, { from: scratch, to: buffer, first })
+      layOver(blocks, index, plan, { from: pages.read(blocks.length), to: buffer, first })
     }
     const count = Math.max(0, Math.min(next, plan.blocks) - first)
     if (count > 0) pass(count, first, sink)
@@ -94,7 +93,8 @@ function layOver(
   { origins }: Reconstruction,
   { from, to, first }: { readonly from: Buffer; readonly to: Buffer; readonly first: number },
 ): void {
-  for (const [at, block] of blocks.entries()) {
+  for (let at = 0; at < blocks.length; at++) {
+    const block = blocks[at] as number
     if (origins[block] !== index) continue
     from.copy(to, (block - first) * PAGE_SIZE, at * PAGE_SIZE, (at + 1) * PAGE_SIZE)
   }

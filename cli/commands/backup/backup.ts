@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
 import { backupOptions, type BackupValues, refusedBackupOptions } from './backup-options.js'
 import { type BackupSettings, readBackupOptions } from './read-backup-options.js'
 import {
@@ -9,6 +8,7 @@ import {
   formatWorkers,
 } from './backup-text.js'
 import { type ExitStatus, exitStatus, exitStatusOfVerdict } from '../../exit-status.js'
+import { compileLate } from '../../compile-late.js'
 import { refuseOperands } from '../../operands.js'
 import { ProgressReporter } from '../../progress-reporter.js'
 import { printProblem, printVerdict } from '../verify/print-verdict.js'
@@ -63,16 +63,6 @@ async function takeBackup(context: CommandContext, values: BackupValues): Promis
   } finally {
     await workers.close()
   }
-}
-
-/**
- * Has V8 optimize functions only after they have run 18 times as long. It spends a third of the processor time of a small backup
- * on that, for functions that are nearly done by then: see docs/performance.md. Node's manual warns of settings of V8 that are
- * changed after the start; this one is read each time a function has used up its budget, and only Node 20 is told, whose V8 is
- * the last of its line.
- */
-function compileLate(): void {
-  if (process.versions.v8.startsWith('11.3.')) setFlagsFromString('--interrupt-budget=1200000')
 }
 
 /** What compresses runs on threads of libuv, of which there are four, unless this says another number before the first is needed. */

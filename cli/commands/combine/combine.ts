@@ -2,6 +2,7 @@ import type { CombineOptions } from '../../../src/combine/options.js'
 import type { CombineReport, CopyMethod } from '../../../src/combine/report.js'
 import { parseTablespaceMapping } from '../../../src/target/tablespace-mapping.js'
 import { formatAsJson } from '../../../src/schemas/validator.js'
+import { compileLate } from '../../compile-late.js'
 import { type ExitStatus, exitStatus } from '../../exit-status.js'
 import { readCount, readManifestChecksums, readOptional, readSyncMethod } from '../../option-values.js'
 import { formatShare, ProgressReporter } from '../../progress-reporter.js'
@@ -142,6 +143,7 @@ export const combineCommand: Command = defineCommand({
       values.progress === true
         ? new ProgressReporter(messages, undefined, (state) => `${formatShare(state)} combined`)
         : undefined
+    compileLate()
     const { combineBackups } = await import('../../../src/combine/combine-backups.js')
     const report = await combineBackups({
       ...combineOptions,
