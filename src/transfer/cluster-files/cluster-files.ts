@@ -132,6 +132,12 @@ export interface BackupMode {
   close(): Promise<void>
 }
 
+/** The file of a WAL summary. */
+export interface ReadWalSummary {
+  readonly summary: WalSummary
+  readonly bytes: Buffer
+}
+
 export interface ListFilesOptions {
   readonly signal?: AbortSignal
   /** Is told of links, FIFOs and the like, which no backup takes. */
@@ -171,8 +177,11 @@ export interface ClusterFiles {
   readBlocks(files: readonly RequestedBlocks[], signal: AbortSignal | undefined): AsyncIterable<FileEvent>
   /** The summaries of WAL that there are, in any order. Asked of servers that have them only. */
   listWalSummaries(): Promise<readonly WalSummary[]>
-  /** The file of one, whole. */
-  readWalSummary(summary: WalSummary): Promise<Buffer>
+  /** The files of these, each whole, in their order. */
+  readWalSummaries(
+    summaries: readonly WalSummary[],
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<ReadWalSummary>
   /**
    * Reads one page again, for the check of its checksum, while `read` waits for its next event to be taken. `undefined`
    * when the file ends before the page does.

@@ -14,6 +14,7 @@ import type {
   ClusterFile,
   ClusterFiles,
   FileEvent,
+  ReadWalSummary,
   RequestedBlocks,
   RequestedFile,
   ListFilesOptions,
@@ -104,9 +105,11 @@ export class LocalClusterFiles implements ClusterFiles {
     return await Promise.resolve(listLocalWalSummaries(this.#directory))
   }
 
-  async readWalSummary(summary: WalSummary): Promise<Buffer> {
-    const path = `${this.#directory}/${WAL_SUMMARIES}/${walSummaryName(summary)}`
-    return await Promise.resolve(requireSmallFile(path, MAX_SUMMARY_BYTES))
+  async *readWalSummaries(summaries: readonly WalSummary[]): AsyncGenerator<ReadWalSummary, void, undefined> {
+    for (const summary of summaries) {
+      const path = `${this.#directory}/${WAL_SUMMARIES}/${walSummaryName(summary)}`
+      yield await Promise.resolve({ summary, bytes: requireSmallFile(path, MAX_SUMMARY_BYTES) })
+    }
   }
 
   async rereadPage(pathname: Pathname, offset: number): Promise<Buffer | undefined> {

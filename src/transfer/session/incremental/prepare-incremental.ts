@@ -72,10 +72,10 @@ export async function prepareIncremental(
   await waitForSummaries(startLsn, lsnDigits, options)
   const summaries = acceptOrRefuse(chooseSummaries(await files.listWalSummaries(), from, limits))
   const merger = new SummaryMerger()
-  for (const summary of summaries) {
+  for await (const { summary, bytes } of files.readWalSummaries(summaries, options.signal)) {
     throwIfAborted(options.signal)
     const name = `pg_wal/summaries/${walSummaryName(summary)}`
-    for (const changes of readWalSummary(await files.readWalSummary(summary), name)) merger.add(changes)
+    for (const changes of readWalSummary(bytes, name)) merger.add(changes)
   }
   return { from, plan: { changes: merger.finish().memory, priorFiles: prior.files } }
 }
