@@ -118,7 +118,7 @@ describe.each(newestPostgres())('incremental backups of $name', ({ programs }) =
   const lines = {
     'over SQL': {
       start: () => FaultProxy.start(cluster.socketDirectory, cluster.port),
-      sends: 'SELECT run >>',
+      sends: 'SELECT given, bytes',
       options: ({ directory }: FaultProxy) => ({ args: [], env: { PGHOST: directory } }),
     },
     'from an agent': {

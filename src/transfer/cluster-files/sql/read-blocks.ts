@@ -15,14 +15,17 @@ const FILES_AT_ONCE = 1000
 const RUNS_AT_ONCE = 20_000
 
 /**
- * Blocks next to each other, which are one row: the number of the first, and, in the lower bits, how many there are.
+ * Blocks next to each other, which are read as one: the number of the first, and, in the lower bits, how many there are.
  */
 type Run = number
 
 const COUNT_BITS = 6
 const COUNTS = 2 ** COUNT_BITS
 
-/** Of a file, what is given as one piece: many a run is a single block, and each piece passes through all that is done with it. */
+/**
+ * Of a file, what comes in one row and is given as one piece: many a run is a single block, and each piece passes through all that is done with
+ * it.
+ */
 interface Piece {
   /** Its file's place in the list. */
   readonly file: number
@@ -39,7 +42,7 @@ interface StatedFile {
 
 /**
  * Reads some blocks of each of these files, in their order: one query tells how large they are, and then blocks next to each
- * other come in one row, those of many files in one COPY.
+ * other are read as one, and those of many files come in one COPY.
  *
  * @throws {@link PbManifestError} `SERVER` or `ABORTED`
  */
@@ -129,10 +132,6 @@ function planRuns(blocks: Uint32Array): Run[] {
   return runs
 }
 
-function blockOf(run: Run): number {
-  return Math.floor(run / COUNTS)
-}
-
 function bytesOf(run: Run): number {
   return (run % COUNTS) * PAGE_SIZE
 }
@@ -180,35 +179,44 @@ function takeForOneQuery(pieces: readonly Piece[], from: number): readonly Piece
   return pieces.slice(from, to)
 }
 
-/** Columns of a row: the number of its first block, and its bytes. */
+/** Columns of a row: the runs of a piece as they were read, and their bytes. */
 const ROW_COLUMNS = 2
 
-/** The runs of a piece are a text of their numbers, the pieces come in their order: so nothing has to be sorted. */
+/**
+ * The runs of a piece are a text of their numbers, the pieces come in their order: so nothing has to be sorted. The first column says in which order
+ * runs were put together, and of those that lack something how much there is. A row for each run would take a tenth more of the server's time.
+ */
 function readQuery(files: readonly RequestedBlocks[], pieces: readonly Piece[]): string {
   const pathnames = pieces.map(({ file }) => files[file]?.pathname ?? '')
-  const lists = pieces.map(({ runs }) => `"${runs.join(' ')}"`)
+  const lists = pieces.map((piece) => `"${textOf(piece)}"`)
   return copyToStdout(`
-    SELECT run >> ${COUNT_BITS},
-           pg_catalog.pg_read_binary_file(path, (run >> ${COUNT_BITS}) * ${PAGE_SIZE}, (run & ${COUNTS - 1}) * ${PAGE_SIZE}, true)
+    SELECT given, bytes
       FROM ROWS FROM (pg_catalog.unnest(${pathArray(pathnames)}), pg_catalog.unnest('{${lists.join(',')}}'::text[])) AS piece (path, runs),
-           LATERAL pg_catalog.unnest(pg_catalog.string_to_array(runs, ' ')::bigint[]) AS run`)
+           LATERAL (SELECT pg_catalog.string_agg(CASE WHEN pg_catalog.octet_length(found) = (run & ${COUNTS - 1}) * ${PAGE_SIZE} THEN run::text
+                                                      ELSE run::text || '=' || coalesce(pg_catalog.octet_length(found), 0)::text END, ' '),
+                           pg_catalog.string_agg(found, '')
+                      FROM (SELECT run, pg_catalog.pg_read_binary_file(path, (run >> ${COUNT_BITS}) * ${PAGE_SIZE},
+                                                                       (run & ${COUNTS - 1}) * ${PAGE_SIZE}, true)
+                              FROM pg_catalog.unnest(pg_catalog.string_to_array(runs, ' ')::bigint[]) AS run OFFSET 0) AS part (run, found)
+                   ) AS read (given, bytes)`)
 }
 
-/** Puts the bytes of the rows together to pieces, in their order. */
+function textOf({ runs }: Piece): string {
+  return runs.join(' ')
+}
+
+/** Takes the bytes of the rows as pieces, in their order. */
 class PieceAssembler implements BinaryRowHandler {
   readonly #pieces: readonly Piece[]
   #place = 0
-  /** Of the piece: the next run, and where its bytes go. */
-  #run = 0
-  #start = 0
-  /** How much of the run is here. */
+  /** Of the piece: of each run, how many bytes there are; `undefined`: all. */
+  #lengths: readonly number[] | undefined
+  #bytes = Buffer.alloc(0)
   #used = 0
-  #bytes: Buffer
   #complete: Buffer[] = []
 
   constructor(pieces: readonly Piece[]) {
     this.#pieces = pieces
-    this.#bytes = Buffer.allocUnsafe(pieces[0]?.bytes ?? 0)
   }
 
   get isComplete(): boolean {
@@ -222,39 +230,56 @@ class PieceAssembler implements BinaryRowHandler {
     return complete
   }
 
-  row(fields: readonly (Buffer | null)[]): void {
-    const run = this.#nextRun
-    if (run === undefined || readInt8(fields[0]) !== blockOf(run)) throw outOfOrder()
+  row(fields: readonly (Buffer | null)[], valueBytes = 0): void {
+    const piece = this.#pieces[this.#place]
+    const given = fields[0]?.toString('latin1')
+    if (piece === undefined || given === undefined) throw outOfOrder()
+    this.#lengths = given === textOf(piece) ? undefined : readLengths(given, piece)
+    const expected = this.#lengths?.reduce((sum, length) => sum + length, 0) ?? piece.bytes
+    if (valueBytes !== expected) throw outOfOrder()
+    this.#bytes = Buffer.allocUnsafe(piece.bytes)
     this.#used = 0
   }
 
   value(bytes: Buffer): void {
-    const room = bytesOf(this.#nextRun ?? 0) - this.#used
-    if (bytes.length > room) throw outOfOrder()
-    bytes.copy(this.#bytes, this.#start + this.#used)
+    bytes.copy(this.#bytes, this.#used)
     this.#used += bytes.length
   }
 
   endOfRow(): void {
-    const end = this.#start + bytesOf(this.#nextRun ?? 0)
-    // The file was cut meanwhile, maybe in the middle of a page; as in a server's own backup, WAL replay sees to it.
-    const whole = this.#used - (this.#used % PAGE_SIZE)
-    this.#bytes.fill(0, this.#start + whole, end)
-    this.#start = end
-    this.#run++
-    if (end === this.#bytes.length) this.#endPiece()
-  }
-
-  get #nextRun(): Run | undefined {
-    return this.#pieces[this.#place]?.runs[this.#run]
-  }
-
-  #endPiece(): void {
+    const { runs = [] } = this.#pieces[this.#place] ?? {}
+    if (this.#lengths !== undefined) spread(this.#bytes, this.#used, runs, this.#lengths)
     this.#complete.push(this.#bytes)
     this.#place++
-    this.#run = 0
-    this.#start = 0
-    this.#bytes = Buffer.allocUnsafe(this.#pieces[this.#place]?.bytes ?? 0)
+  }
+}
+
+/** Reads `RUN=LENGTH` for each run that lacks something, and `RUN` for each other. */
+function readLengths(given: string, { runs }: Piece): readonly number[] {
+  const parts = given.split(' ')
+  if (parts.length !== runs.length) throw outOfOrder()
+  return runs.map((run, index) => {
+    const [number, length] = parts[index]?.split('=') ?? []
+    const bytes = length === undefined ? bytesOf(run) : Number(length)
+    if (number !== String(run) || !(bytes >= 0 && bytes <= bytesOf(run))) throw outOfOrder()
+    return bytes
+  })
+}
+
+/**
+ * Moves the bytes of runs, which follow one another, to their places. What is not there is zero: the file was cut meanwhile, maybe in the middle of
+ * a page; as in a server's own backup, WAL replay sees to it.
+ */
+function spread(bytes: Buffer, used: number, runs: readonly Run[], lengths: readonly number[]): void {
+  let from = used
+  let to = bytes.length
+  for (let index = runs.length - 1; index >= 0; index--) {
+    const length = lengths[index] ?? 0
+    from -= length
+    const end = to
+    to -= bytesOf(runs[index] ?? 0)
+    bytes.copyWithin(to, from, from + length)
+    bytes.fill(0, to + length - (length % PAGE_SIZE), end)
   }
 }
 

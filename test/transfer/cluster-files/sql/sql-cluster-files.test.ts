@@ -266,6 +266,58 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     expect(zeros).toBeGreaterThan(0)
   })
 
+  test(
+    'gives pages of files, and zeros in place of those that are cut off meanwhile',
+    { timeout },
+    async () => {
+      const pageOf = (name: string, block: number): Buffer => Buffer.alloc(8192, `${name} ${String(block)} `)
+      const every = (step: number, end: number): number[] =>
+        Array.from({ length: Math.ceil(end / step) }, (_, index) => step * index)
+      const path = (name: string): string => join(cluster.dataDirectory, name)
+      const names = ['cut', 'gone', 'intact'] as const
+      for (const name of names)
+        writeFileSync(path(name), Buffer.concat(every(1, 200).map((block) => pageOf(name, block))))
+      onTestFinished(() => {
+        for (const name of names) rmSync(path(name), { force: true })
+      })
+      const wanted = {
+        cut: [0, 1, 2, 9, 10, 11, 20, 21, 25, ...every(2, 200).filter((block) => block > 30)],
+        gone: [3, 4, 199],
+        // More than a row has, some of them next to each other.
+        intact: [...every(3, 100), ...every(1, 200).filter((block) => block > 100)],
+      }
+      // They are chosen when the sizes are known, and read after that.
+      const choose = {
+        cut: () => truncateSync(path('cut'), 10.5 * 8192),
+        gone: () => rmSync(path('gone')),
+        intact: () => {},
+      }
+      const source = await open()
+      const files = names.map((name) => ({
+        pathname: ownPathname(name),
+        choose: (size: number) => {
+          expect(size).toBe(200 * 8192)
+          choose[name]()
+          return Uint32Array.from(wanted[name])
+        },
+      }))
+      const given: Record<string, Buffer[]> = {}
+      let pieces: Buffer[] = []
+      for await (const event of source.readBlocks(files, undefined)) {
+        if (event.type === 'file') given[event.pathname] = pieces = []
+        if (event.type === 'bytes') pieces.push(Buffer.from(event.bytes))
+      }
+      const expected = (name: keyof typeof wanted, end: number): Buffer =>
+        Buffer.concat(wanted[name].map((block) => (block < end ? pageOf(name, block) : Buffer.alloc(8192))))
+      for (const [name, end] of [
+        ['cut', 10],
+        ['gone', 0],
+        ['intact', 200],
+      ] as const)
+        expect(Buffer.concat(given[name] ?? []).equals(expected(name, end))).toBe(true)
+    },
+  )
+
   test('reads files of more than one query, and more files than one query takes', { timeout }, async () => {
     const sparse = join(cluster.dataDirectory, 'sparse')
     writeFileSync(sparse, '')
