@@ -50,6 +50,15 @@ async function ownManifest(cluster: Cluster): Promise<ReadFile[]> {
     .toSorted((left, right) => comparePathnames(left.pathname, right.pathname))
 }
 
+function pageOf(name: string, block: number): Buffer {
+  return Buffer.alloc(8192, `${name} ${String(block)} `)
+}
+
+/** From 0 to below the end. */
+function every(step: number, end: number): number[] {
+  return Array.from({ length: Math.ceil(end / step) }, (_, index) => step * index)
+}
+
 function kindsOf(files: readonly ClusterFile[]): string[] {
   return files.map(({ pathname, kind }) => `${kind} ${pathname}`).toSorted()
 }
@@ -270,15 +279,14 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
     'gives pages of files, and zeros in place of those that are cut off meanwhile',
     { timeout },
     async () => {
-      const pageOf = (name: string, block: number): Buffer => Buffer.alloc(8192, `${name} ${String(block)} `)
-      const every = (step: number, end: number): number[] =>
-        Array.from({ length: Math.ceil(end / step) }, (_, index) => step * index)
-      const path = (name: string): string => join(cluster.dataDirectory, name)
       const names = ['cut', 'gone', 'intact'] as const
       for (const name of names)
-        writeFileSync(path(name), Buffer.concat(every(1, 200).map((block) => pageOf(name, block))))
+        writeFileSync(
+          join(cluster.dataDirectory, name),
+          Buffer.concat(every(1, 200).map((block) => pageOf(name, block))),
+        )
       onTestFinished(() => {
-        for (const name of names) rmSync(path(name), { force: true })
+        for (const name of names) rmSync(join(cluster.dataDirectory, name), { force: true })
       })
       const wanted = {
         cut: [0, 1, 2, 9, 10, 11, 20, 21, 25, ...every(2, 200).filter((block) => block > 30)],
@@ -288,8 +296,8 @@ function tests(programs: () => PostgresPrograms | Promise<PostgresPrograms>): vo
       }
       // They are chosen when the sizes are known, and read after that.
       const choose = {
-        cut: () => truncateSync(path('cut'), 10.5 * 8192),
-        gone: () => rmSync(path('gone')),
+        cut: () => truncateSync(join(cluster.dataDirectory, 'cut'), 10.5 * 8192),
+        gone: () => rmSync(join(cluster.dataDirectory, 'gone')),
         intact: () => {},
       }
       const source = await open()
