@@ -35,18 +35,20 @@ export async function startUpload(
   { key, id }: WrittenObject,
   signal: AbortSignal | undefined,
 ): Promise<StartedUpload> {
-  const start = async (hasChecksums: boolean): Promise<StartedUpload> => {
-    const headers = {
+  const start = async (wantsChecksums: boolean): Promise<StartedUpload> => {
+    const asked = {
       ...CONTENT_TYPE,
       [ID_HEADER]: id,
-      ...(hasChecksums && { 'x-amz-checksum-algorithm': 'CRC32C', 'x-amz-checksum-type': 'FULL_OBJECT' }),
+      ...(wantsChecksums && { 'x-amz-checksum-algorithm': 'CRC32C', 'x-amz-checksum-type': 'FULL_OBJECT' }),
     }
-    const { body } = await ask(client, { method: 'POST', key, query: { uploads: '' }, headers }, signal)
+    const request = { method: 'POST', key, query: { uploads: '' }, headers: asked } as const
+    const { body, headers } = await ask(client, request, signal)
     const uploadId = textOf(readXml(body), 'UploadId')
     if (uploadId === undefined || uploadId === '') {
       throw new StoreError({ code: 'UNEXPECTED_ANSWER', message: 'the store has begun no upload' })
     }
-    return { uploadId, hasChecksums }
+    // One that does not say so may make nothing of the parts when it is told their checksums.
+    return { uploadId, hasChecksums: wantsChecksums && headers['x-amz-checksum-algorithm'] === 'CRC32C' }
   }
   const wanted = checks.checksum !== undefined
   try {

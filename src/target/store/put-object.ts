@@ -9,8 +9,10 @@ export type StoredChecksum = 'CRC32C' | 'SHA256'
 
 /** How it is made sure that a store has what it was sent. Plain data: it crosses threads. */
 export interface StoreChecks {
-  /** `undefined`: it knows none of them, and is told the MD5. */
+  /** `undefined`: it refuses them, and is told the MD5. */
   readonly checksum: StoredChecksum | undefined
+  /** Whether it is told the MD5 beside the checksum: it does not say that it has looked at that, but may keep it. */
+  readonly needsMd5: boolean
   /** Whether its ETag of what came in one piece is the MD5 of that, which is compared then. */
   readonly hasMd5Etags: boolean
   /** Whether it can be told to write only what is not there yet. */
@@ -111,27 +113,32 @@ export function checkedBody(
   checksum: StoredChecksum | undefined,
 ): CheckedBody {
   const body = bodyOf(bytes)
-  if (checksum === undefined) {
+  const headers: Record<string, string> = {}
+  const expected: [name: string, value: string][] = []
+  if (checksum === undefined || checks.needsMd5) {
     const md5 = createHash('md5').update(bytes).digest()
-    const etag = `"${md5.toString('hex')}"`
-    return {
-      ...body,
-      headers: { 'content-md5': md5.toString('base64') },
-      check: ({ headers }) => {
-        if (checks.hasMd5Etags && headers.etag !== etag) throw damagedOnTheWay()
-      },
-    }
+    headers['content-md5'] = md5.toString('base64')
+    if (checks.hasMd5Etags) expected.push(['etag', `"${md5.toString('hex')}"`])
   }
-  const [header, value] =
-    checksum === 'CRC32C'
-      ? [CRC32C_HEADER, base64OfCrc32c(crc32cOf(crc32c, bytes))]
-      : ['x-amz-checksum-sha256', Buffer.from(body.hash, 'hex').toString('base64')]
+  if (checksum !== undefined) {
+    const [header, value] =
+      checksum === 'CRC32C'
+        ? ([CRC32C_HEADER, base64OfCrc32c(crc32cOf(crc32c, bytes))] as const)
+        : (['x-amz-checksum-sha256', Buffer.from(body.hash, 'hex').toString('base64')] as const)
+    headers[header] = value
+    // As every SDK says it: there are stores that keep only a checksum that was announced.
+    headers['x-amz-sdk-checksum-algorithm'] = checksum
+    expected.push([header, value])
+  }
   return {
     ...body,
-    headers: { [header]: value },
-    check: ({ headers }) => {
-      const theirs = headers[header]
-      if (theirs !== undefined && theirs !== value) throw damagedOnTheWay()
+    headers,
+    check: (answer) => {
+      for (const [name, value] of expected) {
+        const theirs = answer.headers[name]
+        // An ETag that is the MD5 has to be there; a checksum is not told by every store that keeps it.
+        if (theirs !== value && (theirs !== undefined || name === 'etag')) throw damagedOnTheWay()
+      }
     },
   }
 }

@@ -195,33 +195,44 @@ async function writeMark(
   { mark, run, checksum }: MarkParts,
   signal: AbortSignal | undefined,
 ): Promise<StoreChecks> {
+  const none = { needsMd5: false, hasMd5Etags: false } as const
   const attempts: readonly StoreChecks[] = [
-    { checksum, isConditional: true, hasMd5Etags: false },
-    { checksum, isConditional: false, hasMd5Etags: false },
-    { checksum: undefined, isConditional: true, hasMd5Etags: false },
+    { ...none, checksum, isConditional: true },
+    { ...none, checksum, isConditional: false },
+    { ...none, checksum: undefined, isConditional: true },
+    { ...none, checksum: undefined, isConditional: false },
   ]
   const crc32c = await loadCrc32cHasher('little')
+  const object = { key: client.address.prefix + UNFINISHED_MARK, size: mark.length, id: run, isNew: true }
+  const put = (checks: StoreChecks): ReturnType<typeof putObject> =>
+    putObject({ client, checks, crc32c }, object, mark, signal)
   const write = async (checks: StoreChecks): Promise<StoreChecks> => {
-    const object = { key: client.address.prefix + UNFINISHED_MARK, size: mark.length, id: run, isNew: true }
-    const answer = await putObject({ client, checks, crc32c }, object, mark, signal)
+    const answer = await put(checks)
     const header = checksum === 'CRC32C' ? 'x-amz-checksum-crc32c' : 'x-amz-checksum-sha256'
-    const keepsChecksum = checks.checksum !== undefined && answer?.[header] !== undefined
     const md5 = createHash('md5').update(mark).digest('hex')
-    return {
-      ...checks,
-      checksum: keepsChecksum ? checksum : undefined,
-      hasMd5Etags: answer?.etag === `"${md5}"`,
+    const found = { ...checks, hasMd5Etags: answer?.etag === `"${md5}"` }
+    if (checks.checksum === undefined || answer?.[header] !== undefined) return found
+    const both = { ...found, needsMd5: true }
+    try {
+      // It is this run's already.
+      await put({ ...both, isConditional: false })
+      return both
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      return { ...found, checksum: undefined }
     }
   }
   try {
+    let refusal: unknown
     for (const checks of attempts) {
       try {
         return await write(checks)
       } catch (error) {
         if (!isRefusal(error)) throw error
+        refusal = error
       }
     }
-    return await write({ checksum: undefined, isConditional: false, hasMd5Etags: false })
+    throw refusal
   } catch (error) {
     throw isCode(error, 'PreconditionFailed') ? await occupied(client, signal) : error
   }

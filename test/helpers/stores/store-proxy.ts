@@ -50,6 +50,8 @@ export class StoreProxy {
   readonly requests: SeenRequest[] = []
   /** What a HEAD that asks for it is told of checksums, by path; tests may change it. */
   readonly checksums: Map<string, Readonly<Record<string, string>>> = new Map()
+  /** Whether it keeps those of objects in parts, too: what is behind it has to bear being told of them. */
+  keepsChecksumsOfParts = false
   at: (request: SeenRequest) => Fault | undefined | Promise<Fault | undefined> = () => undefined
   readonly #server: Server
   readonly #upstream: string
@@ -114,7 +116,12 @@ export class StoreProxy {
       else asked.pipe(sent)
     })
     const { pathname } = new URL(url, this.#upstream)
-    if (method === 'PUT') this.#keepChecksums(pathname, headers)
+    // Of what comes in parts, the last request has that of the whole.
+    const isWhole =
+      method === 'PUT' ? !url.includes('partNumber=') : method === 'POST' && url.includes('uploadId=')
+    if (isWhole) this.#keepChecksums(pathname, headers)
+    if (this.keepsChecksumsOfParts && method === 'POST' && url.endsWith('?uploads='))
+      upstream.headers['x-amz-checksum-algorithm'] = headers['x-amz-checksum-algorithm']
     if (method === 'HEAD' && headers['x-amz-checksum-mode'] === 'ENABLED')
       Object.assign(upstream.headers, this.checksums.get(pathname))
     if (fault?.type === 'lose' || fault?.type === 'cut-sent') {

@@ -218,11 +218,13 @@ describe.each(stores)('what is written to $name', ({ name, faults: itsFaults }) 
           .replace('</CompleteMultipartUploadResult>', other)
       store.proxy.at = ({ method, url }) =>
         method === 'POST' && url.includes('uploadId') ? { type: 'body', change } : undefined
+      store.proxy.keepsChecksumsOfParts = true
       await write(writers, 'large', large)
       await expect(writers.finish()).rejects.toMatchObject({
         code: 'IO',
         message: `could not write "${address.shown}/large": what the store made of the parts is not what was sent`,
       })
+      store.proxy.keepsChecksumsOfParts = false
       await writers.abandon()
     },
     limit,
@@ -334,14 +336,14 @@ describe.each(stores)('what is written to $name', ({ name, faults: itsFaults }) 
 
     test('without what the store refuses', async () => {
       const seen: StoreChecks[] = []
-      for (const word of ['If-None-Match', 'x-amz-checksum']) {
+      for (const names of [
+        ['if-none-match'],
+        ['x-amz-checksum-crc32c'],
+        ['x-amz-checksum-crc32c', 'content-md5'],
+      ]) {
         let refused = 0
         store.proxy.at = ({ method, headers }) => {
-          if (
-            method !== 'PUT' ||
-            headers[word === 'If-None-Match' ? 'if-none-match' : 'x-amz-checksum-crc32c'] === undefined
-          )
-            return undefined
+          if (method !== 'PUT' || names.some((name) => headers[name] === undefined)) return undefined
           refused++
           return errorAnswer(501, 'NotImplemented')
         }
@@ -349,7 +351,11 @@ describe.each(stores)('what is written to $name', ({ name, faults: itsFaults }) 
         expect(refused).toBeGreaterThan(0)
         store.proxy.reset()
       }
-      expect(seen.map(({ isConditional }) => isConditional)).toEqual([false, true])
+      expect(seen).toMatchObject([
+        { isConditional: false, checksum: 'CRC32C', needsMd5: true },
+        { isConditional: true, checksum: undefined },
+        { isConditional: true, checksum: undefined },
+      ])
     })
   })
 })

@@ -48,6 +48,17 @@ async function objectsIn(store: ObjectStore, place: string): Promise<ReadonlySet
 
 type ReportOfCommand = BackupReport & { readonly verification: VerifyReport }
 
+/** Of all that have bytes the store keeps the manifest's checksum; but of those in parts, CRC-32C only. */
+function filesWithStoredChecksum(manifest: string): number {
+  const entries = manifest.matchAll(
+    /"Path": "([^"]+)", "Size": (\d+),.*"Checksum-Algorithm": "(CRC32C|SHA256)"/g,
+  )
+  return [...entries].filter(([, path, size, algorithm]) => {
+    const isInParts = Number(size) > 8 * 1024 * 1024
+    return size !== '0' && (algorithm === 'CRC32C' || !isInParts)
+  }).length
+}
+
 /** Takes it, verifies it where it lies, restores it, and starts a server. */
 async function takeVerifyRestore(
   cluster: Cluster,
@@ -87,6 +98,12 @@ async function takeVerifyRestore(
   }))
   const source = { address: shown, store: { env: store.env } }
   await restoreBackup(source, { directory: site.directory, tablespaceMappings, jobs: 2 })
+  const manifest = readFileSync(join(site.directory, 'backup_manifest'), 'utf8')
+  const byStore = await pbmanifest(['verify', '-n', '--checksums=stored', '--output=json', shown], store.env)
+  expect(JSON.parse(byStore.stdout)).toMatchObject({
+    verdict: 'sampled',
+    sample: { stored: { files: filesWithStoredChecksum(manifest) } },
+  })
   const objects = (await objectsIn(store, shown)).keys()
   const becomes = args.includes('-R') ? 'standby' : 'primary'
   const made = [...objects].filter((name) => !name.includes('/') || name.startsWith('pg_wal/'))
@@ -113,6 +130,7 @@ describeWithDebianPostgres('a backup in an object store', (programs) => {
   beforeAll(async () => {
     cluster = await createFilledCluster(programs)
     store = await startStore('s3rver')
+    store.proxy.keepsChecksumsOfParts = true
   }, limit)
 
   afterEach(() => store.proxy.reset())
@@ -212,6 +230,7 @@ describe.each(newestPostgres())(
     beforeAll(async () => {
       cluster = await createFilledCluster(await find())
       store = await startStore('s3rver')
+      store.proxy.keepsChecksumsOfParts = true
     }, limit)
 
     afterAll(async () => {
