@@ -198,7 +198,10 @@ class FileWriter {
       if (options.sync !== false) await handle.sync()
     } catch (error) {
       if (error instanceof SourceReadError) {
-        throw new PbManifestError('IO', `could not read file "${shown}" of the backup: ${error.message}`)
+        const { message, detail } = error
+        throw new PbManifestError('IO', `could not read file "${shown}" of the backup: ${message}`, {
+          details: detail === undefined ? [] : [detail],
+        })
       }
       throw ioError(`could not write file "${shown}"`, error)
     } finally {

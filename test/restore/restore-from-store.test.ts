@@ -76,7 +76,8 @@ test.each([
   {
     what: 'not to be had',
     fault: errorAnswer(403, 'InvalidObjectState'),
-    words: 'the object is in an archive tier and cannot be read',
+    words:
+      'the object is in an archive tier and cannot be read\npbmanifest: detail: Have the store restore it first',
   },
   { what: 'forbidden', fault: errorAnswer(403, 'AccessDenied'), words: 'access denied' },
   {

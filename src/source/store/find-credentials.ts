@@ -52,7 +52,10 @@ async function findByPackage(env: StoreEnvironment, profile: Profile | undefined
     return await provider.defaultProvider({ profile: profileName(env) })()
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new PbManifestError('IO', `no AWS credentials were found: ${reason}`, { cause: error })
+    throw new PbManifestError('IO', `no AWS credentials were found: ${reason}`, {
+      cause: error,
+      hint: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.',
+    })
   }
 }
 

@@ -22,6 +22,7 @@ export type FileOutcome =
       readonly call: 'open' | 'read'
       readonly code: string
       readonly message: string
+      readonly detail?: string | undefined
     }
 
 const match: FileOutcome = { type: 'match' }
@@ -208,6 +209,7 @@ export function problemOf(table: FileTable, row: number, outcome: FileOutcome): 
         pathname,
         (name) => `could not ${outcome.call} file "${name}": ${outcome.message}`,
         { errorCode: outcome.code },
+        outcome.detail,
       )
     default:
       return outcome satisfies never

@@ -246,8 +246,8 @@ class ObjectChecker {
       return { outcome, content: end?.findings, ...(end !== undefined && { pages: end.pages }) }
     } catch (error) {
       if (!(error instanceof StoreError) || !error.isOfObject) throw error
-      const { code, message } = error
-      return { outcome: { type: 'failed', call: 'read', code, message }, content: undefined }
+      const { code, message, detail } = error
+      return { outcome: { type: 'failed', call: 'read', code, message, detail }, content: undefined }
     }
   }
 }

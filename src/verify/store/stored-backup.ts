@@ -211,7 +211,9 @@ export class StoredBackup implements VerifiedBackup {
         pathname,
         (name) => `"${name}" is present on disk but not in the manifest`,
         { size: { found: size } },
-        'no file of a data directory can have this name, and what is in the object was not read',
+        this.#plan.tree.hasDirectory(pathname)
+          ? 'there are objects below this name, so it would have to be a file and a directory; what is in the object was not read'
+          : 'no file of a data directory can have this name, and what is in the object was not read',
       )
       problems.add(problem, placeOfOddKeys)
     }

@@ -18,6 +18,8 @@ import { poll } from '../../helpers/poll.js'
 import { newestPostgres } from '../../helpers/postgres-programs.js'
 import { requireDebianPostgres } from '../../helpers/requires.js'
 import type { ProgramResult } from '../../helpers/run-program.js'
+import { BUCKET, startStore } from '../../helpers/stores/object-store.js'
+import type { SeenRequest } from '../../helpers/stores/store-proxy.js'
 import { AgentProgram } from '../agent/agent-program.js'
 import { expectNothingLeft, listTree, manifestFileLines, runBackupProgram } from './backup-program.js'
 import { createRestoreSite, startRestored } from './restored-cluster.js'
@@ -178,6 +180,23 @@ describe.each(newestPostgres())('incremental backups of $name', ({ programs }) =
       await expectNothingLeft(cluster)
     },
   )
+
+  test('are taken into an object store, and verified there', { timeout }, async () => {
+    const store = await startStore('s3rver')
+    try {
+      const directory = `s3://${BUCKET}/incremental`
+      const args = [`--incremental=${full.manifestPath}`, '-j2']
+      const run = await runBackupProgram(cluster, { directory, args, env: store.env })
+      expect(run).toMatchObject({ status: 0 })
+      const isIncremental = ({ method, url }: SeenRequest): boolean =>
+        method === 'PUT' && url.includes('/INCREMENTAL.')
+      expect(store.proxy.requests.some(isIncremental)).toBe(true)
+      const verified = await pbmanifest(['verify', '--output=json', directory], store.env)
+      expect(JSON.parse(verified.stdout)).toMatchObject({ verdict: 'verified', checksumsFrom: 'files' })
+    } finally {
+      await store.close()
+    }
+  })
 
   test('build on each other, whoever took them', { timeout }, async () => {
     const first = await take(full.manifestPath, '--wal-method=fetch')

@@ -148,6 +148,8 @@ describe.each(['s3rver', 'fauxqs'] as const)('a backup at the store %s', (name) 
         ],
       ],
     ])
+    const { stderr } = await run([plain])
+    expect(stderr).toContain('detail: Have the store restore it first: aws s3api restore-object.\n')
   })
 
   test('has no verdict when an object is replaced meanwhile, of which nothing is read', async () => {
