@@ -58,25 +58,27 @@ export function createSimdPageChecker(bufferBytes: number): PageChecker {
 function encodePageChecker(memoryPages: number): Uint8Array {
   return encodeModule({
     memory: { name: 'memory', pages: memoryPages },
-    function: {
-      name: 'findMismatch',
-      parameters: ['i32', 'i32', 'i32'],
-      result: 'i32',
-      locals: ['i32', 'i32', 'i32', 'v128', ...vectors.map(() => 'v128' as const)],
-      body: [
-        control.block(
-          control.loop(
-            [local.get(index), local.get(count), i32.ge_u, control.br_if(1)].flat(),
-            [local.get(page), i32.load16_u(pageOffsets.upper)].flat(),
-            control.if(...sumPage(), returnIndexOfMismatch()),
-            [local.get(page), i32.const(PAGE_SIZE), i32.add, local.set(page)].flat(),
-            [local.get(index), i32.const(1), i32.add, local.set(index)].flat(),
-            control.br(0),
+    functions: [
+      {
+        name: 'findMismatch',
+        parameters: ['i32', 'i32', 'i32'],
+        result: 'i32',
+        locals: ['i32', 'i32', 'i32', 'v128', ...vectors.map(() => 'v128' as const)],
+        body: [
+          control.block(
+            control.loop(
+              [local.get(index), local.get(count), i32.ge_u, control.br_if(1)].flat(),
+              [local.get(page), i32.load16_u(pageOffsets.upper)].flat(),
+              control.if(...sumPage(), returnIndexOfMismatch()),
+              [local.get(page), i32.const(PAGE_SIZE), i32.add, local.set(page)].flat(),
+              [local.get(index), i32.const(1), i32.add, local.set(index)].flat(),
+              control.br(0),
+            ),
           ),
-        ),
-        i32.const(-1),
-      ],
-    },
+          i32.const(-1),
+        ],
+      },
+    ],
   })
 }
 

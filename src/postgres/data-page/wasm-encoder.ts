@@ -1,5 +1,5 @@
 /**
- * As much of WebAssembly's binary format as one function needs: the sections of a module, and the instructions that are
+ * As much of WebAssembly's binary format as a few functions need: the sections of a module, and the instructions that are
  * used, by the names that the specification gives them.
  *
  * @see https://webassembly.github.io/spec/core/binary/index.html
@@ -73,40 +73,49 @@ export const control = {
   return: [0x0f],
 } as const
 
-/** A module with one function and a memory of its own, exported by these names. */
+/** A module with some functions and a memory of its own, exported by these names. */
 export interface ModuleDescription {
   readonly memory: { readonly name: string; readonly pages: number }
-  readonly function: {
-    readonly name: string
-    readonly parameters: readonly ValueType[]
-    readonly result: ValueType
-    /** Numbered after the parameters. */
-    readonly locals: readonly ValueType[]
-    readonly body: readonly Code[]
-  }
+  readonly functions: readonly FunctionDescription[]
+}
+
+interface FunctionDescription {
+  readonly name: string
+  readonly parameters: readonly ValueType[]
+  readonly result: ValueType
+  /** Numbered after the parameters. */
+  readonly locals: readonly ValueType[]
+  readonly body: readonly Code[]
 }
 
 /** The bytes of the module. */
-export function encodeModule({ memory, function: definition }: ModuleDescription): Uint8Array {
-  const type = [
-    FUNCTION_TYPE,
-    ...vector(definition.parameters.map(typeCode)),
-    ...vector([typeCode(definition.result)]),
-  ]
-  const locals = definition.locals.map((type): Code => [...unsigned(1), valueTypes[type]])
-  const code = [...vector(locals), ...definition.body.flat(), END]
+export function encodeModule({ memory, functions }: ModuleDescription): Uint8Array {
+  const exported = functions.map(({ name: called }, index): Code => [
+    ...name(called),
+    EXPORT_KINDS.function,
+    ...unsigned(index),
+  ])
   return Uint8Array.from([
     ...text('\0asm'),
     ...littleEndian(1),
-    ...section(1, [type]),
-    ...section(3, [unsigned(0)]),
+    ...section(1, functions.map(encodeType)),
+    ...section(
+      3,
+      functions.map((_, index) => unsigned(index)),
+    ),
     ...section(5, [[0, ...unsigned(memory.pages)]]),
-    ...section(7, [
-      [...name(definition.name), EXPORT_KINDS.function, 0],
-      [...name(memory.name), EXPORT_KINDS.memory, 0],
-    ]),
-    ...section(10, [sized(code)]),
+    ...section(7, [...exported, [...name(memory.name), EXPORT_KINDS.memory, 0]]),
+    ...section(10, functions.map(encodeCode)),
   ])
+}
+
+function encodeType({ parameters, result }: FunctionDescription): Code {
+  return [FUNCTION_TYPE, ...vector(parameters.map(typeCode)), ...vector([typeCode(result)])]
+}
+
+function encodeCode({ locals, body }: FunctionDescription): Code {
+  const declared = locals.map((type): Code => [...unsigned(1), valueTypes[type]])
+  return sized([...vector(declared), ...body.flat(), END])
 }
 
 function typeCode(type: ValueType): Code {

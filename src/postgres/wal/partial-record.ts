@@ -1,4 +1,4 @@
-import { extendCrc32c } from '../crc32c.js'
+import { isRecordCrc, type RecordCrc } from './record-crc.js'
 import { RECORD_HEADER_SIZE } from './record-header.js'
 import { lsnOf } from './wal-geometry.js'
 
@@ -23,10 +23,10 @@ export class PartialRecord {
   #length = 0
   #gathered = 0
   #crc = -1
-  readonly #extendCrc32c: typeof extendCrc32c
+  readonly #extendCrc32c: RecordCrc['extend']
 
-  /** @param extend - for the views that are given to `add` */
-  constructor(extend: typeof extendCrc32c) {
+  /** @param crc - for the views that are given to `add` */
+  constructor({ extend }: RecordCrc) {
     this.#extendCrc32c = extend
     this.head = new DataView(this.#bytes.buffer)
   }
@@ -83,18 +83,6 @@ export class PartialRecord {
 
   /** Whether the CRC of a record that is complete is the one that it holds. */
   isIntact(): boolean {
-    return this.missing === 0 && isRecordCrc(this.#crc, this.head, 0, extendCrc32c)
+    return this.missing === 0 && isRecordCrc(this.#crc, this.head, 0)
   }
 }
-
-/** Whether a record holds this CRC, given the CRC of all that follows its header. */
-export function isRecordCrc(
-  crcOfBody: number,
-  view: DataView,
-  at: number,
-  extend: typeof extendCrc32c,
-): boolean {
-  return ~extend(crcOfBody, view, at, at + CRC_OFFSET) === view.getInt32(at + CRC_OFFSET, true)
-}
-
-const CRC_OFFSET = 20

@@ -1,11 +1,11 @@
-import { extendCrc32c } from '../crc32c.js'
 import { WAL_BLOCK_SIZE } from '../wal-page-header.js'
 import { BlockTouches } from './block-touches.js'
 import { FirstRecordSearch, RecordChain } from './record-chain.js'
 import { isBlankPage, PageCheck } from './page-check.js'
-import { isRecordCrc, PartialRecord } from './partial-record.js'
+import { PartialRecord } from './partial-record.js'
 import { findRecordBodyFault } from './record-body.js'
-import { findRecordLengthFault, isSwitch, RECORD_HEADER_SIZE } from './record-header.js'
+import { plainRecordCrc, type RecordCrc } from './record-crc.js'
+import { findRecordLengthFault, isSwitch } from './record-header.js'
 import { alignRecord, alignTo, headerSizeAt, pageOf, SegmentFrame } from './wal-geometry.js'
 import type { FirstRecord, WalFault, WalPosition, WalStretch } from './wal-stretch.js'
 
@@ -27,7 +27,7 @@ export class WalWalker {
   readonly #pages: PageCheck
   readonly #chain: RecordChain
   readonly #partial: PartialRecord
-  readonly #extendCrc32c: typeof extendCrc32c
+  readonly #crc: RecordCrc
   /** Looks for the wanted blocks in the records. */
   readonly touches: BlockTouches | undefined
   #segment = new SegmentFrame(0n)
@@ -47,11 +47,11 @@ export class WalWalker {
   #isDone = false
   #borderTimeline = 0
 
-  /** @param extend - for the views that are given to `walk` */
-  constructor(stretch: WalStretch, extend: typeof extendCrc32c = extendCrc32c) {
+  /** @param crc - for the views that are given to `walk` */
+  constructor(stretch: WalStretch, crc: RecordCrc = plainRecordCrc) {
     const { position, startLsn } = stretch
-    this.#extendCrc32c = extend
-    this.#partial = new PartialRecord(extend)
+    this.#crc = crc
+    this.#partial = new PartialRecord(crc)
     this.#stretch = stretch
     const { wanted, format } = stretch
     this.touches = wanted && new BlockTouches(wanted, format)
@@ -235,6 +235,7 @@ export class WalWalker {
   #walkRecords(view: DataView, at: number, offset: number): WalFault | undefined {
     const pageEnd = offset + WAL_BLOCK_SIZE
     const { high, low: segmentLow } = this.#segment
+    let intactTo = 0 // The CRCs of all records of the page are looked at in one go.
     while (this.#next < pageEnd && !this.#isDone) {
       const { format } = this.#stretch
       const start = this.#next
@@ -254,10 +255,8 @@ export class WalWalker {
       const low = segmentLow + start
       const headerFault = this.#chain.findHeaderFault(view, place, high, low)
       if (headerFault !== undefined) return this.#fault('record', start, headerFault)
-      const crc = this.#extendCrc32c(-1, view, place + RECORD_HEADER_SIZE, place + length)
-      const reason = isRecordCrc(crc, view, place, this.#extendCrc32c)
-        ? findRecordBodyFault(view, place, length, length, format)
-        : WRONG_CRC
+      if (place >= intactTo) intactTo = this.#crc.skipIntact(view, place, at + WAL_BLOCK_SIZE)
+      const reason = place < intactTo ? findRecordBodyFault(view, place, length, length, format) : WRONG_CRC
       if (reason !== undefined) return this.#fault('record', start, reason)
       this.#next = start + alignRecord(length)
       const fault = this.#accept(view, place, length, high, low)

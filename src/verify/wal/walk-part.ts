@@ -92,7 +92,7 @@ export function* walkPart(
   source: WalSource,
   expected: ExpectedWal,
   part: WalPart,
-  { buffer, extendCrc32c }: WalBuffer,
+  { buffer, crc }: WalBuffer,
   onRecord?: RecordListener,
 ): PartWalk {
   const format = findWalFormat(expected.pageMagic)
@@ -109,7 +109,7 @@ export function* walkPart(
     wanted: expected.wanted,
     onRecord,
   }
-  const walker = new WalWalker(stretch, extendCrc32c)
+  const walker = new WalWalker(stretch, crc)
   const lastSegment = segmentHoldingEnd(expected.endLsn, expected.segmentSize)
   let fault: PartFault | undefined
   let segment = part.firstSegment
