@@ -10,6 +10,7 @@ import {
   type AuthenticationDemands,
   AuthenticationError,
 } from './authentication-check.js'
+import { hearLastWords } from './last-words.js'
 import { type Client, Connection } from './pg.js'
 import { endDerivation, untilConnectionEnds } from './scram-key.js'
 import { type MessageConsumer, ServerMessages } from './server-messages.js'
@@ -135,6 +136,7 @@ export class PgConnection extends Connection {
   /** `pg` calls it when the messages begin: at once, or within TLS. */
   override attachListeners(stream: Duplex): void {
     super.attachListeners(this.#toPg)
+    hearLastWords(stream)
     stream.once('close', () => this.#closed.abort())
     stream.on('data', (chunk: Buffer) => this.#read(stream, chunk))
   }

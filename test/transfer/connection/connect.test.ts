@@ -1,8 +1,10 @@
 import { randomInt, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { chownSync } from 'node:fs'
 import { appendFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connect, type ConnectMode } from '../../../src/transfer/connection/connect.js'
@@ -221,6 +223,32 @@ describeWithDebianPostgres('connections to a real server', (programs) => {
     expect((await rejectionOf('host=no-such-host.invalid')).message).toMatch(
       /^connection to server at "no-such-host.invalid", port 5432 failed: could not translate host name to address: /,
     )
+  })
+
+  test.each([
+    ['a socket', () => socket('user=postgres')],
+    ['TCP', () => tcp('sslmode=disable')],
+    ['TLS', () => tcp('sslmode=require')],
+  ])('over %s, what the server said is heard after a write that failed, too', async (_what, conninfo) => {
+    const client = await open(conninfo())
+    const errors: Error[] = []
+    client.on('error', (error) => errors.push(error))
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+    const { stream } = client.connection
+    const isClosed = once(stream, 'close').catch(() => {})
+    stream.pause()
+    await cluster.sql(`SELECT pg_terminate_backend(${rows[0]?.pid ?? 0}, 60000)`)
+    // By TCP, it is the first write that tells the system that nobody reads, and a later one that tells us.
+    for (let write = 0; write < 10; write++) {
+      client.connection.flush()
+      await setImmediate()
+    }
+    stream.resume()
+    await isClosed
+    expect(errors[0]).toMatchObject({
+      code: '57P01',
+      message: 'terminating connection due to administrator command',
+    })
   })
 
   describe('TLS', () => {
