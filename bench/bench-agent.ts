@@ -1,6 +1,6 @@
 import { RemoteSession } from '../src/transfer/client/source/agent-source.js'
-import { readConnectionEnvironment } from '../src/transfer/connection/resolve-connection.js'
-import { resolveAgent } from '../src/transfer/connection/resolve-agent.js'
+import { readConnectionEnvironment } from '../src/transfer/connection/settings/resolve-connection.js'
+import { resolveAgent } from '../src/transfer/connection/settings/resolve-agent.js'
 import type { Cluster } from '../test/helpers/cluster.js'
 import { AgentProgram } from '../test/transfer/agent/agent-program.js'
 import { type BackupBench, ours, setTargetAside, theirs, wantedRatio, withCluster } from './bench-backup.js'

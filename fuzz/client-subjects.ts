@@ -9,7 +9,7 @@ import { targetModes } from '../src/transfer/client/prepare-target.js'
 import { runCommand } from '../src/transfer/client/run-context.js'
 import { openLeaderSession } from '../src/transfer/client/source/open-source.js'
 import { WalReceiver } from '../src/transfer/client/wal-receiver/wal-receiver.js'
-import type { ConnectionOptions } from '../src/transfer/connection/connection-options.js'
+import type { ConnectionOptions } from '../src/transfer/connection/settings/connection-options.js'
 import { type Cluster, createCluster } from '../test/helpers/cluster.js'
 import { FaultProxy } from '../test/helpers/fault-proxy.js'
 import { embeddedPostgres } from '../test/helpers/postgres-programs.js'
@@ -23,7 +23,7 @@ import {
   row,
   wal,
 } from '../test/transfer/client/wal-receiver/scripted-server.js'
-import { resolve } from '../test/transfer/connection/resolve.js'
+import { resolve } from '../test/transfer/connection/settings/resolve.js'
 import { type Recording } from './replaying-peer.js'
 
 const SEGMENT_BYTES = 1 << 20

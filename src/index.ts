@@ -79,14 +79,14 @@ export {
   type ConnectionSettings,
   type ResolvedConnection,
   resolveConnection,
-} from './transfer/connection/resolve-connection.js'
+} from './transfer/connection/settings/resolve-connection.js'
 export type {
   ConnectionHost,
   ConnectionOptions,
   TlsOptions,
   TlsVersion,
-} from './transfer/connection/connection-options.js'
-export { type AgentUser, resolveAgent } from './transfer/connection/resolve-agent.js'
+} from './transfer/connection/settings/connection-options.js'
+export { type AgentUser, resolveAgent } from './transfer/connection/settings/resolve-agent.js'
 export type { Compression } from './files/compression/compression.js'
 export type { CompressionSettings } from './files/compression/piece-compressor.js'
 export { type SyncMethod, syncMethods } from './files/durable-file.js'

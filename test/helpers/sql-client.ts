@@ -1,6 +1,6 @@
-import type { ConnectionOptions } from '../../src/transfer/connection/connection-options.js'
+import type { ConnectionOptions } from '../../src/transfer/connection/settings/connection-options.js'
 import { findServer, type SqlClient } from '../../src/transfer/connection/gate/connect-sql.js'
-import { resolveConnection } from '../../src/transfer/connection/resolve-connection.js'
+import { resolveConnection } from '../../src/transfer/connection/settings/resolve-connection.js'
 import type { Cluster } from './cluster.js'
 
 interface SqlUser {

@@ -5,12 +5,12 @@ import {
   readConnectionEnvironment,
   resolveConnection,
   type ResolvedConnection,
-} from '../../../src/transfer/connection/resolve-connection.js'
+} from '../../../src/transfer/connection/settings/resolve-connection.js'
 import { isDatabaseMissing, isPasswordMissing } from '../../../src/transfer/connection/connection-failure.js'
-import type { ConnectionOptions } from '../../../src/transfer/connection/connection-options.js'
+import type { ConnectionOptions } from '../../../src/transfer/connection/settings/connection-options.js'
 import { connectAgent } from '../../../src/transfer/connection/gate/connect-agent.js'
 import { endConnection } from '../../../src/transfer/connection/pg-connection.js'
-import { resolveAgent } from '../../../src/transfer/connection/resolve-agent.js'
+import { resolveAgent } from '../../../src/transfer/connection/settings/resolve-agent.js'
 import { askPassword } from './ask-password.js'
 import type { ConnectionValues } from './backup-options.js'
 import type { Messages } from '../../messages.js'

@@ -143,7 +143,7 @@ async function readQueue(
 ): Promise<FleetConnection> {
   if (queue === undefined || queue === '') throw usageError('no queue specified: --queue is needed')
   const { readConnectionEnvironment, resolveConnection } =
-    await import('../../../src/transfer/connection/resolve-connection.js')
+    await import('../../../src/transfer/connection/settings/resolve-connection.js')
   const { options, warnings } = resolveConnection({ conninfo: queue }, readConnectionEnvironment(env))
   for (const warning of warnings) messages.warning(warning)
   return {

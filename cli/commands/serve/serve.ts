@@ -45,7 +45,7 @@ async function serve(
     import('./serve-credentials.js'),
     import('../../../src/transfer/agent/agent-metrics.js'),
     import('./serve-log.js'),
-    import('../../../src/transfer/connection/resolve-connection.js'),
+    import('../../../src/transfer/connection/settings/resolve-connection.js'),
   ])
   // Whoever sends it too early must not end us.
   let reload: (() => void) | undefined

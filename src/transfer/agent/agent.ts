@@ -19,7 +19,7 @@ import { type AgentEvent, toAgentEvent } from './agent-event.js'
 import { AgentBackupMode } from './thread/agent-backup-mode.js'
 import { SpareThreads } from './thread/spare-threads.js'
 import { shutdown } from './wire-error-data.js'
-import type { ConnectionOptions } from '../connection/connection-options.js'
+import type { ConnectionOptions } from '../connection/settings/connection-options.js'
 import type { ScramUsers } from '../wire/scram/scram-users.js'
 
 /** Where a client on a Unix socket comes from, as PostgreSQL calls it. */

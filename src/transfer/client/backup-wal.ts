@@ -10,7 +10,7 @@ import {
 } from '../../postgres/wal-segment.js'
 import type { WalFiles } from '../../target/file-sink.js'
 import type { BackupStart, ClusterFacts, WalFile } from '../cluster-files/cluster-files.js'
-import type { ConnectionOptions } from '../connection/connection-options.js'
+import type { ConnectionOptions } from '../connection/settings/connection-options.js'
 import type { ReplicationProof } from '../connection/gate/connect-replication.js'
 import { type CopyContext, copyFiles } from './copy-files.js'
 import type { FirstFailure } from './first-failure.js'

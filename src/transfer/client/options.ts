@@ -4,7 +4,7 @@ import type { StoreOptions } from '../../source/store/store-settings.js'
 import type { SyncMethod } from '../../files/durable-file.js'
 import type { SessionNotice } from '../session/backup-session.js'
 import type { TablespaceMapping } from '../../target/tablespace-mapping.js'
-import type { ConnectionOptions } from '../connection/connection-options.js'
+import type { ConnectionOptions } from '../connection/settings/connection-options.js'
 
 /** Of workers, where nobody says otherwise. */
 export const DEFAULT_JOBS = 4

@@ -19,7 +19,7 @@ import { algorithmOf } from './received-checksums.js'
 import { requireEmptyOrMissing } from '../../target/claimed-directory.js'
 import { DirectoryTarget } from '../../target/directory-target.js'
 import { TargetDirectory } from '../../target/target-directory.js'
-import type { ConnectionOptions } from '../connection/connection-options.js'
+import type { ConnectionOptions } from '../connection/settings/connection-options.js'
 
 /** How files and directories of a backup are made. */
 export interface TargetModes {

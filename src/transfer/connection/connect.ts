@@ -12,11 +12,11 @@ import {
   mayWorkOtherwise,
   NoPasswordError,
 } from './connection-failure.js'
-import type { ConnectionHost, ConnectionOptions, SessionAttributes } from './connection-options.js'
+import type { ConnectionHost, ConnectionOptions, SessionAttributes } from './settings/connection-options.js'
 import { keepAlive } from './keep-alive.js'
 import { destroyConnection, endConnection, GOODBYE_MS, type PgClient, PgConnection } from './pg-connection.js'
 import { passwordForDatabase } from './pin-host.js'
-import { isUnixSocket, type TlsAttempt, tlsAttempts } from './resolve-tls.js'
+import { isUnixSocket, type TlsAttempt, tlsAttempts } from './settings/resolve-tls.js'
 
 export interface ConnectMode {
   /** `true`: replication commands only; `database`: these and SQL. Default: SQL only. */

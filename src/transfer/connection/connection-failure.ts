@@ -1,8 +1,8 @@
 import { isPbManifestError } from '../../errors.js'
 import { AuthenticationError } from './authentication-check.js'
 import { DatabaseError } from './pg.js'
-import type { ConnectionHost } from './connection-options.js'
-import { isUnixSocket } from './resolve-tls.js'
+import type { ConnectionHost } from './settings/connection-options.js'
+import { isUnixSocket } from './settings/resolve-tls.js'
 import { describeServerError } from './server-error.js'
 
 /** The server asked for a password, and there is none. */

@@ -14,7 +14,7 @@ import { hearLastWords } from './last-words.js'
 import { type Client, Connection } from './pg.js'
 import { endDerivation, untilConnectionEnds } from './scram-key.js'
 import { type MessageConsumer, ServerMessages } from './server-messages.js'
-import type { TlsAttempt } from './resolve-tls.js'
+import type { TlsAttempt } from './settings/resolve-tls.js'
 import { formatCancelRequest } from '../wire/protocol/startup-packet.js'
 
 /** A client of `pg` on a connection of ours. */

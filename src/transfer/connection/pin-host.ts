@@ -1,6 +1,6 @@
 import type { PgClient } from './pg-connection.js'
 import { isIP, type Socket } from 'node:net'
-import type { ConnectionHost, ConnectionOptions } from './connection-options.js'
+import type { ConnectionHost, ConnectionOptions } from './settings/connection-options.js'
 
 /**
  * The same connection options with but what this client is connected to: of several hosts that one, of a name with several

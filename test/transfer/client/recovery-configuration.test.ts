@@ -6,7 +6,7 @@ import { nearestVersion, newestVersion } from '../../../src/postgres/versions.js
 import { createCluster } from '../../helpers/cluster.js'
 import { requireDebianPostgres } from '../../helpers/requires.js'
 import { mustRun } from '../../helpers/run-program.js'
-import { resolve } from '../connection/resolve.js'
+import { resolve } from '../connection/settings/resolve.js'
 
 test('values are quoted for the connection string, and that for the file', () => {
   const conninfo = [

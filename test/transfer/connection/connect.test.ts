@@ -14,7 +14,7 @@ import { appendSettings, type Cluster, createCluster } from '../../helpers/clust
 import { createStandby } from '../../helpers/standby.js'
 import { describeWithDebianPostgres } from '../../helpers/requires.js'
 import { mustRun } from '../../helpers/run-program.js'
-import { resolve } from './resolve.js'
+import { resolve } from './settings/resolve.js'
 
 // An address of the loopback network that no other server has, so that the port may be everybody's.
 const address = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(2, 255)}`

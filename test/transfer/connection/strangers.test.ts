@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { connect } from '../../../src/transfer/connection/connect.js'
-import { resolve } from './resolve.js'
+import { resolve } from './settings/resolve.js'
 
 /** Answers each packet of the client with the next of these. */
 async function listen(answers: readonly (Buffer | string)[], greets = false): Promise<number> {

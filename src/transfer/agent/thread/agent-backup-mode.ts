@@ -11,7 +11,7 @@ import type {
 } from '../../cluster-files/cluster-files.js'
 import { SqlBackupMode } from '../../cluster-files/sql/sql-backup-mode.js'
 import { hearNotices, type ServerNotice } from '../../connection/server-error.js'
-import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { ConnectionOptions } from '../../connection/settings/connection-options.js'
 import { findServer, type SqlClient } from '../../connection/gate/connect-sql.js'
 import type { WalSenderSearch } from '../../connection/gate/connect-replication.js'
 import { readControlFile, readControlFileWhileWritten } from '../../../manifest/data-directory-files.js'

@@ -1,5 +1,5 @@
 import type { SessionCommand } from '../../commands/replication-command.js'
-import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { ConnectionOptions } from '../../connection/settings/connection-options.js'
 import type { BackupHandle } from '../../session/backup.js'
 import type { SessionNotice } from '../../session/backup-session.js'
 import type { WireColumn } from '../../wire/wire-handler.js'

@@ -7,7 +7,7 @@ import {
   endConnection,
   type PgClient,
 } from '../../connection/pg-connection.js'
-import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { ConnectionOptions } from '../../connection/settings/connection-options.js'
 import { connectAgent } from '../../connection/gate/connect-agent.js'
 import { explainLoss } from '../../connection/keep-alive.js'
 import type { SessionNotice } from '../../session/backup-session.js'

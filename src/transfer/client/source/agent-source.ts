@@ -1,4 +1,4 @@
-import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { ConnectionOptions } from '../../connection/settings/connection-options.js'
 import { identifyAgent, requireAgent } from '../../connection/gate/connect-agent.js'
 import { pinHost } from '../../connection/pin-host.js'
 import type { FoundAgent, OpenedLeader, OpenedWorker, OpenOptions } from './source.js'

@@ -1,5 +1,5 @@
 import type { PbManifestError } from '../../../errors.js'
-import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { ConnectionOptions } from '../../connection/settings/connection-options.js'
 import type { FoundServer } from '../../connection/gate/server-identity.js'
 import type { ConnectionRetries } from '../../connection/lost-connection.js'
 import type { BackupHandle } from '../../session/backup.js'

@@ -3,7 +3,7 @@ import { findSpecialFiles } from '../../cluster-files/sql/special-file-search.js
 import { SqlClusterFiles } from '../../cluster-files/sql/sql-cluster-files.js'
 import { isRecoveryConflict, sqlError } from '../../cluster-files/sql/sql-error.js'
 import { hearNotices } from '../../connection/server-error.js'
-import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { ConnectionOptions } from '../../connection/settings/connection-options.js'
 import type { ReplicationProof } from '../../connection/gate/connect-replication.js'
 import {
   connectToServer,

@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../../../files/yielder.js'
 import { destroyConnection, endConnection } from '../../connection/pg-connection.js'
-import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { ConnectionOptions } from '../../connection/settings/connection-options.js'
 import {
   connectReplication,
   type ReplicationClient,

@@ -7,7 +7,7 @@ import { throwIfAborted } from '../../../files/yielder.js'
 import { nearestVersion } from '../../../postgres/versions.js'
 import { ask } from '../../connection/answer-watch.js'
 import { cancelRequest, destroyConnection, endConnection } from '../../connection/pg-connection.js'
-import type { ConnectionOptions } from '../../connection/connection-options.js'
+import type { ConnectionOptions } from '../../connection/settings/connection-options.js'
 import {
   connectReplication,
   type ReplicationClient,

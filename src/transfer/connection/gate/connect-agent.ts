@@ -1,7 +1,7 @@
 import type { PgClient } from '../pg-connection.js'
 import { isPbManifestError, PbManifestError } from '../../../errors.js'
 import { connect } from '../connect.js'
-import type { ConnectionOptions } from '../connection-options.js'
+import type { ConnectionOptions } from '../settings/connection-options.js'
 import { onOneLine } from '../server-error.js'
 
 /** The parameter in which an agent reports which one it is, in words, other than all others. */

@@ -2,7 +2,7 @@ import type { PgClient } from '../pg-connection.js'
 import { randomBytes } from 'node:crypto'
 import { ask } from '../answer-watch.js'
 import { PbManifestError } from '../../../errors.js'
-import type { ConnectionOptions } from '../connection-options.js'
+import type { ConnectionOptions } from '../settings/connection-options.js'
 import { pooledConnection } from './session-settings.js'
 
 /** By what a server is known again. Plain data: it crosses threads. */

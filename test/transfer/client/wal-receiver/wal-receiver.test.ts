@@ -18,7 +18,7 @@ import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { createStandby } from '../../../helpers/standby.js'
 import { WalDirectory } from '../../../../src/target/directory-target.js'
-import { resolve } from '../../connection/resolve.js'
+import { resolve } from '../../connection/settings/resolve.js'
 
 const walSegmentSize = 1024 * 1024
 

@@ -8,7 +8,7 @@ import { poll } from '../../../helpers/poll.js'
 import { mountSmallDisk } from '../../../helpers/small-disk.js'
 import { WalDirectory } from '../../../../src/target/directory-target.js'
 import { createScratchDirectory, type ScratchDirectory } from '../../../helpers/scratch-directory.js'
-import { resolve } from '../../connection/resolve.js'
+import { resolve } from '../../connection/settings/resolve.js'
 import {
   copyBoth,
   copyDone,

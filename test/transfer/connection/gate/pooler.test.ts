@@ -5,7 +5,7 @@ import { createCluster } from '../../../helpers/cluster.js'
 import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { type PoolerOptions, TransactionPooler } from '../../../helpers/transaction-pooler.js'
-import { resolve } from '../resolve.js'
+import { resolve } from '../settings/resolve.js'
 
 const timeout = 240_000
 

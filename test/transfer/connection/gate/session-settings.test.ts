@@ -8,7 +8,7 @@ import { describeWithDebianPostgres } from '../../../helpers/requires.js'
 import { createScratchDirectory } from '../../../helpers/scratch-directory.js'
 import { createStandby } from '../../../helpers/standby.js'
 import { runBackupProgram } from '../../client/backup-program.js'
-import { resolve } from '../resolve.js'
+import { resolve } from '../settings/resolve.js'
 
 const timeout = 240_000
 const role = readFileSync('docs/backup-role.sql', 'utf8')

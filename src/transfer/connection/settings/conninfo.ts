@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { PbManifestError } from '../../errors.js'
+import { PbManifestError } from '../../../errors.js'
 
 /** What we do with a connection option of libpq. */
 export interface ConninfoKeyword {

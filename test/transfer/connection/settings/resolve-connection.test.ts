@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { ConnectionSettings } from '../../../src/transfer/connection/resolve-connection.js'
+import type { ConnectionSettings } from '../../../../src/transfer/connection/settings/resolve-connection.js'
 import { resolve } from './resolve.js'
 
 let home: string

@@ -2,7 +2,7 @@ import {
   type ConnectionSettings,
   resolveConnection,
   type ResolvedConnection,
-} from '../../../src/transfer/connection/resolve-connection.js'
+} from '../../../../src/transfer/connection/settings/resolve-connection.js'
 
 /** Resolves in an environment that holds nothing but what the test puts there. */
 export function resolve(

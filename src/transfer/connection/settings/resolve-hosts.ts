@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto'
 import { closeSync, existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { PbManifestError } from '../../errors.js'
+import { PbManifestError } from '../../../errors.js'
 import type { ConnectionHost } from './connection-options.js'
 import { type Conninfo, oneOf } from './conninfo.js'
-import { NotARegularFileError, openRegularFile } from '../../files/open-regular-file.js'
+import { NotARegularFileError, openRegularFile } from '../../../files/open-regular-file.js'
 
 export const DEFAULT_PORT = 5432
 

@@ -1,8 +1,8 @@
 import { lstatSync, statSync } from 'node:fs'
 import type { ConnectionOptions as NodeTlsOptions } from 'node:tls'
-import { PbManifestError } from '../../errors.js'
-import { readSmallFile } from '../../files/read-small-file.js'
-import { describeSystemError, ioError, isNotThere } from '../../files/system-error.js'
+import { PbManifestError } from '../../../errors.js'
+import { readSmallFile } from '../../../files/read-small-file.js'
+import { describeSystemError, ioError, isNotThere } from '../../../files/system-error.js'
 import {
   type ConnectionHost,
   type SslMode,

@@ -1,4 +1,4 @@
-import type { AuthenticationDemands } from './authentication-check.js'
+import type { AuthenticationDemands } from '../authentication-check.js'
 
 /** libpq's `sslmode`. */
 export const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const

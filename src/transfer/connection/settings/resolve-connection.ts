@@ -1,6 +1,6 @@
 import { homedir, userInfo } from 'node:os'
-import { PbManifestError } from '../../errors.js'
-import { type AuthenticationDemands, readRequiredMethods } from './authentication-check.js'
+import { PbManifestError } from '../../../errors.js'
+import { type AuthenticationDemands, readRequiredMethods } from '../authentication-check.js'
 import { type ConnectionOptions, sessionAttributes } from './connection-options.js'
 import {
   type Conninfo,
@@ -12,7 +12,7 @@ import {
 } from './conninfo.js'
 import { DEFAULT_PORT, defaultPasswordFile, resolveHosts } from './resolve-hosts.js'
 import { resolveTls } from './resolve-tls.js'
-import { readSmallFile } from '../../files/read-small-file.js'
+import { readSmallFile } from '../../../files/read-small-file.js'
 
 /** What a caller says of the server to connect to. Everything else comes from the environment, as libpq has it. */
 export interface ConnectionSettings {

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { PbManifestError } from '../../errors.js'
+import { PbManifestError } from '../../../errors.js'
 import {
   type ConnectionEnvironment,
   type ConnectionSettings,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type AgentUser, resolveAgent } from '../../../src/transfer/connection/resolve-agent.js'
+import { type AgentUser, resolveAgent } from '../../../../src/transfer/connection/settings/resolve-agent.js'
 
 function resolve(agent: string, user: AgentUser = {}, variables: Readonly<Record<string, string>> = {}) {
   return resolveAgent(agent, user, {
