@@ -136,7 +136,7 @@ function bytesOf(run: Run): number {
   return (run % COUNTS) * PAGE_SIZE
 }
 
-/** Gives the bytes of each piece, in memory of their own. */
+/** Gives the bytes of each piece, in memory that is used again when the next one is asked for: new memory costs more than what is read to it. */
 async function* readPieces(
   connection: RenewableConnection,
   files: readonly RequestedBlocks[],
@@ -144,9 +144,10 @@ async function* readPieces(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Buffer, void, undefined> {
   const conflicts = new RecoveryConflicts()
+  const free: Buffer[] = []
   for (let done = 0; done < pieces.length;) {
     const wanted = takeForOneQuery(pieces, done)
-    const assembler = new PieceAssembler(wanted)
+    const assembler = new PieceAssembler(wanted, () => free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES))
     const parser = new BinaryCopyParser(ROW_COLUMNS, assembler)
     try {
       for await (const chunks of connection.current.copyOut(readQuery(files, wanted), signal)) {
@@ -156,6 +157,7 @@ async function* readPieces(
           connection.goesOn()
           done++
           yield bytes
+          free.push(Buffer.from(bytes.buffer))
         }
       }
       parser.end()
@@ -208,15 +210,18 @@ function textOf({ runs }: Piece): string {
 /** Takes the bytes of the rows as pieces, in their order. */
 class PieceAssembler implements BinaryRowHandler {
   readonly #pieces: readonly Piece[]
+  readonly #allocate: () => Buffer
   #place = 0
   /** Of the piece: of each run, how many bytes there are; `undefined`: all. */
   #lengths: readonly number[] | undefined
-  #bytes = Buffer.alloc(0)
+  #bytes: Buffer = Buffer.alloc(0)
   #used = 0
   #complete: Buffer[] = []
 
-  constructor(pieces: readonly Piece[]) {
+  /** @param allocate - gives memory for a piece of any size, with nothing else in it */
+  constructor(pieces: readonly Piece[], allocate: () => Buffer) {
     this.#pieces = pieces
+    this.#allocate = allocate
   }
 
   get isComplete(): boolean {
@@ -237,7 +242,7 @@ class PieceAssembler implements BinaryRowHandler {
     this.#lengths = given === textOf(piece) ? undefined : readLengths(given, piece)
     const expected = this.#lengths?.reduce((sum, length) => sum + length, 0) ?? piece.bytes
     if (valueBytes !== expected) throw outOfOrder()
-    this.#bytes = Buffer.allocUnsafe(piece.bytes)
+    this.#bytes = this.#allocate().subarray(0, piece.bytes)
     this.#used = 0
   }
 
