@@ -14,16 +14,15 @@ const MAX_DEPTH = 16
  * @returns the root; `undefined` when it is no such XML, or cut off
  */
 export function readXml(xml: string): XmlElement | undefined {
-  const open: { name: string; text: string; children: XmlElement[] }[] = [
-    { name: '', text: '', children: [] },
-  ]
+  const top: OpenElement = { name: '', text: '', children: [] }
+  const open = [top]
   let at = 0
   for (;;) {
     const parent = open.at(-1)
     if (parent === undefined) return undefined
     const start = xml.indexOf('<', at)
     if (start === -1) break
-    parent.text += xml.slice(at, start)
+    if (start > at) parent.text += xml.slice(at, start)
     const end = xml.indexOf('>', start)
     if (end === -1) return undefined
     const tag = xml.slice(start + 1, end)
@@ -32,20 +31,31 @@ export function readXml(xml: string): XmlElement | undefined {
     // Comments, CDATA and DTDs: no store has any, and what they could do is no good.
     if (tag.startsWith('!')) return undefined
     if (tag.startsWith('/')) {
-      const element = open.pop()
+      open.pop()
       const outer = open.at(-1)
-      if (element === undefined || outer === undefined || element.name !== tag.slice(1).trim())
-        return undefined
-      outer.children.push({ ...element, text: unescapeXml(element.text) })
+      if (outer === undefined || parent.name !== tag.slice(1).trimEnd()) return undefined
+      parent.text = unescapeXml(parent.text)
+      outer.children.push(parent)
       continue
     }
     const isEmpty = tag.endsWith('/')
-    const name = (isEmpty ? tag.slice(0, -1) : tag).split(/\s/, 1)[0] ?? ''
-    if (isEmpty) parent.children.push({ name, text: '', children: [] })
+    const element: OpenElement = { name: nameIn(isEmpty ? tag.slice(0, -1) : tag), text: '', children: [] }
+    if (isEmpty) parent.children.push(element)
     else if (open.length > MAX_DEPTH) return undefined
-    else open.push({ name, text: '', children: [] })
+    else open.push(element)
   }
-  return open.length === 1 && open[0]?.children.length === 1 ? open[0].children[0] : undefined
+  return open.length === 1 && top.children.length === 1 ? top.children[0] : undefined
+}
+
+interface OpenElement extends XmlElement {
+  text: string
+  readonly children: XmlElement[]
+}
+
+/** Without its attributes. */
+function nameIn(tag: string): string {
+  const end = tag.search(/\s/)
+  return end === -1 ? tag : tag.slice(0, end)
 }
 
 /** The text of the first child of that name. */
