@@ -380,9 +380,9 @@ describe('a backup that cannot be taken', () => {
     }
   })
 
-  // With the fewest, there is none left to load our own program.
+  // With the fewest, there is none left to load our own program. So slow that not all is copied before all workers would be there.
   test.each([40, 64, 128])('when the workers need more files than may be open: %i', async (files) => {
-    const args = ['--jobs=128', ...(await mapping(cluster))]
+    const args = ['--jobs=128', '--max-rate=500k', ...(await mapping(cluster))]
     const wrapper = ['prlimit', `--nofile=${files}:${files}`]
     const result = await runBackupProgram(cluster, { directory: target(), args, wrapper })
     expect(failureOf(result)).toEqual({
